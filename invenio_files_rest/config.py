@@ -1,0 +1,111 @@
+"""Settings and their defaults.
+
+A setting that names a factory holds the factory itself or its import path.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Response
+
+    from .models import ObjectVersion
+
+MAX_CONTENT_LENGTH = 16 * 1024 * 1024
+"""Largest body of a form, in bytes: of an upload as ``multipart/form-data``, as ng-file-upload sends it.
+
+A body that is a file itself, by ``PUT``, has no such limit. :class:`invenio_files_rest.app.Flask` has this default; in an
+application of another class the setting is Flask's own. Larger forms are kept in temporary files while they are parsed,
+so a large value wants room on the disk for them.
+"""
+
+FILES_REST_ALLOW_RANGE_REQUESTS = True
+"""Serve parts of files to requests with ``Range`` (RFC 9110, section 14)."""
+
+FILES_REST_DEFAULT_MAX_FILE_SIZE = None
+"""Largest size in bytes of a file in a new bucket; ``None`` for no limit."""
+
+FILES_REST_DEFAULT_QUOTA_SIZE = None
+"""Quota in bytes of a new bucket; ``None`` for no limit."""
+
+FILES_REST_DEFAULT_STORAGE_CLASS = "S"
+"""Storage class of a new bucket, one of :data:`FILES_REST_STORAGE_CLASS_LIST`."""
+
+FILES_REST_FILE_TAGS_HEADER = "X-Invenio-File-Tags"
+"""Name of the request header that sets tags of an upload, as ``key1=value1&key2=value2``."""
+
+FILES_REST_FILE_URI_MAX_LEN = 255
+"""Largest length of a file's URI, in characters. On MySQL and MariaDB the column has no more than 255."""
+
+FILES_REST_MIN_FILE_SIZE = 1
+"""Smallest size of an uploaded file, in bytes: 1 refuses empty files, 0 takes them."""
+
+FILES_REST_MULTIPART_CHUNKSIZE_MAX = 5 * 1024**3
+"""Largest part size of a multipart upload, in bytes."""
+
+FILES_REST_MULTIPART_CHUNKSIZE_MIN = 5 * 1024**2
+"""Smallest part size of a multipart upload, in bytes; its last part may be smaller."""
+
+FILES_REST_MULTIPART_EXPIRES = timedelta(days=4)
+"""Time after which a multipart upload that is not completed may be removed."""
+
+FILES_REST_MULTIPART_MAX_PARTS = 10000
+"""Largest number of parts of a multipart upload."""
+
+FILES_REST_MULTIPART_PART_FACTORIES = [
+    "invenio_files_rest.views:default_partfactory",
+    "invenio_files_rest.views:ngfileupload_partfactory",
+]
+"""Factories that find a part in a request; the first that finds one is taken."""
+
+FILES_REST_OBJECT_KEY_MAX_LEN = 255
+"""Largest length of an object's key, in characters. On MySQL and MariaDB the column has no more than 255."""
+
+FILES_REST_PERMISSION_FACTORY = "invenio_files_rest.permissions.permission_factory"
+"""Factory ``(obj, action) -> permission`` that every request is checked with."""
+
+FILES_REST_SIZE_LIMITERS = "invenio_files_rest.limiters.file_size_limiters"
+"""Function ``(bucket) -> limits`` that gives the limits on the next file of a bucket."""
+
+FILES_REST_STORAGE_CLASS_LIST = {"S": "Standard", "A": "Archive"}
+"""Storage classes by their letter: what kind of storage a file is on, as the operator defines it."""
+
+FILES_REST_STORAGE_FACTORY = "invenio_files_rest.storage.pyfs_storage_factory"
+"""Factory that makes the storage interface of a file."""
+
+FILES_REST_STORAGE_PATH_DIMENSIONS = 2
+"""Number of folders, one in another, that a file's identifier is split into."""
+
+FILES_REST_STORAGE_PATH_SPLIT_LENGTH = 2
+"""Number of characters of each of these folders' names."""
+
+FILES_REST_TASK_WAIT_INTERVAL = 2
+"""Seconds between two spaces that keep a connection open while a client waits for a task."""
+
+FILES_REST_TASK_WAIT_MAX_SECONDS = 600
+"""Seconds that a client waits for a task at most."""
+
+FILES_REST_UPLOAD_FACTORIES = [
+    "invenio_files_rest.views:stream_uploadfactory",
+    "invenio_files_rest.views:ngfileupload_uploadfactory",
+]
+"""Factories that find a file in a request; the first that finds one is taken.
+
+One that reads the body as it comes has to stand before those that parse it as a form.
+"""
+
+FILES_REST_XSENDFILE_ENABLED = False
+"""Answer a download with ``X-Accel-Redirect``, so that the web server in front sends the bytes."""
+
+
+def FILES_REST_XSENDFILE_RESPONSE_FUNC(obj: ObjectVersion) -> Response:  # noqa: N802 (a setting)
+    """Make the response that redirects the web server in front to the file of an object.
+
+    :param obj: The object version to send.
+    :returns: The response, without a body.
+    """
+    from .helpers import create_file_streaming_redirect_response
+
+    return create_file_streaming_redirect_response(obj)

@@ -1,0 +1,206 @@
+"""Every error of this module, typed, with the HTTP status that it becomes.
+
+An error raised anywhere below a view reaches the client as JSON with its status and its ``description``. What only the
+operator may see (a path, a statement, the error of a library) goes into ``errors`` of a :class:`StorageError` or stays
+behind as ``__cause__``; it is logged and never sent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invenio_rest.errors import RESTException
+
+
+class FilesException(RESTException):
+    """Base of every error of this module."""
+
+    code = 500
+
+
+class StorageError(FilesException):
+    """A storage operation failed.
+
+    :param errors: The message for the log; clients see ``description`` alone.
+    """
+
+    errors: Any
+    description: str | None = "The file storage failed."
+
+    def get_errors(self) -> str:
+        """Return the message for the log.
+
+        :returns: The error message, empty where none was given.
+        """
+        return str(self.errors or "")
+
+    def get_body(self, environ: Any = None, scope: Any = None) -> str:
+        """Return the JSON for the client, without the message that is for the log."""
+        hidden, self.errors = self.errors, None
+        try:
+            return super().get_body(environ, scope)
+        finally:
+            self.errors = hidden
+
+    def __str__(self) -> str:
+        """Join what the client sees and what the log needs."""
+        return ": ".join(filter(None, [super().__str__(), self.get_errors()]))
+
+
+class StorageFullError(StorageError):
+    """The storage has no room left (RFC 4918, section 11.5)."""
+
+    code = 507
+    description = "The file storage is full."
+
+
+class FileSizeError(StorageError):
+    """A file is larger, or smaller, than allowed."""
+
+    code = 400
+    description = "The size of the file is not allowed."
+
+
+class UnexpectedFileSizeError(StorageError):
+    """The bytes received are not as many as announced."""
+
+    code = 400
+    description = "The size of the file does not match the announced size."
+
+
+class DigestMismatchError(StorageError):
+    """The bytes received do not have the digest that the client sent (RFC 1864, RFC 9530)."""
+
+    code = 400
+    description = "The content does not match its digest."
+
+
+class InvalidOperationError(FilesException):
+    """The operation makes no sense in this state."""
+
+    code = 403
+
+
+class FileInstanceAlreadySetError(InvalidOperationError):
+    """The object version has a file already."""
+
+    description = "The object version has a file already."
+
+
+class FileInstanceUnreadableError(InvalidOperationError):
+    """The file has no bytes to read, or none yet."""
+
+    code = 503
+    description = "File storage is offline."
+
+
+class BucketLockedError(InvalidOperationError):
+    """The bucket is locked."""
+
+    description = "Bucket is locked for modifications."
+
+
+class BucketDeletedError(InvalidOperationError):
+    """The bucket is marked as deleted, so that its objects cannot be reached or changed."""
+
+    code = 404
+    description = "Bucket does not exist."
+
+
+class InvalidKeyError(InvalidOperationError, ValueError):
+    """The key of an object is empty, too long, or cannot be stored."""
+
+    code = 400
+    description = "Filename is too long."
+
+
+class InvalidTagError(InvalidOperationError):
+    """The key or the value of a tag is empty or too long."""
+
+    code = 400
+    description = "Too long/short tag key or tag value."
+
+
+class DuplicateTagError(InvalidOperationError):
+    """A tag is given twice."""
+
+    code = 400
+    description = "Duplicate tag key"
+
+
+class MissingQueryParameter(FilesException):
+    """A required argument of the query string is missing.
+
+    :param arg_name: Name of the argument.
+    """
+
+    code = 400
+    description = "Missing required query argument '{arg_name}'"
+
+    def __init__(self, arg_name: str, **kwargs: Any) -> None:
+        """Keep the argument's name."""
+        self.arg_name = arg_name
+        super().__init__(**kwargs)
+
+    def get_description(self, environ: Any = None, scope: Any = None) -> str:
+        """Return the description, with the argument's name in it."""
+        return str(self.description).format(arg_name=self.arg_name)
+
+
+class ExhaustedStreamError(FilesException):
+    """Something read the request's body before the upload could."""
+
+    description = "The body of the request has been consumed already."
+
+
+class MultipartException(FilesException):
+    """Base of the errors of multipart uploads."""
+
+
+class MultipartAlreadyCompleted(MultipartException):
+    """The multipart upload is completed and takes no more parts."""
+
+    code = 403
+    description = "Multipart upload is already completed."
+
+
+class MultipartNotCompleted(MultipartException):
+    """The multipart upload has to be completed first."""
+
+    code = 400
+    description = "Multipart upload is not completed yet."
+
+
+class MultipartInvalidChunkSize(MultipartException):
+    """The part size is outside the limits, or a part is not of its size."""
+
+    code = 400
+    description = "Invalid part size."
+
+
+class MultipartInvalidPartNumber(MultipartException):
+    """The upload has no part of this number."""
+
+    code = 400
+    description = "Invalid part number."
+
+
+class MultipartInvalidSize(MultipartException):
+    """The upload's size does not fit its part size and the limits."""
+
+    code = 400
+    description = "Invalid file size."
+
+
+class MultipartMissingParts(MultipartException):
+    """Parts are missing."""
+
+    code = 400
+    description = "Not all parts have been uploaded."
+
+
+class MultipartNoPart(MultipartException):
+    """No part factory finds a part in the request."""
+
+    code = 400
+    description = "No upload part detected in request."

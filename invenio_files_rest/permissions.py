@@ -1,0 +1,103 @@
+"""Who may do what, on Invenio-Access.
+
+An action is granted on one bucket, whose identifier is the action's argument, or with no argument on all of them. Objects
+and multipart uploads are guarded by the bucket that holds them, so that a grant on a bucket is enough.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from invenio_access import Permission, action_factory
+
+if TYPE_CHECKING:
+    from .models import Bucket, MultipartObject, ObjectVersion
+
+LocationUpdate = action_factory("files-rest-location-update", parameter=True)
+"""Create buckets."""
+BucketRead = action_factory("files-rest-bucket-read", parameter=True)
+"""List the objects of a bucket."""
+BucketReadVersions = action_factory("files-rest-bucket-read-versions", parameter=True)
+"""List the versions of the objects of a bucket."""
+BucketUpdate = action_factory("files-rest-bucket-update", parameter=True)
+"""Store objects in a bucket, in one piece or in parts."""
+BucketListMultiparts = action_factory("files-rest-bucket-listmultiparts", parameter=True)
+"""List the multipart uploads of a bucket."""
+ObjectRead = action_factory("files-rest-object-read", parameter=True)
+"""Get the objects of a bucket."""
+ObjectReadVersion = action_factory("files-rest-object-read-version", parameter=True)
+"""Get versions that are not the head."""
+ObjectDelete = action_factory("files-rest-object-delete", parameter=True)
+"""Delete objects."""
+ObjectDeleteVersion = action_factory("files-rest-object-delete-version", parameter=True)
+"""Remove versions for good."""
+MultipartRead = action_factory("files-rest-multipart-read", parameter=True)
+"""List the parts of a multipart upload."""
+MultipartDelete = action_factory("files-rest-multipart-delete", parameter=True)
+"""Abort a multipart upload."""
+
+location_update_all = LocationUpdate(None)
+"""Create buckets."""
+bucket_read_all = BucketRead(None)
+"""List the objects of every bucket."""
+bucket_read_versions_all = BucketReadVersions(None)
+"""List the versions in every bucket."""
+bucket_update_all = BucketUpdate(None)
+"""Store objects in every bucket."""
+bucket_listmultiparts_all = BucketListMultiparts(None)
+"""List the multipart uploads of every bucket."""
+object_read_all = ObjectRead(None)
+"""Get objects in every bucket."""
+object_read_version_all = ObjectReadVersion(None)
+"""Get versions that are not the head in every bucket."""
+object_delete_all = ObjectDelete(None)
+"""Delete objects in every bucket."""
+object_delete_version_all = ObjectDeleteVersion(None)
+"""Remove versions for good in every bucket."""
+multipart_read_all = MultipartRead(None)
+"""List the parts of every multipart upload."""
+multipart_delete_all = MultipartDelete(None)
+"""Abort every multipart upload."""
+
+_PREFIX = "files-rest-"
+
+_NEEDS = {
+    need.args[0].removeprefix(_PREFIX): need
+    for need in (
+        LocationUpdate,
+        BucketRead,
+        BucketReadVersions,
+        BucketUpdate,
+        BucketListMultiparts,
+        ObjectRead,
+        ObjectReadVersion,
+        ObjectDelete,
+        ObjectDeleteVersion,
+        MultipartRead,
+        MultipartDelete,
+    )
+}
+
+
+def permission_factory(obj: Bucket | ObjectVersion | MultipartObject | None, action: str) -> Permission:
+    """Return the permission that an action on an object needs.
+
+    :param obj: What the action is on; ``None`` where it is on no bucket.
+    :param action: Name of the action, without its ``files-rest-``, e.g. ``"bucket-read"``.
+    :returns: The permission; its ``can()`` tells whether the current identity has it.
+    :raises RuntimeError: Where the object is of another kind, or the action is not known.
+    """
+    from .models import Bucket, MultipartObject, ObjectVersion
+
+    try:
+        need = _NEEDS[action]
+    except KeyError as error:
+        raise RuntimeError(f"Unknown action: {action}") from error
+    if obj is None:
+        return Permission(need(None))
+    if isinstance(obj, Bucket):
+        return Permission(need(str(obj.id)))
+    if isinstance(obj, (ObjectVersion, MultipartObject)):
+        return Permission(need(str(obj.bucket_id)))
+    raise RuntimeError(f"No permissions for an object of type {type(obj).__name__}")
