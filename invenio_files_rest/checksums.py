@@ -1,0 +1,83 @@
+"""Checksums of streams, as ``algorithm:hexdigest``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .errors import StorageError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
+
+DEFAULT_CHUNK_SIZE = 1024 * 1024
+"""Number of bytes that are read at a time, where the caller does not say."""
+
+
+class MessageDigest(Protocol):
+    """What this module needs of a digest of :mod:`hashlib`."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take in more bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the digest in hexadecimal digits."""
+        ...
+
+
+def chunk_size_or_default(chunk_size: int | None) -> int:
+    """Return a chunk size, or the default where none is given.
+
+    :param chunk_size: Number of bytes, ``None`` or 0 for the default.
+    :returns: Number of bytes.
+    """
+    return chunk_size or DEFAULT_CHUNK_SIZE
+
+
+def new_md5() -> MessageDigest:
+    """Return an empty MD5 digest, also where the system forbids MD5 for security."""
+    return hashlib.md5(usedforsecurity=False)
+
+
+def compute_checksum(
+    stream: SupportsRead[bytes],
+    algo: str,
+    message_digest: MessageDigest,
+    chunk_size: int | None = None,
+    progress_callback: Callable[[int], Any] | None = None,
+) -> str:
+    """Compute the checksum of what is left of a stream.
+
+    :param stream: File-like object to read.
+    :param algo: Name of the algorithm, which the checksum begins with.
+    :param message_digest: Digest to feed, as of :mod:`hashlib`.
+    :param chunk_size: Largest number of bytes to read at a time.
+    :param progress_callback: Function that is called with the number of bytes read so far.
+    :returns: The checksum, as ``algorithm:hexdigest``.
+    :raises StorageError: Where the stream cannot be read; its cause is kept.
+    """
+    chunk_size = chunk_size_or_default(chunk_size)
+    bytes_read = 0
+    while True:
+        try:
+            chunk = stream.read(chunk_size)
+        except Exception as error:
+            raise StorageError(f"Cannot read the stream to compute its checksum: {error}") from error
+        if not chunk:
+            return f"{algo}:{message_digest.hexdigest()}"
+        message_digest.update(chunk)
+        bytes_read += len(chunk)
+        if progress_callback is not None:
+            progress_callback(bytes_read)
+
+
+def compute_md5_checksum(stream: SupportsRead[bytes], **kwargs: Any) -> str:
+    """Compute the MD5 checksum of what is left of a stream.
+
+    :param stream: File-like object to read.
+    :param kwargs: Passed to :func:`compute_checksum`.
+    :returns: The checksum, as ``md5:hexdigest``.
+    :raises StorageError: Where the stream cannot be read; its cause is kept.
+    """
+    return compute_checksum(stream, "md5", new_md5(), **kwargs)

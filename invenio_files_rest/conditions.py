@@ -1,0 +1,106 @@
+"""Conditional requests and ranges (RFC 9110, sections 13 and 14), for what is served."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from invenio_rest.errors import RESTException
+from werkzeug.http import parse_date, unquote_etag
+
+if TYPE_CHECKING:
+    from flask import Request
+
+_RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,300})-([0-9]{0,300})\s*", re.IGNORECASE | re.ASCII)
+
+
+class PreconditionFailed(RESTException):
+    """A condition of the request does not hold (RFC 9110, section 15.5.13)."""
+
+    code = 412
+    description = "A precondition of the request does not hold."
+
+
+class RangeNotSatisfiable(RESTException):
+    """The file has nothing of the range that is asked for (RFC 9110, section 15.5.17).
+
+    :param size: Size of the file in bytes.
+    """
+
+    code = 416
+    description = "The file has no bytes in this range."
+
+    def __init__(self, size: int, **kwargs: Any) -> None:
+        """Keep the size."""
+        self.size = size
+        super().__init__(**kwargs)
+
+    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
+        """Return the headers, which tell the size."""
+        return [*super().get_headers(environ, scope), ("Content-Range", f"bytes */{self.size}")]
+
+
+def check_preconditions(request: Request, etag: str | None, last_modified: datetime | None) -> bool:
+    """Tell whether to send a file, as the conditions of the request have it (RFC 9110, section 13.2.2).
+
+    :param request: The request.
+    :param etag: Entity tag of the file, a strong one, without quotes.
+    :param last_modified: When the file was last modified, to the second.
+    :returns: Whether to send it: if not, the client has it already.
+    :raises PreconditionFailed: Where the file is not the one that the client expects.
+    """
+    if "If-Match" in request.headers:
+        expected = request.if_match
+        if not (expected.star_tag or (etag is not None and expected.is_strong(etag))):
+            raise PreconditionFailed()
+    elif (since := request.if_unmodified_since) is not None and last_modified is not None and last_modified > since:
+        raise PreconditionFailed()
+    if request.method not in ("GET", "HEAD"):
+        return True
+    if "If-None-Match" in request.headers:
+        known = request.if_none_match
+        return not (known.star_tag or (etag is not None and known.contains_weak(etag)))
+    since = request.if_modified_since
+    return since is None or last_modified is None or last_modified > since
+
+
+def requested_range(request: Request, size: int, etag: str | None, last_modified: datetime | None) -> range | None:
+    """Return the bytes of a file that the request asks for (RFC 9110, section 14.2).
+
+    A request for several ranges gets the whole file, and so does one with a range that makes no sense.
+
+    :param request: The request.
+    :param size: Size of the file in bytes.
+    :param etag: Entity tag of the file, a strong one, without quotes.
+    :param last_modified: When the file was last modified, to the second.
+    :returns: Numbers of the bytes, ``None`` for the whole file.
+    :raises RangeNotSatisfiable: Where the file has none of these bytes.
+    """
+    match = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if request.method != "GET" or match is None or not _if_range_holds(request, etag, last_modified):
+        return None
+    first, last = match.groups()
+    if not first:
+        if not last:
+            return None
+        if int(last) == 0:
+            raise RangeNotSatisfiable(size)
+        # An empty file has no range to name, but every suffix of it is the whole file.
+        return range(max(0, size - int(last)), size) or None
+    if last and int(last) < int(first):
+        return None
+    if int(first) >= size:
+        raise RangeNotSatisfiable(size)
+    return range(int(first), min(size, int(last) + 1) if last else size)
+
+
+def _if_range_holds(request: Request, etag: str | None, last_modified: datetime | None) -> bool:
+    """Tell whether the file is still the one that the client has a part of (RFC 9110, section 13.1.5)."""
+    value = request.headers.get("If-Range")
+    if value is None:
+        return True
+    if (date := parse_date(value)) is not None:
+        return date == last_modified
+    tag, weak = unquote_etag(value)
+    return not weak and tag is not None and tag == etag

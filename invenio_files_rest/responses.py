@@ -1,0 +1,260 @@
+"""The response that sends a file: its headers, its conditions, its range, and the file for the server to send.
+
+Where the server brings a ``wsgi.file_wrapper`` (PEP 3333) and the file is one of the operating system, the server sends it,
+so that its bytes never pass through Python.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import unicodedata
+from datetime import datetime, timedelta, timezone
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from flask import Response, current_app, request
+from werkzeug.datastructures import Headers
+from werkzeug.http import http_date
+
+from .conditions import check_preconditions, requested_range
+from .sending import FilePart, served_by_server
+from .utils import guess_mimetype
+
+if TYPE_CHECKING:
+    from .models import ObjectVersion
+
+MIMETYPE_WHITELIST = {
+    "audio/mpeg",
+    "audio/ogg",
+    "audio/wav",
+    "audio/webm",
+    "image/gif",
+    "image/jpeg",
+    "image/png",
+    "image/tiff",
+    "text/plain",
+}
+"""MIME types that a browser may be told of a file that anyone may have uploaded.
+
+A type that a browser runs as a program, e.g. ``text/html`` or ``image/svg+xml``, must not come in: whoever uploads such a
+file could act as whoever opens it.
+"""
+
+_SOURCE_TYPES = frozenset(
+    {
+        "application/javascript",
+        "application/json",
+        "application/xhtml+xml",
+        "application/xml",
+        "image/svg+xml",
+    }
+)
+"""MIME types that are shown as the text that they are written in."""
+
+_SECURITY_HEADERS = {
+    # No script runs, and nothing else is loaded.
+    "Content-Security-Policy": "default-src 'none';",
+    # The type is what we say, not what the bytes look like.
+    "X-Content-Type-Options": "nosniff",
+    # Internet Explorer saves a download before it opens it.
+    "X-Download-Options": "noopen",
+    # Flash and Acrobat find no policy here.
+    "X-Permitted-Cross-Domain-Policies": "none",
+    # No other page shows the file as a part of itself.
+    "X-Frame-Options": "deny",
+    # Old browsers do not show a page that repeats a script of the request.
+    "X-XSS-Protection": "1; mode=block",
+}
+
+_REPR_DIGEST_NAMES = {
+    "md5": "md5",
+    "sha256": "sha-256",
+    "sha-256": "sha-256",
+    "sha512": "sha-512",
+    "sha-512": "sha-512",
+}
+"""Names of algorithms in checksums, and as RFC 9530 (section 7.2) registers them."""
+
+_ATTR_CHARS = "!#$&+-.^_`|~"
+"""Characters besides letters and digits that stand for themselves in ``filename*`` (RFC 8187, section 3.2.1)."""
+
+
+def sanitize_mimetype(mimetype: str | None, filename: str | None = None) -> str:
+    """Return a MIME type that makes no browser run the file.
+
+    :param mimetype: The type of the file.
+    :param filename: The name of the file.
+    :returns: The type itself where :data:`MIMETYPE_WHITELIST` has it, ``text/plain`` for text of any kind and for a file
+        called ``README``, else ``application/octet-stream``.
+    """
+    essence = (mimetype or "").partition(";")[0].strip().lower()
+    if essence in MIMETYPE_WHITELIST:
+        return essence
+    if essence.startswith("text/") or essence in _SOURCE_TYPES or (filename or "").lower() == "readme":
+        return "text/plain"
+    return "application/octet-stream"
+
+
+def content_disposition(kind: str, filename: str) -> str:
+    """Make the value of ``Content-Disposition`` (RFC 6266).
+
+    A name that not all clients could read as it is comes in two forms: a plain one, and ``filename*`` for those that know
+    it.
+
+    :param kind: ``attachment`` or ``inline``.
+    :param filename: Name of the file; control characters are left out.
+    :returns: The value, with characters of ASCII only.
+    """
+    filename = "".join(char for char in filename if unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp"))
+    plain = unicodedata.normalize("NFKD", filename).encode("ascii", "ignore").decode("ascii")
+    escaped = plain.replace("\\", "\\\\").replace('"', '\\"')
+    value = f'{kind}; filename="{escaped}"'
+    if plain != filename:
+        value += f"; filename*=UTF-8''{quote(filename, safe=_ATTR_CHARS)}"
+    return value
+
+
+def _digest_header(checksum: str | None) -> str | None:
+    """Make the value of ``Repr-Digest`` (RFC 9530, section 3) from a checksum."""
+    algorithm, _, digest = (checksum or "").partition(":")
+    name = _REPR_DIGEST_NAMES.get(algorithm.lower())
+    if name is None:
+        return None
+    try:
+        return f"{name}=:{base64.b64encode(bytes.fromhex(digest)).decode('ascii')}:"
+    except (ValueError, binascii.Error):
+        return None
+
+
+def _file_headers(filename: str, mimetype: str | None, as_attachment: bool, trusted: bool) -> tuple[str, Headers]:
+    """Return the MIME type of a file, and the headers that say what a browser may do with it."""
+    mimetype = mimetype or guess_mimetype(filename or "")
+    headers = Headers()
+    if not trusted:
+        mimetype = sanitize_mimetype(mimetype, filename=filename)
+        headers.extend(_SECURITY_HEADERS)
+    if as_attachment or mimetype == "application/octet-stream":
+        headers["Content-Disposition"] = content_disposition("attachment", filename)
+    else:
+        headers["Content-Disposition"] = "inline"
+    return mimetype, headers
+
+
+def _set_caching(response: Response, restricted: bool) -> None:
+    if restricted:
+        response.cache_control.no_cache = True
+        return
+    response.cache_control.public = True
+    max_age = current_app.config.get("SEND_FILE_MAX_AGE_DEFAULT")
+    if isinstance(max_age, timedelta):
+        max_age = max_age.total_seconds()
+    if max_age is not None:
+        response.cache_control.max_age = int(max_age)
+        response.expires = datetime.now(timezone.utc) + timedelta(seconds=int(max_age))
+
+
+def send_stream(
+    stream: IO[bytes],
+    filename: str,
+    size: int | None,
+    mtime: float | None,
+    mimetype: str | None = None,
+    restricted: bool = True,
+    as_attachment: bool = False,
+    etag: str | None = None,
+    content_md5: str | None = None,
+    chunk_size: int | None = None,
+    conditional: bool = True,
+    trusted: bool = False,
+) -> Response:
+    """Make the response that sends a file to the client.
+
+    A file that anyone may have uploaded is a danger to whoever opens it in a browser, which may take it for a page of the
+    site. Serve such files from a domain of their own, leave ``trusted`` off, and prefer ``as_attachment``.
+
+    :param stream: The file, at its beginning. It is closed in any case, also after an error.
+    :param filename: Name that the client gets to see.
+    :param size: Size of the file in bytes; ``None`` where it is not known, and then no ranges are served.
+    :param mtime: When the file was last modified, as a Unix timestamp; ``None`` where it is not known.
+    :param mimetype: MIME type; guessed from the name where none is given.
+    :param restricted: Whether caches must ask each time. If not, they may keep the file, for as long as
+        ``SEND_FILE_MAX_AGE_DEFAULT`` says.
+    :param as_attachment: Whether the browser shall save the file rather than show it.
+    :param etag: Entity tag. Where it is a checksum as ``algorithm:hexdigest``, ``Repr-Digest`` is sent, too.
+    :param content_md5: Value of ``Content-MD5``.
+    :param chunk_size: Number of bytes to send at a time, where the server does not choose itself.
+    :param conditional: Whether to heed the conditions of the request, and its range (RFC 9110, sections 13 and 14).
+    :param trusted: Whether the file can do no harm. Only then its own MIME type is sent where it is one that browsers
+        run, and none of the headers that keep it from running.
+    :returns: The response.
+    :raises PreconditionFailed: Where a condition of the request does not hold.
+    :raises RangeNotSatisfiable: Where the file has nothing of the range that is asked for.
+    """
+    try:
+        mimetype, headers = _file_headers(filename, mimetype, as_attachment, trusted)
+        response = current_app.response_class(mimetype=mimetype, headers=headers, direct_passthrough=True)
+        last_modified = None if mtime is None else datetime.fromtimestamp(int(mtime), timezone.utc)
+        if etag is not None:
+            response.set_etag(etag)
+            if digest := _digest_header(etag):
+                response.headers["Repr-Digest"] = digest
+        if last_modified is not None:
+            response.headers["Last-Modified"] = http_date(last_modified)
+        _set_caching(response, restricted)
+
+        ranges_allowed = bool(
+            conditional and size is not None and current_app.config.get("FILES_REST_ALLOW_RANGE_REQUESTS")
+        )
+        if ranges_allowed:
+            response.headers["Accept-Ranges"] = "bytes"
+        if conditional and not check_preconditions(request, etag, last_modified):
+            # RFC 9110, section 15.4.5: what describes the content is left out.
+            for name in ("Content-Type", "Content-Disposition"):
+                response.headers.pop(name, None)
+            response.status_code = 304
+            stream.close()
+            return response
+
+        start, length = 0, size
+        if ranges_allowed and size is not None and (part := requested_range(request, size, etag, last_modified)):
+            start, length = part.start, len(part)
+            response.status_code = 206
+            response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+        elif content_md5:
+            response.headers["Content-MD5"] = content_md5
+        if length is not None:
+            response.content_length = length
+        if request.method == "HEAD":
+            stream.close()
+        else:
+            response.response = _body(stream, start, length, size, chunk_size)
+        return response
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _body(stream: IO[bytes], start: int, length: int | None, size: int | None, chunk_size: int | None) -> Any:
+    """Return what the server iterates over, or sends by itself."""
+    part = FilePart(stream, start, length, chunk_size)
+    return served_by_server(request.environ, part, whole=length == size) or part
+
+
+def create_file_streaming_redirect_response(obj: ObjectVersion) -> Response:
+    """Make the response that has the web server in front send a file, by ``X-Accel-Redirect``.
+
+    The web server maps ``/user_files/`` to where the files are. A file at ``/data/2a/data`` is asked for as
+    ``/user_files/data/2a/data``, one at ``https://host/a`` as ``/user_files/a``.
+
+    :param obj: The object version to send.
+    :returns: The response, without a body.
+    """
+    mimetype, headers = _file_headers(obj.basename, obj.mimetype, as_attachment=False, trusted=False)
+    uri = obj.file.uri
+    path = urlsplit(uri).path if "://" in uri else uri
+    # nginx decodes the value, which as a header may have characters of ASCII only.
+    headers["X-Accel-Redirect"] = "/user_files/" + quote(path.removeprefix("/"))
+    response = current_app.response_class(mimetype=mimetype, headers=headers)
+    _set_caching(response, restricted=True)
+    return response

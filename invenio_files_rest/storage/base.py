@@ -1,0 +1,249 @@
+"""The interface to the storage of one file.
+
+A backend implements five methods: ``open``, ``initialize``, ``save``, ``update`` and ``delete``. The others work on top of
+these, and can be overridden where the backend has a better way, or another checksum than MD5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timezone
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any
+
+from werkzeug.exceptions import HTTPException
+
+from ..checksums import MessageDigest, compute_checksum, new_md5
+from ..errors import StorageError
+from ..responses import send_stream
+from .stream import check_size, check_sizelimit, pump
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead, SupportsWrite
+    from flask import Response
+
+    from ..limiters import FileSizeLimit
+
+ProgressCallback = Callable[[int | None, int], Any]
+"""Function that is called with the size of the file in bytes, ``None`` where it is not known, and the bytes done so far."""
+
+__all__ = ("FileStorage", "ProgressCallback", "check_size", "check_sizelimit")
+
+
+def _timestamp(modified: datetime | float | None) -> float | None:
+    if not isinstance(modified, datetime):
+        return modified
+    # The database has its times in UTC and without a zone.
+    return (modified if modified.tzinfo else modified.replace(tzinfo=timezone.utc)).timestamp()
+
+
+class FileStorage:
+    """Interface to the storage of one file.
+
+    :param size: Size of the file in bytes, where known.
+    :param modified: When it was last modified: a Unix timestamp, or a date and time, in UTC where it names no zone.
+    """
+
+    def __init__(self, size: int | None = None, modified: datetime | float | None = None) -> None:
+        """Keep what is known of the file."""
+        self._size = size
+        self._modified = _timestamp(modified)
+
+    def open(self, mode: str | None = None) -> IO[bytes]:
+        """Open the file. The caller closes it.
+
+        :param mode: Mode as of :func:`open`; ``None`` for the backend's own, which is reading.
+        :returns: File-like object.
+        :raises OSError: Where the file cannot be opened, e.g. ``FileNotFoundError``.
+        """
+        raise NotImplementedError
+
+    def initialize(self, size: int = 0) -> tuple[str, int, str | None]:
+        """Create the file, or empty it, and give it a size.
+
+        :param size: Size in bytes.
+        :returns: URI of the file, its size, and its checksum where known.
+        """
+        raise NotImplementedError
+
+    def save(
+        self,
+        incoming_stream: SupportsRead[bytes],
+        size_limit: int | FileSizeLimit | None = None,
+        size: int | None = None,
+        chunk_size: int | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> tuple[str, int, str | None]:
+        """Store a stream as the file.
+
+        :param incoming_stream: File-like object to read, to its end.
+        :param size_limit: Largest number of bytes that it may have.
+        :param size: Number of bytes that it must have, where known.
+        :param chunk_size: Number of bytes to read at a time; the backend may choose another one.
+        :param progress_callback: See :data:`ProgressCallback`.
+        :returns: URI of the file, its size in bytes, and its checksum as ``algorithm:hexdigest``.
+        :raises FileSizeError: Where the stream is larger than the limit.
+        :raises UnexpectedFileSizeError: Where it has not as many bytes as announced.
+        """
+        raise NotImplementedError
+
+    def update(
+        self,
+        incoming_stream: SupportsRead[bytes],
+        seek: int = 0,
+        size: int | None = None,
+        chunk_size: int | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> tuple[int, str | None]:
+        """Write a stream over a part of the file, which must exist.
+
+        :param incoming_stream: File-like object to read, to its end.
+        :param seek: Where the part begins, in bytes.
+        :param size: Number of bytes that the stream must have, where known.
+        :param chunk_size: Number of bytes to read at a time.
+        :param progress_callback: See :data:`ProgressCallback`.
+        :returns: Number of bytes written, and their checksum as ``algorithm:hexdigest``.
+        :raises UnexpectedFileSizeError: Where the stream has not as many bytes as announced.
+        """
+        raise NotImplementedError
+
+    def delete(self) -> bool:
+        """Delete the file. Deleting one that is gone is no error.
+
+        :returns: ``True``.
+        """
+        raise NotImplementedError
+
+    def local_path(self) -> str | None:
+        """Return where the operating system has the file, for what works on paths alone.
+
+        :returns: The path, which may not exist yet; ``None`` where the storage is no file system of this machine.
+        """
+        return None
+
+    def send_file(
+        self,
+        filename: str,
+        mimetype: str | None = None,
+        restricted: bool = True,
+        checksum: str | None = None,
+        trusted: bool = False,
+        chunk_size: int | None = None,
+        as_attachment: bool = False,
+    ) -> Response:
+        """Make the response that sends the file to the client.
+
+        :param filename: Name that the client gets to see.
+        :param mimetype: Its MIME type; guessed from the name where none is given.
+        :param restricted: Whether caches that others share must not keep it.
+        :param checksum: Checksum as ``algorithm:hexdigest``, which becomes the entity tag.
+        :param trusted: See :func:`~invenio_files_rest.helpers.send_stream`.
+        :param chunk_size: Number of bytes to send at a time, where the server does not choose itself.
+        :param as_attachment: Whether the browser shall save the file rather than show it.
+        :returns: The response.
+        :raises StorageError: Where the file cannot be sent.
+        :raises werkzeug.exceptions.HTTPException: Where a condition of the request does not hold, or its range.
+        """
+        algorithm, _, digest = (checksum or "").partition(":")
+        try:
+            return send_stream(
+                self.open(mode="rb"),
+                filename,
+                self._size,
+                self._modified,
+                mimetype=mimetype,
+                restricted=restricted,
+                as_attachment=as_attachment,
+                etag=checksum,
+                content_md5=digest if algorithm == "md5" else None,
+                chunk_size=chunk_size,
+                trusted=trusted,
+            )
+        except HTTPException:
+            raise
+        except Exception as error:
+            raise StorageError(f"Cannot send the file: {error}") from error
+
+    def checksum(
+        self, chunk_size: int | None = None, progress_callback: ProgressCallback | None = None, **kwargs: Any
+    ) -> str | None:
+        """Compute the checksum of the file.
+
+        :param chunk_size: Number of bytes to read at a time.
+        :param progress_callback: See :data:`ProgressCallback`.
+        :param kwargs: For backends that can do more.
+        :returns: The checksum as ``algorithm:hexdigest``.
+        :raises OSError: Where the file cannot be opened.
+        :raises StorageError: Where it cannot be read.
+        """
+        with closing(self.open(mode="rb")) as stream:
+            return self._compute_checksum(
+                stream, size=self._size, chunk_size=chunk_size, progress_callback=progress_callback, **kwargs
+            )
+
+    def copy(
+        self, src: FileStorage, chunk_size: int | None = None, progress_callback: ProgressCallback | None = None
+    ) -> tuple[str, int | None, str | None]:
+        """Store a copy of another file as this one.
+
+        :param src: Storage of the other file, of this backend or of another.
+        :param chunk_size: Number of bytes to read at a time.
+        :param progress_callback: See :data:`ProgressCallback`.
+        :returns: What :meth:`save` returns.
+        :raises UnexpectedFileSizeError: Where the other file is not of the size that its storage knows.
+        """
+        with closing(src.open(mode="rb")) as stream:
+            return self.save(stream, size=src._size, chunk_size=chunk_size, progress_callback=progress_callback)
+
+    def _init_hash(self) -> tuple[str | None, MessageDigest | None]:
+        """Return the name and an empty digest of the algorithm that files are hashed with.
+
+        :returns: The name that checksums begin with, and the digest; twice ``None`` for no checksums.
+        """
+        return "md5", new_md5()
+
+    def _compute_checksum(
+        self,
+        stream: SupportsRead[bytes],
+        size: int | None = None,
+        chunk_size: int | None = None,
+        progress_callback: ProgressCallback | None = None,
+        **kwargs: Any,
+    ) -> str | None:
+        """Compute the checksum of a stream, with the algorithm of :meth:`_init_hash`."""
+        algorithm, message_digest = self._init_hash()
+        if algorithm is None or message_digest is None:
+            return None
+        return compute_checksum(
+            stream,
+            algorithm,
+            message_digest,
+            chunk_size=chunk_size,
+            progress_callback=progress_callback and partial(progress_callback, size),
+        )
+
+    def _write_stream(
+        self,
+        src: SupportsRead[bytes],
+        dst: SupportsWrite[bytes],
+        size: int | None = None,
+        size_limit: int | FileSizeLimit | None = None,
+        chunk_size: int | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> tuple[int, str | None]:
+        """Copy a stream to an open file, hashed with the algorithm of :meth:`_init_hash`.
+
+        :returns: Number of bytes written, and their checksum.
+        """
+        algorithm, message_digest = self._init_hash()
+        bytes_written = pump(
+            src,
+            dst,
+            message_digest,
+            size=size,
+            size_limit=size_limit,
+            chunk_size=chunk_size,
+            progress_callback=progress_callback,
+        )
+        return bytes_written, f"{algorithm}:{message_digest.hexdigest()}" if message_digest is not None else None

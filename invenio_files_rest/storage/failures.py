@@ -1,0 +1,54 @@
+"""What the errors of file systems become: an :class:`OSError`, or a :class:`~invenio_files_rest.errors.StorageError`."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import StorageError, StorageFullError
+from ._pyfilesystem import fs_errors
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+_ERRNO_OF = {
+    fs_errors.ResourceNotFound: errno.ENOENT,
+    fs_errors.PermissionDenied: errno.EACCES,
+    fs_errors.ResourceReadOnly: errno.EROFS,
+    fs_errors.FileExpected: errno.EISDIR,
+    fs_errors.DirectoryExpected: errno.ENOTDIR,
+    fs_errors.DirectoryNotEmpty: errno.ENOTEMPTY,
+    fs_errors.FileExists: errno.EEXIST,
+    fs_errors.DirectoryExists: errno.EEXIST,
+}
+
+
+def _translate(error: Exception) -> Exception:
+    """Return the error that stands for an error of PyFilesystem or of the operating system."""
+    if isinstance(error, fs_errors.InsufficientStorage):
+        return StorageFullError(str(error))
+    if isinstance(error, OSError):
+        return StorageFullError(str(error)) if error.errno in _FULL else error
+    for kind, number in _ERRNO_OF.items():
+        if isinstance(error, kind):
+            # The path of an error of PyFilesystem is relative to a folder that the log would not show.
+            return OSError(number, os.strerror(number))
+    return StorageError(f"{type(error).__name__}: {error}")
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Translate the errors of a file system that are raised inside.
+
+    :raises StorageFullError: Where no room is left.
+    :raises OSError: Where the error has a number, e.g. ``FileNotFoundError``.
+    :raises StorageError: Otherwise; its description tells nothing of the path.
+    """
+    try:
+        yield
+    except (OSError, fs_errors.FSError, fs_errors.IllegalBackReference) as error:
+        translated = _translate(error)
+        if translated is error:
+            raise
+        raise translated from error

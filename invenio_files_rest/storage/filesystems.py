@@ -1,0 +1,80 @@
+"""From a URI to the file system that has it."""
+
+from __future__ import annotations
+
+import os
+from posixpath import basename, dirname
+from threading import Lock
+from typing import Any
+
+from ._pyfilesystem import FS, OSFS, MemoryFS, TempFS, fs_errors, open_fs
+from .local import LocalFile
+from .paths import local_path, split_scheme
+from .virtual import ForeignFile, VirtualFile
+
+StoredFile = LocalFile | VirtualFile | ForeignFile
+
+_MAKERS = {"osfs": lambda: OSFS(os.sep), "mem": MemoryFS, "temp": TempFS}
+_open: dict[str, FS] = {}
+_lock = Lock()
+
+
+def _shared(scheme: str) -> FS:
+    """Return the file system of a scheme that all of this process share.
+
+    PyFilesystem makes ``mem://`` and ``temp://`` anew each time, so that what one request stores no other would find.
+    """
+    filesystem = _open.get(scheme)
+    if filesystem is None or filesystem.isclosed():
+        with _lock:
+            filesystem = _open.get(scheme)
+            if filesystem is None or filesystem.isclosed():
+                filesystem = _open[scheme] = _MAKERS[scheme]()
+    return filesystem
+
+
+def filesystem_of(url: str, create_dir: bool) -> tuple[FS, str]:
+    """Return the file system that a URI means, and the path in it.
+
+    :param url: URI, or a path on this machine.
+    :param create_dir: Whether to make the file's folder.
+    :returns: File system, and path of the file in it.
+    :raises StorageError: Where the URI is not allowed.
+    :raises FileNotFoundError: Where the file system has no such folder, and shall not make it.
+    """
+    path = local_path(url)
+    if path is not None:
+        filesystem, path = _shared("osfs"), os.path.abspath(path)
+    else:
+        scheme, path = split_scheme(url)
+        if scheme not in _MAKERS:
+            return _opened(url, create_dir)
+        filesystem = _shared(scheme)
+    if create_dir:
+        filesystem.makedirs(dirname(path), recreate=True)
+    return filesystem, path
+
+
+def _opened(url: str, create_dir: bool) -> tuple[FS, str]:
+    """Open the folder of a file as a file system, as PyFilesystem and the openers of other packages do."""
+    try:
+        return open_fs(dirname(url), writeable=True, create=create_dir), basename(url)
+    except fs_errors.CreateFailed as error:
+        if create_dir:
+            raise
+        raise FileNotFoundError("The folder cannot be opened.") from error
+
+
+def stored_file(filesystem: Any, path: str) -> StoredFile:
+    """Return the way to handle a file of a file system.
+
+    :param filesystem: A PyFilesystem, or an object with ``open``, ``exists`` and ``rm`` as fsspec has them.
+    :param path: Path of the file in it.
+    :returns: The file.
+    """
+    if not isinstance(filesystem, FS):
+        return ForeignFile(filesystem, path)
+    try:
+        return LocalFile(filesystem.getsyspath(path))
+    except fs_errors.NoSysPath:
+        return VirtualFile(filesystem, path)

@@ -1,0 +1,174 @@
+"""Files of the operating system, written so that a crash or a failure leaves the old file, or none, but never a half one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any
+
+from .failures import translated_errors
+from .paths import folders_of
+
+TEMPORARY_PREFIX = ".incoming-"
+"""What the name of a file begins with that is still being written.
+
+One that is older than any upload can last was left behind by a process that was killed, and may be removed.
+"""
+
+ATTEMPTS = 100
+"""How often a folder is made anew that others remove, as empty, in the same moment."""
+
+_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
+"""What file systems answer (of some networks) that cannot synchronise a folder."""
+
+
+def temporary_name() -> str:
+    """Return a name for a file that is still being written."""
+    return TEMPORARY_PREFIX + secrets.token_hex(8)
+
+
+def _sync_folder(folder: int) -> None:
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+
+
+def _open_folder(path: str) -> int:
+    return os.open(path or os.curdir, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _make_folders(path: str, made: list[str]) -> None:
+    """Make a folder and those above it, durably; add those that did not exist to a list, outermost first."""
+    parent = os.path.dirname(path.rstrip(os.sep))
+    for attempt in range(ATTEMPTS):
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            return
+        except FileNotFoundError:
+            if not parent or attempt + 1 == ATTEMPTS:
+                raise
+            _make_folders(parent, made)
+        else:
+            made.append(path)
+            folder = _open_folder(parent)
+            try:
+                _sync_folder(folder)
+            finally:
+                os.close(folder)
+            return
+
+
+def _remove_folders(folders: Iterator[str] | list[str]) -> None:
+    """Remove folders, innermost first, up to the first that is not empty."""
+    with suppress(OSError):
+        for folder in folders:
+            os.rmdir(folder)
+
+
+class LocalFile:
+    """A file of the operating system.
+
+    :param path: Its path.
+    """
+
+    atomic = True
+
+    def __init__(self, path: str) -> None:
+        """Keep the path."""
+        self.path = path
+
+    def open(self, mode: str) -> IO[Any]:
+        """Open the file, in a folder that is made where the mode makes the file.
+
+        :param mode: Mode as of :func:`open`.
+        :returns: File of the operating system, which the caller closes.
+        :raises OSError: Where it cannot be opened.
+        """
+        with translated_errors():
+            try:
+                return open(self.path, mode)
+            except FileNotFoundError:
+                folder = os.path.dirname(self.path)
+                if not folder or not set(mode) & set("wxa"):
+                    raise
+                _make_folders(folder, [])
+                return open(self.path, mode)
+
+    @contextmanager
+    def update(self) -> Iterator[IO[bytes]]:
+        """Open the file to write parts of it in place, durable when the block ends without an error."""
+        with self.open("r+b") as file:
+            yield file
+            with translated_errors():
+                file.flush()
+                # fsync, not fdatasync: a part beyond the end changes the size, and macOS has no fdatasync.
+                os.fsync(file.fileno())
+
+    @contextmanager
+    def replace(self) -> Iterator[IO[bytes]]:
+        """Open a file that takes the place of this one, durably, when the block ends without an error.
+
+        With an error nothing changes: neither the file nor a folder is left that was not there.
+        """
+        made: list[str] = []
+        folder_path, name = os.path.split(self.path)
+        temporary = temporary_name()
+        try:
+            with translated_errors():
+                folder, file = self._open_temporary(folder_path, temporary, made)
+            try:
+                with file:
+                    yield file
+                    with translated_errors():
+                        file.flush()
+                        os.fsync(file.fileno())
+                with translated_errors():
+                    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                    _sync_folder(folder)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary, dir_fd=folder)
+                raise
+            finally:
+                os.close(folder)
+        except BaseException:
+            _remove_folders(made[::-1])
+            raise
+
+    @staticmethod
+    def _open_temporary(folder_path: str, name: str, made: list[str]) -> tuple[int, IO[bytes]]:
+        """Open a new file, and its folder, which someone else may remove as long as it is empty."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        for attempt in range(ATTEMPTS):
+            try:
+                folder = _open_folder(folder_path)
+            except FileNotFoundError:
+                if not folder_path or attempt + 1 == ATTEMPTS:
+                    raise
+                _make_folders(folder_path, made)
+                continue
+            try:
+                return folder, os.fdopen(os.open(name, flags, 0o666, dir_fd=folder), "wb")
+            except FileNotFoundError:
+                os.close(folder)
+            except BaseException:
+                os.close(folder)
+                raise
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder_path)
+
+    def remove(self, clean_dir: bool) -> None:
+        """Remove the file, where it exists.
+
+        :param clean_dir: Whether to remove the folders, too, that only this file needed.
+        :raises OSError: Where it cannot be removed.
+        """
+        with translated_errors(), suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(self.path)
+        if clean_dir:
+            _remove_folders(folders_of(self.path))

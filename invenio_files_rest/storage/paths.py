@@ -1,0 +1,102 @@
+"""Where a file lies: its path below a location, and what its URI says."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from posixpath import split as split_path
+
+from ..errors import StorageError
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_LOCAL_SCHEMES = ("osfs", "file")
+
+
+def make_path(base_uri: str, path: str, filename: str, path_dimensions: int, split_length: int) -> str:
+    """Make the URI of a file below a location: ``<base>/2a/4f/39-5033-…/data``.
+
+    Folders whose names begin alike keep each folder small.
+
+    :param base_uri: URI of the location.
+    :param path: Identifier of the file, which becomes the folders' names.
+    :param filename: Name of the file in the innermost folder.
+    :param path_dimensions: Number of folders to split off the identifier.
+    :param split_length: Number of characters of each of their names.
+    :returns: The URI.
+    :raises AssertionError: Where the identifier is too short to be split so.
+    """
+    assert path_dimensions >= 0 and split_length >= 0, "A path has no negative number of folders or characters."
+    split_at = path_dimensions * split_length
+    assert len(path) > split_at, "The path is too short for so many folders."
+    folders = [path[start : start + split_length] for start in range(0, split_at, split_length or 1)]
+    separator = "" if not base_uri or base_uri.endswith("/") else "/"
+    return base_uri + separator + "/".join([*folders, path[split_at:], filename])
+
+
+def split_scheme(url: str) -> tuple[str | None, str]:
+    """Split a URI in its scheme and the rest, refusing what could lead out of its folder.
+
+    :param url: URI, or a path on this machine, which is taken literally.
+    :returns: The scheme in lower case, ``None`` for a path; and what follows its ``://``.
+    :raises StorageError: Where a ``..`` follows a folder, or a character is none of a path.
+    """
+    match = _SCHEME.match(url)
+    scheme, rest = (match[1].lower(), url[match.end() :]) if match else (None, url)
+    segments = [segment for segment in rest.split("/") if segment not in ("", ".")]
+    if not rest.startswith("/") and (scheme is None or scheme in _LOCAL_SCHEMES):
+        # A relative location may lie above the working folder; nothing is left that way.
+        while segments and segments[0] == "..":
+            del segments[0]
+    if not segments or ".." in segments or "\0" in rest:
+        raise StorageError(f"The URI of a file is not allowed: {url!r}")
+    try:
+        os.fsencode(rest)
+    except UnicodeEncodeError as error:
+        raise StorageError(f"The URI of a file has characters of no path: {url!r}") from error
+    return scheme, rest
+
+
+def local_path(url: str) -> str | None:
+    """Return the path that a URI means on this machine.
+
+    :param url: URI, or a path.
+    :returns: The path; ``None`` where the URI is of another file system.
+    :raises StorageError: See :func:`split_scheme`.
+    """
+    scheme, rest = split_scheme(url)
+    return os.path.expanduser(rest) if scheme is None or scheme in _LOCAL_SCHEMES else None
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def folders_of(path: str) -> Iterator[str]:
+    """Find the folders that only the file at a path needs, from the innermost outwards.
+
+    These are its own folder, and those above it where their names together are the identifier that :func:`make_path`
+    split: never the folder of a location.
+
+    :param path: Path of the file.
+    :returns: The paths of the folders. Those above the innermost are shared with other files.
+    """
+    folder = split_path(path)[0]
+    if not folder or folder.endswith("/"):
+        return
+    yield folder
+    parent, name = split_path(folder)
+    inner: list[str] = []
+    while parent and name and len(name) < 36:
+        if not (last := split_path(parent))[1]:
+            return
+        inner.append(parent)
+        name = last[1] + name
+        if _is_uuid(name):
+            yield from inner
+            return
+        parent = last[0]

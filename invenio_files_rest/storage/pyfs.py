@@ -1,0 +1,203 @@
+"""Storage on PyFilesystem: a path on this machine, or any URL that ``fs`` opens.
+
+A file is saved under a temporary name beside its own (see :data:`~invenio_files_rest.storage.local.TEMPORARY_PREFIX`), made
+durable, and renamed. So a file that has its name has all its bytes, whenever the machine stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any
+
+from flask import current_app
+
+from ..errors import StorageError
+from .base import FileStorage, ProgressCallback
+from .failures import translated_errors
+from .filesystems import StoredFile, filesystem_of, stored_file
+from .local import LocalFile
+from .paths import make_path
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
+
+    from ..limiters import FileSizeLimit
+
+
+class PyFSFileStorage(FileStorage):
+    """Storage of one file on PyFilesystem, at ``<base_uri>/<identifier of the file>/data``.
+
+    A subclass for another file system overrides :meth:`_get_fs`, and nothing else where its file system can do what
+    fsspec's do.
+
+    :param fileurl: Path on this machine, taken literally, or a URL of PyFilesystem.
+    :param size: Size of the file in bytes, where known.
+    :param modified: See :class:`FileStorage`.
+    :param clean_dir: Whether :meth:`delete` removes the folders that only this file needed.
+    """
+
+    def __init__(
+        self,
+        fileurl: str,
+        size: int | None = None,
+        modified: datetime | float | None = None,
+        clean_dir: bool = True,
+    ) -> None:
+        """Keep the URL."""
+        self.fileurl = fileurl
+        self.clean_dir = clean_dir
+        super().__init__(size=size, modified=modified)
+
+    def _get_fs(self, create_dir: bool = True) -> tuple[Any, str]:
+        """Return the file system, and the path of the file in it.
+
+        :param create_dir: Whether to make the file's folder.
+        """
+        return filesystem_of(self.fileurl, create_dir)
+
+    def _file(self, create_dir: bool = False) -> StoredFile:
+        with translated_errors():
+            return stored_file(*self._get_fs(create_dir=create_dir))
+
+    @contextmanager
+    def _replace(self) -> Iterator[IO[bytes]]:
+        """Open a file that takes the place of this one when the block ends without an error."""
+        try:
+            target = self._file()
+        except (FileNotFoundError, StorageError):
+            # Some file systems are opened at the file's folder, and only where it exists.
+            target = self._file(create_dir=True)
+        try:
+            with target.replace() as file:
+                yield file
+        except BaseException:
+            if not target.atomic:
+                with suppress(Exception):
+                    self.delete()
+            raise
+
+    def local_path(self) -> str | None:
+        """Return where the operating system has the file; see :meth:`FileStorage.local_path`."""
+        file = self._file()
+        return file.path if isinstance(file, LocalFile) else None
+
+    def open(self, mode: str | None = "rb") -> IO[Any]:
+        """Open the file. The caller closes it.
+
+        :param mode: Mode as of :func:`open`.
+        :returns: A file of the operating system where there is one, which a web server can send by itself.
+        :raises OSError: Where the file cannot be opened, e.g. ``FileNotFoundError``.
+        :raises StorageError: Where the file system fails otherwise.
+        """
+        return self._file().open(mode or "rb")
+
+    def delete(self) -> bool:
+        """Delete the file, and the folders that only it needed.
+
+        :returns: ``True``, also where there was no file.
+        :raises OSError: Where it cannot be deleted.
+        """
+        try:
+            file = self._file()
+        except FileNotFoundError:
+            return True
+        file.remove(self.clean_dir)
+        return True
+
+    def initialize(self, size: int = 0) -> tuple[str, int, str | None]:
+        """Create the file, or replace it, with zeros only, which take no room where the file system has sparse files.
+
+        :param size: Size in bytes.
+        :returns: URL of the file, its size, and ``None`` for the checksum.
+        :raises OSError: Where it cannot be created; then nothing is left of it.
+        """
+        with self._replace() as file, translated_errors():
+            file.truncate(size)
+        self._size = size
+        return self.fileurl, size, None
+
+    def save(
+        self,
+        incoming_stream: SupportsRead[bytes],
+        size_limit: int | FileSizeLimit | None = None,
+        size: int | None = None,
+        chunk_size: int | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> tuple[str, int, str | None]:
+        """Store a stream as the file, atomically and durably; see :meth:`FileStorage.save`.
+
+        After an error the file is as it was before; where there was none, neither a file nor a folder is left.
+        """
+        with self._replace() as file:
+            bytes_written, checksum = self._write_stream(
+                incoming_stream,
+                file,
+                size=size,
+                size_limit=size_limit,
+                chunk_size=chunk_size,
+                progress_callback=progress_callback,
+            )
+        self._size = bytes_written
+        return self.fileurl, bytes_written, checksum
+
+    def update(
+        self,
+        incoming_stream: SupportsRead[bytes],
+        seek: int = 0,
+        size: int | None = None,
+        chunk_size: int | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> tuple[int, str | None]:
+        """Write a stream over a part of the file, durably; see :meth:`FileStorage.update`.
+
+        Others may write other parts in the same moment. After an error the file is still there, with bytes of the part
+        that may be old or new.
+        """
+        with self._file().update() as file:
+            file.seek(seek)
+            return self._write_stream(
+                incoming_stream, file, size=size, chunk_size=chunk_size, progress_callback=progress_callback
+            )
+
+
+def pyfs_storage_factory(
+    fileinstance: Any = None,
+    default_location: str | None = None,
+    default_storage_class: str | None = None,
+    filestorage_class: type[PyFSFileStorage] = PyFSFileStorage,
+    fileurl: str | None = None,
+    size: int | None = None,
+    modified: datetime | float | None = None,
+    clean_dir: bool = True,
+) -> PyFSFileStorage:
+    """Make the storage of a file, from its row in the database or from its URL.
+
+    :param fileinstance: The :class:`~invenio_files_rest.models.FileInstance`. Its URI, size and time are taken.
+    :param default_location: URI of the location of a file that has no URI yet.
+    :param default_storage_class: Storage class; PyFilesystem has none.
+    :param filestorage_class: Class of the storage.
+    :param fileurl: URL of the file, together with its size, where there is no ``fileinstance``.
+    :param size: Size of the file in bytes.
+    :param modified: When it was last modified.
+    :param clean_dir: See :class:`PyFSFileStorage`.
+    :returns: The storage.
+    :raises AssertionError: Where there is neither a file nor a URL with a size, or a new file has no location.
+    """
+    if fileinstance is not None:
+        if fileinstance.uri:
+            fileurl, size, modified = fileinstance.uri, fileinstance.size, fileinstance.updated
+        else:
+            assert default_location, "A file without a URI needs a location."
+            fileurl = make_path(
+                default_location,
+                str(fileinstance.id),
+                "data",
+                current_app.config["FILES_REST_STORAGE_PATH_DIMENSIONS"],
+                current_app.config["FILES_REST_STORAGE_PATH_SPLIT_LENGTH"],
+            )
+    else:
+        assert size is not None, "A URL without a file needs a size."
+    assert fileurl, "A file or a URL is needed."
+    return filestorage_class(fileurl, size=size, modified=modified, clean_dir=clean_dir)

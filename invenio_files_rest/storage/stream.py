@@ -1,0 +1,220 @@
+"""The pump: from a source to a file, hashed on the way, in bounded memory.
+
+A long stream is read by the caller's thread (the input of a WSGI server belongs to it) while two others hash and
+write; hashing and writing release the interpreter's lock, so that the slowest of the three sets the pace. A short
+stream starts no thread, which would cost more than it brings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from queue import Queue
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from ..checksums import DEFAULT_CHUNK_SIZE, MessageDigest, chunk_size_or_default
+from ..errors import DigestMismatchError, FileSizeError, UnexpectedFileSizeError
+from .failures import translated_errors
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead, SupportsWrite
+
+    from ..limiters import FileSizeLimit
+
+INLINE_BYTES = 2 * DEFAULT_CHUNK_SIZE
+"""Number of bytes that are hashed and written before threads are started."""
+
+_QUEUED_BLOCKS = 4
+
+
+def check_sizelimit(size_limit: int | FileSizeLimit | None, bytes_written: int, total_size: int | None = None) -> None:
+    """Check that a file does not exceed its limit.
+
+    :param size_limit: Largest size allowed, in bytes, or a limit with its reason; ``None`` for no limit.
+    :param bytes_written: Number of bytes so far.
+    :param total_size: Announced size in bytes, where known; the bytes themselves decide.
+    :raises FileSizeError: Where they are more; its description is the limit's reason.
+    """
+    limit = getattr(size_limit, "limit", size_limit)
+    if limit is not None and bytes_written > limit:
+        reason = getattr(size_limit, "reason", None)
+        raise FileSizeError(description=str(reason or "File size limit exceeded."))
+
+
+def check_size(bytes_written: int, total_size: int | None) -> None:
+    """Check that a file has the size that was announced.
+
+    :param bytes_written: Number of bytes of the file.
+    :param total_size: Announced size in bytes; ``None`` where none was.
+    :raises UnexpectedFileSizeError: Where the two differ.
+    """
+    if total_size is not None and bytes_written != total_size:
+        found = "smaller" if bytes_written < total_size else "bigger"
+        raise UnexpectedFileSizeError(description=f"File is {found} than expected.")
+
+
+class VerifiedStream:
+    """A stream that compares what is read through it with digests.
+
+    The digests are compared as soon as the stream ends: at the read that finds nothing more, or at the one that brings
+    the last byte where the size is given. So whoever stores the stream fails, and cleans up, as with any read that
+    fails.
+
+    :param stream: File-like object to read.
+    :param digests: Expected digests, raw, by the names that :mod:`hashlib` has for the algorithms.
+    :param size: Size of the stream in bytes, where known.
+    :raises ValueError: Where :mod:`hashlib` does not know an algorithm.
+    """
+
+    def __init__(self, stream: SupportsRead[bytes], digests: dict[str, bytes], size: int | None = None) -> None:
+        """Keep the stream and start the digests."""
+        self._stream = stream
+        self._expected = [(hashlib.new(name, usedforsecurity=False), digest) for name, digest in digests.items()]
+        self._size = size
+        self._bytes_read = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read bytes, and compare the digests where they are the last ones.
+
+        :param size: Largest number of bytes to read; negative for all.
+        :returns: The bytes, none at the end of the stream.
+        :raises DigestMismatchError: Where a digest is not the expected one.
+        """
+        data = self._stream.read(size)
+        self._bytes_read += len(data)
+        for digest, _ in self._expected:
+            digest.update(data)
+        if size < 0 or (size > 0 and not data) or self._bytes_read == self._size:
+            self._verify()
+        return data
+
+    def _verify(self) -> None:
+        if any(digest.digest() != expected for digest, expected in self._expected):
+            raise DigestMismatchError()
+
+
+class _Worker(Thread):
+    """A thread that hands block after block to a function.
+
+    :param work: The function. After its first error it is not called any more, and blocks are thrown away.
+    """
+
+    def __init__(self, work: Callable[[bytes], Any]) -> None:
+        super().__init__(name="files-rest-pump", daemon=True)
+        self._work = work
+        self._blocks: Queue[bytes | None] = Queue(_QUEUED_BLOCKS)
+        self._error: BaseException | None = None
+        self._abandoned = False
+        self.start()
+
+    def run(self) -> None:
+        while (block := self._blocks.get()) is not None:
+            if self._error is None and not self._abandoned:
+                try:
+                    self._work(block)
+                except BaseException as error:
+                    self._error = error
+
+    def put(self, block: bytes) -> None:
+        """Hand over a block, waiting while too many are held."""
+        if self._error is not None:
+            raise self._error
+        self._blocks.put(block)
+
+    def finish(self) -> None:
+        """Wait until all blocks are done, and raise what went wrong."""
+        self._blocks.put(None)
+        self.join()
+        if self._error is not None:
+            raise self._error
+
+    def abandon(self) -> None:
+        """End the thread without working off the blocks that it still holds."""
+        self._abandoned = True
+        if self.is_alive():
+            self._blocks.put(None)
+            self.join()
+
+
+def _blocks(source: SupportsRead[bytes], block_size: int, check: Callable[[int], None]) -> Iterator[bytes]:
+    """Read a source to its end in blocks of one size, the last one smaller, however short the reads are."""
+    total = 0
+    while True:
+        parts: list[bytes] = []
+        held = 0
+        while held < block_size and (data := source.read(block_size - held)):
+            held += len(data)
+            total += len(data)
+            check(total)
+            parts.append(data)
+        if held:
+            yield parts[0] if len(parts) == 1 else b"".join(parts)
+        if held < block_size:
+            return
+
+
+def pump(
+    source: SupportsRead[bytes],
+    destination: SupportsWrite[bytes],
+    message_digest: MessageDigest | None = None,
+    *,
+    size: int | None = None,
+    size_limit: int | FileSizeLimit | None = None,
+    chunk_size: int | None = None,
+    progress_callback: Callable[[int | None, int], Any] | None = None,
+) -> int:
+    """Copy a source to a destination, to the source's end.
+
+    The source is read in this thread alone. Some seven chunks are held in memory at most.
+
+    :param source: File-like object to read. Reads may bring less than asked for; no bytes are its end.
+    :param destination: File-like object to write to.
+    :param message_digest: Digest to feed with the bytes.
+    :param size: Number of bytes that the source must have; ``None`` where it is not known.
+    :param size_limit: Largest number of bytes that it may have. Nothing beyond the limit is written.
+    :param chunk_size: Number of bytes to hand on at a time.
+    :param progress_callback: Function that is called with the size, ``None`` where it is not known, and the number of
+        bytes so far.
+    :returns: Number of bytes copied.
+    :raises FileSizeError: As soon as the limit is passed.
+    :raises UnexpectedFileSizeError: Where the source has not as many bytes as announced.
+    :raises StorageFullError: Where the destination has no room left.
+    :raises Exception: What reading the source raises, unchanged.
+    """
+
+    def check(total: int) -> None:
+        check_sizelimit(size_limit, total, size)
+        if size is not None and total > size:
+            check_size(total, size)
+
+    def write(block: bytes) -> None:
+        with translated_errors():
+            destination.write(block)
+
+    if size is not None:
+        check_sizelimit(size_limit, size, size)
+    consumers: list[Callable[[bytes], Any]] = [write]
+    if message_digest is not None:
+        consumers.append(message_digest.update)
+    workers: list[_Worker] = []
+    done = 0
+    try:
+        for block in _blocks(source, chunk_size_or_default(chunk_size), check):
+            if not workers and done >= INLINE_BYTES:
+                for consumer in consumers:
+                    workers.append(_Worker(consumer))
+                consumers = [worker.put for worker in workers]
+            for consumer in consumers:
+                consumer(block)
+            done += len(block)
+            if progress_callback is not None:
+                progress_callback(size, done)
+        check_size(done, size)
+        for worker in workers:
+            worker.finish()
+    except BaseException:
+        for worker in workers:
+            worker.abandon()
+        raise
+    return done

@@ -1,0 +1,144 @@
+"""Files that the operating system does not have: in memory, in an archive, on another machine.
+
+They are written as safely as their file system lets us, through PyFilesystem or through an interface like that of
+fsspec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from posixpath import dirname, join
+from typing import IO, Any
+
+from ._pyfilesystem import FS, fs_errors
+from .failures import translated_errors
+from .local import ATTEMPTS, temporary_name
+from .paths import folders_of
+
+
+class VirtualFile:
+    """A file of a PyFilesystem without paths of the operating system.
+
+    :param filesystem: The file system.
+    :param path: Path of the file in it.
+    """
+
+    atomic = True
+
+    def __init__(self, filesystem: FS, path: str) -> None:
+        """Keep file system and path."""
+        self._fs = filesystem
+        self._path = path
+
+    def open(self, mode: str) -> IO[Any]:
+        """Open the file, in a folder that is made where the mode makes the file; see :meth:`LocalFile.open`."""
+        with translated_errors():
+            if set(mode) & set("wxa"):
+                self._make_folders([])
+            return self._fs.openbin(self._path, mode) if "b" in mode else self._fs.open(self._path, mode)
+
+    @contextmanager
+    def update(self) -> Iterator[IO[bytes]]:
+        """Open the file to write parts of it in place."""
+        with self.open("r+b") as file:
+            yield file
+
+    @contextmanager
+    def replace(self) -> Iterator[IO[bytes]]:
+        """Open a file that takes the place of this one when the block ends without an error.
+
+        With an error nothing changes: neither the file nor a folder is left that was not there.
+        """
+        temporary = join(dirname(self._path), temporary_name())
+        made: list[str] = []
+        try:
+            with translated_errors():
+                file = self._open_temporary(temporary, made)
+            with file:
+                yield file
+            with translated_errors():
+                self._fs.move(temporary, self._path, overwrite=True)
+        except BaseException:
+            with suppress(OSError, fs_errors.FSError):
+                self._fs.remove(temporary)
+            self._remove_folders(made[::-1])
+            raise
+
+    def _open_temporary(self, temporary: str, made: list[str]) -> IO[bytes]:
+        """Open a new file in a folder that others may remove as long as it is empty."""
+        for attempt in range(ATTEMPTS):
+            try:
+                self._make_folders(made)
+                return self._fs.openbin(temporary, "w")
+            except fs_errors.ResourceNotFound:
+                if attempt + 1 == ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _make_folders(self, made: list[str]) -> None:
+        missing: list[str] = []
+        folder = dirname(self._path)
+        while folder.strip("/") and not self._fs.isdir(folder):
+            missing.append(folder)
+            folder = dirname(folder)
+        for folder in missing[::-1]:
+            self._fs.makedir(folder, recreate=True)
+            made.append(folder)
+
+    def _remove_folders(self, folders: Iterator[str] | list[str]) -> None:
+        with suppress(OSError, fs_errors.FSError):
+            for folder in folders:
+                self._fs.removedir(folder)
+
+    def remove(self, clean_dir: bool) -> None:
+        """Remove the file, where it exists; see :meth:`LocalFile.remove`."""
+        with translated_errors(), suppress(fs_errors.ResourceNotFound):
+            self._fs.remove(self._path)
+        if clean_dir:
+            self._remove_folders(folders_of(self._path))
+
+
+class ForeignFile:
+    """A file of a file system that is no PyFilesystem, with ``open``, ``exists`` and ``rm`` as fsspec has them.
+
+    A subclass of the storage may bring one. What is written there appears when it is closed, or not at all.
+
+    :param filesystem: The file system.
+    :param path: Path of the file in it.
+    """
+
+    atomic = False
+
+    def __init__(self, filesystem: Any, path: str) -> None:
+        """Keep file system and path."""
+        self._fs = filesystem
+        self._path = path
+
+    def open(self, mode: str) -> IO[Any]:
+        """Open the file."""
+        with translated_errors():
+            file: IO[Any] = self._fs.open(self._path, mode=mode)
+            return file
+
+    @contextmanager
+    def update(self) -> Iterator[IO[bytes]]:
+        """Open the file to write parts of it in place, where its file system can."""
+        with self.open("r+b") as file:
+            yield file
+
+    @contextmanager
+    def replace(self) -> Iterator[IO[bytes]]:
+        """Open the file to write it anew; whoever calls removes it after an error."""
+        file = self.open("wb")
+        try:
+            yield file
+        finally:
+            with translated_errors():
+                file.close()
+
+    def remove(self, clean_dir: bool) -> None:
+        """Remove the file, where it exists; there are no folders."""
+        with translated_errors():
+            if self._fs.exists(self._path):
+                self._fs.rm(self._path)
