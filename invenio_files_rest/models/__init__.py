@@ -1,0 +1,40 @@
+"""The state: what the database knows of locations, buckets, objects, files and uploads.
+
+- A :class:`Location` is where files are kept.
+- A :class:`Bucket` belongs to a location and holds objects. It has tags.
+- An object is a key in a bucket. It has no table of its own: it is the versions of its key.
+- An :class:`ObjectVersion` refers to a file, or is a delete marker. It has tags.
+- A :class:`FileInstance` is a file in storage, to which many versions may refer.
+- A :class:`MultipartObject` is an upload in parts, and a :class:`Part` is one of them.
+
+The methods work inside the caller's transaction and never commit.
+"""
+
+from .bucket import Bucket, BucketTag, SyncResult, as_bucket, as_bucket_id
+from .file_instance import FileInstance
+from .location import Location
+from .multipart import MultipartObject, Part
+from .object_version import (
+    ObjectVersion,
+    ObjectVersionTag,
+    as_object_version,
+    as_object_version_id,
+    validate_key,
+)
+
+__all__ = (
+    "Bucket",
+    "BucketTag",
+    "FileInstance",
+    "Location",
+    "MultipartObject",
+    "ObjectVersion",
+    "ObjectVersionTag",
+    "Part",
+    "SyncResult",
+    "as_bucket",
+    "as_bucket_id",
+    "as_object_version",
+    "as_object_version_id",
+    "validate_key",
+)

@@ -1,0 +1,104 @@
+"""What the models share: column types, time stamps, and statements that differ between databases."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timezone
+from typing import Any
+
+from invenio_db import db
+from invenio_db.shared import UTCDateTime
+from sqlalchemy import Text
+from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.types import TypeDecorator
+from sqlalchemy_utils.types import UUIDType
+
+_MYSQL = ("mysql", "mariadb")
+
+
+def utcnow() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+class UTCTimestamp(UTCDateTime):
+    """A UTC date-time that keeps microseconds on every database, so that versions have an order."""
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Any) -> Any:
+        """Return the database's own type."""
+        if dialect.name in _MYSQL:
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return super().load_dialect_impl(dialect)
+
+
+class ExactText(TypeDecorator[str]):
+    """Text of which no two values are taken for equal unless they are.
+
+    MySQL and MariaDB compare without case, accents and trailing spaces, as their collations have it, so that ``A`` and
+    ``a`` would be one object.
+
+    :param length: Length of the column on MySQL and MariaDB, in characters.
+    :param impl: Type on the other databases.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, length: int = 255, impl: Any = None) -> None:
+        """Keep length and type."""
+        super().__init__()
+        self.length = length
+        self.elsewhere = impl or Text()
+
+    def load_dialect_impl(self, dialect: Any) -> Any:
+        """Return the database's own type."""
+        if dialect.name in _MYSQL:
+            collation = "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_0900_bin"
+            return dialect.type_descriptor(mysql.VARCHAR(self.length, charset="utf8mb4", collation=collation))
+        return dialect.type_descriptor(self.elsewhere)
+
+
+class Timestamp(db.Timestamp):
+    """Adds ``created`` and ``updated`` to a model."""
+
+    created = db.Column(UTCTimestamp, default=utcnow, nullable=False)
+    """When the row was added."""
+
+    updated = db.Column(UTCTimestamp, default=utcnow, nullable=False)
+    """When the row was last changed."""
+
+
+class random_uuid(GenericFunction[uuid.UUID]):  # noqa: N801 (a function of SQL)
+    """A random UUID that the database makes, for rows that it copies by itself."""
+
+    type = UUIDType()
+    inherit_cache = True
+
+
+@compiles(random_uuid)
+def _random_uuid(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return "gen_random_uuid()"
+
+
+@compiles(random_uuid, "sqlite")
+def _random_uuid_sqlite(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return "randomblob(16)"
+
+
+@compiles(random_uuid, "mysql")
+@compiles(random_uuid, "mariadb")
+def _random_uuid_mysql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return "RANDOM_BYTES(16)"
+
+
+def loaded(model: Any, identity: Any) -> Any:
+    """Return an object where the session has it already, without asking the database.
+
+    :param model: The model.
+    :param identity: Value of its primary key.
+    """
+    return db.session.identity_map.get(db.session.identity_key(model, identity))

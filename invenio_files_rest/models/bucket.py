@@ -1,0 +1,353 @@
+"""Buckets: what holds objects, counts their bytes and guards every change of them.
+
+Whoever changes the objects of a bucket takes its row first, with :meth:`Bucket.claim`, and holds it until the end of the
+transaction. That one lock, which every database has, keeps one head for each key, the size exact and the quota kept.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, NamedTuple
+
+from flask import current_app
+from invenio_db import db
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Query, attributes, validates
+from sqlalchemy_utils.types import UUIDType
+
+from ..errors import (
+    BucketDeletedError,
+    BucketLockedError,
+    FileSizeError,
+    FilesException,
+    InvalidOperationError,
+)
+from ..limiters import FileSizeLimit
+from ..proxies import current_files_rest
+from .base import Timestamp, loaded, utcnow
+from .location import Location
+from .tags import TagMixin, tag_key_column
+
+
+class SyncResult(NamedTuple):
+    """What :meth:`Bucket.sync` did."""
+
+    bucket: Bucket
+    """The destination."""
+
+    changes: list[tuple[str, Any]]
+    """``("add", object_version)`` for each object that is new there, ``("delete", key)`` for each that is gone."""
+
+
+class Bucket(db.Model, Timestamp):
+    """A container of objects."""
+
+    __tablename__ = "files_bucket"
+
+    id = db.Column(UUIDType, primary_key=True, default=uuid.uuid4)
+    """Identifier of the bucket."""
+
+    default_location = db.Column(db.Integer, db.ForeignKey(Location.id, ondelete="RESTRICT"), nullable=False)
+    """Identifier of the location that new files go to."""
+
+    default_storage_class = db.Column(
+        db.String(1), nullable=False, default=lambda: current_app.config["FILES_REST_DEFAULT_STORAGE_CLASS"]
+    )
+    """Storage class of new files."""
+
+    size = db.Column(db.BigInteger, default=0, nullable=False)
+    """Bytes of all versions of all objects, and of the multipart uploads in progress."""
+
+    quota_size = db.Column(
+        db.BigInteger, nullable=True, default=lambda: current_app.config["FILES_REST_DEFAULT_QUOTA_SIZE"]
+    )
+    """Largest :attr:`size` that uploads may lead to, in bytes; ``None`` for no limit."""
+
+    max_file_size = db.Column(
+        db.BigInteger, nullable=True, default=lambda: current_app.config["FILES_REST_DEFAULT_MAX_FILE_SIZE"]
+    )
+    """Largest size of a file, in bytes; ``None`` for no limit."""
+
+    locked = db.Column(db.Boolean(name="locked"), default=False, nullable=False)
+    """Whether objects may be read alone."""
+
+    deleted = db.Column(db.Boolean(name="deleted"), default=False, nullable=False)
+    """Whether the bucket is marked as deleted."""
+
+    location = db.relationship(Location, backref="buckets")
+    """The location that new files go to."""
+
+    @validates("default_storage_class")
+    def validate_storage_class(self, key: str, default_storage_class: str) -> str:
+        """Check the storage class against ``FILES_REST_STORAGE_CLASS_LIST``.
+
+        :raises ValueError: Where it is none of them.
+        """
+        if default_storage_class not in current_app.config["FILES_REST_STORAGE_CLASS_LIST"]:
+            raise ValueError("Invalid storage class.")
+        return default_storage_class
+
+    @property
+    def quota_left(self) -> int | None:
+        """Bytes that the quota leaves; ``None`` where there is none."""
+        if self.quota_size is None:
+            return None
+        return max(self.quota_size - self.size, 0)
+
+    @property
+    def size_limit(self) -> FileSizeLimit | None:
+        """The tightest limit on the next file; ``None`` where there is none."""
+        limits = [limit for limit in current_files_rest.file_size_limiters(self) if limit.limit is not None]
+        return min(limits) if limits else None
+
+    @classmethod
+    def create(cls, location: Location | str | None = None, storage_class: str | None = None, **kwargs: Any) -> Bucket:
+        """Create a bucket.
+
+        :param location: Location of its files, or the location's name; the default one where none is given.
+        :param storage_class: Storage class of its files; the default one where none is given.
+        :param kwargs: Other attributes of the bucket.
+        :returns: The bucket, flushed.
+        :raises ValueError: Where the location or the storage class is not known.
+        :raises FilesException: Where there is no default location.
+        """
+        if location is None:
+            location = Location.get_default()
+            if location is None:
+                raise FilesException(description="No default location is set up.")
+        elif isinstance(location, str):
+            name = location
+            location = Location.get_by_name(name)
+            if location is None:
+                raise ValueError(f"Unknown location: {name}")
+        bucket = cls(
+            id=kwargs.pop("id", None) or uuid.uuid4(),
+            location=location,
+            default_storage_class=storage_class or current_app.config["FILES_REST_DEFAULT_STORAGE_CLASS"],
+            **kwargs,
+        )
+        db.session.add(bucket)
+        db.session.flush()
+        return bucket
+
+    @classmethod
+    def get(cls, bucket_id: uuid.UUID | str) -> Bucket | None:
+        """Return the bucket of an identifier, ``None`` where there is none or it is deleted.
+
+        :param bucket_id: Identifier of the bucket.
+        """
+        return cls.query.filter_by(id=bucket_id, deleted=False).one_or_none()
+
+    @classmethod
+    def all(cls) -> Query[Any]:
+        """Return a query of all buckets that are not deleted."""
+        return cls.query.filter_by(deleted=False)
+
+    @classmethod
+    def delete(cls, bucket_id: uuid.UUID | str) -> bool:
+        """Mark a bucket as deleted. Its objects stay, out of reach.
+
+        :param bucket_id: Identifier of the bucket.
+        :returns: Whether there is such a bucket.
+        """
+        bucket = cls.get(bucket_id)
+        if bucket is None:
+            return False
+        bucket.deleted = True
+        return True
+
+    @classmethod
+    def claim(cls, bucket_id: uuid.UUID, size: int = 0, limited: bool = False, deleted: bool = False) -> None:
+        """Take the bucket's row until the end of the transaction, and add to its size.
+
+        :param bucket_id: Identifier of the bucket.
+        :param size: Bytes to add; negative to subtract.
+        :param limited: Whether to hold the bytes against the size limits, as they are now that nobody else can change
+            the bucket.
+        :param deleted: Whether the bucket may be marked as deleted.
+        :raises BucketLockedError: Where the bucket is locked.
+        :raises BucketDeletedError: Where it is marked as deleted, or gone.
+        :raises FileSizeError: Where a limit is exceeded; the size is as it was.
+        """
+        db.session.flush()
+        allowed = [cls.id == bucket_id, ~cls.locked]
+        if not deleted:
+            allowed.append(~cls.deleted)
+        if not cls._update_size(size, *allowed):
+            locked = db.session.execute(select(cls.locked).where(cls.id == bucket_id)).scalar()
+            raise BucketLockedError() if locked else BucketDeletedError()
+        if limited:
+            bucket = db.session.get(cls, bucket_id, populate_existing=True)
+            limit = bucket._size_limit_before(size)
+            if limit is not None and size > limit.limit:
+                cls._update_size(-size, cls.id == bucket_id)
+                db.session.expire(bucket)
+                raise FileSizeError(description=limit.reason)
+        elif bucket := loaded(cls, bucket_id):
+            db.session.expire(bucket, ["size", "updated"])
+
+    @classmethod
+    def _update_size(cls, size: int, *conditions: Any) -> int:
+        statement = update(cls).where(*conditions).values(size=cls.size + size, updated=utcnow())
+        return db.session.execute(statement, execution_options={"synchronize_session": False}).rowcount
+
+    def _size_limit_before(self, size: int) -> FileSizeLimit | None:
+        """Ask the limiters as if ``size`` bytes had not been added yet."""
+        after = self.size
+        attributes.set_committed_value(self, "size", after - size)
+        try:
+            return self.size_limit
+        finally:
+            attributes.set_committed_value(self, "size", after)
+
+    def get_tags(self) -> dict[str, str]:
+        """Return the tags as a dictionary."""
+        return {tag.key: tag.value for tag in self.tags}
+
+    def snapshot(self, lock: bool = False) -> Bucket:
+        """Copy the heads into a new bucket, without copying a file.
+
+        :param lock: Whether to lock the new bucket. The copy of a locked bucket is locked in any case.
+        :returns: The new bucket.
+        :raises InvalidOperationError: Where this bucket is deleted.
+        """
+        from .bulk import snapshot_heads
+
+        self._ensure_not_deleted()
+        copy = type(self).create(
+            self.location,
+            storage_class=self.default_storage_class,
+            quota_size=self.quota_size,
+            max_file_size=self.max_file_size,
+            locked=False,
+        )
+        snapshot_heads(self.id, copy.id)
+        copy.locked = lock or self.locked
+        return copy
+
+    def sync(self, bucket: Bucket, delete_extras: bool = False) -> SyncResult:
+        """Bring another bucket to the objects of this one, without copying a file.
+
+        An object of another file is added there as a new version, one that is deleted here is deleted there.
+
+        :param bucket: The destination.
+        :param delete_extras: Whether to delete objects there of which this bucket has no version.
+        :returns: The destination and the changes.
+        :raises InvalidOperationError: Where either bucket is deleted, or the destination is locked.
+        """
+        from .bulk import sync_heads
+
+        self._ensure_not_deleted()
+        return SyncResult(bucket, sync_heads(self.id, bucket.id, delete_extras))
+
+    def remove(self) -> Bucket:
+        """Remove the bucket for good, with all versions of its objects, its tags and its multipart uploads.
+
+        The files stay, for the sweep to find where nothing else refers to them.
+
+        :returns: The bucket.
+        :raises BucketLockedError: Where it is locked.
+        """
+        from .bulk import remove_contents
+
+        type(self).claim(self.id, deleted=True)
+        remove_contents(self.id)
+        db.session.execute(delete(Bucket).where(Bucket.id == self.id))
+        return self
+
+    def _ensure_not_deleted(self) -> None:
+        if self.deleted:
+            raise InvalidOperationError(description="Bucket is deleted.")
+
+    def __repr__(self) -> str:
+        """Return the identifier."""
+        return str(self.id)
+
+
+class BucketTag(db.Model, TagMixin):
+    """A tag of a bucket."""
+
+    __tablename__ = "files_buckettags"
+
+    _owner = "bucket_id"
+    _owner_model = Bucket
+
+    bucket_id = db.Column(
+        UUIDType,
+        db.ForeignKey(Bucket.id, ondelete="CASCADE"),
+        default=uuid.uuid4,
+        nullable=False,
+        primary_key=True,
+        index=True,
+    )
+    """Identifier of the bucket."""
+
+    key = tag_key_column()
+    """Key of the tag."""
+
+    bucket = db.relationship(Bucket, backref=db.backref("tags", passive_deletes="all"))
+    """The bucket."""
+
+    @classmethod
+    def create(cls, bucket: Bucket | uuid.UUID, key: str, value: str) -> BucketTag:
+        """Add a tag to a bucket.
+
+        :param bucket: The bucket, or its identifier.
+        :param key: Key of the tag, unique within the bucket.
+        :param value: Value of the tag.
+        :raises sqlalchemy.exc.IntegrityError: Where the bucket has a tag of this key.
+        """
+        return cls._create(as_bucket_id(bucket), key, value)
+
+    @classmethod
+    def create_or_update(cls, bucket: Bucket | uuid.UUID, key: str, value: str) -> BucketTag:
+        """Add a tag to a bucket, or change its value.
+
+        :param bucket: The bucket, or its identifier.
+        :param key: Key of the tag.
+        :param value: Value of the tag.
+        """
+        return cls._create_or_update(as_bucket_id(bucket), key, value)
+
+    @classmethod
+    def get(cls, bucket: Bucket | uuid.UUID, key: str) -> BucketTag | None:
+        """Return a tag of a bucket, ``None`` where there is none.
+
+        :param bucket: The bucket, or its identifier.
+        :param key: Key of the tag.
+        """
+        return cls._get(as_bucket_id(bucket), key)
+
+    @classmethod
+    def get_value(cls, bucket: Bucket | uuid.UUID, key: str) -> str | None:
+        """Return the value of a tag of a bucket, ``None`` where there is none.
+
+        :param bucket: The bucket, or its identifier.
+        :param key: Key of the tag.
+        """
+        return cls._get_value(as_bucket_id(bucket), key)
+
+    @classmethod
+    def delete(cls, bucket: Bucket | uuid.UUID, key: str) -> None:
+        """Delete a tag of a bucket; no error where there is none.
+
+        :param bucket: The bucket, or its identifier.
+        :param key: Key of the tag.
+        """
+        cls._delete(as_bucket_id(bucket), key)
+
+
+def as_bucket(value: Bucket | uuid.UUID | str) -> Bucket | None:
+    """Return a bucket that is given as itself or as its identifier.
+
+    :param value: The bucket, or its identifier.
+    """
+    return value if isinstance(value, Bucket) else Bucket.get(value)
+
+
+def as_bucket_id(value: Bucket | uuid.UUID | str) -> Any:
+    """Return the identifier of a bucket that is given as itself or as its identifier.
+
+    :param value: The bucket, or its identifier.
+    """
+    return value.id if isinstance(value, Bucket) else value

@@ -1,0 +1,216 @@
+"""What is done to all objects of a bucket at once: a fixed number of statements, however many there are."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from invenio_db import db
+from sqlalchemy import and_, delete, func, insert, literal, select, update
+from sqlalchemy.orm import aliased, selectinload
+
+from .base import random_uuid, utcnow
+from .bucket import Bucket, BucketTag
+from .file_instance import FileInstance
+from .multipart import MultipartObject, Part
+from .object_version import ObjectVersion, ObjectVersionTag
+
+_Source = aliased(ObjectVersion, name="source")
+
+
+def _live_heads(bucket_id: uuid.UUID, of: Any = ObjectVersion) -> Any:
+    return and_(of.bucket_id == bucket_id, of.is_head, of.file_id.isnot(None))
+
+
+def _hold(bucket_id: uuid.UUID) -> None:
+    """Keep others from changing a bucket that is read, until the end of the transaction."""
+    db.session.execute(select(Bucket.id).where(Bucket.id == bucket_id).with_for_update())
+
+
+def _claim_and_hold(claimed: uuid.UUID, held: uuid.UUID) -> None:
+    """Take two buckets in the order of their identifiers, so that no two transactions wait for each other."""
+    steps = sorted([(str(claimed), Bucket.claim, claimed), (str(held), _hold, held)], key=lambda step: step[0])
+    for _, take, bucket_id in steps:
+        take(bucket_id)
+
+
+def snapshot_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> None:
+    """Make the heads of a bucket the heads of a new one, with their tags.
+
+    :param source_id: Identifier of the bucket to copy from.
+    :param destination_id: Identifier of a bucket that nobody else knows yet.
+    """
+    _hold(source_id)
+    _insert_heads(source_id, destination_id)
+
+
+def copy_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> list[dict[str, Any]]:
+    """Make the heads of a bucket heads of another, with their tags.
+
+    :param source_id: Identifier of the bucket to copy from.
+    :param destination_id: Identifier of the bucket to copy to.
+    :returns: The columns of each new row, by their names.
+    :raises BucketLockedError: Where the destination is locked.
+    """
+    _claim_and_hold(destination_id, source_id)
+    replaced = select(_Source.key).where(_live_heads(source_id, _Source)).subquery()
+    db.session.execute(
+        update(ObjectVersion)
+        .where(
+            ObjectVersion.bucket_id == destination_id,
+            ObjectVersion.is_head,
+            ObjectVersion.key.in_(select(replaced.c.key)),
+        )
+        .values(is_head=False),
+        execution_options={"synchronize_session": False},
+    )
+    for known in list(db.session.identity_map.values()):
+        if isinstance(known, ObjectVersion) and known.__dict__.get("bucket_id") == destination_id:
+            db.session.expire(known, ["is_head"])
+    now = _insert_heads(source_id, destination_id)
+    columns = ObjectVersion.__table__.columns
+    rows = db.session.execute(select(*columns).where(columns.bucket_id == destination_id, columns.created == now))
+    return [dict(row) for row in rows.mappings()]
+
+
+def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> datetime:
+    """Copy heads, tags and sizes within the database.
+
+    :returns: The time that the new rows bear in ``created``.
+    """
+    now = utcnow()
+    source = _live_heads(source_id, _Source)
+    columns = ObjectVersion.__table__.columns
+    db.session.execute(
+        insert(ObjectVersion.__table__).from_select(
+            ["version_id", "key", "bucket_id", "file_id", "_mimetype", "is_head", "created", "updated"],
+            select(
+                random_uuid(),
+                _Source.key,
+                literal(destination_id, columns.bucket_id.type),
+                _Source.file_id,
+                _Source._mimetype,
+                _Source.is_head,
+                literal(now, columns.created.type),
+                literal(now, columns.updated.type),
+            ).where(source),
+            include_defaults=False,
+        )
+    )
+    db.session.execute(
+        insert(ObjectVersionTag.__table__).from_select(
+            ["version_id", "key", "value"],
+            select(ObjectVersion.version_id, ObjectVersionTag.key, ObjectVersionTag.value)
+            .select_from(_Source)
+            .join(ObjectVersionTag, ObjectVersionTag.version_id == _Source.version_id)
+            .join(
+                ObjectVersion,
+                and_(
+                    ObjectVersion.bucket_id == destination_id,
+                    ObjectVersion.key == _Source.key,
+                    ObjectVersion.is_head,
+                ),
+            )
+            .where(source),
+            include_defaults=False,
+        )
+    )
+    copied = (
+        select(func.coalesce(func.sum(FileInstance.size), 0))
+        .select_from(_Source)
+        .join(FileInstance, FileInstance.id == _Source.file_id)
+        .where(source)
+        .scalar_subquery()
+    )
+    db.session.execute(
+        update(Bucket).where(Bucket.id == destination_id).values(size=Bucket.size + copied),
+        execution_options={"synchronize_session": False},
+    )
+    db.session.expire(db.session.get(Bucket, destination_id), ["size"])
+    return now
+
+
+def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: bool) -> list[tuple[str, Any]]:
+    """Bring the heads of a bucket to those of another.
+
+    :param source_id: Identifier of the bucket to copy from.
+    :param destination_id: Identifier of the bucket to change.
+    :param delete_extras: Whether to delete objects of which the source has no version.
+    :returns: ``("add", object_version)`` for each object that is new, ``("delete", key)`` for each that is gone.
+    :raises InvalidOperationError: Where the destination is locked or deleted.
+    """
+    if source_id == destination_id:
+        return []
+    _claim_and_hold(destination_id, source_id)
+    heads: dict[Any, dict[str, Any]] = {source_id: {}, destination_id: {}}
+    # A locking read sees what others have committed, whatever the transaction's snapshot.
+    for head in db.session.execute(
+        select(ObjectVersion)
+        .where(ObjectVersion.bucket_id.in_(heads), ObjectVersion.is_head)
+        .order_by(ObjectVersion.key)
+        .options(selectinload(ObjectVersion.file))
+        .with_for_update(),
+        execution_options={"populate_existing": True},
+    ).scalars():
+        heads[head.bucket_id][head.key] = head
+    source, destination = heads.values()
+
+    added = [
+        head
+        for key, head in source.items()
+        if head.file_id and (key not in destination or destination[key].file_id != head.file_id)
+    ]
+    deleted = [
+        key
+        for key, head in destination.items()
+        if head.file_id and (not source[key].file_id if key in source else delete_extras)
+    ]
+    for key in [head.key for head in added if head.key in destination] + deleted:
+        destination[key].is_head = False
+    db.session.flush()
+
+    versions = [
+        ObjectVersion(
+            version_id=uuid.uuid4(),
+            bucket_id=destination_id,
+            key=head.key,
+            file=head.file,
+            mimetype=head._mimetype,
+            is_head=True,
+        )
+        for head in added
+    ]
+    markers = [ObjectVersion(version_id=uuid.uuid4(), bucket_id=destination_id, key=key) for key in deleted]
+    db.session.add_all(versions + markers)
+    db.session.flush()
+    _copy_tags({head.version_id: version.version_id for head, version in zip(added, versions, strict=True)})
+    Bucket.claim(destination_id, sum(version.file.size or 0 for version in versions))
+    return [("delete", key) for key in deleted] + [("add", version) for version in versions]
+
+
+def _copy_tags(versions: dict[uuid.UUID, uuid.UUID]) -> None:
+    tags = ObjectVersionTag.__table__
+    rows = [
+        {"version_id": versions[row.version_id], "key": row.key, "value": row.value}
+        for row in db.session.execute(select(tags).where(tags.c.version_id.in_(versions)))
+    ]
+    if rows:
+        db.session.execute(insert(tags), rows)
+
+
+def remove_contents(bucket_id: uuid.UUID) -> None:
+    """Remove the objects, tags and multipart uploads of a bucket for good.
+
+    :param bucket_id: Identifier of a bucket that the transaction has claimed.
+    """
+    versions = select(ObjectVersion.version_id).where(ObjectVersion.bucket_id == bucket_id)
+    uploads = select(MultipartObject.upload_id).where(MultipartObject.bucket_id == bucket_id)
+    for statement in (
+        delete(ObjectVersionTag).where(ObjectVersionTag.version_id.in_(versions)),
+        delete(ObjectVersion).where(ObjectVersion.bucket_id == bucket_id),
+        delete(Part).where(Part.upload_id.in_(uploads)),
+        delete(MultipartObject).where(MultipartObject.bucket_id == bucket_id),
+        delete(BucketTag).where(BucketTag.bucket_id == bucket_id),
+    ):
+        db.session.execute(statement, execution_options={"synchronize_session": False})

@@ -1,0 +1,383 @@
+"""A file in storage: its URI, size and checksum, and what is known of its health."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from flask import Response, current_app
+from invenio_db import db
+from sqlalchemy import Text, delete, select
+from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import validates
+from sqlalchemy_utils.types import UUIDType
+
+from ..errors import FileInstanceUnreadableError, InvalidOperationError, UnexpectedFileSizeError
+from ..proxies import current_files_rest
+from .base import Timestamp, UTCTimestamp, utcnow
+
+if TYPE_CHECKING:
+    from ..storage import FileStorage
+
+_CHECKSUM = re.compile(r"[^:]+:[^:]+\Z")
+
+
+class FileInstance(db.Model, Timestamp):
+    """A file in storage, to which any number of object versions refer.
+
+    While a file is written it is ``writable`` and not ``readable``; once it has all its bytes it is ``readable`` and not
+    ``writable``, for what is stored never changes.
+    """
+
+    __tablename__ = "files_files"
+
+    id = db.Column(UUIDType, primary_key=True, default=uuid.uuid4)
+    """Identifier of the file."""
+
+    uri = db.Column(Text().with_variant(mysql.VARCHAR(255), "mysql", "mariadb"), unique=True, nullable=True)
+    """Where the file is, in the words of its storage; ``None`` where it has no place yet."""
+
+    storage_class = db.Column(db.String(1), nullable=True)
+    """Storage class, a letter of ``FILES_REST_STORAGE_CLASS_LIST``."""
+
+    size = db.Column(db.BigInteger, default=0, nullable=True)
+    """Size in bytes."""
+
+    checksum = db.Column(db.String(255), nullable=True)
+    """Checksum, as ``algorithm:hexdigest``."""
+
+    readable = db.Column(db.Boolean(name="readable"), default=False, nullable=False)
+    """Whether all the bytes are there."""
+
+    writable = db.Column(db.Boolean(name="writable"), default=True, nullable=False)
+    """Whether bytes may be written, and the file be deleted by a sweep."""
+
+    last_check_at = db.Column(UTCTimestamp, nullable=True)
+    """When the checksum was last compared with the bytes."""
+
+    last_check = db.Column(db.Boolean(name="last_check"), default=True, nullable=True)
+    """Whether they agreed; ``None`` where the comparison could not be made."""
+
+    @validates("uri")
+    def validate_uri(self, key: str, uri: str | None) -> str | None:
+        """Check the URI's length against ``FILES_REST_FILE_URI_MAX_LEN``.
+
+        :raises ValueError: Where it is too long.
+        """
+        if uri is not None and len(uri) > current_app.config["FILES_REST_FILE_URI_MAX_LEN"]:
+            raise ValueError(f"FileInstance URI too long ({len(uri)}).")
+        return uri
+
+    @validates("checksum")
+    def validate_checksum(self, key: str, checksum: str | None) -> str | None:
+        """Check the checksum's form.
+
+        :raises ValueError: Where it is not ``algorithm:value``, with one colon.
+        """
+        if checksum and not _CHECKSUM.match(checksum):
+            raise ValueError(f"Invalid checksum format: {checksum!r}. Expected format 'algorithm:value'.")
+        return checksum
+
+    @classmethod
+    def new(cls) -> FileInstance:
+        """Return a file that the session does not know yet, ready to be written."""
+        return cls(id=uuid.uuid4(), size=0, readable=False, writable=True, last_check=True)
+
+    @classmethod
+    def create(cls) -> FileInstance:
+        """Return a new file, added to the session."""
+        file = cls.new()
+        db.session.add(file)
+        return file
+
+    @classmethod
+    def get(cls, file_id: uuid.UUID | str) -> FileInstance | None:
+        """Return the file of an identifier, ``None`` where there is none.
+
+        :param file_id: The identifier.
+        """
+        return cls.query.filter_by(id=file_id).one_or_none()
+
+    @classmethod
+    def get_by_uri(cls, uri: str) -> FileInstance | None:
+        """Return the file of a URI, ``None`` where there is none.
+
+        :param uri: The URI.
+        """
+        assert uri is not None
+        return cls.query.filter_by(uri=uri).one_or_none()
+
+    def delete(self) -> FileInstance:
+        """Delete the row of this file; its bytes stay.
+
+        :returns: The file.
+        :raises sqlalchemy.exc.IntegrityError: Where an object version or a multipart upload refers to it.
+        """
+        db.session.flush()
+        unused = ~FileInstance.objects.any() & ~FileInstance.multipart_objects.any()
+        statement = delete(FileInstance).where(FileInstance.id == self.id, unused)
+        # SQLite does not enforce foreign keys unless it is told to, so the condition stands in the statement.
+        if not db.session.execute(statement.execution_options(synchronize_session=False)).rowcount and (
+            db.session.execute(select(FileInstance.id).where(FileInstance.id == self.id)).first()
+        ):
+            reason = InvalidOperationError(description="The file is in use.")
+            raise IntegrityError(str(statement), {"id": self.id}, reason)
+        if self in db.session:
+            db.session.expunge(self)
+        return self
+
+    def storage(self, **kwargs: Any) -> FileStorage:
+        """Return the storage interface of this file.
+
+        :param kwargs: Passed to the storage factory, e.g. ``default_location`` for a file without a URI.
+        """
+        return current_files_rest.storage_factory(fileinstance=self, **kwargs)
+
+    def set_uri(
+        self,
+        uri: str,
+        size: int | None,
+        checksum: str | None,
+        readable: bool = True,
+        writable: bool = False,
+        storage_class: str | None = None,
+    ) -> FileInstance:
+        """Say where the file is.
+
+        :param uri: URI of the file.
+        :param size: Size in bytes.
+        :param checksum: Checksum, as ``algorithm:hexdigest``.
+        :param readable: Whether its bytes are there.
+        :param writable: Whether bytes may be written.
+        :param storage_class: Storage class; the default one where none is given.
+        :returns: The file.
+        """
+        self.uri = uri
+        self.size = size
+        self.checksum = checksum
+        self.readable = readable
+        self.writable = writable
+        self.storage_class = storage_class or current_app.config["FILES_REST_DEFAULT_STORAGE_CLASS"]
+        return self
+
+    def init_contents(self, size: int = 0, **kwargs: Any) -> None:
+        """Make room for the file in storage.
+
+        :param size: Size in bytes.
+        :param kwargs: Passed to the storage factory.
+        :raises ValueError: Where the file is not writable.
+        """
+        self._ensure_writable()
+        self.set_uri(
+            *self.storage(**kwargs).initialize(size=size),
+            readable=False,
+            writable=True,
+            storage_class=kwargs.get("default_storage_class"),
+        )
+
+    def set_contents(
+        self,
+        stream: Any,
+        chunk_size: int | None = None,
+        size: int | None = None,
+        size_limit: Any = None,
+        progress_callback: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Store the bytes of a stream as the whole file.
+
+        :param stream: Object with ``read(n)``.
+        :param chunk_size: Bytes to read at a time.
+        :param size: Size in bytes where it is known; another number of bytes is refused.
+        :param size_limit: Largest size allowed, in bytes, or a :class:`~invenio_files_rest.limiters.FileSizeLimit`.
+        :param progress_callback: Function called as ``callback(bytes_done, bytes_in_all)``.
+        :param kwargs: Passed to the storage factory.
+        :raises ValueError: Where the file is not writable.
+        :raises FileSizeError: Where the stream is over the limit.
+        :raises UnexpectedFileSizeError: Where the stream is not of the given size.
+        :raises StorageError: Where the storage fails.
+        """
+        self._ensure_writable()
+        self.set_uri(
+            *self.storage(**kwargs).save(
+                stream,
+                chunk_size=chunk_size,
+                size=size,
+                size_limit=size_limit,
+                progress_callback=progress_callback,
+            ),
+            storage_class=kwargs.get("default_storage_class"),
+        )
+
+    def update_contents(
+        self,
+        stream: Any,
+        seek: int = 0,
+        size: int | None = None,
+        chunk_size: int | None = None,
+        progress_callback: Any = None,
+        **kwargs: Any,
+    ) -> tuple[int, str | None]:
+        """Write the bytes of a stream into the file.
+
+        :param stream: Object with ``read(n)``.
+        :param seek: Where to write, in bytes from the beginning.
+        :param size: Number of bytes where it is known; another number is refused.
+        :param chunk_size: Bytes to read at a time.
+        :param progress_callback: Function called as ``callback(bytes_done, bytes_in_all)``.
+        :param kwargs: Passed to the storage factory.
+        :returns: How many bytes were written, and their checksum.
+        :raises ValueError: Where the file is not writable.
+        """
+        self._ensure_writable()
+        self.checksum = None
+        return self.storage(**kwargs).update(
+            stream, seek=seek, size=size, chunk_size=chunk_size, progress_callback=progress_callback
+        )
+
+    def copy_contents(
+        self,
+        fileinstance: FileInstance,
+        progress_callback: Any = None,
+        chunk_size: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Copy the bytes of this file into another.
+
+        :param fileinstance: The file to write.
+        :param progress_callback: Function called as ``callback(bytes_done, bytes_in_all)``.
+        :param chunk_size: Bytes to read at a time.
+        :param kwargs: Passed to the storage factory for the file to write.
+        :raises ValueError: Where this file is not readable, or the other one not writable.
+        :raises UnexpectedFileSizeError: Where the copy is not of this file's size.
+        """
+        if not self.readable:
+            raise ValueError("Source file instance is not readable.")
+        fileinstance._ensure_writable()
+        storage = fileinstance.storage(**kwargs)
+        uri, size, checksum = storage.copy(self.storage(), chunk_size=chunk_size, progress_callback=progress_callback)
+        if size is not None and size != self.size:
+            storage.delete()
+            raise UnexpectedFileSizeError(description="The copy of the file is not of its size.")
+        # A storage that copies by itself, within S3 say, returns neither size nor checksum.
+        fileinstance.set_uri(
+            uri,
+            self.size,
+            checksum or self.checksum,
+            storage_class=kwargs.get("default_storage_class"),
+        )
+
+    def update_checksum(
+        self,
+        progress_callback: Any = None,
+        chunk_size: int | None = None,
+        checksum_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Compute the checksum from the bytes.
+
+        :param progress_callback: Function called as ``callback(bytes_done, bytes_in_all)``.
+        :param chunk_size: Bytes to read at a time.
+        :param checksum_kwargs: Passed to the storage's ``checksum()``.
+        :param kwargs: Passed to the storage factory.
+        :raises FileInstanceUnreadableError: Where the file is not readable.
+        """
+        self._ensure_readable()
+        self.checksum = self._compute_checksum(progress_callback, chunk_size, checksum_kwargs, kwargs)
+
+    def verify_checksum(
+        self,
+        progress_callback: Any = None,
+        chunk_size: int | None = None,
+        throws: bool = True,
+        checksum_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> bool | None:
+        """Compare the checksum with the bytes, and note the result in ``last_check`` and ``last_check_at``.
+
+        :param progress_callback: Function called as ``callback(bytes_done, bytes_in_all)``.
+        :param chunk_size: Bytes to read at a time.
+        :param throws: Whether to raise the error that kept the bytes from being read; otherwise it is logged alone.
+        :param checksum_kwargs: Passed to the storage's ``checksum()``.
+        :param kwargs: Passed to the storage factory.
+        :returns: Whether they agree; ``None`` where the bytes could not be read.
+        :raises FileInstanceUnreadableError: Where the file is not readable.
+        """
+        self._ensure_readable()
+        try:
+            computed = self._compute_checksum(progress_callback, chunk_size, checksum_kwargs, kwargs)
+        except Exception:
+            current_app.logger.exception("The checksum of file %s could not be computed.", self.id)
+            if throws:
+                raise
+            self.last_check = None
+        else:
+            self.last_check = self.checksum == computed
+        self.last_check_at = utcnow()
+        return self.last_check
+
+    def clear_last_check(self) -> FileInstance:
+        """Forget the last comparison of the checksum with the bytes.
+
+        :returns: The file.
+        """
+        self.last_check = None
+        self.last_check_at = utcnow()
+        return self
+
+    def send_file(
+        self,
+        filename: str,
+        restricted: bool = True,
+        mimetype: str | None = None,
+        trusted: bool = False,
+        chunk_size: int | None = None,
+        as_attachment: bool = False,
+        **kwargs: Any,
+    ) -> Response:
+        """Return the response that sends the file.
+
+        :param filename: Name that the client shall give it.
+        :param restricted: Whether caches may not keep it.
+        :param mimetype: MIME type; guessed from the name where none is given.
+        :param trusted: Whether the browser may render it; see :func:`invenio_files_rest.helpers.send_stream`.
+        :param chunk_size: Bytes to read at a time.
+        :param as_attachment: Whether the browser shall save it.
+        :param kwargs: Passed to the storage factory.
+        :raises FileInstanceUnreadableError: Where the file is not readable.
+        """
+        self._ensure_readable()
+        return self.storage(**kwargs).send_file(
+            filename,
+            mimetype=mimetype,
+            restricted=restricted,
+            checksum=self.checksum,
+            trusted=trusted,
+            chunk_size=chunk_size,
+            as_attachment=as_attachment,
+        )
+
+    def _compute_checksum(
+        self,
+        progress_callback: Any,
+        chunk_size: int | None,
+        checksum_kwargs: dict[str, Any] | None,
+        storage_kwargs: dict[str, Any],
+    ) -> str | None:
+        return self.storage(**storage_kwargs).checksum(
+            chunk_size=chunk_size, progress_callback=progress_callback, **(checksum_kwargs or {})
+        )
+
+    def _ensure_readable(self) -> None:
+        if not self.readable:
+            raise FileInstanceUnreadableError()
+
+    def _ensure_writable(self) -> None:
+        if not self.writable:
+            raise ValueError("File is not writable.")
+
+    def __repr__(self) -> str:
+        """Show the identifier."""
+        return f"<FileInstance {self.id}>"

@@ -1,0 +1,67 @@
+"""Where files are kept: a name, and the URI of a folder or of a storage system."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from invenio_db import db
+from sqlalchemy.orm import Query, validates
+
+from .base import Timestamp
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}\Z")
+
+
+class Location(db.Model, Timestamp):
+    """A place for files. A bucket belongs to one."""
+
+    __tablename__ = "files_location"
+
+    id = db.Column(db.Integer, primary_key=True, autoincrement=True)
+    """Internal identifier."""
+
+    name = db.Column(db.String(20), unique=True, nullable=False)
+    """External identifier: 1 to 20 lower-case letters, digits and dashes, a letter first."""
+
+    uri = db.Column(db.String(255), nullable=False)
+    """URI of the location, or the path of a folder."""
+
+    default = db.Column(db.Boolean(name="default"), nullable=False, default=False)
+    """Whether new buckets are made here."""
+
+    @validates("name")
+    def validate_name(self, key: str, name: str) -> str:
+        """Check the name.
+
+        :raises ValueError: Where it is none.
+        """
+        if not _NAME.match(name):
+            raise ValueError("Invalid location name (lower-case alphanumeric + dashes).")
+        return name
+
+    @classmethod
+    def get_by_name(cls, name: str) -> Location | None:
+        """Return the location of a name, ``None`` where there is none.
+
+        :param name: Name of the location.
+        """
+        return cls.query.filter_by(name=name).one_or_none()
+
+    @classmethod
+    def get_default(cls) -> Location | None:
+        """Return the default location, ``None`` where there is none.
+
+        Of several it is the one that was added last, since a new default is how the documented migration of data to a
+        new location begins.
+        """
+        return cls.query.filter_by(default=True).order_by(cls.id.desc()).first()
+
+    @classmethod
+    def all(cls) -> Query[Any]:
+        """Return a query of all locations."""
+        return cls.query
+
+    def __repr__(self) -> str:
+        """Return the name."""
+        return str(self.name)

@@ -1,0 +1,377 @@
+"""Multipart uploads: a file that arrives in parts, in any order."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from flask import current_app
+from invenio_db import db
+from sqlalchemy import delete
+from sqlalchemy.orm import Query, attributes, validates
+from sqlalchemy_utils.types import UUIDType
+
+from ..errors import (
+    MultipartAlreadyCompleted,
+    MultipartInvalidChunkSize,
+    MultipartInvalidPartNumber,
+    MultipartInvalidSize,
+    MultipartMissingParts,
+    MultipartNotCompleted,
+)
+from .base import ExactText, Timestamp, utcnow
+from .bucket import Bucket, as_bucket_id
+from .file_instance import FileInstance
+from .object_version import (
+    ObjectVersion,
+    discarded_on_error,
+    open_bucket,
+    validate_key,
+)
+
+
+class MultipartObject(db.Model, Timestamp):
+    """An upload in parts of equal size, of which the last may be smaller.
+
+    Its size is counted in the bucket from the beginning, so that the quota that it needs is there at its end. Once all
+    parts are there it is completed; merging it then makes an object version of it.
+    """
+
+    __tablename__ = "files_multipartobject"
+
+    __table_args__ = (db.UniqueConstraint("upload_id", "bucket_id", "key", name="uix_item"),)
+
+    upload_id = db.Column(UUIDType, default=uuid.uuid4, primary_key=True)
+    """Identifier of the upload."""
+
+    bucket_id = db.Column(UUIDType, db.ForeignKey(Bucket.id, ondelete="RESTRICT"), index=True)
+    """Identifier of the bucket."""
+
+    key = db.Column(ExactText(255))
+    """Key of the object that it becomes."""
+
+    file_id = db.Column(UUIDType, db.ForeignKey(FileInstance.id, ondelete="RESTRICT"), nullable=False)
+    """Identifier of the file that the parts are written to."""
+
+    chunk_size = db.Column(db.Integer, nullable=True)
+    """Size of a part, in bytes."""
+
+    size = db.Column(db.BigInteger, nullable=True)
+    """Size of the file, in bytes."""
+
+    completed = db.Column(db.Boolean(name="completed"), nullable=False, default=False)
+    """Whether all parts are there, and no more are taken."""
+
+    bucket = db.relationship(Bucket, backref="multipart_objects")
+    """The bucket."""
+
+    file = db.relationship(FileInstance, backref="multipart_objects")
+    """The file that the parts are written to."""
+
+    @validates("key")
+    def validate_key(self, key: str, key_: str) -> str:
+        """Check the key.
+
+        :raises InvalidKeyError: Where it is too long or cannot be stored.
+        """
+        return validate_key(key_)
+
+    @staticmethod
+    def is_valid_chunksize(chunk_size: int) -> bool:
+        """Tell whether a part size lies within ``FILES_REST_MULTIPART_CHUNKSIZE_MIN`` and ``…_MAX``.
+
+        :param chunk_size: The part size, in bytes.
+        """
+        smallest = current_app.config["FILES_REST_MULTIPART_CHUNKSIZE_MIN"]
+        largest = current_app.config["FILES_REST_MULTIPART_CHUNKSIZE_MAX"]
+        return bool(smallest <= chunk_size <= largest)
+
+    @staticmethod
+    def is_valid_size(size: int, chunk_size: int) -> bool:
+        """Tell whether a size fits into ``FILES_REST_MULTIPART_MAX_PARTS`` parts.
+
+        :param size: Size of the file, in bytes.
+        :param chunk_size: The part size, in bytes.
+        """
+        return bool(0 < size <= chunk_size * current_app.config["FILES_REST_MULTIPART_MAX_PARTS"])
+
+    @property
+    def last_part_number(self) -> int:
+        """Number of the last part; the first is 0."""
+        return int((self.size - 1) // self.chunk_size)
+
+    @property
+    def last_part_size(self) -> int:
+        """Size of the last part, in bytes: 1 to :attr:`chunk_size`."""
+        return int(self.size - self.last_part_number * self.chunk_size)
+
+    def expected_part_size(self, part_number: int) -> int:
+        """Return the size that a part has to have, in bytes.
+
+        :param part_number: Number of the part.
+        :raises MultipartInvalidPartNumber: Where there is no such part.
+        """
+        if not 0 <= part_number <= self.last_part_number:
+            raise MultipartInvalidPartNumber()
+        return self.last_part_size if part_number == self.last_part_number else int(self.chunk_size)
+
+    @classmethod
+    def create(cls, bucket: Bucket | uuid.UUID | str, key: str, size: int, chunk_size: int) -> MultipartObject:
+        """Begin an upload, and reserve its size in the bucket.
+
+        :param bucket: The bucket, or its identifier.
+        :param key: Key of the object.
+        :param size: Size of the file, in bytes.
+        :param chunk_size: Size of a part, in bytes.
+        :returns: The upload, flushed.
+        :raises MultipartInvalidChunkSize: Where the part size is outside the limits.
+        :raises MultipartInvalidSize: Where the size does not fit.
+        :raises FileSizeError: Where a size limit is exceeded.
+        :raises BucketLockedError: Where the bucket is locked.
+        """
+        bucket = open_bucket(bucket)
+        if not cls.is_valid_chunksize(chunk_size):
+            raise MultipartInvalidChunkSize()
+        if not cls.is_valid_size(size, chunk_size):
+            raise MultipartInvalidSize()
+        validate_key(key)
+        Bucket.claim(bucket.id, size, limited=True)
+        file = FileInstance.new()
+        file.init_contents(
+            size=size,
+            default_location=bucket.location.uri,
+            default_storage_class=bucket.default_storage_class,
+        )
+        with discarded_on_error(file):
+            upload = cls(
+                upload_id=uuid.uuid4(), bucket_id=bucket.id, key=key, chunk_size=chunk_size, size=size, file=file
+            )
+            db.session.add(upload)
+            db.session.flush()
+        return upload
+
+    @classmethod
+    def get(
+        cls,
+        bucket: Bucket | uuid.UUID | str,
+        key: str,
+        upload_id: uuid.UUID | str,
+        with_completed: bool = False,
+    ) -> MultipartObject | None:
+        """Return an upload, ``None`` where there is none.
+
+        :param bucket: The bucket, or its identifier.
+        :param key: Key of the object.
+        :param upload_id: Identifier of the upload.
+        :param with_completed: Whether it may be completed.
+        """
+        query = cls.query.filter_by(upload_id=upload_id, bucket_id=as_bucket_id(bucket), key=key)
+        if not with_completed:
+            query = query.filter(~cls.completed)
+        return query.one_or_none()
+
+    @classmethod
+    def query_by_bucket(cls, bucket: Bucket | uuid.UUID | str) -> Query[Any]:
+        """Return a query of the uploads of a bucket that are not completed.
+
+        :param bucket: The bucket, or its identifier.
+        """
+        return cls.query.filter(cls.bucket_id == as_bucket_id(bucket), ~cls.completed)
+
+    @classmethod
+    def query_expired(cls, dt: timedelta, bucket: Bucket | uuid.UUID | str | None = None) -> Query[Any]:
+        """Return a query of the uploads that were begun longer ago than a time.
+
+        :param dt: The time.
+        :param bucket: A bucket to confine it to, or its identifier.
+        """
+        query = cls.query.filter(cls.created < utcnow() - dt)
+        return query if bucket is None else query.filter(cls.bucket_id == as_bucket_id(bucket))
+
+    def complete(self) -> MultipartObject:
+        """Mark the upload as completed.
+
+        :returns: The upload.
+        :raises MultipartAlreadyCompleted: Where it is completed already.
+        :raises MultipartMissingParts: Where parts are missing.
+        """
+        db.session.refresh(self, ["completed"], with_for_update=True)
+        if self.completed:
+            raise MultipartAlreadyCompleted()
+        if Part.count(self) != self.last_part_number + 1:
+            raise MultipartMissingParts()
+        self.completed = True
+        db.session.flush()
+        return self
+
+    def merge_parts(self, version_id: uuid.UUID | None = None, **kwargs: Any) -> ObjectVersion:
+        """Make an object version of a completed upload, which is gone then.
+
+        :param version_id: Identifier of the version; a random one where none is given.
+        :param kwargs: Passed to :meth:`FileInstance.update_checksum`.
+        :returns: The version.
+        :raises MultipartNotCompleted: Where the upload is not completed.
+        """
+        if not self.completed:
+            raise MultipartNotCompleted()
+        self.file.readable = True
+        self.file.update_checksum(**kwargs)
+        self.file.writable = False
+        # The bytes were counted when the upload began; the version counts them anew.
+        Bucket.claim(self.bucket_id, -self.size)
+        self._forget()
+        return ObjectVersion.record(self.bucket_id, self.key, self.file, version_id=version_id)
+
+    def delete(self) -> MultipartObject:
+        """Delete the upload and its parts, and give its size back to the bucket.
+
+        The file stays, for :func:`invenio_files_rest.tasks.remove_file_data` or the sweep.
+
+        :returns: The upload.
+        """
+        Bucket.claim(self.bucket_id, -self.size, deleted=True)
+        self._forget()
+        return self
+
+    def _forget(self) -> None:
+        db.session.execute(delete(Part).where(Part.upload_id == self.upload_id))
+        db.session.execute(delete(MultipartObject).where(MultipartObject.upload_id == self.upload_id))
+
+    def __repr__(self) -> str:
+        """Show upload, bucket and key."""
+        return f"{self.bucket_id}:{self.upload_id}:{self.key}"
+
+
+class Part(db.Model, Timestamp):
+    """A part of a multipart upload, which is there once it has a row."""
+
+    __tablename__ = "files_multipartobject_part"
+
+    upload_id = db.Column(
+        UUIDType,
+        db.ForeignKey(MultipartObject.upload_id, ondelete="RESTRICT"),
+        primary_key=True,
+        default=uuid.uuid4,
+    )
+    """Identifier of the upload."""
+
+    part_number = db.Column(db.Integer, primary_key=True, autoincrement=False)
+    """Number of the part; the first is 0."""
+
+    checksum = db.Column(db.String(255), nullable=True)
+    """Checksum of the part, as ``algorithm:hexdigest``."""
+
+    multipart = db.relationship(MultipartObject, backref=db.backref("parts", passive_deletes="all"))
+    """The upload."""
+
+    @property
+    def start_byte(self) -> int:
+        """Where the part begins in the file, in bytes."""
+        return int(self.part_number * self.multipart.chunk_size)
+
+    @property
+    def end_byte(self) -> int:
+        """Where the part ends in the file, in bytes: the first byte after it."""
+        return self.start_byte + self.part_size
+
+    @property
+    def part_size(self) -> int:
+        """Size of the part, in bytes."""
+        return self.multipart.expected_part_size(self.part_number)
+
+    @classmethod
+    def create(cls, mp: MultipartObject, part_number: int, stream: Any = None, **kwargs: Any) -> Part:
+        """Add a part, and store the bytes of a stream as it.
+
+        :param mp: The upload.
+        :param part_number: Number of the part.
+        :param stream: Object with ``read(n)``.
+        :param kwargs: Passed to :meth:`set_contents`.
+        :raises MultipartInvalidPartNumber: Where the upload has no such part.
+        :raises MultipartAlreadyCompleted: Where the upload is completed.
+        """
+        part = cls._new(mp, part_number)
+        if stream is not None:
+            part.set_contents(stream, **kwargs)
+        with db.session.begin_nested():
+            db.session.add(part)
+        return part
+
+    @classmethod
+    def get_or_none(cls, mp: MultipartObject, part_number: int) -> Part | None:
+        """Return a part, ``None`` where it is not there.
+
+        :param mp: The upload.
+        :param part_number: Number of the part.
+        """
+        return cls.query.filter_by(upload_id=mp.upload_id, part_number=part_number).one_or_none()
+
+    @classmethod
+    def get_or_create(cls, mp: MultipartObject, part_number: int) -> Part:
+        """Return a part, which is added where it is not there.
+
+        :param mp: The upload.
+        :param part_number: Number of the part.
+        :raises MultipartInvalidPartNumber: Where the upload has no such part.
+        """
+        return cls.get_or_none(mp, part_number) or cls.create(mp, part_number)
+
+    @classmethod
+    def delete(cls, mp: MultipartObject, part_number: int) -> int:
+        """Delete a part; its bytes are overwritten when it is sent again.
+
+        :param mp: The upload.
+        :param part_number: Number of the part.
+        :returns: How many parts were deleted: 1, or 0 where there was none.
+        """
+        return int(cls.query.filter_by(upload_id=mp.upload_id, part_number=part_number).delete())
+
+    @classmethod
+    def query_by_multipart(cls, multipart: MultipartObject) -> Query[Any]:
+        """Return a query of the parts of an upload, in order.
+
+        :param multipart: The upload.
+        """
+        return cls.query.filter_by(upload_id=multipart.upload_id).order_by(cls.part_number)
+
+    @classmethod
+    def count(cls, mp: MultipartObject) -> int:
+        """Return how many parts of an upload are there.
+
+        :param mp: The upload.
+        """
+        return int(cls.query.filter_by(upload_id=mp.upload_id).count())
+
+    def set_contents(self, stream: Any, progress_callback: Any = None) -> Part:
+        """Store the bytes of a stream as this part.
+
+        :param stream: Object with ``read(n)``.
+        :param progress_callback: Function called as ``callback(bytes_done, bytes_in_all)``.
+        :returns: The part.
+        :raises MultipartAlreadyCompleted: Where the upload is completed.
+        :raises UnexpectedFileSizeError: Where the stream is not of the part's size.
+        """
+        self._ensure_open(self.multipart)
+        _, self.checksum = self.multipart.file.update_contents(
+            stream, seek=self.start_byte, size=self.part_size, progress_callback=progress_callback
+        )
+        return self
+
+    @classmethod
+    def _new(cls, mp: MultipartObject, part_number: int) -> Part:
+        cls._ensure_open(mp)
+        mp.expected_part_size(part_number)
+        part = cls(upload_id=mp.upload_id, part_number=part_number)
+        # As a loaded value, so that the part joins neither the session nor the upload's parts before its bytes are there.
+        attributes.set_committed_value(part, "multipart", mp)
+        return part
+
+    @staticmethod
+    def _ensure_open(upload: MultipartObject) -> None:
+        if upload.completed:
+            raise MultipartAlreadyCompleted()
+
+    def __repr__(self) -> str:
+        """Show upload and number."""
+        return f"<Part {self.upload_id}, {self.part_number}>"

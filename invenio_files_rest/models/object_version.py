@@ -1,0 +1,605 @@
+"""Versions of objects: what a key of a bucket refers to, now and before."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from posixpath import basename
+from typing import TYPE_CHECKING, Any
+
+from flask import Response, current_app
+from invenio_db import db
+from sqlalchemy import delete, event, select, update
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import Query, joinedload, validates
+from sqlalchemy.schema import DDL
+from sqlalchemy_utils.types import UUIDType
+
+from ..errors import (
+    BucketDeletedError,
+    BucketLockedError,
+    FileInstanceAlreadySetError,
+    InvalidKeyError,
+    InvalidOperationError,
+)
+from ..utils import guess_mimetype
+from .base import ExactText, Timestamp
+from .bucket import Bucket, as_bucket, as_bucket_id
+from .file_instance import FileInstance
+from .tags import TagMixin, tag_key_column
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def validate_key(key: str) -> str:
+    """Check the key of an object against ``FILES_REST_OBJECT_KEY_MAX_LEN``.
+
+    :param key: The key.
+    :returns: The key.
+    :raises InvalidKeyError: Where it is too long, or holds what no database stores as text: a null character or half of
+        a surrogate pair.
+    """
+    if len(key) > current_app.config["FILES_REST_OBJECT_KEY_MAX_LEN"]:
+        raise InvalidKeyError()
+    if "\0" in key or any("\ud800" <= character <= "\udfff" for character in key):
+        raise InvalidKeyError(description="Filename has characters that cannot be stored.")
+    return key
+
+
+class ObjectVersion(db.Model, Timestamp):
+    """A version of an object, or the marker of its deletion.
+
+    The latest version of a key is its head. A version without a file is a delete marker: where it is the head, the object
+    is deleted.
+    """
+
+    __tablename__ = "files_object"
+
+    __table_args__ = (db.UniqueConstraint("bucket_id", "version_id", "key"),)
+
+    version_id = db.Column(UUIDType, primary_key=True, default=uuid.uuid4)
+    """Identifier of the version."""
+
+    key = db.Column(ExactText(255), nullable=False)
+    """Key of the object."""
+
+    bucket_id = db.Column(
+        UUIDType,
+        db.ForeignKey(Bucket.id, ondelete="RESTRICT"),
+        default=uuid.uuid4,
+        nullable=False,
+        index=True,
+    )
+    """Identifier of the bucket."""
+
+    file_id = db.Column(UUIDType, db.ForeignKey(FileInstance.id, ondelete="RESTRICT"), nullable=True)
+    """Identifier of the file; ``None`` for a delete marker."""
+
+    _mimetype = db.Column(db.String(255), index=True, nullable=True)
+    """MIME type where it is set."""
+
+    is_head = db.Column(db.Boolean(name="is_head"), nullable=False, default=True)
+    """Whether this is the latest version."""
+
+    bucket = db.relationship(Bucket, backref="objects")
+    """The bucket."""
+
+    file = db.relationship(FileInstance, backref="objects")
+    """The file."""
+
+    @classmethod
+    def ix_uq_partial_files_object_is_head_dll(cls) -> DDL:
+        """Return the statement that makes PostgreSQL's index of one head for each key."""
+        return DDL(
+            "CREATE UNIQUE INDEX ix_uq_partial_files_object_is_head ON files_object (bucket_id, key) WHERE is_head"
+        ).execute_if(dialect="postgresql")  # type: ignore[return-value]
+
+    @validates("key")
+    def validate_key(self, key: str, key_: str) -> str:
+        """Check the key.
+
+        :raises InvalidKeyError: Where it is too long or cannot be stored.
+        """
+        return validate_key(key_)
+
+    @hybrid_property
+    def mimetype(self) -> str:
+        """MIME type: the one that is set, or else what the key's extension suggests."""
+        return self._mimetype or guess_mimetype(self.key)
+
+    @mimetype.inplace.setter
+    def _set_mimetype(self, value: str | None) -> None:
+        self._mimetype = value
+
+    @mimetype.inplace.expression
+    @classmethod
+    def _mimetype_expression(cls) -> Any:
+        return cls._mimetype
+
+    @property
+    def basename(self) -> str:
+        """Name of the file: the key from its last slash on."""
+        return basename(self.key)
+
+    @property
+    def deleted(self) -> bool:
+        """Whether this is a delete marker."""
+        return self.file_id is None
+
+    @classmethod
+    def create(
+        cls,
+        bucket: Bucket | uuid.UUID | str,
+        key: str,
+        _file_id: FileInstance | uuid.UUID | str | None = None,
+        stream: Any = None,
+        mimetype: str | None = None,
+        version_id: uuid.UUID | None = None,
+        **kwargs: Any,
+    ) -> ObjectVersion:
+        """Add a version of an object, which becomes its head.
+
+        Without a stream it is a delete marker until :meth:`set_contents`, :meth:`set_location` or :meth:`set_file` give
+        it a file.
+
+        :param bucket: The bucket, or its identifier.
+        :param key: Key of the object.
+        :param _file_id: A file that exists already, or its identifier.
+        :param stream: Object with ``read(n)``, whose bytes become the file.
+        :param mimetype: MIME type where it is known.
+        :param version_id: Identifier of the version; a random one where none is given.
+        :param kwargs: Passed to :meth:`set_contents`.
+        :returns: The version, flushed.
+        :raises BucketLockedError: Where the bucket is locked.
+        :raises InvalidOperationError: Where the bucket is deleted, or there is none.
+        :raises InvalidKeyError: Where the key is too long or cannot be stored.
+        :raises FileSizeError: Where a size limit is exceeded.
+        :raises StorageError: Where the storage fails.
+        """
+        bucket = open_bucket(bucket)
+        validate_key(key)
+        file = FileInstance.get(_file_id) if isinstance(_file_id, (uuid.UUID, str)) else _file_id
+        if file is None and _file_id is not None:
+            raise InvalidOperationError(description="The file does not exist.")
+        if stream is None:
+            return cls.record(bucket.id, key, file, mimetype=mimetype, version_id=version_id)
+        file = _store(bucket, stream, **kwargs)
+        with discarded_on_error(file):
+            return cls.record(bucket.id, key, file, limited=True, mimetype=mimetype, version_id=version_id)
+
+    @classmethod
+    def record(
+        cls,
+        bucket_id: uuid.UUID,
+        key: str,
+        file: FileInstance | None,
+        limited: bool = False,
+        mimetype: str | None = None,
+        version_id: uuid.UUID | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> ObjectVersion:
+        """Add a version to the database, under the lock of its bucket: the statements that every way in ends with.
+
+        :param bucket_id: Identifier of the bucket.
+        :param key: Key of the object.
+        :param file: The file; ``None`` for a delete marker.
+        :param limited: Whether to hold its size against the bucket's limits.
+        :param mimetype: MIME type where it is known.
+        :param version_id: Identifier of the version; a random one where none is given.
+        :param tags: Tags of the version.
+        :returns: The version, flushed.
+        :raises BucketLockedError: Where the bucket is locked.
+        :raises BucketDeletedError: Where the bucket is deleted.
+        :raises FileSizeError: Where a size limit is exceeded.
+        """
+        Bucket.claim(bucket_id, (file.size or 0) if file else 0, limited=limited)
+        db.session.execute(
+            update(cls).where(cls.bucket_id == bucket_id, cls.key == key, cls.is_head).values(is_head=False)
+        )
+        version = cls(
+            version_id=version_id or uuid.uuid4(),
+            bucket_id=bucket_id,
+            key=key,
+            file=file,
+            is_head=True,
+            mimetype=mimetype,
+            tags=[ObjectVersionTag(key=name, value=value) for name, value in (tags or {}).items()],
+        )
+        db.session.add(version)
+        db.session.flush()
+        return version
+
+    @classmethod
+    def get(
+        cls, bucket: Bucket | uuid.UUID | str, key: str, version_id: uuid.UUID | str | None = None
+    ) -> ObjectVersion | None:
+        """Return the head of an object, or a version of it.
+
+        :param bucket: The bucket, or its identifier.
+        :param key: Key of the object.
+        :param version_id: Identifier of a version, which may be a delete marker.
+        :returns: The version; ``None`` where there is none or, for the head, where the object is deleted.
+        """
+        query = cls.query.options(joinedload(cls.file)).filter_by(bucket_id=as_bucket_id(bucket), key=key)
+        if version_id:
+            return query.filter_by(version_id=version_id).one_or_none()
+        return query.filter(cls.is_head, cls.file_id.isnot(None)).one_or_none()
+
+    @classmethod
+    def get_versions(cls, bucket: Bucket | uuid.UUID | str, key: str, desc: bool = True) -> Query[Any]:
+        """Return a query of all versions of an object.
+
+        :param bucket: The bucket, or its identifier.
+        :param key: Key of the object.
+        :param desc: Whether the newest comes first, otherwise the oldest.
+        """
+        query = cls.query.options(joinedload(cls.file)).filter_by(bucket_id=as_bucket_id(bucket), key=key)
+        if desc:
+            return query.order_by(cls.is_head.desc(), cls.created.desc())
+        return query.order_by(cls.is_head.asc(), cls.created.asc())
+
+    @classmethod
+    def get_by_bucket(
+        cls, bucket: Bucket | uuid.UUID | str, versions: bool = False, with_deleted: bool = False
+    ) -> Query[Any]:
+        """Return a query of the objects in a bucket, by key and from newest to oldest.
+
+        :param bucket: The bucket, or its identifier.
+        :param versions: Whether to include versions that are not the head.
+        :param with_deleted: Whether to include delete markers.
+        """
+        query = cls.query.options(joinedload(cls.file)).filter_by(bucket_id=as_bucket_id(bucket))
+        if not versions:
+            query = query.filter(cls.is_head)
+        if not with_deleted:
+            query = query.filter(cls.file_id.isnot(None))
+        return query.order_by(cls.key, cls.is_head.desc(), cls.created.desc())
+
+    @classmethod
+    def delete(cls, bucket: Bucket | uuid.UUID | str, key: str) -> ObjectVersion | None:
+        """Delete an object: add a delete marker, which becomes its head.
+
+        :param bucket: The bucket, or its identifier.
+        :param key: Key of the object.
+        :returns: The delete marker; ``None`` where there is no such object, or it is deleted already.
+        :raises BucketLockedError: Where the bucket is locked.
+        """
+        bucket = open_bucket(bucket)
+        if cls.get(bucket, key) is None:
+            return None
+        return cls.record(bucket.id, key, None)
+
+    @classmethod
+    def copy_from(cls, bucket_id: uuid.UUID, destination_bucket_id: uuid.UUID) -> list[dict[str, Any]]:
+        """Copy all heads of a bucket to another, with their tags and without copying a file.
+
+        :param bucket_id: Identifier of the bucket to copy from.
+        :param destination_bucket_id: Identifier of the bucket to copy to.
+        :returns: The columns of each new row, by their names.
+        :raises BucketLockedError: Where the destination is locked.
+        """
+        from .bulk import copy_heads
+
+        return copy_heads(bucket_id, destination_bucket_id)
+
+    @classmethod
+    def relink_all(cls, old_file: FileInstance, new_file: FileInstance) -> None:
+        """Let all versions that refer to a file refer to another that holds the same bytes.
+
+        :param old_file: The file that they refer to.
+        :param new_file: The file to refer to.
+        :raises InvalidOperationError: Where the files differ in size or checksum.
+        """
+        if (old_file.size, old_file.checksum) != (new_file.size, new_file.checksum):
+            raise InvalidOperationError(description="The files do not hold the same bytes.")
+        db.session.flush()
+        db.session.execute(update(cls).where(cls.file_id == old_file.id).values(file_id=new_file.id))
+
+    def set_contents(
+        self,
+        stream: Any,
+        chunk_size: int | None = None,
+        size: int | None = None,
+        size_limit: Any = None,
+        progress_callback: Any = None,
+    ) -> ObjectVersion:
+        """Store the bytes of a stream as this version's file.
+
+        :param stream: Object with ``read(n)``.
+        :param chunk_size: Bytes to read at a time.
+        :param size: Size in bytes where it is known; another number of bytes is refused.
+        :param size_limit: Largest size allowed, in bytes; the bucket's limits where none is given.
+        :param progress_callback: Function called as ``callback(bytes_done, bytes_in_all)``.
+        :returns: The version.
+        :raises FileInstanceAlreadySetError: Where it has a file.
+        :raises BucketLockedError: Where the bucket is locked.
+        :raises FileSizeError: Where a limit is exceeded.
+        :raises StorageError: Where the storage fails.
+        """
+        self._ensure_no_file()
+        file = _store(
+            open_bucket(self.bucket or self.bucket_id),
+            stream,
+            chunk_size=chunk_size,
+            size=size,
+            size_limit=size_limit,
+            progress_callback=progress_callback,
+        )
+        with discarded_on_error(file):
+            return self._attach(file, limited=True)
+
+    def set_location(
+        self, uri: str, size: int, checksum: str | None, storage_class: str | None = None
+    ) -> ObjectVersion:
+        """Refer to a file that lies where this module does not keep it, and let it lie there.
+
+        :param uri: URI of the file, as the storage understands it.
+        :param size: Size in bytes.
+        :param checksum: Checksum, as ``algorithm:hexdigest``.
+        :param storage_class: Storage class; the default one where none is given.
+        :returns: The version.
+        :raises FileInstanceAlreadySetError: Where it has a file.
+        :raises InvalidOperationError: Where the URI is known as a file of another size or checksum.
+        """
+        self._ensure_no_file()
+        file = FileInstance.get_by_uri(uri)
+        if file is None:
+            file = FileInstance.new().set_uri(uri, size, checksum, storage_class=storage_class)
+        elif (file.size, file.checksum) != (size, checksum):
+            raise InvalidOperationError(description="The file is known with another size or checksum.")
+        return self._attach(file)
+
+    def set_file(self, fileinstance: FileInstance) -> ObjectVersion:
+        """Refer to a file that exists already.
+
+        :param fileinstance: The file.
+        :returns: The version.
+        :raises FileInstanceAlreadySetError: Where it has a file.
+        """
+        self._ensure_no_file()
+        return self._attach(fileinstance)
+
+    def send_file(self, restricted: bool = True, trusted: bool = False, **kwargs: Any) -> Response:
+        """Return the response that sends the file.
+
+        :param restricted: Whether caches may not keep it.
+        :param trusted: Whether the browser may render it.
+        :param kwargs: Passed to :meth:`FileInstance.send_file`.
+        """
+        return self.file.send_file(
+            self.basename, restricted=restricted, trusted=trusted, mimetype=self.mimetype, **kwargs
+        )
+
+    def restore(self) -> ObjectVersion:
+        """Make this version's file and tags the latest again, as a new version.
+
+        :returns: The new version.
+        :raises InvalidOperationError: Where this is the head, or a delete marker.
+        """
+        if self.is_head:
+            raise InvalidOperationError(description="The version is the latest one.")
+        return self.copy()
+
+    def copy(self, bucket: Bucket | uuid.UUID | str | None = None, key: str | None = None) -> ObjectVersion:
+        """Add a version of another object, or of this one, with this version's file and tags. No file is copied.
+
+        :param bucket: The bucket of the new version, or its identifier; this bucket where none is given.
+        :param key: Key of the new version; this key where none is given.
+        :returns: The new version.
+        :raises InvalidOperationError: Where this is a delete marker.
+        """
+        if self.deleted:
+            raise InvalidOperationError(description="A delete marker cannot be copied.")
+        target = open_bucket(self.bucket_id if bucket is None else bucket)
+        return type(self).record(
+            target.id,
+            validate_key(key or self.key),
+            self.file,
+            mimetype=self._mimetype,
+            tags=self.get_tags(),
+        )
+
+    def remove(self) -> ObjectVersion:
+        """Remove this version for good. Where it was the head, the version before it becomes the head.
+
+        The file stays, for :func:`invenio_files_rest.tasks.remove_file_data` or the sweep.
+
+        :returns: The version, which is not in the database any more.
+        :raises BucketLockedError: Where the bucket is locked.
+        """
+        cls = type(self)
+        size = (self.file.size or 0) if self.file else 0
+        Bucket.claim(self.bucket_id, -size, deleted=True)
+        db.session.execute(delete(ObjectVersionTag).where(ObjectVersionTag.version_id == self.version_id))
+        if not db.session.execute(delete(cls).where(cls.version_id == self.version_id)).rowcount:
+            # Somebody else removed it, and subtracted its size.
+            Bucket.claim(self.bucket_id, size, deleted=True)
+        else:
+            cls._promote_latest(self.bucket_id, self.key)
+        return self
+
+    def get_tags(self) -> dict[str, str]:
+        """Return the tags as a dictionary."""
+        return {tag.key: tag.value for tag in self.tags}
+
+    @classmethod
+    def _promote_latest(cls, bucket_id: uuid.UUID, key: str) -> None:
+        """Make the newest version the head where no version is."""
+        # A locking read sees what others have committed, whatever the transaction's snapshot.
+        latest = db.session.execute(
+            select(cls)
+            .where(cls.bucket_id == bucket_id, cls.key == key)
+            .order_by(cls.is_head.desc(), cls.created.desc())
+            .limit(1)
+            .with_for_update(),
+            execution_options={"populate_existing": True},
+        ).scalar_one_or_none()
+        if latest is not None:
+            latest.is_head = True
+            db.session.flush()
+
+    def _ensure_no_file(self) -> None:
+        if self.file_id is not None or self.file is not None:
+            raise FileInstanceAlreadySetError()
+
+    def _attach(self, file: FileInstance, limited: bool = False) -> ObjectVersion:
+        db.session.add(self)
+        db.session.flush()
+        size = file.size or 0
+        Bucket.claim(self.bucket_id, size, limited=limited)
+        db.session.refresh(self, ["file_id"], with_for_update=True)
+        if self.file_id is not None:
+            Bucket.claim(self.bucket_id, -size)
+            raise FileInstanceAlreadySetError()
+        self.file = file
+        db.session.flush()
+        return self
+
+    def __repr__(self) -> str:
+        """Show bucket, version and key."""
+        return f"{self.bucket_id}:{self.version_id}:{self.key}"
+
+
+class ObjectVersionTag(db.Model, TagMixin):
+    """A tag of a version of an object."""
+
+    __tablename__ = "files_objecttags"
+
+    _owner = "version_id"
+    _owner_model = ObjectVersion
+
+    version_id = db.Column(
+        UUIDType,
+        db.ForeignKey(ObjectVersion.version_id, ondelete="CASCADE"),
+        default=uuid.uuid4,
+        nullable=False,
+        primary_key=True,
+        index=True,
+    )
+    """Identifier of the version."""
+
+    key = tag_key_column()
+    """Key of the tag."""
+
+    object_version = db.relationship(ObjectVersion, backref=db.backref("tags", passive_deletes="all"))
+    """The version."""
+
+    @classmethod
+    def create(cls, object_version: ObjectVersion | uuid.UUID, key: str, value: str) -> ObjectVersionTag:
+        """Add a tag to a version.
+
+        :param object_version: The version, or its identifier.
+        :param key: Key of the tag, unique within the version.
+        :param value: Value of the tag.
+        :raises sqlalchemy.exc.IntegrityError: Where the version has a tag of this key.
+        """
+        return cls._create(as_object_version_id(object_version), key, value)
+
+    @classmethod
+    def create_or_update(cls, object_version: ObjectVersion | uuid.UUID, key: str, value: str) -> ObjectVersionTag:
+        """Add a tag to a version, or change its value.
+
+        :param object_version: The version, or its identifier.
+        :param key: Key of the tag.
+        :param value: Value of the tag.
+        """
+        return cls._create_or_update(as_object_version_id(object_version), key, value)
+
+    @classmethod
+    def get(cls, object_version: ObjectVersion | uuid.UUID, key: str) -> ObjectVersionTag | None:
+        """Return a tag of a version, ``None`` where there is none.
+
+        :param object_version: The version, or its identifier.
+        :param key: Key of the tag.
+        """
+        return cls._get(as_object_version_id(object_version), key)
+
+    @classmethod
+    def get_value(cls, object_version: ObjectVersion | uuid.UUID, key: str) -> str | None:
+        """Return the value of a tag of a version, ``None`` where there is none.
+
+        :param object_version: The version, or its identifier.
+        :param key: Key of the tag.
+        """
+        return cls._get_value(as_object_version_id(object_version), key)
+
+    @classmethod
+    def delete(cls, object_version: ObjectVersion | uuid.UUID, key: str | None = None) -> None:
+        """Delete a tag of a version, or all of them; no error where there is none.
+
+        :param object_version: The version, or its identifier.
+        :param key: Key of the tag; ``None`` for all tags.
+        """
+        cls._delete(as_object_version_id(object_version), key)
+
+    def copy(self, object_version: ObjectVersion | uuid.UUID | None = None, key: str | None = None) -> ObjectVersionTag:
+        """Copy this tag to a version.
+
+        :param object_version: The version, or its identifier; this tag's where none is given.
+        :param key: Key of the copy; this tag's where none is given.
+        :raises sqlalchemy.exc.IntegrityError: Where the version has a tag of this key.
+        """
+        owner = self.version_id if object_version is None else as_object_version_id(object_version)
+        return type(self)._create(owner, key or self.key, self.value)
+
+
+def open_bucket(value: Bucket | uuid.UUID | str) -> Bucket:
+    """Return a bucket that objects may be added to."""
+    bucket = as_bucket(value)
+    if bucket is None or bucket.deleted:
+        raise BucketDeletedError()
+    if bucket.locked:
+        raise BucketLockedError()
+    return bucket
+
+
+def _store(bucket: Bucket, stream: Any, size_limit: Any = None, **kwargs: Any) -> FileInstance:
+    """Return a new file of a stream's bytes. The database learns of it with the version that refers to it."""
+    file = FileInstance.new()
+    file.set_contents(
+        stream,
+        size_limit=bucket.size_limit if size_limit is None else size_limit,
+        default_location=bucket.location.uri,
+        default_storage_class=bucket.default_storage_class,
+        **kwargs,
+    )
+    return file
+
+
+@contextmanager
+def discarded_on_error(file: FileInstance) -> Iterator[None]:
+    """Delete the bytes of a file that no version can be made of."""
+    try:
+        yield
+    except BaseException:
+        discard_bytes(file)
+        raise
+
+
+def discard_bytes(file: FileInstance) -> None:
+    """Delete the bytes of a file that the database does not know, and log where that fails."""
+    try:
+        file.storage().delete()
+    except Exception:
+        current_app.logger.exception("The bytes of file %s could not be deleted; the sweep will.", file.id)
+
+
+def as_object_version(value: ObjectVersion | uuid.UUID | str) -> ObjectVersion | None:
+    """Return a version that is given as itself or as its identifier.
+
+    :param value: The version, or its identifier.
+    """
+    return value if isinstance(value, ObjectVersion) else db.session.get(ObjectVersion, value)
+
+
+def as_object_version_id(value: ObjectVersion | uuid.UUID | str) -> Any:
+    """Return the identifier of a version that is given as itself or as its identifier.
+
+    :param value: The version, or its identifier.
+    """
+    return value.version_id if isinstance(value, ObjectVersion) else value
+
+
+event.listen(ObjectVersion.__table__, "after_create", ObjectVersion.ix_uq_partial_files_object_is_head_dll())

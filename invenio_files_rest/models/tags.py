@@ -1,0 +1,71 @@
+"""What the tags of buckets and of object versions have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invenio_db import db
+from sqlalchemy import String
+
+from .base import ExactText, loaded
+
+
+def tag_key_column() -> Any:
+    """Return the column of a tag's key."""
+    return db.Column(ExactText(255, String(255)), primary_key=True, nullable=False)
+
+
+class TagMixin:
+    """A tag: key and value, the key unique within its owner.
+
+    A model names the owner's model in ``_owner_model`` and the column that refers to it in ``_owner``; the owner has its
+    tags in ``tags``.
+    """
+
+    _owner: str
+    _owner_model: Any
+
+    value = db.Column(db.Text, nullable=False)
+    """Value of the tag."""
+
+    @classmethod
+    def _of(cls, owner_id: Any) -> Any:
+        return cls.query.filter_by(**{cls._owner: owner_id})  # type: ignore[attr-defined]
+
+    @classmethod
+    def _refresh_owner(cls, owner_id: Any) -> None:
+        if owner := loaded(cls._owner_model, owner_id):
+            db.session.expire(owner, ["tags"])
+
+    @classmethod
+    def _create(cls, owner_id: Any, key: str, value: str) -> Any:
+        with db.session.begin_nested():
+            tag = cls(**{cls._owner: owner_id}, key=key, value=value)
+            db.session.add(tag)
+        cls._refresh_owner(owner_id)
+        return tag
+
+    @classmethod
+    def _create_or_update(cls, owner_id: Any, key: str, value: str) -> Any:
+        tag = cls._get(owner_id, key)
+        if tag is None:
+            return cls._create(owner_id, key, value)
+        tag.value = value
+        return tag
+
+    @classmethod
+    def _get(cls, owner_id: Any, key: str) -> Any:
+        return cls._of(owner_id).filter_by(key=key).one_or_none()
+
+    @classmethod
+    def _get_value(cls, owner_id: Any, key: str) -> str | None:
+        tag = cls._get(owner_id, key)
+        return tag.value if tag else None
+
+    @classmethod
+    def _delete(cls, owner_id: Any, key: str | None = None) -> None:
+        tags = cls._of(owner_id)
+        if key is not None:
+            tags = tags.filter_by(key=key)
+        tags.delete()
+        cls._refresh_owner(owner_id)
