@@ -1,0 +1,219 @@
+"""Fixtures that every test shares: an application per database, its tables, and the first things to work with.
+
+Tests run on SQLite, and on each other database whose server an environment variable names; ``run-tests.sh`` starts
+these servers, ``scripts/services.py`` does the same for a shell.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flask import Flask, has_app_context
+from flask.testing import FlaskClient
+from sqlalchemy import URL, make_url
+from sqlalchemy_utils.functions import create_database, drop_database
+from werkzeug.test import TestResponse
+
+if TYPE_CHECKING:
+    from flask_sqlalchemy import SQLAlchemy
+
+    from invenio_files_rest.models import Bucket, Location
+
+SERVERS = {"postgresql": "TEST_POSTGRESQL_URL", "mariadb": "TEST_MARIADB_URL"}
+"""Databases other than SQLite, with the variable that holds the URL of a server where databases may be created."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--databases",
+        metavar="NAMES",
+        help="databases to test on, separated by commas: sqlite, postgresql, mariadb (default: all that there are)",
+    )
+
+
+def selected_databases(config: pytest.Config) -> list[str]:
+    """Return the names of the databases that tests run on."""
+    available = ["sqlite", *(name for name, variable in SERVERS.items() if os.environ.get(variable))]
+    wanted = config.getoption("--databases")
+    if not wanted:
+        return available
+    names = wanted.split(",")
+    for name in names:
+        if name not in available:
+            reason = f"{SERVERS[name]} is not set" if name in SERVERS else "there is no such database"
+            raise pytest.UsageError(f"--databases: no tests on {name}: {reason}")
+    return names
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database" in metafunc.fixturenames:
+        metafunc.parametrize("database", selected_databases(metafunc.config), scope="session")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    names = selected_databases(config)
+    terminalreporter.write_line(f"Databases tested: {', '.join(names)}")
+    for name, variable in SERVERS.items():
+        if name not in names:
+            reason = "not asked for" if os.environ.get(variable) else f"{variable} is not set; ./run-tests.sh sets it"
+            terminalreporter.write_line(f"Database not tested: {name} ({reason})", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def database_url(
+    database: str, worker_id: str, testrun_uid: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[URL]:
+    """Make an empty database that belongs to this run, and to this worker of pytest-xdist."""
+    if database == "sqlite":
+        yield make_url(f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/test.db")
+        return
+    url = make_url(os.environ[SERVERS[database]]).set(database=f"files_{testrun_uid[:8]}_{worker_id}")
+    create_database(url, encoding="utf8mb4" if database == "mariadb" else "utf8")
+    yield url
+    drop_database(url)
+
+
+class IsolatedClient(FlaskClient):
+    """A client whose requests run as on a server: in an application context, and a database session, of their own.
+
+    What the test's own session holds is committed before, so that the request finds it, and the test sees afterwards
+    what the request has changed.
+    """
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        """Send a request, and read the whole answer."""
+        from invenio_db import db
+
+        kwargs["buffered"] = True
+        if has_app_context():
+            db.session.commit()
+        return contextvars.Context().run(super().open, *args, **kwargs)
+
+
+@pytest.fixture(scope="session")
+def app_config(database_url: URL) -> dict[str, Any]:
+    """Return the settings of the application."""
+    return {
+        "ACCOUNTS_SESSION_REDIS_URL": "",
+        "ACCOUNTS_USE_CELERY": False,
+        "CACHE_TYPE": "SimpleCache",
+        "CELERY_CACHE_BACKEND": "memory",
+        "CELERY_RESULT_BACKEND": "cache",
+        "CELERY_TASK_ALWAYS_EAGER": True,
+        "CELERY_TASK_EAGER_PROPAGATES": True,
+        "SECRET_KEY": "for tests alone",
+        "SECURITY_DEPRECATED_PASSWORD_SCHEMES": [],
+        "SECURITY_PASSWORD_HASH": "plaintext",
+        "SECURITY_PASSWORD_SCHEMES": ["plaintext"],
+        "SERVER_NAME": "localhost",
+        "SQLALCHEMY_DATABASE_URI": database_url.render_as_string(hide_password=False),
+        "SQLALCHEMY_TRACK_MODIFICATIONS": False,
+        "TESTING": True,
+        "WTF_CSRF_ENABLED": False,
+    }
+
+
+@pytest.fixture(scope="session")
+def base_app(app_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """Make the API of an Invenio application that has this module and what it builds on."""
+    from invenio_access import InvenioAccess
+    from invenio_accounts import InvenioAccountsREST
+    from invenio_celery import InvenioCelery
+    from invenio_db import InvenioDB, db
+    from invenio_i18n import InvenioI18N
+    from invenio_rest import InvenioREST
+
+    from invenio_files_rest import InvenioFilesREST
+
+    try:
+        from invenio_files_rest.app import Flask
+        from invenio_files_rest.views import blueprint
+    except ImportError:
+        from flask import Flask
+
+        blueprint = None
+
+    app = Flask("testapp", instance_path=str(tmp_path_factory.mktemp("instance")))
+    app.test_client_class = IsolatedClient
+    app.config.update(app_config)
+    extensions = (
+        InvenioCelery,
+        InvenioDB,
+        InvenioI18N,
+        InvenioREST,
+        InvenioAccountsREST,
+        InvenioAccess,
+        InvenioFilesREST,
+    )
+    for extension in extensions:
+        extension(app)
+    if blueprint:
+        app.register_blueprint(blueprint)
+    with app.app_context():
+        db.create_all()
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def app(base_app: Flask) -> Iterator[Flask]:
+    """Give the application, with its context pushed."""
+    with base_app.app_context():
+        yield base_app
+
+
+@pytest.fixture
+def db(app: Flask) -> Iterator[SQLAlchemy]:
+    """Give the database with its tables, empty, and empty them again."""
+    from invenio_db import db
+
+    yield db
+    db.session.remove()
+    with db.engine.begin() as connection:
+        for table in reversed(db.metadata.sorted_tables):
+            connection.execute(table.delete())
+
+
+@pytest.fixture
+def client(app: Flask, db: SQLAlchemy) -> FlaskClient:
+    """Return a client of the REST API."""
+    return app.test_client()
+
+
+@pytest.fixture
+def allow_all(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let everyone do everything over REST."""
+    monkeypatch.setattr(
+        app.extensions["invenio-files-rest"],
+        "permission_factory",
+        lambda obj, action: type("Allow", (), {"can": lambda self: True})(),
+    )
+
+
+@pytest.fixture
+def location(db: SQLAlchemy, tmp_path: Path) -> Location:
+    """Make the default location, in a folder of this test."""
+    from invenio_files_rest.models import Location
+
+    folder = tmp_path / "location"
+    folder.mkdir()
+    location = Location(name="testloc", uri=str(folder), default=True)
+    db.session.add(location)
+    db.session.commit()
+    return location
+
+
+@pytest.fixture
+def bucket(db: SQLAlchemy, location: Location) -> Bucket:
+    """Make an empty bucket in the default location."""
+    from invenio_files_rest.models import Bucket
+
+    bucket = Bucket.create(location)
+    db.session.commit()
+    return bucket
