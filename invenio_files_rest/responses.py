@@ -1,7 +1,7 @@
 """The response that sends a file: its headers, its conditions, its range, and the file for the server to send.
 
-Where the server brings a ``wsgi.file_wrapper`` (PEP 3333) and the file is one of the operating system, the server sends it,
-so that its bytes never pass through Python.
+Where the server brings a ``wsgi.file_wrapper`` (PEP 3333) and the file is one of the operating system, the server sends
+it, so that its bytes never pass through Python.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from flask import Response, current_app, request
 from werkzeug.datastructures import Headers
-from werkzeug.http import http_date
+from werkzeug.http import dump_options_header, http_date
 
 from .conditions import check_preconditions, requested_range
 from .sending import FilePart, served_by_server
@@ -37,8 +37,8 @@ MIMETYPE_WHITELIST = {
 }
 """MIME types that a browser may be told of a file that anyone may have uploaded.
 
-A type that a browser runs as a program, e.g. ``text/html`` or ``image/svg+xml``, must not come in: whoever uploads such a
-file could act as whoever opens it.
+A type that a browser runs as a program, e.g. ``text/html`` or ``image/svg+xml``, must not come in: whoever uploads such
+a file could act as whoever opens it.
 """
 
 _SOURCE_TYPES = frozenset(
@@ -85,8 +85,8 @@ def sanitize_mimetype(mimetype: str | None, filename: str | None = None) -> str:
 
     :param mimetype: The type of the file.
     :param filename: The name of the file.
-    :returns: The type itself where :data:`MIMETYPE_WHITELIST` has it, ``text/plain`` for text of any kind and for a file
-        called ``README``, else ``application/octet-stream``.
+    :returns: The type itself where :data:`MIMETYPE_WHITELIST` has it, ``text/plain`` for text of any kind and for a
+        file called ``README``, else ``application/octet-stream``.
     """
     essence = (mimetype or "").partition(";")[0].strip().lower()
     if essence in MIMETYPE_WHITELIST:
@@ -99,8 +99,8 @@ def sanitize_mimetype(mimetype: str | None, filename: str | None = None) -> str:
 def content_disposition(kind: str, filename: str) -> str:
     """Make the value of ``Content-Disposition`` (RFC 6266).
 
-    A name that not all clients could read as it is comes in two forms: a plain one, and ``filename*`` for those that know
-    it.
+    A name that not all clients could read as it is comes in two forms: a plain one, and ``filename*`` for those that
+    know it.
 
     :param kind: ``attachment`` or ``inline``.
     :param filename: Name of the file; control characters are left out.
@@ -108,11 +108,10 @@ def content_disposition(kind: str, filename: str) -> str:
     """
     filename = "".join(char for char in filename if unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp"))
     plain = unicodedata.normalize("NFKD", filename).encode("ascii", "ignore").decode("ascii")
-    escaped = plain.replace("\\", "\\\\").replace('"', '\\"')
-    value = f'{kind}; filename="{escaped}"'
+    options = {"filename": plain}
     if plain != filename:
-        value += f"; filename*=UTF-8''{quote(filename, safe=_ATTR_CHARS)}"
-    return value
+        options["filename*"] = f"UTF-8''{quote(filename, safe=_ATTR_CHARS)}"
+    return dump_options_header(kind, options)
 
 
 def _digest_header(checksum: str | None) -> str | None:
@@ -170,8 +169,8 @@ def send_stream(
 ) -> Response:
     """Make the response that sends a file to the client.
 
-    A file that anyone may have uploaded is a danger to whoever opens it in a browser, which may take it for a page of the
-    site. Serve such files from a domain of their own, leave ``trusted`` off, and prefer ``as_attachment``.
+    A file that anyone may have uploaded is a danger to whoever opens it in a browser, which may take it for a page of
+    the site. Serve such files from a domain of their own, leave ``trusted`` off, and prefer ``as_attachment``.
 
     :param stream: The file, at its beginning. It is closed in any case, also after an error.
     :param filename: Name that the client gets to see.
@@ -209,9 +208,6 @@ def send_stream(
         if ranges_allowed:
             response.headers["Accept-Ranges"] = "bytes"
         if conditional and not check_preconditions(request, etag, last_modified):
-            # RFC 9110, section 15.4.5: what describes the content is left out.
-            for name in ("Content-Type", "Content-Disposition"):
-                response.headers.pop(name, None)
             response.status_code = 304
             stream.close()
             return response

@@ -56,7 +56,7 @@ class FilePart:
 
 
 def served_by_server(environ: WSGIEnvironment, part: FilePart, whole: bool) -> Any:
-    """Hand a file over to the server, where it can send one by itself (PEP 3333, "Optional platform-specific file handling").
+    """Hand a file over to the server, where it can send one by itself (PEP 3333).
 
     :param environ: Environment of the request.
     :param part: What to send. The server begins where the file stands, and ends after ``Content-Length`` bytes.

@@ -1,9 +1,9 @@
 """The one place that imports PyFilesystem (``fs``).
 
-``fs`` 2.4.16 takes two functions from ``pkg_resources``, which setuptools dropped in version 82 and which warned of its end
-long before. While ``fs`` is imported, a stand-in with these two functions takes the place of ``pkg_resources``, so that
-``fs`` works with every setuptools and with none, and warns nobody. ``fs`` keeps the stand-in, to find the openers that
-other packages add; everyone else finds ``pkg_resources`` as it was.
+``fs`` 2.4.16 takes two functions from ``pkg_resources``, which setuptools dropped in version 82 and which warned of its
+end long before. While ``fs`` is imported, a stand-in with these two functions takes the place of ``pkg_resources``, so
+that ``fs`` works with every setuptools and with none, and warns nobody. ``fs`` keeps the stand-in, to find the openers
+that other packages add; everyone else finds ``pkg_resources`` as it was.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The interface to the storage of one file.
 
-A backend implements five methods: ``open``, ``initialize``, ``save``, ``update`` and ``delete``. The others work on top of
-these, and can be overridden where the backend has a better way, or another checksum than MD5.
+A backend implements five methods: ``open``, ``initialize``, ``save``, ``update`` and ``delete``. The others work on top
+of these, and can be overridden where the backend has a better way, or another checksum than MD5.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..limiters import FileSizeLimit
 
 ProgressCallback = Callable[[int | None, int], Any]
-"""Function that is called with the size of the file in bytes, ``None`` where it is not known, and the bytes done so far."""
+"""Function that is called with the size in bytes, ``None`` where it is not known, and the bytes done so far."""
 
 __all__ = ("FileStorage", "ProgressCallback", "check_size", "check_sizelimit")
 

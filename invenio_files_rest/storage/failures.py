@@ -1,4 +1,4 @@
-"""What the errors of file systems become: an :class:`OSError`, or a :class:`~invenio_files_rest.errors.StorageError`."""
+"""What the errors of file systems become: an ``OSError``, or a :class:`~invenio_files_rest.errors.StorageError`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of the operating system, written so that a crash or a failure leaves the old file, or none, but never a half one."""
+"""Files of the operating system, written so that a crash or a failure leaves the old file, or none: never a part."""
 
 from __future__ import annotations
 

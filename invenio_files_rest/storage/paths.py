@@ -27,7 +27,7 @@ def make_path(base_uri: str, path: str, filename: str, path_dimensions: int, spl
     :returns: The URI.
     :raises AssertionError: Where the identifier is too short to be split so.
     """
-    assert path_dimensions >= 0 and split_length >= 0, "A path has no negative number of folders or characters."
+    assert min(path_dimensions, split_length) >= 0, "A path has no negative number of folders or characters."
     split_at = path_dimensions * split_length
     assert len(path) > split_at, "The path is too short for so many folders."
     folders = [path[start : start + split_length] for start in range(0, split_at, split_length or 1)]

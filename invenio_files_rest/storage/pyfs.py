@@ -1,7 +1,7 @@
 """Storage on PyFilesystem: a path on this machine, or any URL that ``fs`` opens.
 
-A file is saved under a temporary name beside its own (see :data:`~invenio_files_rest.storage.local.TEMPORARY_PREFIX`), made
-durable, and renamed. So a file that has its name has all its bytes, whenever the machine stops.
+A file is saved under a temporary name beside its own (see :data:`~invenio_files_rest.storage.local.TEMPORARY_PREFIX`),
+made durable, and renamed. So a file that has its name has all its bytes, whenever the machine stops.
 """
 
 from __future__ import annotations
