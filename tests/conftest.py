@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextvars
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask, has_app_context
@@ -21,6 +23,7 @@ from werkzeug.test import TestResponse
 
 if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
+    from sqlalchemy import Table
 
     from invenio_files_rest.models import Bucket, Location
 
@@ -64,18 +67,30 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(f"Database not tested: {name} ({reason})", yellow=True)
 
 
-@pytest.fixture(scope="session")
-def database_url(
-    database: str, worker_id: str, testrun_uid: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[URL]:
-    """Make an empty database that belongs to this run, and to this worker of pytest-xdist."""
+@contextmanager
+def temporary_database(database: str, folder: Path) -> Iterator[URL]:
+    """Make an empty database: in a folder for SQLite, else on the server, under a name that nobody else uses."""
     if database == "sqlite":
-        yield make_url(f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/test.db")
+        yield make_url(f"sqlite:///{folder}/test.db")
         return
-    url = make_url(os.environ[SERVERS[database]]).set(database=f"files_{testrun_uid[:8]}_{worker_id}")
+    url = make_url(os.environ[SERVERS[database]]).set(database=f"files_{uuid4().hex}")
     create_database(url, encoding="utf8mb4" if database == "mariadb" else "utf8")
     yield url
     drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def database_url(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
+    """Give the database of the application."""
+    with temporary_database(database, tmp_path_factory.mktemp("database")) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(database: str, tmp_path: Path) -> Iterator[URL]:
+    """Give a database of this test's own, without tables."""
+    with temporary_database(database, tmp_path) as url:
+        yield url
 
 
 class IsolatedClient(FlaskClient):
@@ -118,6 +133,15 @@ def app_config(database_url: URL) -> dict[str, Any]:
     }
 
 
+def own_tables(db: SQLAlchemy) -> list[Table]:
+    """Return the tables of this module and of what it builds on.
+
+    Models of other packages that are installed come along through their entry points; those of Invenio-OAuth2Server
+    cannot be created on MariaDB.
+    """
+    return [table for table in db.metadata.sorted_tables if table.name.startswith(("access_", "accounts_", "files_"))]
+
+
 @pytest.fixture(scope="session")
 def base_app(app_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """Make the API of an Invenio application that has this module and what it builds on."""
@@ -155,7 +179,7 @@ def base_app(app_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactor
     if blueprint:
         app.register_blueprint(blueprint)
     with app.app_context():
-        db.create_all()
+        db.metadata.create_all(db.engine, tables=own_tables(db))
     yield app
     with app.app_context():
         db.engine.dispose()
@@ -176,7 +200,7 @@ def db(app: Flask) -> Iterator[SQLAlchemy]:
     yield db
     db.session.remove()
     with db.engine.begin() as connection:
-        for table in reversed(db.metadata.sorted_tables):
+        for table in reversed(own_tables(db)):
             connection.execute(table.delete())
 
 

@@ -1,0 +1,310 @@
+#!/usr/bin/env python3
+"""The databases that tests need: private servers in a temporary folder, gone when their user is.
+
+``services.py COMMAND...`` runs a command with ``TEST_POSTGRESQL_URL`` and ``TEST_MARIADB_URL`` set. Without a command
+it prints them as exports for another shell, and serves until Ctrl-C. With ``--install`` it installs, as root of a
+Debian system, the packages of the servers that are missing; their services are not started.
+
+The servers listen on a socket in the temporary folder alone, and do not wait for the disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+START_SECONDS = 60
+STOP_SECONDS = 30
+POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+class ServiceError(Exception):
+    """A server cannot be had; the message says why."""
+
+
+class Service(ABC):
+    """A server in a folder of its own.
+
+    :param folder: Folder for all the temporary things, in which the server makes its own.
+    """
+
+    name: str
+    package: str
+    user: str
+    variable: str
+    stop_signal: signal.Signals
+    """Signal that ends the server at once, as its data is of no further use."""
+
+    def __init__(self, folder: Path) -> None:
+        """Set the paths; nothing runs yet."""
+        self.folder = folder / self.name
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    @abstractmethod
+    def programs(cls) -> list[str | None]:
+        """Return the paths of the programs that make, run and ask the server, ``None`` for one that is missing."""
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """URL of the server for SQLAlchemy, of a user who may create databases."""
+
+    @abstractmethod
+    def commands(self, create: str, serve: str, ping: str) -> tuple[list[str], list[str], list[str]]:
+        """Return the commands that create the server's data, serve it, and succeed once it serves.
+
+        :param create: First of the paths from :meth:`programs`; the others follow.
+        """
+
+    @classmethod
+    def installed(cls) -> bool:
+        """Tell whether the server's programs are there."""
+        return all(cls.programs())
+
+    def start(self) -> None:
+        """Create the data, start the server and wait until it serves.
+
+        :raises ServiceError: If it does not.
+        """
+        if not self.installed():
+            raise ServiceError("it is not installed; as root of a Debian system, run-tests.sh installs it")
+        self.folder.mkdir(mode=0o700)
+        # Both refuse to run as root, or should.
+        user = self.user if os.geteuid() == 0 else None
+        groups: list[str] | None = [] if user else None
+        if user:
+            shutil.chown(self.folder, user, user)
+        create, serve, ping = self.commands(*(str(program) for program in self.programs()))
+        with (self.folder.parent / f"{self.name}.log").open("wb") as log:
+
+            def spawn(command: list[str]) -> subprocess.Popen[bytes]:
+                return subprocess.Popen(
+                    command,
+                    cwd=self.folder,
+                    user=user,
+                    group=user,
+                    extra_groups=groups,
+                    stdout=log,
+                    stderr=log,
+                    stdin=subprocess.DEVNULL,
+                    # A session of its own, so that Ctrl-C is for us, who stop it in order.
+                    start_new_session=True,
+                )
+
+            if spawn(create).wait():
+                raise ServiceError(f"its data could not be created:\n{self._log_tail()}")
+            self.process = spawn(serve)
+            deadline = time.monotonic() + START_SECONDS
+            while spawn(ping).wait():
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise ServiceError(f"it does not start:\n{self._log_tail()}")
+                time.sleep(0.2)
+
+    def _log_tail(self) -> str:
+        return (self.folder.parent / f"{self.name}.log").read_text(errors="replace")[-2000:]
+
+    def stop(self) -> None:
+        """Stop the server, if it runs."""
+        if self.process is not None:
+            self.process.send_signal(self.stop_signal)
+            self.process.wait(STOP_SECONDS)
+
+
+class PostgreSQL(Service):
+    """A PostgreSQL server."""
+
+    name = "postgresql"
+    package = "postgresql"
+    user = "postgres"
+    variable = "TEST_POSTGRESQL_URL"
+    stop_signal = signal.SIGQUIT
+
+    @classmethod
+    def programs(cls) -> list[str | None]:
+        """Find the newest of Debian's versions, or what is in the path."""
+        folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda folder: int(folder.split("/")[4]))
+        path = os.pathsep.join([*reversed(folders), os.environ.get("PATH", os.defpath)])
+        return [shutil.which(program, path=path) for program in ("initdb", "postgres", "pg_isready")]
+
+    @property
+    def url(self) -> str:
+        """URL of the database ``postgres``."""
+        return f"postgresql+psycopg2://postgres@/postgres?host={self.folder}"
+
+    def commands(self, create: str, serve: str, ping: str) -> tuple[list[str], list[str], list[str]]:
+        """Trust whoever reaches the socket, whose folder is private."""
+        data = ["-D", f"{self.folder}/data"]
+        settings = "listen_addresses=", "max_connections=200", "fsync=off", "synchronous_commit=off"
+        return (
+            [create, *data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
+            [serve, *data, "-k", str(self.folder), *(f"--{setting}" for setting in settings)],
+            [ping, "-q", "-h", str(self.folder)],
+        )
+
+
+class MariaDB(Service):
+    """A MariaDB server."""
+
+    name = "mariadb"
+    package = "mariadb-server"
+    user = "mysql"
+    variable = "TEST_MARIADB_URL"
+    stop_signal = signal.SIGKILL
+
+    @classmethod
+    def programs(cls) -> list[str | None]:
+        """Find them in the path, also in the folders that are only in root's."""
+        path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
+        return [shutil.which(program, path=path) for program in ("mariadb-install-db", "mariadbd", "mariadb-admin")]
+
+    @property
+    def url(self) -> str:
+        """URL of no database, as root."""
+        return f"mysql+pymysql://root@localhost/?unix_socket={self.folder}/socket&charset=utf8mb4"
+
+    def commands(self, create: str, serve: str, ping: str) -> tuple[list[str], list[str], list[str]]:
+        """Give root no password; the socket's folder is private."""
+        data = ["--no-defaults", f"--datadir={self.folder}/data"]
+        socket = f"--socket={self.folder}/socket"
+        files = socket, f"--pid-file={self.folder}/pid"
+        settings = "--character-set-server=utf8mb4", "--innodb-flush-log-at-trx-commit=0", "--max-connections=200"
+        return (
+            [create, *data, "--auth-root-authentication-method=normal", "--skip-test-db"],
+            [serve, *data, *files, "--skip-networking", *settings],
+            [ping, "--no-defaults", socket, "--user=root", "ping"],
+        )
+
+
+SERVICES: tuple[type[Service], ...] = (PostgreSQL, MariaDB)
+
+
+def install() -> None:
+    """Install the servers' packages where they are missing, without starting the services that come with them.
+
+    :raises ServiceError: If they cannot be installed here.
+    """
+    missing = [service.package for service in SERVICES if not service.installed()]
+    if not missing:
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise ServiceError(f"installing {' and '.join(missing)} needs apt-get and root")
+    say(f"Installing {' and '.join(missing)} ...")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+    ours = not POLICY.exists()
+    if ours:
+        # Debian's way to keep packages from starting their services.
+        POLICY.write_text("#!/bin/sh\nexit 101\n")
+        POLICY.chmod(0o755)
+    try:
+        for command in (["update"], ["install", "-y", "--no-install-recommends", *missing]):
+            done = subprocess.run(
+                apt + command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+            if done.returncode:
+                raise ServiceError(f"apt-get {command[0]} failed:\n{done.stdout.decode(errors='replace')[-2000:]}")
+    finally:
+        if ours:
+            POLICY.unlink()
+
+
+def say(message: str) -> None:
+    """Tell the user something, on the standard error output: exports go to the other one."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def serve(command: Sequence[str], folder: Path) -> int:
+    """Start the servers, run the command or wait for Ctrl-C, and stop them.
+
+    :param command: The command, empty for none.
+    :param folder: An empty folder for all that the servers write.
+    :returns: Exit status of the command.
+    """
+    started: list[Service] = []
+    try:
+        for kind in SERVICES:
+            service = kind(folder)
+            # Before it starts, so that one that half starts is stopped too.
+            started.append(service)
+            try:
+                service.start()
+            except ServiceError as error:
+                say(f"No tests on {service.name}: {error}")
+                service.stop()
+                started.remove(service)
+        variables = {service.variable: service.url for service in started}
+        if command:
+            return run(command, {**os.environ, **variables})
+        for variable, url in variables.items():
+            print(f"export {variable}={shlex.quote(url)}", flush=True)
+        say("Serving until Ctrl-C.")
+        signal.pause()
+        return 0
+    finally:
+        for service in started:
+            service.stop()
+
+
+def run(command: Sequence[str], env: dict[str, str]) -> int:
+    """Run a command, which gets Ctrl-C as we do, and outlive it.
+
+    :returns: Its exit status.
+    """
+    process = subprocess.Popen(command, env=env)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+        except SystemExit:
+            process.terminate()
+            process.wait()
+            raise
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def main() -> int:
+    """Run as a program.
+
+    :returns: Exit status.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--install", action="store_true", help="install missing servers with apt-get")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run with the servers")
+    arguments = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminate)
+    if arguments.install:
+        try:
+            install()
+        except ServiceError as error:
+            say(str(error))
+    folder = Path(tempfile.mkdtemp(prefix="files-rest-tests-"))
+    # Other users, whom the servers run as, have to pass through.
+    folder.chmod(0o711)
+    try:
+        return serve(arguments.command, folder)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
