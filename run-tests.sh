@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# The whole set-up for the tests: environment, lint, types, documentation, databases, tests. Arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")"
+. scripts/environment.sh
+
+case "${1:-}" in
+-h | --help)
+    cat <<'HELP'
+Usage: ./run-tests.sh [ARGUMENT...]
+
+Checks lint, format, types and documentation, then runs the tests with their coverage on SQLite, PostgreSQL and
+MariaDB. Arguments are pytest's, and then only the tests run, without coverage: ./run-tests.sh -k bucket
+
+Makes the virtual environment .venv. As root of a Debian system it installs the packages of the database servers that
+are missing; without them it says which databases are not tested. No server is left running.
+
+Environment:
+  PYTHON   the Python to make the virtual environment with (3.10 or newer)
+HELP
+    exit
+    ;;
+esac
+
+step() {
+    printf '\n== %s\n' "$*"
+}
+
+environment "$PWD" docs,tests
+export PATH="$PWD/.venv/bin:$PATH"
+
+if [ $# -gt 0 ]; then
+    exec python scripts/services.py --install pytest "$@"
+fi
+
+step "Lint"
+ruff check .
+ruff format --check .
+step "Types"
+mypy
+step "Documentation"
+sphinx-build -q -W --keep-going -b html docs docs/_build/html
+step "Tests"
+exec python scripts/services.py --install \
+    pytest --numprocesses 2 --cov --cov-report term-missing:skip-covered

@@ -1,0 +1,48 @@
+# The virtual environment of run-server.sh and run-tests.sh, which source this file.
+
+fail() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# Print the command of a Python that is new enough: $PYTHON, or the first in the path.
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    fail "Python 3.10 or newer is needed; ${PYTHON:-python3} is $("${PYTHON:-python3}" --version 2>&1 || true)." \
+        "Name another one in the variable PYTHON."
+}
+
+# Install a checkout with its extras in its virtual environment, unless that is done: environment FOLDER EXTRAS
+# It is done again when setup.cfg changes.
+environment() {
+    local venv="$1/.venv" stamp="$1/.venv/installed-$2" python wanted
+    python=$(find_python)
+    wanted=$(printf '%s\n' "$1" && cat "$1/setup.cfg" "$1/pyproject.toml")
+    if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+        return
+    fi
+    # A folder that has moved, or a Python that has gone.
+    if [ -e "$venv" ] && ! "$venv/bin/pip" --version >/dev/null 2>&1; then
+        rm -rf "$venv"
+    fi
+    if [ ! -e "$venv" ]; then
+        printf 'Making a virtual environment in .venv ...\n' >&2
+        if "$python" -c 'import ensurepip' 2>/dev/null; then
+            "$python" -m venv "$venv"
+        else
+            # Debian has ensurepip in a package of its own.
+            "$python" -m venv --without-pip "$venv"
+            "$venv/bin/python" "$1/scripts/get_pip.py"
+        fi
+    fi
+    printf 'Installing invenio-files-rest[%s]; this takes a minute or two ...\n' "$2" >&2
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --editable "$1[$2]" >&2 ||
+        fail "the installation failed."
+    printf '%s\n' "$wanted" >"$stamp"
+}
