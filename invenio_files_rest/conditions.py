@@ -56,13 +56,28 @@ def check_preconditions(request: Request, etag: str | None, last_modified: datet
             raise PreconditionFailed()
     elif (since := request.if_unmodified_since) is not None and last_modified is not None and last_modified > since:
         raise PreconditionFailed()
-    if request.method not in ("GET", "HEAD"):
-        return True
     if "If-None-Match" in request.headers:
         known = request.if_none_match
         return not (known.star_tag or (etag is not None and known.contains_weak(etag)))
     since = request.if_modified_since
     return since is None or last_modified is None or last_modified > since
+
+
+def check_update_preconditions(request: Request, etag: str | None) -> None:
+    """Check the conditions of a request that changes a file (RFC 9110, sections 13.1.1 and 13.1.2).
+
+    :param request: The request.
+    :param etag: Entity tag of the file that is there, without quotes; ``None`` where there is none.
+    :raises PreconditionFailed: Where it is not the one that the client expects.
+    """
+    if "If-Match" in request.headers:
+        expected = request.if_match
+        if etag is None or not (expected.star_tag or expected.is_strong(etag)):
+            raise PreconditionFailed()
+    if "If-None-Match" in request.headers and etag is not None:
+        unwanted = request.if_none_match
+        if unwanted.star_tag or unwanted.contains_weak(etag):
+            raise PreconditionFailed()
 
 
 def requested_range(request: Request, size: int, etag: str | None, last_modified: datetime | None) -> range | None:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 MAX_CONTENT_LENGTH = 16 * 1024 * 1024
 """Largest body of a form, in bytes: of an upload as ``multipart/form-data``, as ng-file-upload sends it.
 
-A body that is a file itself, by ``PUT``, has no such limit. :class:`invenio_files_rest.app.Flask` has this default; in an
-application of another class the setting is Flask's own. Larger forms are kept in temporary files while they are parsed,
-so a large value wants room on the disk for them.
+A body that is a file itself, by ``PUT``, has no such limit. :class:`invenio_files_rest.app.Flask` has this default; in
+an application of another class the setting is Flask's own. Larger forms are kept in temporary files while they are
+parsed, so a large value wants room on the disk for them.
 """
 
 FILES_REST_ALLOW_RANGE_REQUESTS = True

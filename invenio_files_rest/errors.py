@@ -113,6 +113,10 @@ class InvalidKeyError(InvalidOperationError, ValueError):
     code = 400
     description = "Filename is too long."
 
+    def __init__(self, errors: Any = None, **kwargs: Any) -> None:
+        """Pass the arguments on."""
+        InvalidOperationError.__init__(self, errors=errors, **kwargs)
+
 
 class InvalidTagError(InvalidOperationError):
     """The key or the value of a tag is empty or too long."""

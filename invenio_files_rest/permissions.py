@@ -1,12 +1,11 @@
 """Who may do what, on Invenio-Access.
 
-An action is granted on one bucket, whose identifier is the action's argument, or with no argument on all of them. Objects
-and multipart uploads are guarded by the bucket that holds them, so that a grant on a bucket is enough.
+An action is granted on one bucket, whose identifier is the action's argument, or with no argument on all of them.
+Objects and multipart uploads are guarded by the bucket that holds them, so that a grant on a bucket is enough.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from invenio_access import Permission, action_factory

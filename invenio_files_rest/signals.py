@@ -4,7 +4,18 @@ The sender is the Flask application, and ``obj`` the :class:`~invenio_files_rest
 after the commit of what it tells, so that a receiver sees what everyone sees; a receiver that raises cannot undo it.
 """
 
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
 from blinker import Namespace
+from flask import current_app
+
+if TYPE_CHECKING:
+    from blinker import NamedSignal
+
+    from .models import ObjectVersion
 
 _signals = Namespace()
 
@@ -16,3 +27,31 @@ file_uploaded = _signals.signal("file-uploaded")
 
 file_deleted = _signals.signal("file-deleted")
 """Sent when an object is deleted: ``obj`` is its delete marker, or the version that is gone."""
+
+
+def notify(signal: NamedSignal, obj: ObjectVersion) -> None:
+    """Send a signal, and log what a receiver raises.
+
+    A receiver is called as ``receiver(app, obj=obj)``. One whose first two parameters are an event and the application,
+    as the documentation's example has them, gets the signal for the event.
+
+    :param signal: The signal.
+    :param obj: The object version that it is about.
+    """
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    for receiver in list(signal.receivers_for(app)):
+        try:
+            if _takes(receiver, app, obj):
+                receiver(app, obj=obj)
+            else:
+                receiver(signal, app, obj=obj)
+        except Exception:
+            app.logger.exception("A receiver of the signal %s failed.", signal.name)
+
+
+def _takes(receiver: Any, app: Any, obj: Any) -> bool:
+    try:
+        inspect.signature(receiver).bind(app, obj=obj)
+    except TypeError:
+        return False
+    return True

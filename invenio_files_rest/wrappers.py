@@ -5,16 +5,33 @@ from __future__ import annotations
 from typing import IO, Any
 
 from flask import Request as _Request
+from flask import current_app
 from werkzeug.utils import cached_property
 from werkzeug.wsgi import get_input_stream
 
 from .formparser import FormDataParser
 
 
+def _takes_stream(endpoint: str | None) -> bool:
+    view = current_app.view_functions.get(endpoint) if endpoint and current_app else None
+    return bool(getattr(getattr(view, "view_class", None), "takes_stream", False))
+
+
 class Request(_Request):
     """Request that holds ``MAX_CONTENT_LENGTH`` against what is read into memory or parsed, not against its stream."""
 
     form_data_parser_class = FormDataParser
+
+    @property
+    def want_form_data_parsed(self) -> bool:
+        """Whether the body is a form.
+
+        One whose view takes it as it comes is none unless it says ``multipart/form-data``: curl, for one, calls every
+        body ``application/x-www-form-urlencoded``, and who asks for the fields of that form would read the file.
+        """
+        if self.mimetype != "multipart/form-data" and _takes_stream(self.endpoint):
+            return False
+        return super().want_form_data_parsed
 
     @cached_property
     def stream(self) -> IO[bytes]:

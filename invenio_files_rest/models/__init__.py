@@ -19,6 +19,7 @@ from .object_version import (
     ObjectVersionTag,
     as_object_version,
     as_object_version_id,
+    discard_bytes,
     validate_key,
 )
 
@@ -36,5 +37,6 @@ __all__ = (
     "as_bucket_id",
     "as_object_version",
     "as_object_version_id",
+    "discard_bytes",
     "validate_key",
 )

@@ -36,10 +36,10 @@ class UTCTimestamp(UTCDateTime):
 
 
 class ExactText(TypeDecorator[str]):
-    """Text of which no two values are taken for equal unless they are.
+    """Text of which no two values are taken for equal unless they are, and that is ordered by its bytes in UTF-8.
 
     MySQL and MariaDB compare without case, accents and trailing spaces, as their collations have it, so that ``A`` and
-    ``a`` would be one object.
+    ``a`` would be one object. PostgreSQL orders as the language of its database does, where S3 orders keys by bytes.
 
     :param length: Length of the column on MySQL and MariaDB, in characters.
     :param impl: Type on the other databases.
@@ -59,6 +59,8 @@ class ExactText(TypeDecorator[str]):
         if dialect.name in _MYSQL:
             collation = "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_0900_bin"
             return dialect.type_descriptor(mysql.VARCHAR(self.length, charset="utf8mb4", collation=collation))
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(type(self.elsewhere)(self.elsewhere.length, collation="C"))
         return dialect.type_descriptor(self.elsewhere)
 
 
@@ -102,3 +104,20 @@ def loaded(model: Any, identity: Any) -> Any:
     :param identity: Value of its primary key.
     """
     return db.session.identity_map.get(db.session.identity_key(model, identity))
+
+
+class by_bytes(GenericFunction[str]):  # noqa: N801 (a function of SQL)
+    """A text that is compared and ordered by its bytes in UTF-8, as S3 orders keys, whatever the collation."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(by_bytes)
+def _by_bytes(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return str(compiler.process(element.clauses, **kwargs))
+
+
+@compiles(by_bytes, "postgresql")
+def _by_bytes_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f'({compiler.process(element.clauses, **kwargs)}) COLLATE "C"'

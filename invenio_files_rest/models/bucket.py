@@ -1,7 +1,8 @@
 """Buckets: what holds objects, counts their bytes and guards every change of them.
 
-Whoever changes the objects of a bucket takes its row first, with :meth:`Bucket.claim`, and holds it until the end of the
-transaction. That one lock, which every database has, keeps one head for each key, the size exact and the quota kept.
+Whoever changes the objects of a bucket takes its row first, with :meth:`Bucket.claim`, and holds it until the end of
+the transaction. That one lock, which every database has, keeps one head for each key, the size exact and the quota
+kept.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from typing import Any, NamedTuple
 
 from flask import current_app
 from invenio_db import db
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Query, attributes, validates
 from sqlalchemy_utils.types import UUIDType
 
 from ..errors import (
     BucketDeletedError,
     BucketLockedError,
-    FileSizeError,
     FilesException,
+    FileSizeError,
     InvalidOperationError,
 )
 from ..limiters import FileSizeLimit

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app
 from invenio_db import db
-from sqlalchemy import Text, delete, select
-from sqlalchemy.dialects import mysql
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import validates
 from sqlalchemy_utils.types import UUIDType
 
 from ..errors import FileInstanceUnreadableError, InvalidOperationError, UnexpectedFileSizeError
 from ..proxies import current_files_rest
-from .base import Timestamp, UTCTimestamp, utcnow
+from .base import ExactText, Timestamp, UTCTimestamp, utcnow
 
 if TYPE_CHECKING:
     from ..storage import FileStorage
@@ -27,8 +26,8 @@ _CHECKSUM = re.compile(r"[^:]+:[^:]+\Z")
 class FileInstance(db.Model, Timestamp):
     """A file in storage, to which any number of object versions refer.
 
-    While a file is written it is ``writable`` and not ``readable``; once it has all its bytes it is ``readable`` and not
-    ``writable``, for what is stored never changes.
+    While a file is written it is ``writable`` and not ``readable``; once it has all its bytes it is ``readable`` and
+    not ``writable``, for what is stored never changes.
     """
 
     __tablename__ = "files_files"
@@ -36,7 +35,7 @@ class FileInstance(db.Model, Timestamp):
     id = db.Column(UUIDType, primary_key=True, default=uuid.uuid4)
     """Identifier of the file."""
 
-    uri = db.Column(Text().with_variant(mysql.VARCHAR(255), "mysql", "mariadb"), unique=True, nullable=True)
+    uri = db.Column(ExactText(255), unique=True, nullable=True)
     """Where the file is, in the words of its storage; ``None`` where it has no place yet."""
 
     storage_class = db.Column(db.String(1), nullable=True)
@@ -84,6 +83,12 @@ class FileInstance(db.Model, Timestamp):
     def new(cls) -> FileInstance:
         """Return a file that the session does not know yet, ready to be written."""
         return cls(id=uuid.uuid4(), size=0, readable=False, writable=True, last_check=True)
+
+    def twin(self) -> FileInstance:
+        """Return the same file as another object that no session knows."""
+        return FileInstance(
+            **{column.key: getattr(self, column.key) for column in FileInstance.__mapper__.column_attrs}
+        )
 
     @classmethod
     def create(cls) -> FileInstance:

@@ -51,7 +51,7 @@ class MultipartObject(db.Model, Timestamp):
     key = db.Column(ExactText(255))
     """Key of the object that it becomes."""
 
-    file_id = db.Column(UUIDType, db.ForeignKey(FileInstance.id, ondelete="RESTRICT"), nullable=False)
+    file_id = db.Column(UUIDType, db.ForeignKey(FileInstance.id, ondelete="RESTRICT"), nullable=False, index=True)
     """Identifier of the file that the parts are written to."""
 
     chunk_size = db.Column(db.Integer, nullable=True)
@@ -363,7 +363,8 @@ class Part(db.Model, Timestamp):
         cls._ensure_open(mp)
         mp.expected_part_size(part_number)
         part = cls(upload_id=mp.upload_id, part_number=part_number)
-        # As a loaded value, so that the part joins neither the session nor the upload's parts before its bytes are there.
+        # As a loaded value, so that the part joins neither the session nor the upload's parts before its bytes are
+        # there.
         attributes.set_committed_value(part, "multipart", mp)
         return part
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from posixpath import basename
 from typing import TYPE_CHECKING, Any
@@ -51,13 +51,16 @@ def validate_key(key: str) -> str:
 class ObjectVersion(db.Model, Timestamp):
     """A version of an object, or the marker of its deletion.
 
-    The latest version of a key is its head. A version without a file is a delete marker: where it is the head, the object
-    is deleted.
+    The latest version of a key is its head. A version without a file is a delete marker: where it is the head, the
+    object is deleted.
     """
 
     __tablename__ = "files_object"
 
-    __table_args__ = (db.UniqueConstraint("bucket_id", "version_id", "key"),)
+    __table_args__ = (
+        db.UniqueConstraint("bucket_id", "version_id", "key"),
+        db.Index("ix_files_object_bucket_id_key_is_head", "bucket_id", "key", "is_head"),
+    )
 
     version_id = db.Column(UUIDType, primary_key=True, default=uuid.uuid4)
     """Identifier of the version."""
@@ -74,7 +77,7 @@ class ObjectVersion(db.Model, Timestamp):
     )
     """Identifier of the bucket."""
 
-    file_id = db.Column(UUIDType, db.ForeignKey(FileInstance.id, ondelete="RESTRICT"), nullable=True)
+    file_id = db.Column(UUIDType, db.ForeignKey(FileInstance.id, ondelete="RESTRICT"), nullable=True, index=True)
     """Identifier of the file; ``None`` for a delete marker."""
 
     _mimetype = db.Column(db.String(255), index=True, nullable=True)
@@ -94,7 +97,7 @@ class ObjectVersion(db.Model, Timestamp):
         """Return the statement that makes PostgreSQL's index of one head for each key."""
         return DDL(
             "CREATE UNIQUE INDEX ix_uq_partial_files_object_is_head ON files_object (bucket_id, key) WHERE is_head"
-        ).execute_if(dialect="postgresql")  # type: ignore[return-value]
+        ).execute_if(dialect="postgresql")
 
     @validates("key")
     def validate_key(self, key: str, key_: str) -> str:
@@ -179,6 +182,7 @@ class ObjectVersion(db.Model, Timestamp):
         mimetype: str | None = None,
         version_id: uuid.UUID | None = None,
         tags: Mapping[str, str] | None = None,
+        precondition: Callable[[ObjectVersion | None], None] | None = None,
     ) -> ObjectVersion:
         """Add a version to the database, under the lock of its bucket: the statements that every way in ends with.
 
@@ -189,12 +193,16 @@ class ObjectVersion(db.Model, Timestamp):
         :param mimetype: MIME type where it is known.
         :param version_id: Identifier of the version; a random one where none is given.
         :param tags: Tags of the version.
+        :param precondition: Called with the live head as it is under the lock, or ``None``. Where it raises, the caller
+            has to roll back.
         :returns: The version, flushed.
         :raises BucketLockedError: Where the bucket is locked.
         :raises BucketDeletedError: Where the bucket is deleted.
         :raises FileSizeError: Where a size limit is exceeded.
         """
         Bucket.claim(bucket_id, (file.size or 0) if file else 0, limited=limited)
+        if precondition is not None:
+            precondition(cls.get(bucket_id, key))
         db.session.execute(
             update(cls).where(cls.bucket_id == bucket_id, cls.key == key, cls.is_head).values(is_head=False)
         )

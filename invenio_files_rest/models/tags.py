@@ -18,8 +18,8 @@ def tag_key_column() -> Any:
 class TagMixin:
     """A tag: key and value, the key unique within its owner.
 
-    A model names the owner's model in ``_owner_model`` and the column that refers to it in ``_owner``; the owner has its
-    tags in ``tags``.
+    A model names the owner's model in ``_owner_model`` and the column that refers to it in ``_owner``; the owner has
+    its tags in ``tags``.
     """
 
     _owner: str
@@ -40,7 +40,7 @@ class TagMixin:
     @classmethod
     def _create(cls, owner_id: Any, key: str, value: str) -> Any:
         with db.session.begin_nested():
-            tag = cls(**{cls._owner: owner_id}, key=key, value=value)
+            tag = cls(**{cls._owner: owner_id, "key": key, "value": value})
             db.session.add(tag)
         cls._refresh_owner(owner_id)
         return tag

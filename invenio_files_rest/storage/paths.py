@@ -69,6 +69,25 @@ def local_path(url: str) -> str | None:
     return os.path.expanduser(rest) if scheme is None or scheme in _LOCAL_SCHEMES else None
 
 
+def lies_within(url: str, base_uri: str) -> bool:
+    """Tell whether a file lies below a location, by its URI alone.
+
+    :param url: URI of the file, or its path.
+    :param base_uri: URI of the location, or its path.
+    """
+    try:
+        path, base = local_path(url), local_path(base_uri)
+        if path is None or base is None:
+            (scheme, path), (base_scheme, base) = split_scheme(url), split_scheme(base_uri)
+            if scheme != base_scheme:
+                return False
+        else:
+            path, base = os.path.realpath(path), os.path.realpath(base)
+    except StorageError:
+        return False
+    return path.startswith(base.rstrip("/") + "/")
+
+
 def _is_uuid(text: str) -> bool:
     try:
         return str(uuid.UUID(text)) == text

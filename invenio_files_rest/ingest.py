@@ -1,0 +1,105 @@
+"""The one way in over REST: bytes to storage, then one short transaction that makes them a version of an object.
+
+While bytes stream no transaction is open and no connection is taken. What fails after them deletes them again, and who
+listens is told when all is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import current_app
+
+from .models import Bucket, FileInstance, Location, ObjectVersion, discard_bytes, validate_key
+from .signals import file_deleted, file_uploaded, notify
+from .storage.paths import lies_within
+from .tasks import remove_file_data
+from .transactions import in_transaction, release_connection
+
+Precondition = Callable[["ObjectVersion | None"], None]
+"""Function that raises where an object's live head, ``None`` where it has none, is not what the client expects."""
+
+
+def store_object(
+    bucket: Bucket,
+    key: str,
+    stream: Any,
+    size: int | None = None,
+    tags: Mapping[str, str] | None = None,
+    precondition: Precondition | None = None,
+) -> ObjectVersion:
+    """Store the bytes of a stream as a new version of an object, and commit.
+
+    :param bucket: The bucket.
+    :param key: Key of the object.
+    :param stream: Object with ``read(n)``.
+    :param size: Size in bytes where it is known; another number of bytes is refused.
+    :param tags: Tags of the version.
+    :param precondition: Asked in the transaction that records the version.
+    :returns: The version.
+    :raises InvalidKeyError: Where the key is too long or cannot be stored.
+    :raises BucketLockedError: Where the bucket has been locked meanwhile.
+    :raises BucketDeletedError: Where it has been deleted meanwhile.
+    :raises FileSizeError: Where a size limit is exceeded.
+    :raises UnexpectedFileSizeError: Where the stream is not of the given size.
+    :raises StorageError: Where the storage fails.
+    """
+    validate_key(key)
+    bucket_id, limit, storage_class = bucket.id, bucket.size_limit, bucket.default_storage_class
+    file = FileInstance.new()
+    storage = file.storage(default_location=bucket.location.uri, default_storage_class=storage_class)
+    release_connection()
+
+    file.set_uri(*storage.save(stream, size=size, size_limit=limit), storage_class=storage_class)
+
+    def record() -> ObjectVersion:
+        # A try that failed leaves its objects behind, so each has objects of its own.
+        return ObjectVersion.record(bucket_id, key, file.twin(), limited=True, tags=tags, precondition=precondition)
+
+    try:
+        version = in_transaction(record)
+    except BaseException:
+        discard_bytes(file)
+        raise
+    notify(file_uploaded, version)
+    return version
+
+
+def delete_object(bucket: Bucket, key: str, precondition: Precondition) -> ObjectVersion:
+    """Add a delete marker to an object, and commit.
+
+    :param bucket: The bucket.
+    :param key: Key of the object.
+    :param precondition: Asked in the transaction that records the marker.
+    :returns: The delete marker.
+    :raises BucketLockedError: Where the bucket is locked.
+    """
+    bucket_id = bucket.id
+    release_connection()
+    marker = in_transaction(lambda: ObjectVersion.record(bucket_id, key, None, precondition=precondition))
+    notify(file_deleted, marker)
+    return marker
+
+
+def remove_version(version: ObjectVersion) -> None:
+    """Remove a version for good, commit, and have its file removed where nothing else refers to it.
+
+    A file outside all locations is a link to what others keep, and stays.
+
+    :param version: The version.
+    :raises BucketLockedError: Where the bucket is locked.
+    """
+    file = version.file
+    in_transaction(version.remove)
+    notify(file_deleted, version)
+    if file is not None and any(lies_within(file.uri or "", location.uri) for location in Location.all()):
+        _send(remove_file_data, str(file.id), force=True)
+
+
+def _send(task: Any, *args: Any, **kwargs: Any) -> None:
+    """Send a task, and log where the broker does not take it: what is committed is done."""
+    try:
+        task.delay(*args, **kwargs)
+    except Exception:
+        current_app.logger.exception("The task %s%r could not be sent; the sweep does its work.", task.name, args)

@@ -1,0 +1,201 @@
+"""What clients get to see: JSON of buckets, objects, uploads and parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from tempfile import SpooledTemporaryFile
+from textwrap import indent
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from flask import Response, current_app, g, request, url_for
+from marshmallow import Schema, fields
+from werkzeug.wsgi import wrap_file
+
+from .models import Bucket, MultipartObject, ObjectVersion, Part
+from .models.listing import Listing
+
+_SPOOLED_IN_MEMORY = 1024**2
+"""Bytes of a listing that are kept in memory."""
+
+_PATH_SAFE = "!$&'()*+,/:;=@~"
+"""Characters that stand for themselves in the path of a URL (RFC 3986, section 3.3)."""
+
+
+def bucket_url(bucket_id: Any) -> str:
+    """Return the URL of a bucket.
+
+    :param bucket_id: Identifier of the bucket.
+    """
+    urls = g.setdefault("files_rest_bucket_urls", {})
+    if bucket_id not in urls:
+        urls[bucket_id] = url_for("invenio_files_rest.bucket_api", bucket_id=bucket_id, _external=True)
+    return str(urls[bucket_id])
+
+
+def object_url(bucket_id: Any, key: str) -> str:
+    """Return the URL of an object.
+
+    :param bucket_id: Identifier of the bucket.
+    :param key: Key of the object.
+    """
+    return f"{bucket_url(bucket_id)}/{quote(key, safe=_PATH_SAFE)}"
+
+
+class BaseSchema(Schema):
+    """What all representations have: time stamps and links."""
+
+    created = fields.DateTime(dump_only=True)
+    updated = fields.DateTime(dump_only=True)
+    links = fields.Method("dump_links", dump_only=True)
+
+    def dump_links(self, obj: Any) -> dict[str, str]:
+        """Return the links of an object."""
+        raise NotImplementedError
+
+
+class BucketSchema(BaseSchema):
+    """A bucket."""
+
+    id = fields.UUID()
+    size = fields.Integer()
+    quota_size = fields.Integer()
+    max_file_size = fields.Integer()
+    locked = fields.Boolean()
+
+    def dump_links(self, obj: Any) -> dict[str, str]:
+        """Return the links of a bucket."""
+        url = bucket_url(obj.id)
+        return {"self": url, "versions": f"{url}?versions", "uploads": f"{url}?uploads"}
+
+
+class ObjectVersionSchema(BaseSchema):
+    """A version of an object."""
+
+    key = fields.String()
+    version_id = fields.UUID()
+    is_head = fields.Boolean()
+    mimetype = fields.String()
+    size = fields.Integer(attribute="file.size", dump_default=None)
+    checksum = fields.String(attribute="file.checksum", dump_default=None)
+    delete_marker = fields.Boolean(attribute="deleted")
+    tags = fields.Function(lambda obj: obj.get_tags())
+
+    def dump_links(self, obj: Any) -> dict[str, str]:
+        """Return the links of a version."""
+        url = object_url(obj.bucket_id, obj.key)
+        version_url = f"{url}?versionId={obj.version_id}"
+        links = {"self": url if obj.is_head else version_url, "version": version_url}
+        if obj.is_head and not obj.deleted:
+            links["uploads"] = f"{url}?uploads"
+        return links
+
+
+class MultipartObjectSchema(BaseSchema):
+    """A multipart upload."""
+
+    id = fields.UUID(attribute="upload_id")
+    bucket = fields.UUID(attribute="bucket_id")
+    key = fields.String()
+    completed = fields.Boolean()
+    size = fields.Integer()
+    part_size = fields.Integer(attribute="chunk_size")
+    last_part_number = fields.Integer()
+    last_part_size = fields.Integer()
+
+    def dump_links(self, obj: Any) -> dict[str, str]:
+        """Return the links of an upload."""
+        url = object_url(obj.bucket_id, obj.key)
+        return {"self": f"{url}?uploadId={obj.upload_id}", "object": url, "bucket": bucket_url(obj.bucket_id)}
+
+
+class PartSchema(Schema):
+    """A part of a multipart upload."""
+
+    created = fields.DateTime(dump_only=True)
+    updated = fields.DateTime(dump_only=True)
+    part_number = fields.Integer()
+    start_byte = fields.Integer()
+    end_byte = fields.Integer()
+    checksum = fields.String()
+
+
+serializer_mapping: dict[type, type[Schema]] = {
+    Bucket: BucketSchema,
+    ObjectVersion: ObjectVersionSchema,
+    MultipartObject: MultipartObjectSchema,
+    Part: PartSchema,
+}
+"""The schema of each model."""
+
+
+def dumps(data: Any) -> str:
+    """Return data as JSON, indented where the request asks for ``prettyprint``."""
+    if request.args.get("prettyprint"):
+        return json.dumps(data, indent=2) + "\n"
+    return json.dumps(data, separators=(",", ":"))
+
+
+def json_serializer(
+    data: Any = None,
+    code: int = 200,
+    headers: Mapping[str, str] | None = None,
+    context: Mapping[str, Any] | None = None,
+    etag: str | None = None,
+    serializer_mapping: Mapping[type, type[Schema]] = serializer_mapping,
+) -> Response:
+    """Make the response that shows an object, or several.
+
+    :param data: The object; several where the context has ``many``; ``None`` for an empty response.
+    :param code: HTTP status.
+    :param headers: Further headers.
+    :param context: ``class``, the model whose schema is used; ``many``; ``bucket``, whose contents the objects are.
+    :param etag: Entity tag.
+    :param serializer_mapping: The schema of each model.
+    :returns: The response.
+    """
+    context = context or {}
+    if data is None:
+        response = current_app.response_class(status=code)
+    else:
+        schema = serializer_mapping[context.get("class", type(data))]()
+        if "bucket" in context:
+            container = serializer_mapping[type(context["bucket"])]().dump(context["bucket"])
+            response = _contents(map(schema.dump, data), container, data)
+        else:
+            body = dumps(schema.dump(data, many=context.get("many", False)))
+            response = current_app.response_class(body, mimetype="application/json")
+        response.status_code = code
+    response.headers.extend(headers or {})
+    if etag:
+        response.set_etag(etag)
+    return response
+
+
+def _contents(items: Iterable[dict[str, Any]], container: dict[str, Any], listing: Listing) -> Response:
+    """Make the response that shows a bucket with its contents.
+
+    It is written to a file, which stays in memory while it is small, and sent from there, so that neither the memory
+    grows with the listing nor a client that reads slowly holds a database connection.
+    """
+    spool = SpooledTemporaryFile(_SPOOLED_IN_MEMORY, mode="w+b")  # noqa: SIM115 (the response closes it)
+    pretty = bool(request.args.get("prettyprint"))
+    spool.write(b'{\n  "contents": [' if pretty else b'{"contents":[')
+    for number, item in enumerate(items):
+        text = "\n" + indent(dumps(item).rstrip(), "    ") if pretty else dumps(item)
+        spool.write((b"," if number else b"") + text.encode())
+    rest = dict(container)
+    if listing.delimiter:
+        rest["common_prefixes"] = listing.common_prefixes
+    if listing.next_start_after is not None:
+        following = request.args.to_dict() | {"start-after": listing.next_start_after}
+        rest["links"] = rest["links"] | {"next": f"{rest['links']['self']}?{urlencode(following)}"}
+    spool.write((b"\n  ]," if pretty else b"],") + dumps(rest)[1:].encode())
+    size = spool.tell()
+    spool.seek(0)
+    response = current_app.response_class(wrap_file(request.environ, spool), mimetype="application/json")
+    response.content_length = size
+    if "next" in rest["links"]:
+        response.headers["Link"] = f'<{rest["links"]["next"]}>; rel="next"'
+    return response

@@ -1,0 +1,38 @@
+"""Celery tasks. Each can run twice without harm, and says in its result what it did."""
+
+from __future__ import annotations
+
+import uuid
+
+from celery import shared_task
+from invenio_db import db
+from sqlalchemy.exc import IntegrityError
+
+from .models import FileInstance
+
+
+@shared_task(ignore_result=True)
+def remove_file_data(file_id: str | uuid.UUID, silent: bool = True, force: bool = False) -> bool:
+    """Remove a file that nothing refers to: first its row, then its bytes.
+
+    :param file_id: Identifier of the file.
+    :param silent: Whether to leave a file that is still in use alone without an error.
+    :param force: Whether to remove a file that is not ``writable``.
+    :returns: Whether the file was removed.
+    :raises sqlalchemy.exc.IntegrityError: Where it is in use, unless ``silent``.
+    """
+    file = FileInstance.get(file_id)
+    if file is None or not (file.writable or force):
+        return False
+    storage = file.storage() if file.uri else None
+    try:
+        file.delete()
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        if not silent:
+            raise
+        return False
+    if storage is not None:
+        storage.delete()
+    return True

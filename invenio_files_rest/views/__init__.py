@@ -1,0 +1,80 @@
+"""The REST API, under ``/files``."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+from invenio_rest.errors import RESTException
+from werkzeug.exceptions import HTTPException
+
+from ..serializer import json_serializer
+from .arguments import as_uuid, invalid_subresource_validator, minsize_validator
+from .bucket import BucketResource
+from .decorators import (
+    check_permission,
+    ensure_input_stream_is_not_exhausted,
+    need_bucket_permission,
+    need_location_permission,
+    need_permissions,
+    pass_bucket,
+)
+from .location import LocationResource
+from .object import ObjectResource
+from .uploads import (
+    ngfileupload_uploadfactory,
+    parse_header_tags,
+    stream_uploadfactory,
+    validate_tag,
+)
+
+__all__ = (
+    "BucketResource",
+    "LocationResource",
+    "ObjectResource",
+    "as_uuid",
+    "blueprint",
+    "bucket_view",
+    "check_permission",
+    "ensure_input_stream_is_not_exhausted",
+    "invalid_subresource_validator",
+    "location_view",
+    "minsize_validator",
+    "need_bucket_permission",
+    "need_location_permission",
+    "need_permissions",
+    "ngfileupload_uploadfactory",
+    "object_view",
+    "parse_header_tags",
+    "pass_bucket",
+    "stream_uploadfactory",
+    "validate_tag",
+)
+
+blueprint = Blueprint("invenio_files_rest", __name__, url_prefix="/files")
+"""The blueprint of the REST API."""
+
+_serializers = {"application/json": json_serializer}
+
+location_view = LocationResource.as_view("location_api", serializers=_serializers)
+"""View of ``/files``."""
+
+bucket_view = BucketResource.as_view("bucket_api", serializers=_serializers)
+"""View of a bucket."""
+
+object_view = ObjectResource.as_view("object_api", serializers=_serializers)
+"""View of an object."""
+
+blueprint.add_url_rule("", view_func=location_view)
+blueprint.add_url_rule("/", view_func=location_view)
+blueprint.add_url_rule("/<string:bucket_id>", view_func=bucket_view)
+# A key has its slashes as they are: "a//b" is not "a/b".
+blueprint.add_url_rule("/<string:bucket_id>/<path:key>", view_func=object_view, merge_slashes=False)
+
+
+@blueprint.errorhandler(HTTPException)
+def error_response(error: HTTPException) -> Response | HTTPException:
+    """Answer an error in JSON."""
+    if isinstance(error, RESTException) or error.response is not None:
+        return error
+    answer = RESTException(description=error.description)
+    answer.code = error.code
+    return answer

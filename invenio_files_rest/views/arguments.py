@@ -1,0 +1,97 @@
+"""Arguments of requests: parsed, checked, and refused with a message for each that is wrong."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, NoReturn
+
+from flask import abort, current_app
+from invenio_rest.errors import FieldError, RESTException
+from marshmallow import ValidationError
+from webargs import fields, validate
+from webargs.flaskparser import FlaskParser
+
+from ..errors import FileSizeError
+
+NOT_FOUND = "The bucket or the object does not exist."
+"""What a client learns of a thing that is not there, or that it may not know of: the same in every case."""
+
+
+class InvalidArguments(RESTException):
+    """Arguments of the request are wrong."""
+
+    code = 422
+    description = "Validation error."
+
+
+class ArgumentParser(FlaskParser):
+    """Parser of arguments whose errors are JSON, with a message for each argument."""
+
+    def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse the request.
+
+        :raises InvalidArguments: In any case.
+        """
+        errors = [
+            FieldError(field, str(message))
+            for messages in error.normalized_messages().values()
+            for field, texts in messages.items()
+            for message in (texts if isinstance(texts, list) else [texts])
+        ]
+        raise InvalidArguments(errors=errors)
+
+    def _handle_invalid_json_error(self, error: Any, req: Any, *args: Any, **kwargs: Any) -> NoReturn:
+        abort(400, description="The body is not valid JSON.")
+
+
+use_kwargs = ArgumentParser().use_kwargs
+"""Decorator that passes arguments of the request."""
+
+
+def as_uuid(value: str) -> uuid.UUID:
+    """Return the UUID that a string is.
+
+    :param value: The string.
+    :raises werkzeug.exceptions.NotFound: Where it is none.
+    """
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        abort(404, description=NOT_FOUND)
+
+
+def minsize_validator(value: int) -> None:
+    """Check a length against ``FILES_REST_MIN_FILE_SIZE``.
+
+    :param value: The length, in bytes.
+    :raises FileSizeError: Where it is smaller.
+    """
+    smallest = current_app.config["FILES_REST_MIN_FILE_SIZE"]
+    if value < smallest:
+        raise FileSizeError(description=f"The file is smaller than the minimum of {smallest} bytes.")
+
+
+def invalid_subresource_validator(value: Any) -> None:
+    """Refuse an argument that the method does not take.
+
+    :param value: Value of the argument.
+    :raises werkzeug.exceptions.MethodNotAllowed: In any case.
+    """
+    abort(405)
+
+
+def flag(name: str) -> fields.Raw:
+    """Return an argument that is passed where it is there, with any value or none.
+
+    :param name: Name of the argument.
+    """
+    return fields.Raw(data_key=name)
+
+
+PAGE = {
+    "prefix": fields.String(),
+    "delimiter": fields.String(),
+    "start_after": fields.String(data_key="start-after"),
+    "max_keys": fields.Integer(data_key="max-keys", validate=validate.Range(1, 1000)),
+}
+"""Arguments that select a page of a listing."""

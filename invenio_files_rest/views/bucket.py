@@ -1,0 +1,68 @@
+"""``/files/<bucket>``: whether it is there, and what it holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from invenio_rest import ContentNegotiatedMethodView
+from marshmallow import missing
+
+from ..models import Bucket, MultipartObject
+from ..models.listing import Listing
+from ..models.object_version import ObjectVersion
+from ..proxies import current_permission_factory
+from .arguments import PAGE, flag, use_kwargs
+from .decorators import check_permission, need_bucket_permission, need_permissions, pass_bucket
+
+
+class BucketResource(ContentNegotiatedMethodView):
+    """A bucket."""
+
+    @use_kwargs({"versions": flag("versions"), "uploads": flag("uploads"), **PAGE}, location="query")
+    @pass_bucket
+    def get(self, bucket: Any = None, versions: Any = missing, uploads: Any = missing, **page: Any) -> Response:
+        """List the objects of a bucket, or its multipart uploads.
+
+        :param bucket: The bucket.
+        :param versions: Set for all versions.
+        :param uploads: Set for the multipart uploads.
+        :param page: The page of objects to list.
+        """
+        if uploads is not missing:
+            return self.multipart_listuploads(bucket)
+        return self.listobjects(bucket, versions, **page)
+
+    @pass_bucket
+    @need_bucket_permission("bucket-read")
+    def head(self, bucket: Any = None, **kwargs: Any) -> Response:
+        """Tell whether a bucket exists.
+
+        :param bucket: The bucket.
+        """
+        return self.make_response(None)
+
+    @need_permissions(lambda self, bucket: bucket, "bucket-listmultiparts")
+    def multipart_listuploads(self, bucket: Bucket) -> Response:
+        """List the multipart uploads of a bucket.
+
+        :param bucket: The bucket.
+        """
+        uploads = MultipartObject.query_by_bucket(bucket).all()
+        return self.make_response(data=uploads, context={"class": MultipartObject, "many": True})
+
+    @need_permissions(lambda self, bucket, versions, **page: bucket, "bucket-read")
+    def listobjects(self, bucket: Bucket, versions: Any, **page: Any) -> Response:
+        """List the objects of a bucket.
+
+        :param bucket: The bucket.
+        :param versions: Set for all versions.
+        :param page: The page of objects to list: ``prefix``, ``delimiter``, ``start_after``, ``max_keys``.
+        """
+        all_versions = versions is not missing
+        if all_versions:
+            check_permission(current_permission_factory(bucket, "bucket-read-versions"), hidden=False)
+        return self.make_response(
+            data=Listing(bucket.id, versions=all_versions, **page),
+            context={"class": ObjectVersion, "bucket": bucket, "many": True},
+        )

@@ -1,0 +1,130 @@
+"""What stands before a view: the bucket it is about, the permission it needs, a body that nobody has read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, TypeVar
+
+from flask import abort, request
+from flask_login import current_user
+
+from ..errors import BucketLockedError, ExhaustedStreamError
+from ..models import Bucket
+from ..proxies import current_permission_factory
+from .arguments import NOT_FOUND, as_uuid
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def pass_bucket(f: F) -> F:
+    """Pass the bucket that ``bucket_id`` in the URL names, as ``bucket``.
+
+    :raises werkzeug.exceptions.NotFound: Where there is none, or it is deleted.
+    """
+
+    @wraps(f)
+    def inner(self: Any, *args: Any, bucket_id: str, **kwargs: Any) -> Any:
+        bucket = Bucket.get(as_uuid(bucket_id))
+        if bucket is None:
+            abort(404, description=NOT_FOUND)
+        return f(self, *args, bucket=bucket, **kwargs)
+
+    return inner  # type: ignore[return-value]
+
+
+def ensure_unlocked(f: F) -> F:
+    """Refuse to change a locked bucket.
+
+    :raises BucketLockedError: Where the bucket is locked.
+    """
+
+    @wraps(f)
+    def inner(self: Any, *args: Any, bucket: Bucket, **kwargs: Any) -> Any:
+        if bucket.locked:
+            raise BucketLockedError()
+        return f(self, *args, bucket=bucket, **kwargs)
+
+    return inner  # type: ignore[return-value]
+
+
+def ensure_acceptable(f: F) -> F:
+    """Refuse to change anything where the client would not accept the answer.
+
+    :raises werkzeug.exceptions.NotAcceptable: Where no serializer makes what ``Accept`` allows.
+    """
+
+    @wraps(f)
+    def inner(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self.match_serializers(*self.get_method_serializers(request.method)):
+            abort(406)
+        return f(self, *args, **kwargs)
+
+    return inner  # type: ignore[return-value]
+
+
+def check_permission(permission: Any, hidden: bool = True) -> None:
+    """Refuse the request where the current identity does not have a permission.
+
+    :param permission: The permission; ``None`` is had by all.
+    :param hidden: Whether to answer as if the thing did not exist (404), otherwise 401 to an anonymous caller and 403
+        to a known one.
+    """
+    if permission is None or permission.can():
+        return
+    if hidden:
+        abort(404, description=NOT_FOUND)
+    if current_user.is_authenticated:
+        abort(403, description="You do not have the permission for this.")
+    abort(401, description="Authentication is required for this.")
+
+
+def need_permissions(object_getter: Callable[..., Any], action: str, hidden: bool = True) -> Callable[[F], F]:
+    """Refuse a request without the permission for an action.
+
+    :param object_getter: Function that returns what the action is on, called with the arguments of the view.
+    :param action: Name of the action.
+    :param hidden: Whether to answer as if the thing did not exist.
+    """
+
+    def decorator(f: F) -> F:
+        @wraps(f)
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            check_permission(current_permission_factory(object_getter(*args, **kwargs), action), hidden=hidden)
+            return f(*args, **kwargs)
+
+        return inner  # type: ignore[return-value]
+
+    return decorator
+
+
+need_location_permission = partial(need_permissions, lambda *args, **kwargs: kwargs.get("location"))
+"""Refuse a request without the permission for an action on a location.
+
+:param action: Name of the action.
+:param hidden: Whether to answer as if the thing did not exist.
+"""
+
+need_bucket_permission = partial(need_permissions, lambda *args, **kwargs: kwargs.get("bucket"))
+"""Refuse a request without the permission for an action on the bucket.
+
+:param action: Name of the action.
+:param hidden: Whether to answer as if the bucket did not exist.
+"""
+
+
+def ensure_input_stream_is_not_exhausted(f: F) -> F:
+    """Refuse to store a body that something before the view has read, for what is left of it would be stored.
+
+    :raises ExhaustedStreamError: Where it has been read.
+    """
+
+    @wraps(f)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        state = request.__dict__
+        parsed = "form" in state and request.want_form_data_parsed and request.mimetype != "multipart/form-data"
+        if parsed or "_cached_data" in state or getattr(state.get("stream"), "_pos", None):
+            raise ExhaustedStreamError()
+        return f(*args, **kwargs)
+
+    return inner  # type: ignore[return-value]

@@ -1,0 +1,24 @@
+"""``/files``: where buckets are made."""
+
+from __future__ import annotations
+
+from flask import Response
+from invenio_rest import ContentNegotiatedMethodView
+
+from ..models import Bucket
+from ..transactions import in_transaction
+from .decorators import ensure_acceptable, need_location_permission
+
+
+class LocationResource(ContentNegotiatedMethodView):
+    """The default location."""
+
+    @need_location_permission("location-update", hidden=False)
+    @ensure_acceptable
+    def post(self) -> Response:
+        """Create a bucket in the default location.
+
+        :returns: The bucket.
+        """
+        bucket = in_transaction(Bucket.create)
+        return self.make_response(data=bucket, context={"class": Bucket})

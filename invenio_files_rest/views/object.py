@@ -1,0 +1,200 @@
+"""``/files/<bucket>/<key>``: store, serve and delete an object."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from flask import Response, abort, current_app, request
+from invenio_rest import ContentNegotiatedMethodView
+from webargs import fields
+
+from ..conditions import check_update_preconditions
+from ..ingest import delete_object, remove_version, store_object
+from ..models import Bucket, ObjectVersion
+from ..proxies import current_permission_factory
+from ..signals import file_downloaded, notify
+from .arguments import NOT_FOUND, flag, invalid_subresource_validator, use_kwargs
+from .decorators import (
+    check_permission,
+    ensure_acceptable,
+    ensure_input_stream_is_not_exhausted,
+    ensure_unlocked,
+    need_bucket_permission,
+    need_permissions,
+    pass_bucket,
+)
+from .uploads import read_upload
+
+VERSION = {"version_id": fields.UUID(data_key="versionId", load_default=None)}
+UPLOAD = {"upload_id": fields.UUID(data_key="uploadId", load_default=None)}
+NO_UPLOADS = {"uploads": fields.Raw(data_key="uploads", validate=invalid_subresource_validator)}
+
+
+def _check_head(head: ObjectVersion | None) -> None:
+    """Check the conditions of the request against the live head of an object."""
+    check_update_preconditions(request, head.file.checksum if head else None)
+
+
+def _check_live_head(head: ObjectVersion | None) -> None:
+    """Check the conditions of the request against the live head of an object, which has to be there."""
+    _check_head(head)
+    if head is None:
+        abort(404, description=NOT_FOUND)
+
+
+class ObjectResource(ContentNegotiatedMethodView):
+    """An object."""
+
+    takes_stream = True
+
+    @staticmethod
+    def check_object_permission(obj: ObjectVersion) -> None:
+        """Refuse to show a version to those who may not read it.
+
+        :param obj: The version.
+        """
+        check_permission(current_permission_factory(obj, "object-read"))
+        if not obj.is_head:
+            check_permission(current_permission_factory(obj, "object-read-version"), hidden=False)
+
+    @classmethod
+    def get_object(cls, bucket: Bucket | uuid.UUID, key: str, version_id: uuid.UUID | None) -> ObjectVersion:
+        """Return an object that the current identity may read.
+
+        :param bucket: The bucket, or its identifier.
+        :param key: Key of the object.
+        :param version_id: Identifier of a version; the head where none is given.
+        :raises werkzeug.exceptions.NotFound: Where there is none, or it is hidden.
+        """
+        obj = ObjectVersion.get(bucket, key, version_id=version_id)
+        if obj is None:
+            abort(404, description=NOT_FOUND)
+        cls.check_object_permission(obj)
+        return obj
+
+    def create_object(self, bucket: Bucket, key: str) -> Response:
+        """Store the file of the request as a new version.
+
+        :param bucket: The bucket.
+        :param key: Key of the object.
+        :returns: The version.
+        """
+        precondition = None
+        if "If-Match" in request.headers or "If-None-Match" in request.headers:
+            precondition = _check_head
+            _check_head(ObjectVersion.get(bucket, key))
+        upload = read_upload(bucket.size_limit)
+        obj = store_object(bucket, key, upload.stream, size=upload.size, tags=upload.tags, precondition=precondition)
+        return self.make_response(data=obj, context={"class": ObjectVersion}, etag=obj.file.checksum)
+
+    @use_kwargs({**VERSION, **UPLOAD, **NO_UPLOADS, "download": flag("download")}, location="query")
+    @pass_bucket
+    def get(
+        self,
+        bucket: Any = None,
+        key: Any = None,
+        version_id: uuid.UUID | None = None,
+        upload_id: uuid.UUID | None = None,
+        uploads: Any = None,
+        download: Any = None,
+    ) -> Response:
+        """Send an object.
+
+        :param bucket: The bucket.
+        :param key: Key of the object.
+        :param version_id: Identifier of a version.
+        :param upload_id: Identifier of a multipart upload, to list its parts.
+        :param uploads: Never set.
+        :param download: Set for an attachment.
+        """
+        obj = self.get_object(bucket, key, version_id)
+        return self.send_object(bucket, obj, as_attachment=download is not None)
+
+    @staticmethod
+    def send_object(
+        bucket: Bucket,
+        obj: ObjectVersion,
+        expected_chksum: str | None = None,
+        logger_data: dict[str, Any] | None = None,
+        restricted: bool = True,
+        as_attachment: bool = False,
+    ) -> Response:
+        """Send a version of an object.
+
+        :param bucket: The bucket.
+        :param obj: The version.
+        :param expected_chksum: Checksum that the file should have; where it has another, that is logged.
+        :param logger_data: What to log with it.
+        :param restricted: Whether caches may not keep the file.
+        :param as_attachment: Whether the browser shall save it.
+        """
+        if obj.file is None:
+            abort(404, description=NOT_FOUND)
+        if expected_chksum and obj.file.checksum != expected_chksum:
+            current_app.logger.warning(
+                "The file %s has the checksum %s, not %s as expected.",
+                obj.file_id,
+                obj.file.checksum,
+                expected_chksum,
+                extra=logger_data or {},
+            )
+        if current_app.config["FILES_REST_XSENDFILE_ENABLED"]:
+            response = current_app.config["FILES_REST_XSENDFILE_RESPONSE_FUNC"](obj)
+        else:
+            response = obj.send_file(restricted=restricted, as_attachment=as_attachment)
+        if request.method == "GET" and response.status_code in (200, 206):
+            notify(file_downloaded, obj)
+        return response
+
+    @pass_bucket
+    @need_bucket_permission("bucket-update")
+    @ensure_unlocked
+    @use_kwargs(UPLOAD, location="query")
+    @ensure_acceptable
+    @ensure_input_stream_is_not_exhausted
+    def put(self, bucket: Any = None, key: Any = None, upload_id: uuid.UUID | None = None) -> Response:
+        """Store an object.
+
+        :param bucket: The bucket.
+        :param key: Key of the object.
+        :param upload_id: Identifier of a multipart upload, to store a part of it.
+        """
+        return self.create_object(bucket, key)
+
+    @use_kwargs({**VERSION, **UPLOAD, **NO_UPLOADS}, location="query")
+    @pass_bucket
+    def delete(
+        self,
+        bucket: Any = None,
+        key: Any = None,
+        version_id: uuid.UUID | None = None,
+        upload_id: uuid.UUID | None = None,
+        uploads: Any = None,
+    ) -> Response:
+        """Delete an object, or remove a version of it for good.
+
+        :param bucket: The bucket.
+        :param key: Key of the object.
+        :param version_id: Identifier of the version to remove.
+        :param upload_id: Identifier of a multipart upload, to abort it.
+        :param uploads: Never set.
+        """
+        obj = self.get_object(bucket, key, version_id)
+        return self.delete_object(bucket, obj, version_id)
+
+    @need_permissions(lambda self, bucket, obj, version_id: obj, "object-delete", hidden=False)
+    def delete_object(self, bucket: Bucket, obj: ObjectVersion, version_id: uuid.UUID | None) -> Response:
+        """Delete an object, or remove a version of it for good.
+
+        :param bucket: The bucket.
+        :param obj: The head, or the version.
+        :param version_id: Identifier of the version to remove; ``None`` to add a delete marker.
+        """
+        if version_id is None:
+            _check_head(obj)
+            delete_object(bucket, obj.key, _check_live_head)
+        else:
+            check_permission(current_permission_factory(bucket, "object-delete-version"), hidden=False)
+            remove_version(obj)
+        return self.make_response(None, 204)

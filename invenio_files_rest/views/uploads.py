@@ -1,0 +1,211 @@
+"""From a request to a stream: where its file is, how long it says that is, and what it says of the bytes.
+
+What finds the file is a factory of ``FILES_REST_UPLOAD_FACTORIES``, a function without arguments that returns the
+stream, its length in bytes or ``None``, the ``Content-MD5`` or ``None``, and the tags; or four times ``None`` where it
+finds none.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from flask import abort, current_app, request
+from webargs import fields
+from werkzeug.datastructures import FileStorage
+from werkzeug.wsgi import get_input_stream
+
+from ..errors import DuplicateTagError, InvalidTagError, MultipartNoPart
+from ..limiters import FileSizeLimit
+from ..proxies import current_files_rest
+from ..storage.stream import VerifiedStream, check_sizelimit
+from .arguments import minsize_validator, use_kwargs
+
+TAG_MAX_LEN = 255
+"""Largest length of a tag's key and of its value, in characters."""
+
+_DIGEST = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)\s*=\s*:([A-Za-z0-9+/=]*):\s*(?:;[^,]*)?")
+_DIGEST_ALGORITHMS = {"md5": "md5", "sha-256": "sha256", "sha-512": "sha512"}
+
+_NOTHING = (None, None, None, None)
+
+
+class Upload(NamedTuple):
+    """What a request uploads."""
+
+    stream: Any
+    """Object with ``read(n)``, which fails at its end where a digest does not match."""
+
+    size: int | None
+    """Size in bytes, where the request tells it."""
+
+    tags: dict[str, str]
+    """Tags."""
+
+
+def read_upload(size_limit: FileSizeLimit | None) -> Upload:
+    """Find the file in the request, and refuse what can be refused without reading it.
+
+    :param size_limit: The tightest limit on the file.
+    :raises FileSizeError: Where the announced size is over a limit, or under ``FILES_REST_MIN_FILE_SIZE``.
+    :raises InvalidTagError: Where a tag is empty or too long.
+    :raises DuplicateTagError: Where a tag is given twice.
+    :raises werkzeug.exceptions.BadRequest: Where there is no file, or a digest cannot be read.
+    """
+    try:
+        stream, size, content_md5, tags = current_files_rest.upload_factory()
+    except MultipartNoPart:
+        abort(400, description="The request has no file: a body needs a Content-Length, or to be chunked.")
+    if size is not None:
+        minsize_validator(size)
+        check_sizelimit(size_limit, size)
+    else:
+        stream = _NonEmptyStream(stream)
+    digests = read_digests(content_md5)
+    return Upload(VerifiedStream(stream, digests) if digests else stream, size, tags or {})
+
+
+class _NonEmptyStream:
+    """A stream of unknown length that fails at its end where that is shorter than ``FILES_REST_MIN_FILE_SIZE``."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._length = 0
+
+    def read(self, size: int = -1) -> bytes:
+        block: bytes = self._stream.read(size)
+        self._length += len(block)
+        if not block:
+            minsize_validator(self._length)
+        return block
+
+
+def read_digests(content_md5: str | None) -> dict[str, bytes]:
+    """Return the digests that the request gives of its body.
+
+    They are ``Content-MD5`` (RFC 1864), ``Content-Digest`` and ``Repr-Digest`` (RFC 9530); of the latter two,
+    algorithms that we do not know are passed over.
+
+    :param content_md5: Value of ``Content-MD5``.
+    :returns: Raw digests, by the algorithms' names in :mod:`hashlib`.
+    :raises werkzeug.exceptions.BadRequest: Where one cannot be read, or two contradict each other.
+    """
+    found = []
+    if content_md5:
+        found.append(("md5", "Content-MD5", content_md5))
+    for header in ("Content-Digest", "Repr-Digest"):
+        for member in filter(None, map(str.strip, request.headers.get(header, "").split(","))):
+            match = _DIGEST.fullmatch(member)
+            if match is None:
+                abort(400, description=f"{header} is not a list of algorithm=:digest:.")
+            if match[1] in _DIGEST_ALGORITHMS:
+                found.append((_DIGEST_ALGORITHMS[match[1]], header, match[2]))
+    digests: dict[str, bytes] = {}
+    for algorithm, header, text in found:
+        try:
+            digest = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            abort(400, description=f"The digest in {header} is not in base64.")
+        if digests.setdefault(algorithm, digest) != digest:
+            abort(400, description=f"{header} contradicts another digest of the request.")
+    return digests
+
+
+def body_stream() -> Any:
+    """Return the body as a stream that ends where the body does; ``None`` where that cannot be told.
+
+    It has no limit of length, for ``MAX_CONTENT_LENGTH`` is for forms.
+    """
+    if request.content_length is None and not request.environ.get("wsgi.input_terminated"):
+        return None
+    return get_input_stream(request.environ)
+
+
+@use_kwargs(
+    {
+        "content_md5": fields.String(data_key="Content-MD5", load_default=None),
+        "content_length": fields.Integer(data_key="Content-Length", load_default=None),
+        "content_type": fields.String(data_key="Content-Type", load_default=""),
+    },
+    location="headers",
+)
+def stream_uploadfactory(
+    content_md5: str | None = None, content_length: int | None = None, content_type: str | None = None
+) -> tuple[Any, int | None, str | None, dict[str, str] | None]:
+    """Take the body as the file, unless it is ``multipart/form-data``.
+
+    :param content_md5: Value of ``Content-MD5``.
+    :param content_length: Value of ``Content-Length``, in bytes.
+    :param content_type: Value of ``Content-Type``.
+    :returns: The stream, its length in bytes or ``None``, the ``Content-MD5``, and the tags.
+    """
+    if (content_type or "").startswith("multipart/form-data"):
+        return _NOTHING
+    stream = body_stream()
+    if stream is None:
+        return _NOTHING
+    return stream, content_length, content_md5, parse_header_tags()
+
+
+@use_kwargs({"content_type": fields.String(data_key="Content-Type", load_default="")}, location="headers")
+def ngfileupload_uploadfactory(
+    content_length: int | None = None,
+    content_type: str | None = None,
+    uploaded_file: FileStorage | None = None,
+) -> tuple[Any, int | None, str | None, dict[str, str] | None]:
+    """Take the field ``file`` of a form as the file, as ng-file-upload sends it.
+
+    :param content_length: Value of the field ``_totalSize``, in bytes.
+    :param content_type: Value of the header ``Content-Type``.
+    :param uploaded_file: The field ``file``.
+    :returns: The stream, its length in bytes, no ``Content-MD5``, and the tags.
+    """
+    if not (content_type or "").startswith("multipart/form-data"):
+        return _NOTHING
+    uploaded_file, content_length = _read_form(uploaded_file, content_length)
+    if uploaded_file is None:
+        abort(400, description="The form has no field named file.")
+    if content_length is None:
+        abort(400, description="The form has no field named _totalSize.")
+    return uploaded_file.stream, content_length, None, parse_header_tags()
+
+
+@use_kwargs({"content_length": fields.Integer(data_key="_totalSize", load_default=None)}, location="form")
+@use_kwargs({"uploaded_file": fields.Raw(data_key="file", load_default=None)}, location="files")
+def _read_form(
+    uploaded_file: FileStorage | None = None, content_length: int | None = None
+) -> tuple[FileStorage | None, int | None]:
+    return uploaded_file, content_length
+
+
+def parse_header_tags() -> dict[str, str]:
+    """Return the tags that the header of ``FILES_REST_FILE_TAGS_HEADER`` sets.
+
+    :raises InvalidTagError: Where a tag is empty or too long.
+    :raises DuplicateTagError: Where a tag is given twice.
+    """
+    tags: dict[str, str] = {}
+    header = request.headers.get(current_app.config["FILES_REST_FILE_TAGS_HEADER"], "")
+    for key, value in parse_qsl(header, keep_blank_values=True):
+        validate_tag(key, value)
+        if key in tags:
+            raise DuplicateTagError()
+        tags[key] = value
+    return tags
+
+
+def validate_tag(key: str, value: str) -> bool:
+    """Check a tag: its key and its value have 1 to 255 characters.
+
+    :param key: Key of the tag.
+    :param value: Value of the tag.
+    :returns: True.
+    :raises InvalidTagError: Where it is not so.
+    """
+    for text in (key, value):
+        if not 0 < len(text) <= TAG_MAX_LEN or "\0" in text:
+            raise InvalidTagError()
+    return True
