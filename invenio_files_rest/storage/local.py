@@ -30,6 +30,22 @@ def temporary_name() -> str:
     return TEMPORARY_PREFIX + secrets.token_hex(8)
 
 
+@contextmanager
+def closed_quietly(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Close a file at the end of the block, after an error without another one.
+
+    Closing a file tries again to write what a full disk has refused.
+    """
+    try:
+        yield file
+    except BaseException:
+        with suppress(Exception):
+            file.close()
+        raise
+    with translated_errors():
+        file.close()
+
+
 def _sync_folder(folder: int) -> None:
     try:
         os.fsync(folder)
@@ -48,6 +64,8 @@ def _make_folders(path: str, made: list[str]) -> None:
     for attempt in range(ATTEMPTS):
         try:
             os.mkdir(path)
+            made.append(path)
+            folder = _open_folder(parent)
         except FileExistsError:
             return
         except FileNotFoundError:
@@ -55,8 +73,6 @@ def _make_folders(path: str, made: list[str]) -> None:
                 raise
             _make_folders(parent, made)
         else:
-            made.append(path)
-            folder = _open_folder(parent)
             try:
                 _sync_folder(folder)
             finally:
@@ -66,9 +82,13 @@ def _make_folders(path: str, made: list[str]) -> None:
 
 def _remove_folders(folders: Iterator[str] | list[str]) -> None:
     """Remove folders, innermost first, up to the first that is not empty."""
-    with suppress(OSError):
-        for folder in folders:
+    for folder in folders:
+        try:
             os.rmdir(folder)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return
 
 
 class LocalFile:
@@ -103,11 +123,10 @@ class LocalFile:
     @contextmanager
     def update(self) -> Iterator[IO[bytes]]:
         """Open the file to write parts of it in place, durable when the block ends without an error."""
-        with self.open("r+b") as file:
+        with closed_quietly(self.open("r+b")) as file:
             yield file
             with translated_errors():
                 file.flush()
-                # fsync, not fdatasync: a part beyond the end changes the size, and macOS has no fdatasync.
                 os.fsync(file.fileno())
 
     @contextmanager
@@ -123,7 +142,7 @@ class LocalFile:
             with translated_errors():
                 folder, file = self._open_temporary(folder_path, temporary, made)
             try:
-                with file:
+                with closed_quietly(file):
                     yield file
                     with translated_errors():
                         file.flush()

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from ._pyfilesystem import FS, fs_errors
 from .failures import translated_errors
-from .local import ATTEMPTS, temporary_name
+from .local import ATTEMPTS, closed_quietly, temporary_name
 from .paths import folders_of
 
 
@@ -41,7 +41,7 @@ class VirtualFile:
     @contextmanager
     def update(self) -> Iterator[IO[bytes]]:
         """Open the file to write parts of it in place."""
-        with self.open("r+b") as file:
+        with closed_quietly(self.open("r+b")) as file:
             yield file
 
     @contextmanager
@@ -55,7 +55,7 @@ class VirtualFile:
         try:
             with translated_errors():
                 file = self._open_temporary(temporary, made)
-            with file:
+            with closed_quietly(file):
                 yield file
             with translated_errors():
                 self._fs.move(temporary, self._path, overwrite=True)
@@ -124,18 +124,14 @@ class ForeignFile:
     @contextmanager
     def update(self) -> Iterator[IO[bytes]]:
         """Open the file to write parts of it in place, where its file system can."""
-        with self.open("r+b") as file:
+        with closed_quietly(self.open("r+b")) as file:
             yield file
 
     @contextmanager
     def replace(self) -> Iterator[IO[bytes]]:
         """Open the file to write it anew; whoever calls removes it after an error."""
-        file = self.open("wb")
-        try:
+        with closed_quietly(self.open("wb")) as file:
             yield file
-        finally:
-            with translated_errors():
-                file.close()
 
     def remove(self, clean_dir: bool) -> None:
         """Remove the file, where it exists; there are no folders."""
