@@ -7,7 +7,6 @@ it, so that its bytes never pass through Python.
 from __future__ import annotations
 
 import base64
-import binascii
 import unicodedata
 from datetime import datetime, timedelta, timezone
 from typing import IO, TYPE_CHECKING, Any
@@ -67,14 +66,8 @@ _SECURITY_HEADERS = {
     "X-XSS-Protection": "1; mode=block",
 }
 
-_REPR_DIGEST_NAMES = {
-    "md5": "md5",
-    "sha256": "sha-256",
-    "sha-256": "sha-256",
-    "sha512": "sha-512",
-    "sha-512": "sha-512",
-}
-"""Names of algorithms in checksums, and as RFC 9530 (section 7.2) registers them."""
+_REPR_DIGESTS = {"md5": ("md5", 16), "sha256": ("sha-256", 32), "sha512": ("sha-512", 64)}
+"""Algorithms of checksums: the names that RFC 9530 (section 7.2) registers, and the lengths of digests in bytes."""
 
 _ATTR_CHARS = "!#$&+-.^_`|~"
 """Characters besides letters and digits that stand for themselves in ``filename*`` (RFC 8187, section 3.2.1)."""
@@ -117,13 +110,12 @@ def content_disposition(kind: str, filename: str) -> str:
 def _digest_header(checksum: str | None) -> str | None:
     """Make the value of ``Repr-Digest`` (RFC 9530, section 3) from a checksum."""
     algorithm, _, digest = (checksum or "").partition(":")
-    name = _REPR_DIGEST_NAMES.get(algorithm.lower())
-    if name is None:
-        return None
+    name, length = _REPR_DIGESTS.get(algorithm.lower().replace("-", ""), ("", 0))
     try:
-        return f"{name}=:{base64.b64encode(bytes.fromhex(digest)).decode('ascii')}:"
-    except (ValueError, binascii.Error):
+        raw = bytes.fromhex(digest)
+    except ValueError:
         return None
+    return f"{name}=:{base64.b64encode(raw).decode('ascii')}:" if name and len(raw) == length else None
 
 
 def _file_headers(filename: str, mimetype: str | None, as_attachment: bool, trusted: bool) -> tuple[str, Headers]:
