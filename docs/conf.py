@@ -1,0 +1,25 @@
+"""How Sphinx builds the documentation."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as package_version
+
+project = "Invenio-Files-REST"
+author = "The Invenio-Files-REST authors"
+copyright = "2026, The Invenio-Files-REST authors"
+release = version = package_version("invenio-files-rest")
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+exclude_patterns = ["_build"]
+root_doc = "index"
+
+autoclass_content = "both"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_member_order = "bysource"
+# Types stand in the signatures.
+autodoc_typehints = "signature"
+autodoc_type_aliases = {}
+python_use_unqualified_type_names = True
+
+html_theme = "furo"
+html_title = f"{project} {release}"
