@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy_utils.types import UUIDType
@@ -12,19 +14,28 @@ branch_labels = None
 depends_on = None
 
 
+def _set_type(inspector: Any, table: Any, column: dict[str, Any]) -> None:
+    """Name the type that SQLite, whose tables are copied to be altered, does not tell."""
+    if column["name"] in ("bucket_id", "file_id", "version_id"):
+        column["type"] = UUIDType()
+
+
+REFLECT = {"listeners": [("column_reflect", _set_type)]}
+
+
 def _set_primary_key(*columns: str) -> None:
     if op.get_bind().dialect.name in ("mysql", "mariadb"):
         # In one statement, since a table of MySQL with foreign keys may lack neither the one nor the other.
         names = ", ".join(f"`{name}`" for name in columns)
         op.execute(f"ALTER TABLE files_object DROP PRIMARY KEY, ADD PRIMARY KEY ({names})")
         return
-    with op.batch_alter_table("files_object") as table:
+    with op.batch_alter_table("files_object", reflect_kwargs=REFLECT) as table:
         table.drop_constraint(op.f("pk_files_object"), type_="primary")
         table.create_primary_key(op.f("pk_files_object"), list(columns))
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("files_object") as table:
+    with op.batch_alter_table("files_object", reflect_kwargs=REFLECT) as table:
         table.create_unique_constraint(op.f("uq_files_object_bucket_id"), ["bucket_id", "version_id", "key"])
     _set_primary_key("version_id")
     op.create_table(
@@ -45,5 +56,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("files_objecttags")
     _set_primary_key("bucket_id", "key", "version_id")
-    with op.batch_alter_table("files_object") as table:
+    with op.batch_alter_table("files_object", reflect_kwargs=REFLECT) as table:
         table.drop_constraint(op.f("uq_files_object_bucket_id"), type_="unique")

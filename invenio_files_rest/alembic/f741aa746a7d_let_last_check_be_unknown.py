@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy_utils.types import UUIDType
 
 revision = "f741aa746a7d"
 down_revision = "2e97565eba72"
@@ -11,8 +14,14 @@ branch_labels = None
 depends_on = None
 
 
+def _set_type(inspector: Any, table: Any, column: dict[str, Any]) -> None:
+    """Name the types that SQLite, whose tables are copied to be altered, does not tell."""
+    column["type"] = {"id": UUIDType(), "size": sa.BigInteger()}.get(column["name"], column["type"])
+
+
 def _alter(nullable: bool) -> None:
-    with op.batch_alter_table("files_files") as table:
+    reflect = {"listeners": [("column_reflect", _set_type)]}
+    with op.batch_alter_table("files_files", reflect_kwargs=reflect) as table:
         table.alter_column("last_check", existing_type=sa.Boolean(), nullable=nullable)
 
 
