@@ -2,13 +2,51 @@
 
 from __future__ import annotations
 
+import io
 from typing import IO, Any, cast
 
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser as _FormDataParser
-from werkzeug.wsgi import LimitedStream
 
 _FORMS = frozenset({"multipart/form-data", "application/x-www-form-urlencoded"})
+
+
+class _AtMost(io.RawIOBase):
+    """A stream that fails once it has more bytes than allowed.
+
+    Werkzeug's own limited stream ends there without a word where it is read at once.
+    """
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        self._stream = stream
+        self._left = limit
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        self._left -= len(data)
+        if self._left < 0:
+            raise RequestEntityTooLarge()
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def at_most(stream: IO[bytes], content_length: int | None, limit: int) -> IO[bytes]:
+    """Return the body of a request that must not be longer than a limit.
+
+    :param stream: The body.
+    :param content_length: Its length in bytes; ``None`` where the request does not tell it.
+    :param limit: Largest length, in bytes.
+    :returns: The body, which fails as the function does where it turns out to be longer.
+    :raises werkzeug.exceptions.RequestEntityTooLarge: Where its length is over the limit.
+    """
+    if content_length is None:
+        return cast("IO[bytes]", _AtMost(stream, limit))
+    if content_length > limit:
+        raise RequestEntityTooLarge()
+    return stream
 
 
 class FormDataParser(_FormDataParser):
@@ -28,9 +66,5 @@ class FormDataParser(_FormDataParser):
         """
         limit = self.max_content_length
         if limit is not None and mimetype in _FORMS:
-            if content_length is None:
-                # A limited stream fails when it is read at its limit, which is where the largest form ends.
-                stream = cast("IO[bytes]", LimitedStream(stream, limit + 1, is_max=True))
-            elif content_length > limit:
-                raise RequestEntityTooLarge()
+            stream = at_most(stream, content_length, limit)
         return super().parse(stream, mimetype, content_length, options)

@@ -9,7 +9,7 @@ from flask import current_app
 from werkzeug.utils import cached_property
 from werkzeug.wsgi import get_input_stream
 
-from .formparser import FormDataParser
+from .formparser import FormDataParser, at_most
 
 
 def _takes_stream(endpoint: str | None) -> bool:
@@ -45,6 +45,7 @@ class Request(_Request):
 
         :raises werkzeug.exceptions.RequestEntityTooLarge: Where it is longer than ``MAX_CONTENT_LENGTH``.
         """
-        if not self.shallow and "stream" not in self.__dict__:
-            self.__dict__["stream"] = get_input_stream(self.environ, max_content_length=self.max_content_length)
+        limit = self.max_content_length
+        if limit is not None and not self.shallow and "stream" not in self.__dict__:
+            self.__dict__["stream"] = at_most(self.stream, self.content_length, limit)
         return super().get_data(*args, **kwargs)

@@ -64,7 +64,8 @@ def put(app: Flask, path: str, body: bytes, content_type: str = "text/plain", ch
     """Send a body, as one piece with its length, or chunked through a server that marks its end."""
     arguments: dict[str, Any] = {"data": body}
     if chunked:
-        arguments = {"input_stream": io.BytesIO(body), "environ_overrides": {"wsgi.input_terminated": True}}
+        environ = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+        arguments = {"input_stream": io.BytesIO(body), "environ_overrides": environ}
     response = app.test_client().put(path, content_type=content_type, **arguments)
     return response.status_code, response.text
 

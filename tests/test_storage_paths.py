@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 import pytest
 
 from invenio_files_rest.errors import StorageError
-from invenio_files_rest.storage.paths import folders_of, local_path, make_path
+from invenio_files_rest.storage.paths import folders_of, lies_within, local_path, make_path
 
 ID = "2a4f3950-33af-4c42-8b1d-000102030405"
 
@@ -98,3 +99,30 @@ def test_the_folders_of_a_file_are_those_that_its_identifier_was_split_into(dime
 )
 def test_only_its_own_folder_is_that_of_a_file_with_another_path(path: str, folders: list[str]) -> None:
     assert list(folders_of(path)) == folders
+
+
+@pytest.mark.parametrize(
+    ("url", "base", "expected"),
+    [
+        ("{}/loc/ab/data", "{}/loc", True),
+        ("{}/loc/ab/data", "{}/loc/", True),
+        ("osfs://{}/loc/ab/data", "{}/loc", True),
+        ("{}/loc/ab/data", "file://{}/loc", True),
+        ("{}/location/ab/data", "{}/loc", False),
+        ("{}/loc/../secret", "{}/loc", False),
+        ("{}/loc/link/data", "{}/loc", False),
+        ("mem://ab/data", "{}/loc", False),
+        ("mem://a/b/data", "mem://a", True),
+        ("mem://ab/data", "mem://a", False),
+        ("mem://ab/data", "mem://", True),
+        ("temp://ab/data", "mem://", False),
+        ("mem://a/../b/data", "mem://", False),
+        ("s3://a/data", "s3://a", True),
+        ("s3://ab/data", "s3://a", False),
+        ("", "mem://", False),
+    ],
+)
+def test_a_file_lies_within_a_location_or_not(tmp_path: Path, url: str, base: str, expected: bool) -> None:
+    (tmp_path / "loc").mkdir()
+    (tmp_path / "loc" / "link").symlink_to(tmp_path)
+    assert lies_within(url.format(tmp_path), base.format(tmp_path)) is expected

@@ -36,6 +36,7 @@ try:
     from fs import open_fs
     from fs.base import FS
     from fs.memoryfs import MemoryFS
+    from fs.opener.errors import OpenerError
     from fs.osfs import OSFS
     from fs.tempfs import TempFS
 finally:
@@ -44,4 +45,4 @@ finally:
     else:
         sys.modules[_NAME] = _original  # type: ignore[assignment]
 
-__all__ = ("FS", "OSFS", "MemoryFS", "TempFS", "fs_errors", "open_fs")
+__all__ = ("FS", "OSFS", "MemoryFS", "OpenerError", "TempFS", "fs_errors", "open_fs")

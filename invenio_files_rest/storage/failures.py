@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import StorageError, StorageFullError
-from ._pyfilesystem import fs_errors
+from ._pyfilesystem import OpenerError, fs_errors
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -47,7 +47,7 @@ def translated_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, fs_errors.FSError, fs_errors.IllegalBackReference) as error:
+    except (OSError, fs_errors.FSError, fs_errors.IllegalBackReference, OpenerError) as error:
         translated = _translate(error)
         if translated is error:
             raise

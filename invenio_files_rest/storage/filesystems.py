@@ -58,7 +58,7 @@ def filesystem_of(url: str, create_dir: bool) -> tuple[FS, str]:
 def _opened(url: str, create_dir: bool) -> tuple[FS, str]:
     """Open the folder of a file as a file system, as PyFilesystem and the openers of other packages do."""
     try:
-        return open_fs(dirname(url), writeable=True, create=create_dir), basename(url)
+        return open_fs(dirname(url), writeable=create_dir, create=create_dir), basename(url)
     except fs_errors.CreateFailed as error:
         if create_dir:
             raise

@@ -74,15 +74,18 @@ def lies_within(url: str, base_uri: str) -> bool:
 
     :param url: URI of the file, or its path.
     :param base_uri: URI of the location, or its path.
+    :returns: Whether it does; never for a URI that is not allowed.
     """
     try:
-        path, base = local_path(url), local_path(base_uri)
-        if path is None or base is None:
-            (scheme, path), (base_scheme, base) = split_scheme(url), split_scheme(base_uri)
-            if scheme != base_scheme:
-                return False
-        else:
-            path, base = os.path.realpath(path), os.path.realpath(base)
+        scheme, path = split_scheme(url)
+        if base_uri == f"{scheme}://":
+            return True
+        base_scheme, base = split_scheme(base_uri)
+        if (here := local_path(url)) is not None and (base_here := local_path(base_uri)) is not None:
+            # A link in the location may lead out of it.
+            path, base = os.path.realpath(here), os.path.realpath(base_here)
+        elif scheme != base_scheme:
+            return False
     except StorageError:
         return False
     return path.startswith(base.rstrip("/") + "/")
