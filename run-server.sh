@@ -24,7 +24,8 @@ Option             Variable              Default
   --open           SERVER_OPEN=1         off: everyone may do everything, without a token; on this machine alone
   --help
 
-PYTHON names the Python that makes the virtual environment (3.10 or newer).
+PYTHON names the Python that makes the virtual environment (3.10 or newer); VENV names an environment that has been made,
+with invenio-files-rest[postgresql,server] in it, to use instead.
 HELP
 }
 
@@ -65,7 +66,6 @@ mysql* | mariadb*) fail "Invenio-OAuth2Server, which keeps the tokens, cannot ma
 esac
 
 environment "$PWD" postgresql,server
-export PATH="$PWD/.venv/bin:$PATH"
 
 python - "$host" "$port" <<'PYTHON' || fail "cannot listen on $host, port $port; choose another one with --port."
 import socket, sys

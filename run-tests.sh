@@ -17,6 +17,7 @@ are missing; without them it says which databases are not tested. No server is l
 
 Environment:
   PYTHON   the Python to make the virtual environment with (3.10 or newer)
+  VENV     an environment that has been made, with invenio-files-rest[docs,tests] in it, to use instead
 HELP
     exit
     ;;
@@ -27,7 +28,6 @@ step() {
 }
 
 environment "$PWD" docs,tests
-export PATH="$PWD/.venv/bin:$PATH"
 
 if [ $# -gt 0 ]; then
     exec python scripts/services.py --install pytest "$@"

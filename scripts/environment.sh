@@ -18,17 +18,23 @@ find_python() {
         "Name another one in the variable PYTHON."
 }
 
-# Install a checkout with its extras in its virtual environment, unless that is done: environment FOLDER EXTRAS
-# It is done again when setup.cfg changes.
+# Install a checkout with its extras in its virtual environment, unless that is done, and use it: environment DIR EXTRAS
+# It is done again when setup.cfg changes. $VENV names another environment, which is used as it is.
 environment() {
+    [ -n "${VENV:-}" ] || install "$1" "$2"
+    export PATH="${VENV:-$1/.venv}/bin:$PATH"
+}
+
+install() {
     local venv="$1/.venv" stamp="$1/.venv/installed-$2" python wanted
     python=$(find_python)
     wanted=$(printf '%s\n' "$1" && cat "$1/setup.cfg" "$1/pyproject.toml")
     if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         return
     fi
-    # A folder that has moved, or a Python that has gone.
-    if [ -e "$venv" ] && ! "$venv/bin/pip" --version >/dev/null 2>&1; then
+    # Left by a folder that has moved, by a Python that has gone, or by a set-up that was interrupted.
+    if [ -e "$venv" ] && ! { "$venv/bin/python" -m pip --version && grep -qF "$venv/bin/python" "$venv/bin/pip"; } \
+        >/dev/null 2>&1; then
         rm -rf "$venv"
     fi
     if [ ! -e "$venv" ]; then

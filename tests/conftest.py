@@ -153,14 +153,8 @@ def base_app(app_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactor
     from invenio_rest import InvenioREST
 
     from invenio_files_rest import InvenioFilesREST
-
-    try:
-        from invenio_files_rest.app import Flask
-        from invenio_files_rest.views import blueprint
-    except ImportError:
-        from flask import Flask
-
-        blueprint = None
+    from invenio_files_rest.app import Flask
+    from invenio_files_rest.views import blueprint
 
     app = Flask("testapp", instance_path=str(tmp_path_factory.mktemp("instance")))
     app.test_client_class = IsolatedClient
@@ -176,8 +170,7 @@ def base_app(app_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactor
     )
     for extension in extensions:
         extension(app)
-    if blueprint:
-        app.register_blueprint(blueprint)
+    app.register_blueprint(blueprint)
     with app.app_context():
         db.metadata.create_all(db.engine, tables=own_tables(db))
     yield app
