@@ -25,6 +25,15 @@ environment() {
     export PATH="${VENV:-$1/.venv}/bin:$PATH"
 }
 
+# Debian has what makes a virtual environment in a package of its own.
+install_venv() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+        fail "Python's modules venv and ensurepip are missing; on Debian and Ubuntu: apt-get install python3-venv"
+    printf 'Installing python3-venv ...\n' >&2
+    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends python3-venv; } \
+        >/dev/null || fail "apt-get could not install python3-venv."
+}
+
 install() {
     local venv="$1/.venv" stamp="$1/.venv/installed-$2" python wanted
     python=$(find_python)
@@ -39,13 +48,8 @@ install() {
     fi
     if [ ! -e "$venv" ]; then
         printf 'Making a virtual environment in .venv ...\n' >&2
-        if "$python" -c 'import ensurepip' 2>/dev/null; then
-            "$python" -m venv "$venv"
-        else
-            # Debian has ensurepip in a package of its own.
-            "$python" -m venv --without-pip "$venv"
-            "$venv/bin/python" "$1/scripts/get_pip.py"
-        fi
+        "$python" -c 'import ensurepip, venv' 2>/dev/null || install_venv
+        "$python" -m venv "$venv"
     fi
     printf 'Installing invenio-files-rest[%s]; this takes a minute or two ...\n' "$2" >&2
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check --editable "$1[$2]" >&2 ||
