@@ -115,7 +115,7 @@ class InvalidKeyError(InvalidOperationError, ValueError):
 
     def __init__(self, errors: Any = None, **kwargs: Any) -> None:
         """Pass the arguments on."""
-        InvalidOperationError.__init__(self, errors=errors, **kwargs)
+        super().__init__(errors=errors, **kwargs)  # type: ignore[call-arg]
 
 
 class InvalidTagError(InvalidOperationError):
@@ -208,3 +208,10 @@ class MultipartNoPart(MultipartException):
 
     code = 400
     description = "No upload part detected in request."
+
+
+class MultipartPartBusy(MultipartException):
+    """Somebody else is sending the same part."""
+
+    code = 409
+    description = "The part is being uploaded by another request. Try again."

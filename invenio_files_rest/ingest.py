@@ -94,10 +94,10 @@ def remove_version(version: ObjectVersion) -> None:
     in_transaction(version.remove)
     notify(file_deleted, version)
     if file is not None and any(lies_within(file.uri or "", location.uri) for location in Location.all()):
-        _send(remove_file_data, str(file.id), force=True)
+        send_task(remove_file_data, str(file.id), force=True)
 
 
-def _send(task: Any, *args: Any, **kwargs: Any) -> None:
+def send_task(task: Any, *args: Any, **kwargs: Any) -> None:
     """Send a task, and log where the broker does not take it: what is committed is done."""
     try:
         task.delay(*args, **kwargs)

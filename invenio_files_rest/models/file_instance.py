@@ -197,7 +197,7 @@ class FileInstance(db.Model, Timestamp):
         :param chunk_size: Bytes to read at a time.
         :param size: Size in bytes where it is known; another number of bytes is refused.
         :param size_limit: Largest size allowed, in bytes, or a :class:`~invenio_files_rest.limiters.FileSizeLimit`.
-        :param progress_callback: Function called as ``callback(bytes_done, bytes_in_all)``.
+        :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :param kwargs: Passed to the storage factory.
         :raises ValueError: Where the file is not writable.
         :raises FileSizeError: Where the stream is over the limit.
@@ -231,7 +231,7 @@ class FileInstance(db.Model, Timestamp):
         :param seek: Where to write, in bytes from the beginning.
         :param size: Number of bytes where it is known; another number is refused.
         :param chunk_size: Bytes to read at a time.
-        :param progress_callback: Function called as ``callback(bytes_done, bytes_in_all)``.
+        :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :param kwargs: Passed to the storage factory.
         :returns: How many bytes were written, and their checksum.
         :raises ValueError: Where the file is not writable.
@@ -252,7 +252,7 @@ class FileInstance(db.Model, Timestamp):
         """Copy the bytes of this file into another.
 
         :param fileinstance: The file to write.
-        :param progress_callback: Function called as ``callback(bytes_done, bytes_in_all)``.
+        :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :param chunk_size: Bytes to read at a time.
         :param kwargs: Passed to the storage factory for the file to write.
         :raises ValueError: Where this file is not readable, or the other one not writable.
@@ -283,7 +283,7 @@ class FileInstance(db.Model, Timestamp):
     ) -> None:
         """Compute the checksum from the bytes.
 
-        :param progress_callback: Function called as ``callback(bytes_done, bytes_in_all)``.
+        :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :param chunk_size: Bytes to read at a time.
         :param checksum_kwargs: Passed to the storage's ``checksum()``.
         :param kwargs: Passed to the storage factory.
@@ -302,7 +302,7 @@ class FileInstance(db.Model, Timestamp):
     ) -> bool | None:
         """Compare the checksum with the bytes, and note the result in ``last_check`` and ``last_check_at``.
 
-        :param progress_callback: Function called as ``callback(bytes_done, bytes_in_all)``.
+        :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :param chunk_size: Bytes to read at a time.
         :param throws: Whether to raise the error that kept the bytes from being read; otherwise it is logged alone.
         :param checksum_kwargs: Passed to the storage's ``checksum()``.

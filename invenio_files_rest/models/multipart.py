@@ -8,11 +8,12 @@ from typing import Any
 
 from flask import current_app
 from invenio_db import db
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from sqlalchemy.orm import Query, attributes, validates
 from sqlalchemy_utils.types import UUIDType
 
 from ..errors import (
+    FileSizeError,
     MultipartAlreadyCompleted,
     MultipartInvalidChunkSize,
     MultipartInvalidPartNumber,
@@ -29,6 +30,9 @@ from .object_version import (
     open_bucket,
     validate_key,
 )
+
+_MISSING_NAMED = 100
+"""How many missing parts an error names."""
 
 
 class MultipartObject(db.Model, Timestamp):
@@ -131,24 +135,57 @@ class MultipartObject(db.Model, Timestamp):
         :raises BucketLockedError: Where the bucket is locked.
         """
         bucket = open_bucket(bucket)
+        file = cls.new_file(bucket, key, size, chunk_size)
+        with discarded_on_error(file):
+            return cls.record(bucket.id, key, file, size, chunk_size)
+
+    @classmethod
+    def new_file(cls, bucket: Bucket, key: str, size: int, chunk_size: int) -> FileInstance:
+        """Check what an upload is to be, and make room for its file in storage. The database does not know it yet.
+
+        :param bucket: The bucket.
+        :param key: Key of the object.
+        :param size: Size of the file, in bytes.
+        :param chunk_size: Size of a part, in bytes.
+        :returns: The file.
+        :raises MultipartInvalidChunkSize: Where the part size is outside the limits.
+        :raises MultipartInvalidSize: Where the size does not fit.
+        :raises InvalidKeyError: Where the key is too long or cannot be stored.
+        :raises FileSizeError: Where a size limit is exceeded.
+        """
         if not cls.is_valid_chunksize(chunk_size):
             raise MultipartInvalidChunkSize()
         if not cls.is_valid_size(size, chunk_size):
             raise MultipartInvalidSize()
         validate_key(key)
-        Bucket.claim(bucket.id, size, limited=True)
+        limit = bucket.size_limit
+        if limit is not None and size > limit:
+            raise FileSizeError(description=limit.reason)
         file = FileInstance.new()
         file.init_contents(
             size=size,
             default_location=bucket.location.uri,
             default_storage_class=bucket.default_storage_class,
         )
-        with discarded_on_error(file):
-            upload = cls(
-                upload_id=uuid.uuid4(), bucket_id=bucket.id, key=key, chunk_size=chunk_size, size=size, file=file
-            )
-            db.session.add(upload)
-            db.session.flush()
+        return file
+
+    @classmethod
+    def record(cls, bucket_id: uuid.UUID, key: str, file: FileInstance, size: int, chunk_size: int) -> MultipartObject:
+        """Add an upload to the database, and reserve its size in the bucket.
+
+        :param bucket_id: Identifier of the bucket.
+        :param key: Key of the object.
+        :param file: The file that the parts are written to.
+        :param size: Size of the file, in bytes.
+        :param chunk_size: Size of a part, in bytes.
+        :returns: The upload, flushed.
+        :raises BucketLockedError: Where the bucket is locked.
+        :raises FileSizeError: Where a size limit is exceeded.
+        """
+        Bucket.claim(bucket_id, size, limited=True)
+        upload = cls(upload_id=uuid.uuid4(), bucket_id=bucket_id, key=key, chunk_size=chunk_size, size=size, file=file)
+        db.session.add(upload)
+        db.session.flush()
         return upload
 
     @classmethod
@@ -189,18 +226,40 @@ class MultipartObject(db.Model, Timestamp):
         query = cls.query.filter(cls.created < utcnow() - dt)
         return query if bucket is None else query.filter(cls.bucket_id == as_bucket_id(bucket))
 
+    @classmethod
+    def hold(cls, upload_id: uuid.UUID) -> MultipartObject | None:
+        """Return an upload as it is now, and keep others from changing it until the end of the transaction.
+
+        :param upload_id: Identifier of the upload.
+        :returns: The upload; ``None`` where it is gone.
+        """
+        db.session.flush()
+        # An update is what locks on every database.
+        taken = update(cls).where(cls.upload_id == upload_id).values(updated=utcnow())
+        if not db.session.execute(taken, execution_options={"synchronize_session": False}).rowcount:
+            return None
+        return db.session.get(cls, upload_id, populate_existing=True, with_for_update=True)
+
+    def missing_parts(self) -> list[int]:
+        """Return the numbers of the parts that are not there."""
+        there = {number for (number,) in db.session.query(Part.part_number).filter_by(upload_id=self.upload_id)}
+        return [number for number in range(self.last_part_number + 1) if number not in there]
+
     def complete(self) -> MultipartObject:
         """Mark the upload as completed.
 
         :returns: The upload.
         :raises MultipartAlreadyCompleted: Where it is completed already.
-        :raises MultipartMissingParts: Where parts are missing.
+        :raises MultipartMissingParts: Where parts are missing; the message names them.
         """
-        db.session.refresh(self, ["completed"], with_for_update=True)
+        type(self).hold(self.upload_id)
         if self.completed:
             raise MultipartAlreadyCompleted()
-        if Part.count(self) != self.last_part_number + 1:
-            raise MultipartMissingParts()
+        if missing := self.missing_parts():
+            named = ", ".join(map(str, missing[:_MISSING_NAMED])) + (", …" if len(missing) > _MISSING_NAMED else "")
+            raise MultipartMissingParts(
+                description=f"Not all parts have been uploaded: {len(missing)} missing: {named}"
+            )
         self.completed = True
         db.session.flush()
         return self
@@ -209,19 +268,38 @@ class MultipartObject(db.Model, Timestamp):
         """Make an object version of a completed upload, which is gone then.
 
         :param version_id: Identifier of the version; a random one where none is given.
-        :param kwargs: Passed to :meth:`FileInstance.update_checksum`.
+        :param kwargs: Passed to the computation of the checksum, as to :meth:`FileInstance.update_checksum`.
         :returns: The version.
         :raises MultipartNotCompleted: Where the upload is not completed.
         """
-        if not self.completed:
-            raise MultipartNotCompleted()
+        self.ensure_completed()
         self.file.readable = True
         self.file.update_checksum(**kwargs)
-        self.file.writable = False
+        return self.become_version(self.file.checksum, version_id)
+
+    def become_version(self, checksum: str | None, version_id: uuid.UUID | None = None) -> ObjectVersion:
+        """Make an object version of a completed upload whose checksum is known.
+
+        :param checksum: Checksum of the whole file.
+        :param version_id: Identifier of the version; a random one where none is given.
+        :returns: The version.
+        """
         # The bytes were counted when the upload began; the version counts them anew.
         Bucket.claim(self.bucket_id, -self.size)
         self._forget()
-        return ObjectVersion.record(self.bucket_id, self.key, self.file, version_id=version_id)
+        file = self.file
+        file.checksum = checksum
+        file.readable = True
+        file.writable = False
+        return ObjectVersion.record(self.bucket_id, self.key, file, version_id=version_id)
+
+    def ensure_completed(self) -> None:
+        """Check that the upload is completed.
+
+        :raises MultipartNotCompleted: Where it is not.
+        """
+        if not self.completed:
+            raise MultipartNotCompleted()
 
     def delete(self) -> MultipartObject:
         """Delete the upload and its parts, and give its size back to the bucket.
@@ -343,11 +421,25 @@ class Part(db.Model, Timestamp):
         """
         return int(cls.query.filter_by(upload_id=mp.upload_id).count())
 
+    @classmethod
+    def put(cls, mp: MultipartObject, part_number: int, checksum: str | None) -> Part:
+        """Add a part whose bytes are in the file, or change its checksum.
+
+        :param mp: The upload.
+        :param part_number: Number of the part.
+        :param checksum: Checksum of the part.
+        """
+        part = cls.get_or_none(mp, part_number) or cls._new(mp, part_number)
+        part.checksum = checksum
+        db.session.add(part)
+        db.session.flush()
+        return part
+
     def set_contents(self, stream: Any, progress_callback: Any = None) -> Part:
         """Store the bytes of a stream as this part.
 
         :param stream: Object with ``read(n)``.
-        :param progress_callback: Function called as ``callback(bytes_done, bytes_in_all)``.
+        :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :returns: The part.
         :raises MultipartAlreadyCompleted: Where the upload is completed.
         :raises UnexpectedFileSizeError: Where the stream is not of the part's size.

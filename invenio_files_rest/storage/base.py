@@ -6,8 +6,8 @@ of these, and can be overridden where the backend has a better way, or another c
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
@@ -121,6 +121,19 @@ class FileStorage:
         :returns: The path, which may not exist yet; ``None`` where the storage is no file system of this machine.
         """
         return None
+
+    @contextmanager
+    def locked_region(self, start: int, size: int, timeout: float) -> Iterator[None]:
+        """Keep others out of a region of the file that is about to be written, where the storage can.
+
+        This default does not: of two that write the same region at once, the bytes may be of either.
+
+        :param start: Where the region begins, in bytes.
+        :param size: Its length in bytes.
+        :param timeout: Seconds to wait for whoever writes it.
+        :raises TimeoutError: Where that was not enough.
+        """
+        yield
 
     def send_file(
         self,

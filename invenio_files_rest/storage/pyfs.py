@@ -18,6 +18,7 @@ from .base import FileStorage, ProgressCallback
 from .failures import translated_errors
 from .filesystems import StoredFile, filesystem_of, stored_file
 from .local import LocalFile
+from .locking import locked_region
 from .paths import make_path
 
 if TYPE_CHECKING:
@@ -82,6 +83,19 @@ class PyFSFileStorage(FileStorage):
         """Return where the operating system has the file; see :meth:`FileStorage.local_path`."""
         file = self._file()
         return file.path if isinstance(file, LocalFile) else None
+
+    @contextmanager
+    def locked_region(self, start: int, size: int, timeout: float) -> Iterator[None]:
+        """Keep others out of a region of the file; see :meth:`FileStorage.locked_region`.
+
+        A file of the operating system has locks, others have not.
+        """
+        file = self._file()
+        if not isinstance(file, LocalFile):
+            yield
+            return
+        with file.open("r+b") as stream, locked_region(stream, start, size, timeout):
+            yield
 
     def open(self, mode: str | None = "rb") -> IO[Any]:
         """Open the file. The caller closes it.

@@ -18,6 +18,7 @@ from .decorators import (
     pass_bucket,
 )
 from .location import LocationResource
+from .multipart import default_partfactory, ngfileupload_partfactory, pass_multipart
 from .object import ObjectResource
 from .uploads import (
     ngfileupload_uploadfactory,
@@ -34,6 +35,7 @@ __all__ = (
     "blueprint",
     "bucket_view",
     "check_permission",
+    "default_partfactory",
     "ensure_input_stream_is_not_exhausted",
     "invalid_subresource_validator",
     "location_view",
@@ -41,10 +43,12 @@ __all__ = (
     "need_bucket_permission",
     "need_location_permission",
     "need_permissions",
+    "ngfileupload_partfactory",
     "ngfileupload_uploadfactory",
     "object_view",
     "parse_header_tags",
     "pass_bucket",
+    "pass_multipart",
     "stream_uploadfactory",
     "validate_tag",
 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from flask import abort, current_app
 from invenio_rest.errors import FieldError, RESTException
-from marshmallow import ValidationError
+from marshmallow import EXCLUDE, ValidationError, missing
 from webargs import fields, validate
 from webargs.flaskparser import FlaskParser
 
@@ -25,7 +25,12 @@ class InvalidArguments(RESTException):
 
 
 class ArgumentParser(FlaskParser):
-    """Parser of arguments whose errors are JSON, with a message for each argument."""
+    """Parser of arguments whose errors are JSON, with a message for each argument. What it does not know it ignores."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = dict.fromkeys(
+        ("query", "headers", "form", "files", "query_or_json"), EXCLUDE
+    )
+    __location_map__: ClassVar[dict[str, Any]] = FlaskParser.__location_map__ | {"query_or_json": "load_query_or_json"}
 
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse the request.
@@ -39,6 +44,18 @@ class ArgumentParser(FlaskParser):
             for message in (texts if isinstance(texts, list) else [texts])
         ]
         raise InvalidArguments(errors=errors)
+
+    def load_query_or_json(self, req: Any, schema: Any) -> Any:
+        """Load arguments from the query, and those that it lacks from a body in JSON.
+
+        :raises InvalidArguments: Where the body is no JSON object.
+        """
+        body = self.load_json(req, schema)
+        if body is missing:
+            body = {}
+        if not isinstance(body, dict):
+            raise InvalidArguments(errors=[FieldError("body", "Not a JSON object.")])
+        return body | req.args.to_dict()
 
     def _handle_invalid_json_error(self, error: Any, req: Any, *args: Any, **kwargs: Any) -> NoReturn:
         abort(400, description="The body is not valid JSON.")

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Response, abort, current_app, request
 from invenio_rest import ContentNegotiatedMethodView
+from marshmallow import missing
 from webargs import fields
 
 from ..conditions import check_update_preconditions
@@ -24,6 +25,7 @@ from .decorators import (
     need_permissions,
     pass_bucket,
 )
+from .multipart import MultipartMixin
 from .uploads import read_upload
 
 VERSION = {"version_id": fields.UUID(data_key="versionId", load_default=None)}
@@ -43,7 +45,7 @@ def _check_live_head(head: ObjectVersion | None) -> None:
         abort(404, description=NOT_FOUND)
 
 
-class ObjectResource(ContentNegotiatedMethodView):
+class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
     """An object."""
 
     takes_stream = True
@@ -108,6 +110,8 @@ class ObjectResource(ContentNegotiatedMethodView):
         :param uploads: Never set.
         :param download: Set for an attachment.
         """
+        if upload_id is not None:
+            return self.multipart_listparts(bucket, key, upload_id)
         obj = self.get_object(bucket, key, version_id)
         return self.send_object(bucket, obj, as_attachment=download is not None)
 
@@ -160,7 +164,30 @@ class ObjectResource(ContentNegotiatedMethodView):
         :param key: Key of the object.
         :param upload_id: Identifier of a multipart upload, to store a part of it.
         """
+        if upload_id is not None:
+            return self.multipart_uploadpart(bucket, key, upload_id)
         return self.create_object(bucket, key)
+
+    @pass_bucket
+    @need_bucket_permission("bucket-update")
+    @ensure_unlocked
+    @use_kwargs({**UPLOAD, "uploads": flag("uploads")}, location="query")
+    @ensure_acceptable
+    def post(
+        self, bucket: Any = None, key: Any = None, uploads: Any = missing, upload_id: uuid.UUID | None = None
+    ) -> Response:
+        """Begin or complete a multipart upload.
+
+        :param bucket: The bucket.
+        :param key: Key of the object.
+        :param uploads: Set to begin one.
+        :param upload_id: Identifier of the upload to complete.
+        """
+        if uploads is not missing:
+            return self.multipart_init(bucket, key)
+        if upload_id is None:
+            abort(403, description="A POST begins or completes a multipart upload: it needs uploads or uploadId.")
+        return self.multipart_complete(bucket, key, upload_id)
 
     @use_kwargs({**VERSION, **UPLOAD, **NO_UPLOADS}, location="query")
     @pass_bucket
@@ -180,6 +207,8 @@ class ObjectResource(ContentNegotiatedMethodView):
         :param upload_id: Identifier of a multipart upload, to abort it.
         :param uploads: Never set.
         """
+        if upload_id is not None:
+            return self.multipart_delete(bucket, key, upload_id)
         obj = self.get_object(bucket, key, version_id)
         return self.delete_object(bucket, obj, version_id)
 

@@ -151,6 +151,8 @@ def stream_uploadfactory(
 
 
 @use_kwargs({"content_type": fields.String(data_key="Content-Type", load_default="")}, location="headers")
+@use_kwargs({"content_length": fields.Integer(data_key="_totalSize", load_default=None)}, location="form")
+@use_kwargs({"uploaded_file": fields.Raw(data_key="file", load_default=None)}, location="files")
 def ngfileupload_uploadfactory(
     content_length: int | None = None,
     content_type: str | None = None,
@@ -165,20 +167,11 @@ def ngfileupload_uploadfactory(
     """
     if not (content_type or "").startswith("multipart/form-data"):
         return _NOTHING
-    uploaded_file, content_length = _read_form(uploaded_file, content_length)
     if uploaded_file is None:
         abort(400, description="The form has no field named file.")
     if content_length is None:
         abort(400, description="The form has no field named _totalSize.")
     return uploaded_file.stream, content_length, None, parse_header_tags()
-
-
-@use_kwargs({"content_length": fields.Integer(data_key="_totalSize", load_default=None)}, location="form")
-@use_kwargs({"uploaded_file": fields.Raw(data_key="file", load_default=None)}, location="files")
-def _read_form(
-    uploaded_file: FileStorage | None = None, content_length: int | None = None
-) -> tuple[FileStorage | None, int | None]:
-    return uploaded_file, content_length
 
 
 def parse_header_tags() -> dict[str, str]:

@@ -1,0 +1,101 @@
+"""Multipart uploads over REST: parts to storage, each recorded in a short transaction once its bytes are durable.
+
+A part is in the file when it has a row. Whoever sends it holds its region of the file, takes the row away, writes, and
+puts the row back, so that no row ever stands for bytes that somebody is writing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from werkzeug.exceptions import NotFound
+
+from .errors import MultipartAlreadyCompleted, MultipartInvalidChunkSize, MultipartPartBusy
+from .ingest import send_task
+from .models import Bucket, MultipartObject, Part, discard_bytes
+from .tasks import remove_file_data
+from .transactions import in_transaction, release_connection
+
+PART_WAIT_SECONDS = 30
+"""Seconds that one sender of a part waits for another sender of the same part."""
+
+
+def begin_upload(bucket: Bucket, key: str, size: int, part_size: int) -> MultipartObject:
+    """Begin an upload, and commit.
+
+    :param bucket: The bucket.
+    :param key: Key of the object.
+    :param size: Size of the file, in bytes.
+    :param part_size: Size of a part, in bytes.
+    :returns: The upload.
+    """
+    bucket_id = bucket.id
+    file = MultipartObject.new_file(bucket, key, size, part_size)
+    release_connection()
+    try:
+        return in_transaction(lambda: MultipartObject.record(bucket_id, key, file.twin(), size, part_size))
+    except BaseException:
+        discard_bytes(file)
+        raise
+
+
+def store_part(upload: MultipartObject, part_number: int, stream: Any, size: int | None) -> Part:
+    """Store the bytes of a stream as a part, and commit.
+
+    :param upload: The upload.
+    :param part_number: Number of the part.
+    :param stream: Object with ``read(n)``.
+    :param size: Size in bytes, where the request tells it.
+    :returns: The part.
+    :raises MultipartInvalidPartNumber: Where there is no such part.
+    :raises MultipartInvalidChunkSize: Where the announced size is not that of the part.
+    :raises MultipartAlreadyCompleted: Where the upload has been completed.
+    :raises MultipartPartBusy: Where somebody else keeps sending the same part.
+    :raises UnexpectedFileSizeError: Where the stream is not of the part's size.
+    :raises StorageError: Where the storage fails.
+    :raises werkzeug.exceptions.NotFound: Where the upload has been aborted.
+    """
+    expected = upload.expected_part_size(part_number)
+    if size is not None and size != expected:
+        raise MultipartInvalidChunkSize()
+    upload_id, start = upload.upload_id, part_number * upload.chunk_size
+    storage = upload.file.storage()
+    release_connection()
+
+    def forget() -> None:
+        Part.delete(_open_upload(upload_id), part_number)
+
+    def record() -> Part:
+        return Part.put(_open_upload(upload_id), part_number, checksum)
+
+    try:
+        with storage.locked_region(start, expected, PART_WAIT_SECONDS):
+            in_transaction(forget)
+            _, checksum = storage.update(stream, seek=start, size=expected)
+            return in_transaction(record)
+    except TimeoutError as error:
+        raise MultipartPartBusy() from error
+    except FileNotFoundError:
+        in_transaction(lambda: _open_upload(upload_id))
+        raise
+
+
+def _open_upload(upload_id: uuid.UUID) -> MultipartObject:
+    """Hold an upload that still takes parts."""
+    upload = MultipartObject.hold(upload_id)
+    if upload is None:
+        raise NotFound("The upload does not exist any more.")
+    if upload.completed:
+        raise MultipartAlreadyCompleted()
+    return upload
+
+
+def abort_upload(upload: MultipartObject) -> None:
+    """Abort an upload, commit, and have its bytes removed.
+
+    :param upload: The upload.
+    """
+    file_id = upload.file_id
+    in_transaction(upload.delete)
+    send_task(remove_file_data, str(file_id))
