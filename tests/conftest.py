@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextvars
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from click.testing import Result
 from flask import Flask, has_app_context
 from flask.testing import FlaskClient
 from sqlalchemy import URL, make_url
@@ -201,6 +202,17 @@ def db(app: Flask) -> Iterator[SQLAlchemy]:
 def client(app: Flask, db: SQLAlchemy) -> FlaskClient:
     """Return a client of the REST API."""
     return app.test_client()
+
+
+@pytest.fixture
+def run(base_app: Flask, db: SQLAlchemy) -> Callable[..., Result]:
+    """Return a function that runs a command as from a shell: in an application context of its own."""
+
+    def run(*arguments: str) -> Result:
+        db.session.commit()
+        return contextvars.Context().run(base_app.test_cli_runner().invoke, args=list(arguments))
+
+    return run
 
 
 @pytest.fixture
