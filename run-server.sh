@@ -144,6 +144,8 @@ PYTHON
 }
 
 once "database" invenio db init create
+# Again for every revision that comes later.
+once "tables, $(ls invenio_files_rest/alembic/*.py | cksum)" invenio alembic upgrade invenio_files_rest@head
 once "database for several at a time" share_sqlite
 once "default location for files" invenio files location create --default local "$instance/data"
 once "administrator" create_account
@@ -231,9 +233,9 @@ cat <<TEXT
     python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])')
   # upload
   echo 'Hello, files.' > hello.txt
-  curl -sS -X PUT$token --data-binary @hello.txt "$url/api/files/\$BUCKET/hello.txt"
+  curl -sS -X PUT$token --data-binary @hello.txt "$url/api/files/\$BUCKET/hello.txt"; echo
   # list
-  curl -sS$token "$url/api/files/\$BUCKET?prettyprint=1"
+  curl -sS$token "$url/api/files/\$BUCKET?prettyprint=1"; echo
   # download
   curl -sS$token "$url/api/files/\$BUCKET/hello.txt"
   # delete
