@@ -44,6 +44,7 @@ REVISIONS = [
     "3f6b0c9ad172",
     "9d27e5b8c401",
     "c4e81f0b7a36",
+    "e5b9d2704f18",
 ]
 LAST_OF_6_1 = "08e4a71525b6"
 MODELS = (Location, FileInstance, Bucket, BucketTag, ObjectVersion, ObjectVersionTag, MultipartObject, Part)
@@ -352,6 +353,17 @@ def test_a_key_whose_head_was_removed_stays_without(app: Flask, fill: Callable[[
         connection.execute(delete(ObjectVersion).where(ObjectVersion.is_head))
     migrate(app)
     assert [version.is_head for version in ObjectVersion.query] == [False]
+
+
+def test_sizes_are_rebuilt_from_versions_and_uploads(app: Flask, fill: Callable[[], Any]) -> None:
+    migrate(app, "c4e81f0b7a36")
+    ids = fill()
+    with db.engine.begin() as connection:
+        connection.execute(update(Bucket.__table__).values(size=-3))
+        row = dict(connection.execute(select(Bucket.__table__)).mappings().one())
+        connection.execute(insert(Bucket.__table__), {**row, "id": uuid.uuid4(), "size": 9})
+    migrate(app)
+    assert {bucket.id == ids["bucket"]: bucket.size for bucket in Bucket.query} == {True: 15, False: 0}
 
 
 def test_all_of_an_invenio_application_migrates_from_nothing(app: Flask, database: str) -> None:
