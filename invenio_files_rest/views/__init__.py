@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, current_app, request
 from invenio_rest.errors import RESTException
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, default_exceptions
 
+from ..errors import FilesException
 from ..serializer import json_serializer
 from .arguments import as_uuid, invalid_subresource_validator, minsize_validator
 from .bucket import BucketResource
@@ -76,9 +77,21 @@ blueprint.add_url_rule("/<string:bucket_id>/<path:key>", view_func=object_view, 
 
 @blueprint.errorhandler(HTTPException)
 def error_response(error: HTTPException) -> Response | HTTPException:
-    """Answer an error in JSON."""
-    if isinstance(error, RESTException) or error.response is not None:
+    """Answer an error in JSON, and log one that is not the client's."""
+    if error.response is not None:
+        return error
+    if isinstance(error, FilesException) and error.code >= 500:
+        current_app.logger.error("Exception on %s [%s]", request.path, request.method, exc_info=error)
+    if isinstance(error, RESTException):
         return error
     answer = RESTException(description=error.description)
     answer.code = error.code
-    return answer
+    response: Response = answer.get_response()
+    # Such as Allow, without which there is no 405 (RFC 9110, section 15.5.6).
+    response.headers.extend((name, value) for name, value in error.get_headers() if name != "Content-Type")
+    return response
+
+
+# Handlers of an application for a status come before those of a blueprint for all.
+for _code in default_exceptions:
+    blueprint.register_error_handler(_code, error_response)

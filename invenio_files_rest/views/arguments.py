@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 from flask import abort, current_app
 from invenio_rest.errors import FieldError, RESTException
 from marshmallow import EXCLUDE, ValidationError, missing
 from webargs import fields, validate
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import MethodNotAllowed
 
 from ..errors import FileSizeError
 
@@ -27,10 +28,10 @@ class InvalidArguments(RESTException):
 class ArgumentParser(FlaskParser):
     """Parser of arguments whose errors are JSON, with a message for each argument. What it does not know it ignores."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = dict.fromkeys(
+    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = dict.fromkeys(
         ("query", "headers", "form", "files", "query_or_json"), EXCLUDE
     )
-    __location_map__: ClassVar[dict[str, Any]] = FlaskParser.__location_map__ | {"query_or_json": "load_query_or_json"}
+    __location_map__: dict[str, Any] = FlaskParser.__location_map__ | {"query_or_json": "load_query_or_json"}
 
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse the request.
@@ -94,7 +95,7 @@ def invalid_subresource_validator(value: Any) -> None:
     :param value: Value of the argument.
     :raises werkzeug.exceptions.MethodNotAllowed: In any case.
     """
-    abort(405)
+    raise MethodNotAllowed(["POST"])
 
 
 def flag(name: str) -> fields.Raw:
