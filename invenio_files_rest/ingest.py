@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import current_app
-
 from .models import Bucket, FileInstance, Location, ObjectVersion, discard_bytes, validate_key
 from .signals import file_deleted, file_uploaded, notify
 from .storage.paths import lies_within
 from .tasks import remove_file_data
+from .tasks.sending import send_task
 from .transactions import in_transaction, release_connection
 
 Precondition = Callable[["ObjectVersion | None"], None]
@@ -95,11 +94,3 @@ def remove_version(version: ObjectVersion) -> None:
     notify(file_deleted, version)
     if file is not None and any(lies_within(file.uri or "", location.uri) for location in Location.all()):
         send_task(remove_file_data, str(file.id), force=True)
-
-
-def send_task(task: Any, *args: Any, **kwargs: Any) -> None:
-    """Send a task, and log where the broker does not take it: what is committed is done."""
-    try:
-        task.delay(*args, **kwargs)
-    except Exception:
-        current_app.logger.exception("The task %s%r could not be sent; the sweep does its work.", task.name, args)

@@ -12,9 +12,9 @@ from typing import Any
 from werkzeug.exceptions import NotFound
 
 from .errors import MultipartAlreadyCompleted, MultipartInvalidChunkSize, MultipartPartBusy
-from .ingest import send_task
 from .models import Bucket, MultipartObject, Part, discard_bytes
 from .tasks import remove_file_data
+from .tasks.sending import send_task
 from .transactions import in_transaction, release_connection
 
 PART_WAIT_SECONDS = 30

@@ -10,7 +10,7 @@ from flask import Response, current_app
 from invenio_db import db
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import validates
+from sqlalchemy.orm import Query, validates
 from sqlalchemy_utils.types import UUIDType
 
 from ..errors import FileInstanceUnreadableError, InvalidOperationError, UnexpectedFileSizeError
@@ -113,6 +113,22 @@ class FileInstance(db.Model, Timestamp):
         """
         assert uri is not None
         return cls.query.filter_by(uri=uri).one_or_none()
+
+    @classmethod
+    def query_orphaned(cls) -> Query[Any]:
+        """Return a query of the files that neither an object version nor a multipart upload refers to."""
+        return cls.query.filter(~cls.objects.any(), ~cls.multipart_objects.any())
+
+    @classmethod
+    def note_check(cls, file_id: uuid.UUID | str, result: bool | None) -> None:
+        """Note the result of a comparison of the checksum with the bytes.
+
+        :param file_id: Identifier of the file, which may be gone.
+        :param result: Whether they agree; ``None`` where that could not be told.
+        """
+        file = cls.get(file_id)
+        if file is not None:
+            file.last_check, file.last_check_at = result, utcnow()
 
     def delete(self) -> FileInstance:
         """Delete the row of this file; its bytes stay.

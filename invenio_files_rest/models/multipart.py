@@ -218,12 +218,17 @@ class MultipartObject(db.Model, Timestamp):
 
     @classmethod
     def query_expired(cls, dt: timedelta, bucket: Bucket | uuid.UUID | str | None = None) -> Query[Any]:
-        """Return a query of the uploads that were begun longer ago than a time.
+        """Return a query of the uploads that were begun longer ago than a time, and are not in use.
+
+        One is in use where a part of it has arrived since, or where it has been completed since and may be merging.
 
         :param dt: The time.
         :param bucket: A bucket to confine it to, or its identifier.
         """
-        query = cls.query.filter(cls.created < utcnow() - dt)
+        before = utcnow() - dt
+        query = cls.query.filter(
+            cls.created < before, ~cls.parts.any(Part.updated >= before), ~cls.completed | (cls.updated < before)
+        )
         return query if bucket is None else query.filter(cls.bucket_id == as_bucket_id(bucket))
 
     @classmethod

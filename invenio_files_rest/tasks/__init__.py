@@ -1,0 +1,25 @@
+"""Celery tasks. Each can run twice without harm, and says in its result what it did.
+
+A task that reads or copies bytes holds no database connection while it does.
+"""
+
+from .fixity import (
+    default_checksum_verification_files_query,
+    progress_updater,
+    schedule_checksum_verification,
+    verify_checksum,
+)
+from .moving import merge_multipartobject, migrate_file
+from .removal import clear_orphaned_files, remove_expired_multipartobjects, remove_file_data
+
+__all__ = (
+    "clear_orphaned_files",
+    "default_checksum_verification_files_query",
+    "merge_multipartobject",
+    "migrate_file",
+    "progress_updater",
+    "remove_expired_multipartobjects",
+    "remove_file_data",
+    "schedule_checksum_verification",
+    "verify_checksum",
+)

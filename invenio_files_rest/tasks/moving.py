@@ -1,0 +1,103 @@
+"""Moving bytes: from the parts of an upload to a version, from one location to another."""
+
+from __future__ import annotations
+
+import uuid
+
+from invenio_db import db
+
+from ..errors import InvalidOperationError, UnexpectedFileSizeError
+from ..models import FileInstance, Location, MultipartObject, ObjectVersion, discard_bytes
+from ..signals import file_uploaded, notify
+from ..transactions import in_transaction, release_connection
+from .fixity import progress_updater, verify_checksum
+from .sending import task
+
+
+@task("merge_multipartobject")
+def merge_multipartobject(upload_id: str | uuid.UUID, version_id: str | uuid.UUID | None = None) -> str:
+    """Make an object version of a completed multipart upload.
+
+    The file is read once, from its beginning to its end; then one short transaction makes it a version. A second run
+    finds the version there, and leaves it.
+
+    :param upload_id: Identifier of the upload.
+    :param version_id: Identifier for the version; a random one where none is given.
+    :returns: Identifier of the version.
+    :raises MultipartNotCompleted: Where the upload is not completed.
+    :raises InvalidOperationError: Where there is no such upload.
+    """
+    upload_id = uuid.UUID(str(upload_id))
+    version_id = uuid.UUID(str(version_id)) if version_id else uuid.uuid4()
+    upload = db.session.get(MultipartObject, upload_id)
+    if upload is None:
+        return _merged(version_id)
+    upload.ensure_completed()
+    storage = upload.file.storage()
+    release_connection()
+    checksum = storage.checksum(progress_callback=progress_updater)
+
+    def become_version() -> ObjectVersion | None:
+        held = MultipartObject.hold(upload_id)
+        return held and held.become_version(checksum, version_id)
+
+    version = in_transaction(become_version)
+    if version is None:
+        return _merged(version_id)
+    notify(file_uploaded, version)
+    return str(version.version_id)
+
+
+def _merged(version_id: uuid.UUID) -> str:
+    """Return the identifier of a version that an earlier run has made."""
+    if db.session.get(ObjectVersion, version_id) is None:
+        raise InvalidOperationError(description="The upload does not exist.")
+    return str(version_id)
+
+
+@task("migrate_file", ignore_result=True)
+def migrate_file(src_id: str | uuid.UUID, location_name: str, post_fixity_check: bool = False) -> str | None:
+    """Copy a file to another location, and let all versions that refer to it refer to the copy.
+
+    The source stays in use until the copy is there with the same size and checksum; then nothing refers to it, and the
+    sweep may remove it. Where the copy fails, nothing is left of it.
+
+    :param src_id: Identifier of the file.
+    :param location_name: Name of the location.
+    :param post_fixity_check: Whether to send :func:`verify_checksum` for the copy.
+    :returns: Identifier of the copy; ``None`` where there is nothing to do, since the file is gone or no version refers
+        to it.
+    :raises ValueError: Where the location is not known.
+    :raises StorageError: Where the copy fails.
+    """
+    location = Location.get_by_name(location_name)
+    if location is None:
+        raise ValueError(f"Unknown location: {location_name}")
+    source = FileInstance.get(src_id)
+    if source is None or not source.readable or not ObjectVersion.query.filter_by(file_id=source.id).limit(1).all():
+        return None
+    known, storage = source.twin(), source.storage()
+    copy = FileInstance.new()
+    copy_storage = copy.storage(default_location=location.uri, default_storage_class=known.storage_class)
+    release_connection()
+
+    uri, size, checksum = copy_storage.copy(storage, progress_callback=progress_updater)
+    # A storage that copies by itself, within S3 say, returns neither size nor checksum.
+    copy.set_uri(uri, known.size if size is None else size, checksum, storage_class=known.storage_class)
+    try:
+        if checksum is None:
+            copy.update_checksum()
+        if (copy.size, copy.checksum) != (known.size, known.checksum):
+            raise UnexpectedFileSizeError(description="The copy of the file is not equal to it.")
+        in_transaction(lambda: _relink(known, copy.twin()))
+    except BaseException:
+        discard_bytes(copy)
+        raise
+    if post_fixity_check:
+        verify_checksum.delay(str(copy.id))
+    return str(copy.id)
+
+
+def _relink(source: FileInstance, copy: FileInstance) -> None:
+    db.session.add(copy)
+    ObjectVersion.relink_all(source, copy)

@@ -1,0 +1,31 @@
+"""How tasks are declared and sent."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from celery import shared_task
+from flask import current_app
+
+
+def task(name: str, **options: Any) -> Any:
+    """Declare a task under the name that schedules and queued messages have for it, whatever file it is in.
+
+    :param name: Name of the function.
+    :param options: Options of the task.
+    """
+    return partial(shared_task, name=f"invenio_files_rest.tasks.{name}", **options)()
+
+
+def send_task(task: Any, *args: Any, **kwargs: Any) -> None:
+    """Send a task whose work the sweep does otherwise, and log where the broker does not take it.
+
+    :param task: The task.
+    :param args: Its arguments.
+    :param kwargs: Its keyword arguments.
+    """
+    try:
+        task.delay(*args, **kwargs)
+    except Exception:
+        current_app.logger.exception("The task %s%r could not be sent; the sweep does its work.", task.name, args)
