@@ -42,4 +42,4 @@ step "Documentation"
 sphinx-build -q -W --keep-going -b html docs docs/_build/html
 step "Tests"
 exec python scripts/services.py --install \
-    pytest --numprocesses 2 --cov --cov-report term-missing:skip-covered
+    pytest --numprocesses 2 --dist loadfile --cov --cov-report term-missing:skip-covered
