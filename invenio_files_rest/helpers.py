@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from .checksums import chunk_size_or_default, compute_checksum, compute_md5_checksum
 from .models import Bucket, ObjectVersion
-from .models.object_version import open_bucket
+from .models.bucket import open_bucket
 from .responses import (
     MIMETYPE_WHITELIST,
     create_file_streaming_redirect_response,

@@ -11,17 +11,12 @@ The methods work inside the caller's transaction and never commit.
 """
 
 from .bucket import Bucket, BucketTag, SyncResult, as_bucket, as_bucket_id
+from .contents import discard_bytes
 from .file_instance import FileInstance
 from .location import Location
 from .multipart import MultipartObject, Part
-from .object_version import (
-    ObjectVersion,
-    ObjectVersionTag,
-    as_object_version,
-    as_object_version_id,
-    discard_bytes,
-    validate_key,
-)
+from .object_tag import ObjectVersionTag
+from .object_version import ObjectVersion, as_object_version, as_object_version_id, validate_key
 
 __all__ = (
     "Bucket",

@@ -352,3 +352,13 @@ def as_bucket_id(value: Bucket | uuid.UUID | str) -> Any:
     :param value: The bucket, or its identifier.
     """
     return value.id if isinstance(value, Bucket) else value
+
+
+def open_bucket(value: Bucket | uuid.UUID | str) -> Bucket:
+    """Return a bucket that objects may be added to."""
+    bucket = as_bucket(value)
+    if bucket is None or bucket.deleted:
+        raise BucketDeletedError()
+    if bucket.locked:
+        raise BucketLockedError()
+    return bucket

@@ -14,7 +14,8 @@ from .base import random_uuid, utcnow
 from .bucket import Bucket, BucketTag
 from .file_instance import FileInstance
 from .multipart import MultipartObject, Part
-from .object_version import ObjectVersion, ObjectVersionTag
+from .object_tag import ObjectVersionTag
+from .object_version import ObjectVersion
 
 _Source = aliased(ObjectVersion, name="source")
 

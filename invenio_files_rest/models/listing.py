@@ -15,7 +15,8 @@ from sqlalchemy import func, select
 from ..utils import guess_mimetype
 from .base import by_bytes
 from .file_instance import FileInstance
-from .object_version import ObjectVersion, ObjectVersionTag
+from .object_tag import ObjectVersionTag
+from .object_version import ObjectVersion
 
 _ROWS_AT_A_TIME = 1000
 

@@ -22,14 +22,10 @@ from ..errors import (
     MultipartNotCompleted,
 )
 from .base import ExactText, Timestamp, utcnow
-from .bucket import Bucket, as_bucket_id
+from .bucket import Bucket, as_bucket_id, open_bucket
+from .contents import discarded_on_error
 from .file_instance import FileInstance
-from .object_version import (
-    ObjectVersion,
-    discarded_on_error,
-    open_bucket,
-    validate_key,
-)
+from .object_version import ObjectVersion, validate_key
 
 _MISSING_NAMED = 100
 """How many missing parts an error names."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
@@ -17,20 +15,18 @@ from sqlalchemy.schema import DDL
 from sqlalchemy_utils.types import UUIDType
 
 from ..errors import (
-    BucketDeletedError,
-    BucketLockedError,
     FileInstanceAlreadySetError,
     InvalidKeyError,
     InvalidOperationError,
 )
 from ..utils import guess_mimetype
 from .base import ExactText, Timestamp
-from .bucket import Bucket, as_bucket, as_bucket_id
+from .bucket import Bucket, as_bucket_id, open_bucket
+from .contents import discarded_on_error, new_contents
 from .file_instance import FileInstance
-from .tags import TagMixin, tag_key_column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 def validate_key(key: str) -> str:
@@ -91,6 +87,9 @@ class ObjectVersion(db.Model, Timestamp):
 
     file = db.relationship(FileInstance, backref="objects")
     """The file."""
+
+    tags = db.relationship("ObjectVersionTag", back_populates="object_version", passive_deletes="all")
+    """The tags."""
 
     @classmethod
     def ix_uq_partial_files_object_is_head_dll(cls) -> DDL:
@@ -168,7 +167,7 @@ class ObjectVersion(db.Model, Timestamp):
             raise InvalidOperationError(description="The file does not exist.")
         if stream is None:
             return cls.record(bucket.id, key, file, mimetype=mimetype, version_id=version_id)
-        file = _store(bucket, stream, **kwargs)
+        file = new_contents(bucket, stream, **kwargs)
         with discarded_on_error(file):
             return cls.record(bucket.id, key, file, limited=True, mimetype=mimetype, version_id=version_id)
 
@@ -213,7 +212,7 @@ class ObjectVersion(db.Model, Timestamp):
             file=file,
             is_head=True,
             mimetype=mimetype,
-            tags=[ObjectVersionTag(key=name, value=value) for name, value in (tags or {}).items()],
+            tags=[cls._tag_model()(key=name, value=value) for name, value in (tags or {}).items()],
         )
         db.session.add(version)
         db.session.flush()
@@ -327,7 +326,7 @@ class ObjectVersion(db.Model, Timestamp):
         :raises StorageError: Where the storage fails.
         """
         self._ensure_no_file()
-        file = _store(
+        file = new_contents(
             open_bucket(self.bucket or self.bucket_id),
             stream,
             chunk_size=chunk_size,
@@ -420,7 +419,8 @@ class ObjectVersion(db.Model, Timestamp):
         cls = type(self)
         size = (self.file.size or 0) if self.file else 0
         Bucket.claim(self.bucket_id, -size, deleted=True)
-        db.session.execute(delete(ObjectVersionTag).where(ObjectVersionTag.version_id == self.version_id))
+        tag = cls._tag_model()
+        db.session.execute(delete(tag).where(tag.version_id == self.version_id))
         if not db.session.execute(delete(cls).where(cls.version_id == self.version_id)).rowcount:
             # Somebody else removed it, and subtracted its size.
             Bucket.claim(self.bucket_id, size, deleted=True)
@@ -431,6 +431,10 @@ class ObjectVersion(db.Model, Timestamp):
     def get_tags(self) -> dict[str, str]:
         """Return the tags as a dictionary."""
         return {tag.key: tag.value for tag in self.tags}
+
+    @classmethod
+    def _tag_model(cls) -> Any:
+        return cls.tags.property.mapper.class_
 
     @classmethod
     def _promote_latest(cls, bucket_id: uuid.UUID, key: str) -> None:
@@ -468,130 +472,6 @@ class ObjectVersion(db.Model, Timestamp):
     def __repr__(self) -> str:
         """Show bucket, version and key."""
         return f"{self.bucket_id}:{self.version_id}:{self.key}"
-
-
-class ObjectVersionTag(db.Model, TagMixin):
-    """A tag of a version of an object."""
-
-    __tablename__ = "files_objecttags"
-
-    _owner = "version_id"
-    _owner_model = ObjectVersion
-
-    version_id = db.Column(
-        UUIDType,
-        db.ForeignKey(ObjectVersion.version_id, ondelete="CASCADE"),
-        default=uuid.uuid4,
-        nullable=False,
-        primary_key=True,
-        index=True,
-    )
-    """Identifier of the version."""
-
-    key = tag_key_column()
-    """Key of the tag."""
-
-    object_version = db.relationship(ObjectVersion, backref=db.backref("tags", passive_deletes="all"))
-    """The version."""
-
-    @classmethod
-    def create(cls, object_version: ObjectVersion | uuid.UUID, key: str, value: str) -> ObjectVersionTag:
-        """Add a tag to a version.
-
-        :param object_version: The version, or its identifier.
-        :param key: Key of the tag, unique within the version.
-        :param value: Value of the tag.
-        :raises sqlalchemy.exc.IntegrityError: Where the version has a tag of this key.
-        """
-        return cls._create(as_object_version_id(object_version), key, value)
-
-    @classmethod
-    def create_or_update(cls, object_version: ObjectVersion | uuid.UUID, key: str, value: str) -> ObjectVersionTag:
-        """Add a tag to a version, or change its value.
-
-        :param object_version: The version, or its identifier.
-        :param key: Key of the tag.
-        :param value: Value of the tag.
-        """
-        return cls._create_or_update(as_object_version_id(object_version), key, value)
-
-    @classmethod
-    def get(cls, object_version: ObjectVersion | uuid.UUID, key: str) -> ObjectVersionTag | None:
-        """Return a tag of a version, ``None`` where there is none.
-
-        :param object_version: The version, or its identifier.
-        :param key: Key of the tag.
-        """
-        return cls._get(as_object_version_id(object_version), key)
-
-    @classmethod
-    def get_value(cls, object_version: ObjectVersion | uuid.UUID, key: str) -> str | None:
-        """Return the value of a tag of a version, ``None`` where there is none.
-
-        :param object_version: The version, or its identifier.
-        :param key: Key of the tag.
-        """
-        return cls._get_value(as_object_version_id(object_version), key)
-
-    @classmethod
-    def delete(cls, object_version: ObjectVersion | uuid.UUID, key: str | None = None) -> None:
-        """Delete a tag of a version, or all of them; no error where there is none.
-
-        :param object_version: The version, or its identifier.
-        :param key: Key of the tag; ``None`` for all tags.
-        """
-        cls._delete(as_object_version_id(object_version), key)
-
-    def copy(self, object_version: ObjectVersion | uuid.UUID | None = None, key: str | None = None) -> ObjectVersionTag:
-        """Copy this tag to a version.
-
-        :param object_version: The version, or its identifier; this tag's where none is given.
-        :param key: Key of the copy; this tag's where none is given.
-        :raises sqlalchemy.exc.IntegrityError: Where the version has a tag of this key.
-        """
-        owner = self.version_id if object_version is None else as_object_version_id(object_version)
-        return type(self)._create(owner, key or self.key, self.value)
-
-
-def open_bucket(value: Bucket | uuid.UUID | str) -> Bucket:
-    """Return a bucket that objects may be added to."""
-    bucket = as_bucket(value)
-    if bucket is None or bucket.deleted:
-        raise BucketDeletedError()
-    if bucket.locked:
-        raise BucketLockedError()
-    return bucket
-
-
-def _store(bucket: Bucket, stream: Any, size_limit: Any = None, **kwargs: Any) -> FileInstance:
-    """Return a new file of a stream's bytes. The database learns of it with the version that refers to it."""
-    file = FileInstance.new()
-    file.set_contents(
-        stream,
-        size_limit=bucket.size_limit if size_limit is None else size_limit,
-        default_location=bucket.location.uri,
-        default_storage_class=bucket.default_storage_class,
-        **kwargs,
-    )
-    return file
-
-
-@contextmanager
-def discarded_on_error(file: FileInstance) -> Iterator[None]:
-    """Delete the bytes of a file that no version can be made of."""
-    try:
-        yield
-    except BaseException:
-        discard_bytes(file)
-        raise
-
-
-def discard_bytes(file: FileInstance) -> None:
-    """Delete the bytes of a file that the database does not know, and log where that fails."""
-    try:
-        file.storage().delete()
-    except Exception:
-        current_app.logger.exception("The bytes of file %s could not be deleted; the sweep will.", file.id)
 
 
 def as_object_version(value: ObjectVersion | uuid.UUID | str) -> ObjectVersion | None:

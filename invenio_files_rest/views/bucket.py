@@ -8,9 +8,8 @@ from flask import Response
 from invenio_rest import ContentNegotiatedMethodView
 from marshmallow import missing
 
-from ..models import Bucket, MultipartObject
+from ..models import Bucket, MultipartObject, ObjectVersion
 from ..models.listing import Listing
-from ..models.object_version import ObjectVersion
 from ..proxies import current_permission_factory
 from .arguments import PAGE, flag, use_kwargs
 from .decorators import check_permission, need_bucket_permission, need_permissions, pass_bucket

@@ -1,0 +1,94 @@
+"""Tags of object versions."""
+
+from __future__ import annotations
+
+import uuid
+
+from invenio_db import db
+from sqlalchemy_utils.types import UUIDType
+
+from .object_version import ObjectVersion, as_object_version_id
+from .tags import TagMixin, tag_key_column
+
+
+class ObjectVersionTag(db.Model, TagMixin):
+    """A tag of a version of an object."""
+
+    __tablename__ = "files_objecttags"
+
+    _owner = "version_id"
+    _owner_model = ObjectVersion
+
+    version_id = db.Column(
+        UUIDType,
+        db.ForeignKey(ObjectVersion.version_id, ondelete="CASCADE"),
+        default=uuid.uuid4,
+        nullable=False,
+        primary_key=True,
+        index=True,
+    )
+    """Identifier of the version."""
+
+    key = tag_key_column()
+    """Key of the tag."""
+
+    object_version = db.relationship(ObjectVersion, back_populates="tags")
+    """The version."""
+
+    @classmethod
+    def create(cls, object_version: ObjectVersion | uuid.UUID, key: str, value: str) -> ObjectVersionTag:
+        """Add a tag to a version.
+
+        :param object_version: The version, or its identifier.
+        :param key: Key of the tag, unique within the version.
+        :param value: Value of the tag.
+        :raises sqlalchemy.exc.IntegrityError: Where the version has a tag of this key.
+        """
+        return cls._create(as_object_version_id(object_version), key, value)
+
+    @classmethod
+    def create_or_update(cls, object_version: ObjectVersion | uuid.UUID, key: str, value: str) -> ObjectVersionTag:
+        """Add a tag to a version, or change its value.
+
+        :param object_version: The version, or its identifier.
+        :param key: Key of the tag.
+        :param value: Value of the tag.
+        """
+        return cls._create_or_update(as_object_version_id(object_version), key, value)
+
+    @classmethod
+    def get(cls, object_version: ObjectVersion | uuid.UUID, key: str) -> ObjectVersionTag | None:
+        """Return a tag of a version, ``None`` where there is none.
+
+        :param object_version: The version, or its identifier.
+        :param key: Key of the tag.
+        """
+        return cls._get(as_object_version_id(object_version), key)
+
+    @classmethod
+    def get_value(cls, object_version: ObjectVersion | uuid.UUID, key: str) -> str | None:
+        """Return the value of a tag of a version, ``None`` where there is none.
+
+        :param object_version: The version, or its identifier.
+        :param key: Key of the tag.
+        """
+        return cls._get_value(as_object_version_id(object_version), key)
+
+    @classmethod
+    def delete(cls, object_version: ObjectVersion | uuid.UUID, key: str | None = None) -> None:
+        """Delete a tag of a version, or all of them; no error where there is none.
+
+        :param object_version: The version, or its identifier.
+        :param key: Key of the tag; ``None`` for all tags.
+        """
+        cls._delete(as_object_version_id(object_version), key)
+
+    def copy(self, object_version: ObjectVersion | uuid.UUID | None = None, key: str | None = None) -> ObjectVersionTag:
+        """Copy this tag to a version.
+
+        :param object_version: The version, or its identifier; this tag's where none is given.
+        :param key: Key of the copy; this tag's where none is given.
+        :raises sqlalchemy.exc.IntegrityError: Where the version has a tag of this key.
+        """
+        owner = self.version_id if object_version is None else as_object_version_id(object_version)
+        return type(self)._create(owner, key or self.key, self.value)
