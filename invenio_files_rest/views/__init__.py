@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException, default_exceptions
 
 from ..errors import FilesException
 from ..serializer import json_serializer
-from .arguments import as_uuid, invalid_subresource_validator, minsize_validator
+from .arguments import KeyConverter, as_uuid, invalid_subresource_validator, minsize_validator
 from .bucket import BucketResource
 from .decorators import (
     check_permission,
@@ -72,7 +72,8 @@ blueprint.add_url_rule("", view_func=location_view)
 blueprint.add_url_rule("/", view_func=location_view)
 blueprint.add_url_rule("/<string:bucket_id>", view_func=bucket_view)
 # A key has its slashes as they are: "a//b" is not "a/b".
-blueprint.add_url_rule("/<string:bucket_id>/<path:key>", view_func=object_view, merge_slashes=False)
+blueprint.record(lambda state: state.app.url_map.converters.update(files_rest_key=KeyConverter))
+blueprint.add_url_rule("/<string:bucket_id>/<files_rest_key:key>", view_func=object_view, merge_slashes=False)
 
 
 @blueprint.errorhandler(HTTPException)

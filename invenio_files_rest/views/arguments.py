@@ -11,11 +11,19 @@ from marshmallow import EXCLUDE, ValidationError, missing
 from webargs import fields, validate
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.routing import PathConverter
 
 from ..errors import FileSizeError
 
 NOT_FOUND = "The bucket or the object does not exist."
 """What a client learns of a thing that is not there, or that it may not know of: the same in every case."""
+
+
+class KeyConverter(PathConverter):
+    """The key of an object in a URL: a path that may begin with a slash and have line breaks, too."""
+
+    regex = "(?s:.+)"
+    part_isolating = False
 
 
 class InvalidArguments(RESTException):

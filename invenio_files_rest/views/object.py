@@ -33,14 +33,14 @@ UPLOAD = {"upload_id": fields.UUID(data_key="uploadId", load_default=None)}
 NO_UPLOADS = {"uploads": fields.Raw(data_key="uploads", validate=invalid_subresource_validator)}
 
 
-def _check_head(head: ObjectVersion | None) -> None:
-    """Check the conditions of the request against the live head of an object."""
-    check_update_preconditions(request, head.file.checksum if head else None)
+def _check_etag(head: ObjectVersion | None) -> None:
+    """Check the conditions of the request against the live head of an object, or against a version."""
+    check_update_preconditions(request, head.file.checksum if head and head.file else None)
 
 
 def _check_live_head(head: ObjectVersion | None) -> None:
     """Check the conditions of the request against the live head of an object, which has to be there."""
-    _check_head(head)
+    _check_etag(head)
     if head is None:
         abort(404, description=NOT_FOUND)
 
@@ -84,8 +84,8 @@ class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
         """
         precondition = None
         if "If-Match" in request.headers or "If-None-Match" in request.headers:
-            precondition = _check_head
-            _check_head(ObjectVersion.get(bucket, key))
+            precondition = _check_etag
+            _check_etag(ObjectVersion.get(bucket, key))
         upload = read_upload(bucket.size_limit)
         obj = store_object(bucket, key, upload.stream, size=upload.size, tags=upload.tags, precondition=precondition)
         return self.make_response(data=obj, context={"class": ObjectVersion}, etag=obj.file.checksum)
@@ -220,10 +220,12 @@ class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
         :param obj: The head, or the version.
         :param version_id: Identifier of the version to remove; ``None`` to add a delete marker.
         """
+        if version_id is not None:
+            check_permission(current_permission_factory(bucket, "object-delete-version"), hidden=False)
+        _check_etag(obj)
         if version_id is None:
-            _check_head(obj)
             delete_object(bucket, obj.key, _check_live_head)
         else:
-            check_permission(current_permission_factory(bucket, "object-delete-version"), hidden=False)
+            # What a version holds never changes, so that its conditions need no lock.
             remove_version(obj)
         return self.make_response(None, 204)

@@ -1,0 +1,110 @@
+"""Keys of objects: any path, as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from rest import CONTENT, error, nothing_stays, put, url
+
+from invenio_files_rest.models import ObjectVersion
+
+pytestmark = pytest.mark.usefixtures("allow_all")
+
+KEYS = [
+    "a b",
+    "a+b",
+    "a%2Fb",
+    "a%20b",
+    "%",
+    "a//b",
+    "a///b//",
+    "/a",
+    "//a",
+    "a/",
+    "a/./b",
+    "a/../b",
+    "../../a",
+    ".",
+    "..",
+    "...",
+    " ",
+    " a ",
+    "a\nb",
+    "a\tb",
+    "a\\b",
+    "a?b=c&d#e",
+    "a;b:c@d",
+    "'\"<script>",
+    "é",
+    "e\u0301",
+    "日本語/ファイル.txt",
+    "😀",
+    "a\u202eb",
+    "\ufeff",
+    "\x7f",
+    "a" * 255,
+    "é" * 255,
+    "😀" * 255,
+    "x/" * 127,
+]
+
+
+def test_every_key_is_stored_listed_served_and_deleted_as_it_is(client: Any, bucket: Any, db: Any) -> None:
+    for number, key in enumerate(KEYS):
+        answer = put(client, bucket, key, str(number).encode() * 2)
+        assert answer["key"] == key
+        assert client.get(answer["links"]["self"]).data == str(number).encode() * 2
+    shown = {item["key"] for item in client.get(url(bucket)).json["contents"]}
+    assert shown == set(KEYS)
+    for number, key in enumerate(KEYS):
+        assert client.get(url(bucket, key)).data == str(number).encode() * 2, key
+        response = client.head(url(bucket, key))
+        assert (response.status_code, response.content_length) == (200, len(str(number)) * 2)
+    for key in KEYS:
+        assert client.delete(url(bucket, key)).status_code == 204
+    assert client.get(url(bucket)).json["contents"] == []
+
+
+def test_keys_that_differ_are_different_objects(client: Any, bucket: Any) -> None:
+    keys = ["a", "A", "á", "a ", " a", "a/", "a//", "/a", "ß", "ss", "é", "e\u0301", "\uff41"]
+    for key in keys:
+        put(client, bucket, key, key.encode())
+    for key in keys:
+        assert client.get(url(bucket, key)).data == key.encode()
+    assert ObjectVersion.query.filter_by(is_head=True).count() == len(keys)
+
+
+def test_an_encoded_slash_is_a_slash(client: Any, bucket: Any) -> None:
+    put(client, bucket, "a/b")
+    assert client.get(url(bucket) + "/a%2Fb").data == CONTENT
+    assert client.get(url(bucket) + "/" + quote("a/b", safe="")).data == CONTENT
+
+
+@pytest.mark.parametrize("key", ["a" * 256, "é" * 256, "a\0b"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+def test_a_key_that_cannot_be_is_not_found(client: Any, bucket: Any, location: Any, key: str, method: str) -> None:
+    put(client, bucket, "a")
+    with nothing_stays(location):
+        assert client.open(url(bucket, key), method=method).status_code == 404
+
+
+def test_a_key_that_is_not_utf_8_is_refused_or_replaced_but_never_fails(client: Any, bucket: Any) -> None:
+    response = client.put(url(bucket) + "/%ff%fe", data=CONTENT)
+    assert response.status_code in (200, 400)
+    assert client.get(url(bucket) + "/%ff%fe").status_code in (200, 400, 404)
+
+
+def test_the_longest_key_is_a_setting(client: Any, bucket: Any, app: Any, monkeypatch: Any) -> None:
+    monkeypatch.setitem(app.config, "FILES_REST_OBJECT_KEY_MAX_LEN", 5)
+    put(client, bucket, "a" * 5)
+    assert error(client.put(url(bucket, "a" * 6), data=CONTENT), 400)["message"] == "Filename is too long."
+
+
+def test_a_name_in_a_download_is_the_last_part_of_the_key(client: Any, bucket: Any) -> None:
+    put(client, bucket, 'folder/é "x".pdf')
+    disposition = client.get(url(bucket, 'folder/é "x".pdf', download=True)).headers["Content-Disposition"]
+    assert disposition.startswith("attachment")
+    assert "filename*=UTF-8''%C3%A9%20%22x%22.pdf" in disposition
+    assert "folder" not in disposition
