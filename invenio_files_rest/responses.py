@@ -51,7 +51,7 @@ _SOURCE_TYPES = frozenset(
 )
 """MIME types that are shown as the text that they are written in."""
 
-_SECURITY_HEADERS = {
+SECURITY_HEADERS = {
     # No script runs, and nothing else is loaded.
     "Content-Security-Policy": "default-src 'none';",
     # The type is what we say, not what the bytes look like.
@@ -65,6 +65,7 @@ _SECURITY_HEADERS = {
     # Old browsers do not show a page that repeats a script of the request.
     "X-XSS-Protection": "1; mode=block",
 }
+"""What keeps a browser from running a file that anyone may have uploaded."""
 
 _REPR_DIGESTS = {"md5": ("md5", 16), "sha256": ("sha-256", 32), "sha512": ("sha-512", 64)}
 """Algorithms of checksums: the names that RFC 9530 (section 7.2) registers, and the lengths of digests in bytes."""
@@ -124,7 +125,7 @@ def _file_headers(filename: str, mimetype: str | None, as_attachment: bool, trus
     headers = Headers()
     if not trusted:
         mimetype = sanitize_mimetype(mimetype, filename=filename)
-        headers.extend(_SECURITY_HEADERS)
+        headers.extend(SECURITY_HEADERS)
     if as_attachment or mimetype == "application/octet-stream":
         headers["Content-Disposition"] = content_disposition("attachment", filename)
     else:

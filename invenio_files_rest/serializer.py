@@ -157,7 +157,7 @@ def json_serializer(
     """
     context = context or {}
     if data is None:
-        response = current_app.response_class(status=code)
+        response = current_app.response_class(status=code, mimetype="application/json")
     else:
         schema = serializer_mapping[context.get("class", type(data))]()
         if "bucket" in context:

@@ -141,6 +141,14 @@ def test_secrets_are_readable_by_their_owner_alone(server: Server, instance: Pat
         assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
 
 
+def test_a_file_keeps_its_own_security_headers(server: Server, authorization: dict[str, str]):
+    bucket = requests.post(f"{server.url}/api/files", headers=authorization).json()["links"]["self"]
+    requests.put(f"{bucket}/page.html", data=b"<script>alert(1)</script>", headers=authorization)
+    answer = requests.get(f"{bucket}/page.html", headers=authorization)
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none';"
+    assert answer.headers["X-Frame-Options"] == "deny"
+
+
 def test_limits_cors_and_security_headers_are_on(server: Server, authorization: dict[str, str]):
     answer = requests.post(f"{server.url}/api/files", headers={**authorization, "Origin": "https://example.org"})
     assert int(answer.headers["X-RateLimit-Limit"]) >= 1000
