@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextvars
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from flask.testing import EnvironBuilder
 from invenio_db import db
 from sqlalchemy import event, func, select
 
@@ -134,3 +136,27 @@ def put_stream(
     return client.put(
         url(bucket, key, **kwargs.pop("query", {})), environ_overrides={"wsgi.input": stream, **told}, **kwargs
     )
+
+
+def run_on_server(app: Any, path: str, each: Callable[[bytes], Any], **kwargs: Any) -> tuple[str, int]:
+    """Send a request as a server does, which iterates over the body when the application has returned.
+
+    :param each: Called with each chunk of the body.
+    :returns: The status, and the number of bytes.
+    """
+    environ = EnvironBuilder(app, path, **kwargs).get_environ()
+    status: list[str] = []
+
+    def run() -> int:
+        body = app.wsgi_app(environ, lambda line, *args: status.append(line))
+        size = 0
+        try:
+            for chunk in body:
+                size += len(chunk)
+                each(chunk)
+        finally:
+            body.close()
+        return size
+
+    size = contextvars.Context().run(run)
+    return status[0], size

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextvars
 from typing import Any
 
 import pytest
-from flask.testing import EnvironBuilder
-from rest import Watched, put, put_stream, statements, url
+from rest import Watched, put, put_stream, run_on_server, statements, url
 
 pytestmark = pytest.mark.usefixtures("allow_all")
 
@@ -70,25 +68,24 @@ def test_no_connection_is_held_while_a_body_comes(client: Any, bucket: Any, db: 
 def test_no_connection_is_held_while_a_file_is_sent(
     app: Any, client: Any, bucket: Any, db: Any, query: dict[str, Any], headers: dict[str, str]
 ) -> None:
-    """As with a server: it iterates over the body when the application has returned."""
     version = put(client, bucket, "a", b"x" * LARGE)["version_id"]
     path = url(bucket, "a", **dict.fromkeys(query, version))
     db.session.commit()
-    environ = EnvironBuilder(app, path, headers=headers).get_environ()
-    answer: list[Any] = []
     pool = db.engine.pool
-
-    def run() -> list[int]:
-        body = app.wsgi_app(environ, lambda *args: answer.append(args))
-        sizes, held = 0, []
-        for chunk in body:
-            sizes += len(chunk)
-            held.append(pool.checkedout())
-        body.close()
-        assert sizes >= LARGE - 1
-        return held
-
-    held = contextvars.Context().run(run)
-    assert answer[0][0].startswith("20")
+    held: list[int] = []
+    status, size = run_on_server(app, path, lambda chunk: held.append(pool.checkedout()), headers=headers)
+    assert status.startswith("20")
+    assert size >= LARGE - 1
     assert len(held) > 2
+    assert set(held) == {0}
+
+
+def test_no_connection_is_held_while_a_listing_is_sent(app: Any, client: Any, bucket: Any, db: Any) -> None:
+    for number in range(3):
+        put(client, bucket, str(number))
+    path = url(bucket)
+    db.session.commit()
+    pool = db.engine.pool
+    held: list[int] = []
+    run_on_server(app, path, lambda chunk: held.append(pool.checkedout()))
     assert set(held) == {0}
