@@ -96,13 +96,15 @@ def test_a_condition_is_decided_when_the_version_is_recorded(
     if headers is SEEN:
         put(client, bucket, "a", b"one")
 
+    path = url(bucket, "a")
+
     class Overtaken(io.BytesIO):
         done = False
 
         def readinto(self, buffer: Any, /) -> int:
             if not self.done:
                 self.done = True
-                response = app.test_client().open(url(bucket, "a"), method=change, data=b"faster")
+                response = app.test_client().open(path, method=change, data=b"faster")
                 assert response.status_code in (200, 204)
             return super().readinto(buffer)
 

@@ -229,6 +229,9 @@ class ObjectVersion(db.Model, Timestamp):
         :param version_id: Identifier of a version, which may be a delete marker.
         :returns: The version; ``None`` where there is none or, for the head, where the object is deleted.
         """
+        if "\0" in key:
+            # No key has it, and PostgreSQL refuses to be asked.
+            return None
         query = cls.query.options(joinedload(cls.file)).filter_by(bucket_id=as_bucket_id(bucket), key=key)
         if version_id:
             return query.filter_by(version_id=version_id).one_or_none()

@@ -114,10 +114,12 @@ def flag(name: str) -> fields.Raw:
     return fields.Raw(data_key=name)
 
 
+_of_a_key = validate.ContainsNoneOf("\0", error="No key has a null character.")
+
 PAGE = {
-    "prefix": fields.String(),
-    "delimiter": fields.String(),
-    "start_after": fields.String(data_key="start-after"),
+    "prefix": fields.String(validate=_of_a_key),
+    "delimiter": fields.String(validate=_of_a_key),
+    "start_after": fields.String(data_key="start-after", validate=_of_a_key),
     "max_keys": fields.Integer(data_key="max-keys", validate=validate.Range(1, 1000)),
 }
 """Arguments that select a page of a listing."""
