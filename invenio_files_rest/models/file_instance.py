@@ -20,7 +20,7 @@ from .base import ExactText, Timestamp, UTCTimestamp, utcnow
 if TYPE_CHECKING:
     from ..storage import FileStorage
 
-_CHECKSUM = re.compile(r"[^:]+:[^:]+\Z")
+_CHECKSUM = re.compile(r"[^:\s]+:[^:\s]+\Z")
 
 
 class FileInstance(db.Model, Timestamp):
