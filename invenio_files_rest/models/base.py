@@ -8,9 +8,10 @@ from typing import Any
 
 from invenio_db import db
 from invenio_db.shared import UTCDateTime
-from sqlalchemy import Text
+from sqlalchemy import Text, event
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import object_session
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator
 from sqlalchemy_utils.types import UUIDType
@@ -64,14 +65,25 @@ class ExactText(TypeDecorator[str]):
         return dialect.type_descriptor(self.elsewhere)
 
 
-class Timestamp(db.Timestamp):
-    """Adds ``created`` and ``updated`` to a model."""
+class Timestamp:
+    """Adds ``created`` and ``updated`` to a model.
+
+    Other than with :class:`invenio_db.shared.Timestamp`, a row is updated only where a column of it has changed, not
+    where another row came to refer to it: a file that a snapshot shares is not a changed file.
+    """
 
     created = db.Column(UTCTimestamp, default=utcnow, nullable=False)
     """When the row was added."""
 
     updated = db.Column(UTCTimestamp, default=utcnow, nullable=False)
     """When the row was last changed."""
+
+
+@event.listens_for(Timestamp, "before_update", propagate=True)
+def _set_updated(mapper: Any, connection: Any, target: Any) -> None:
+    session = object_session(target)
+    if session is not None and session.is_modified(target, include_collections=False):
+        target.updated = utcnow()
 
 
 class random_uuid(GenericFunction[uuid.UUID]):  # noqa: N801 (a function of SQL)

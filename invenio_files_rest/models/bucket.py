@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from flask import current_app
 from invenio_db import db
 from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Query, attributes, validates
+from sqlalchemy.orm import Query, attributes, joinedload, validates
 from sqlalchemy_utils.types import UUIDType
 
 from ..errors import (
@@ -137,7 +137,8 @@ class Bucket(db.Model, Timestamp):
 
         :param bucket_id: Identifier of the bucket.
         """
-        return cls.query.filter_by(id=bucket_id, deleted=False).one_or_none()
+        query = cls.query.options(joinedload(cls.location, innerjoin=True))
+        return query.filter_by(id=bucket_id, deleted=False).one_or_none()
 
     @classmethod
     def all(cls) -> Query[Any]:
@@ -178,7 +179,7 @@ class Bucket(db.Model, Timestamp):
             locked = db.session.execute(select(cls.locked).where(cls.id == bucket_id)).scalar()
             raise BucketLockedError() if locked else BucketDeletedError()
         if limited:
-            bucket = db.session.get(cls, bucket_id, populate_existing=True)
+            bucket = db.session.get(cls, bucket_id, populate_existing=True, with_for_update=True)
             limit = bucket._size_limit_before(size)
             if limit is not None and size > limit.limit:
                 cls._update_size(-size, cls.id == bucket_id)

@@ -8,7 +8,7 @@ from typing import Any
 
 from invenio_db import db
 from sqlalchemy import and_, delete, func, insert, literal, select, update
-from sqlalchemy.orm import aliased, selectinload
+from sqlalchemy.orm import aliased, joinedload
 
 from .base import random_uuid, utcnow
 from .bucket import Bucket, BucketTag
@@ -99,24 +99,7 @@ def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> datetime:
             include_defaults=False,
         )
     )
-    db.session.execute(
-        insert(ObjectVersionTag.__table__).from_select(
-            ["version_id", "key", "value"],
-            select(ObjectVersion.version_id, ObjectVersionTag.key, ObjectVersionTag.value)
-            .select_from(_Source)
-            .join(ObjectVersionTag, ObjectVersionTag.version_id == _Source.version_id)
-            .join(
-                ObjectVersion,
-                and_(
-                    ObjectVersion.bucket_id == destination_id,
-                    ObjectVersion.key == _Source.key,
-                    ObjectVersion.is_head,
-                ),
-            )
-            .where(source),
-            include_defaults=False,
-        )
-    )
+    _copy_tags(source_id, destination_id, now)
     copied = (
         select(func.coalesce(func.sum(FileInstance.size), 0))
         .select_from(_Source)
@@ -150,8 +133,8 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
         select(ObjectVersion)
         .where(ObjectVersion.bucket_id.in_(heads), ObjectVersion.is_head)
         .order_by(ObjectVersion.key)
-        .options(selectinload(ObjectVersion.file))
-        .with_for_update(),
+        .options(joinedload(ObjectVersion.file))
+        .with_for_update(of=ObjectVersion),
         execution_options={"populate_existing": True},
     ).scalars():
         heads[head.bucket_id][head.key] = head
@@ -171,6 +154,7 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
         destination[key].is_head = False
     db.session.flush()
 
+    now = utcnow()
     versions = [
         ObjectVersion(
             version_id=uuid.uuid4(),
@@ -179,25 +163,41 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
             file=head.file,
             mimetype=head._mimetype,
             is_head=True,
+            created=now,
         )
         for head in added
     ]
     markers = [ObjectVersion(version_id=uuid.uuid4(), bucket_id=destination_id, key=key) for key in deleted]
     db.session.add_all(versions + markers)
     db.session.flush()
-    _copy_tags({head.version_id: version.version_id for head, version in zip(added, versions, strict=True)})
-    Bucket.claim(destination_id, sum(version.file.size or 0 for version in versions))
+    if versions:
+        _copy_tags(source_id, destination_id, now)
+        Bucket.claim(destination_id, sum(version.file.size or 0 for version in versions))
     return [("delete", key) for key in deleted] + [("add", version) for version in versions]
 
 
-def _copy_tags(versions: dict[uuid.UUID, uuid.UUID]) -> None:
-    tags = ObjectVersionTag.__table__
-    rows = [
-        {"version_id": versions[row.version_id], "key": row.key, "value": row.value}
-        for row in db.session.execute(select(tags).where(tags.c.version_id.in_(versions)))
-    ]
-    if rows:
-        db.session.execute(insert(tags), rows)
+def _copy_tags(source_id: uuid.UUID, destination_id: uuid.UUID, created: datetime) -> None:
+    """Copy the tags of heads to the heads that have been copied from them.
+
+    :param created: The time that the copies bear in ``created``.
+    """
+    copied = and_(
+        ObjectVersion.bucket_id == destination_id,
+        ObjectVersion.key == _Source.key,
+        ObjectVersion.is_head,
+        ObjectVersion.created == created,
+    )
+    db.session.execute(
+        insert(ObjectVersionTag.__table__).from_select(
+            ["version_id", "key", "value"],
+            select(ObjectVersion.version_id, ObjectVersionTag.key, ObjectVersionTag.value)
+            .select_from(_Source)
+            .join(ObjectVersionTag, ObjectVersionTag.version_id == _Source.version_id)
+            .join(ObjectVersion, copied)
+            .where(_live_heads(source_id, _Source)),
+            include_defaults=False,
+        )
+    )
 
 
 def remove_contents(bucket_id: uuid.UUID) -> None:
