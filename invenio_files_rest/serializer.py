@@ -80,7 +80,12 @@ class ObjectVersionSchema(BaseSchema):
     size = fields.Integer(attribute="file.size", dump_default=None)
     checksum = fields.String(attribute="file.checksum", dump_default=None)
     delete_marker = fields.Boolean(attribute="deleted")
-    tags = fields.Function(lambda obj: obj.get_tags())
+    tags = fields.Method("dump_tags")
+
+    def dump_tags(self, obj: Any) -> dict[str, str]:
+        """Return the tags of a version."""
+        tags: dict[str, str] = obj.get_tags()
+        return tags
 
     def dump_links(self, obj: Any) -> dict[str, str]:
         """Return the links of a version."""
