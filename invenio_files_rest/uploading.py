@@ -81,21 +81,46 @@ def store_part(upload: MultipartObject, part_number: int, stream: Any, size: int
         raise
 
 
-def _open_upload(upload_id: uuid.UUID) -> MultipartObject:
-    """Hold an upload that still takes parts."""
+def _held_upload(upload_id: uuid.UUID) -> MultipartObject:
+    """Hold an upload."""
     upload = MultipartObject.hold(upload_id)
     if upload is None:
         raise NotFound("The upload does not exist any more.")
+    return upload
+
+
+def _open_upload(upload_id: uuid.UUID) -> MultipartObject:
+    """Hold an upload that still takes parts."""
+    upload = _held_upload(upload_id)
     if upload.completed:
         raise MultipartAlreadyCompleted()
     return upload
+
+
+def complete_upload(upload: MultipartObject) -> MultipartObject:
+    """Complete an upload, unless somebody has, and commit.
+
+    :param upload: The upload.
+    :returns: The upload.
+    :raises MultipartMissingParts: Where parts are missing; the message names them.
+    :raises werkzeug.exceptions.NotFound: Where the upload has been aborted, or become a version.
+    """
+    upload_id = upload.upload_id
+
+    def complete() -> MultipartObject:
+        held = _held_upload(upload_id)
+        return held if held.completed else held.complete()
+
+    return in_transaction(complete)
 
 
 def abort_upload(upload: MultipartObject) -> None:
     """Abort an upload, commit, and have its bytes removed.
 
     :param upload: The upload.
+    :raises BucketLockedError: Where the bucket is locked.
+    :raises werkzeug.exceptions.NotFound: Where somebody else has aborted it, or it has become a version.
     """
-    file_id = upload.file_id
-    in_transaction(upload.delete)
+    file_id, upload_id = upload.file_id, upload.upload_id
+    in_transaction(lambda: _held_upload(upload_id).delete())
     send_task(remove_file_data, str(file_id))

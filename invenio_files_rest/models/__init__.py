@@ -14,9 +14,10 @@ from .bucket import Bucket, BucketTag, SyncResult, as_bucket, as_bucket_id
 from .contents import discard_bytes
 from .file_instance import FileInstance
 from .location import Location
-from .multipart import MultipartObject, Part
+from .multipart import MultipartObject
 from .object_tag import ObjectVersionTag
 from .object_version import ObjectVersion, as_object_version, as_object_version_id, validate_key
+from .part import Part
 
 __all__ = (
     "Bucket",

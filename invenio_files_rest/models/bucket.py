@@ -159,7 +159,14 @@ class Bucket(db.Model, Timestamp):
         return True
 
     @classmethod
-    def claim(cls, bucket_id: uuid.UUID, size: int = 0, limited: bool = False, deleted: bool = False) -> None:
+    def claim(
+        cls,
+        bucket_id: uuid.UUID,
+        size: int = 0,
+        limited: bool = False,
+        deleted: bool = False,
+        locked: bool = False,
+    ) -> None:
         """Take the bucket's row until the end of the transaction, and add to its size.
 
         :param bucket_id: Identifier of the bucket.
@@ -167,17 +174,20 @@ class Bucket(db.Model, Timestamp):
         :param limited: Whether to hold the bytes against the size limits, as they are now that nobody else can change
             the bucket.
         :param deleted: Whether the bucket may be marked as deleted.
+        :param locked: Whether the bucket may be locked.
         :raises BucketLockedError: Where the bucket is locked.
         :raises BucketDeletedError: Where it is marked as deleted, or gone.
         :raises FileSizeError: Where a limit is exceeded; the size is as it was.
         """
         db.session.flush()
-        allowed = [cls.id == bucket_id, ~cls.locked]
+        allowed = [cls.id == bucket_id]
+        if not locked:
+            allowed.append(~cls.locked)
         if not deleted:
             allowed.append(~cls.deleted)
         if not cls._update_size(size, *allowed):
-            locked = db.session.execute(select(cls.locked).where(cls.id == bucket_id)).scalar()
-            raise BucketLockedError() if locked else BucketDeletedError()
+            is_locked = db.session.execute(select(cls.locked).where(cls.id == bucket_id)).scalar()
+            raise BucketLockedError() if is_locked and not locked else BucketDeletedError()
         if limited:
             bucket = db.session.get(cls, bucket_id, populate_existing=True, with_for_update=True)
             limit = bucket._size_limit_before(size)

@@ -13,9 +13,10 @@ from sqlalchemy.orm import aliased, joinedload
 from .base import random_uuid, utcnow
 from .bucket import Bucket, BucketTag
 from .file_instance import FileInstance
-from .multipart import MultipartObject, Part
+from .multipart import MultipartObject
 from .object_tag import ObjectVersionTag
 from .object_version import ObjectVersion
+from .part import Part
 
 _Source = aliased(ObjectVersion, name="source")
 

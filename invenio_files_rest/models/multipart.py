@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import current_app
 from invenio_db import db
-from sqlalchemy import delete, update
-from sqlalchemy.orm import Query, attributes, validates
+from sqlalchemy import and_, delete, select, update
+from sqlalchemy.orm import Query, validates
 from sqlalchemy_utils.types import UUIDType
 
 from ..errors import (
     FileSizeError,
+    InvalidOperationError,
     MultipartAlreadyCompleted,
     MultipartInvalidChunkSize,
     MultipartInvalidPartNumber,
@@ -54,7 +55,7 @@ class MultipartObject(db.Model, Timestamp):
     file_id = db.Column(UUIDType, db.ForeignKey(FileInstance.id, ondelete="RESTRICT"), nullable=False, index=True)
     """Identifier of the file that the parts are written to."""
 
-    chunk_size = db.Column(db.Integer, nullable=True)
+    chunk_size = db.Column(db.BigInteger().with_variant(db.Integer, "sqlite"), nullable=True)
     """Size of a part, in bytes."""
 
     size = db.Column(db.BigInteger, nullable=True)
@@ -76,6 +77,19 @@ class MultipartObject(db.Model, Timestamp):
         :raises InvalidKeyError: Where it is too long or cannot be stored.
         """
         return validate_key(key_)
+
+    @property
+    def version_id(self) -> uuid.UUID:
+        """Identifier of the version that the upload becomes: the same for everybody who completes it."""
+        return self.version_id_of(self.upload_id)
+
+    @staticmethod
+    def version_id_of(upload_id: uuid.UUID) -> uuid.UUID:
+        """Return the identifier of the version that an upload becomes, or has become.
+
+        :param upload_id: Identifier of the upload.
+        """
+        return uuid.uuid5(upload_id, "version")
 
     @staticmethod
     def is_valid_chunksize(chunk_size: int) -> bool:
@@ -221,29 +235,40 @@ class MultipartObject(db.Model, Timestamp):
         :param dt: The time.
         :param bucket: A bucket to confine it to, or its identifier.
         """
-        before = utcnow() - dt
-        query = cls.query.filter(
-            cls.created < before, ~cls.parts.any(Part.updated >= before), ~cls.completed | (cls.updated < before)
-        )
+        query = cls.query.filter(cls.idle_since(utcnow() - dt))
         return query if bucket is None else query.filter(cls.bucket_id == as_bucket_id(bucket))
 
     @classmethod
-    def hold(cls, upload_id: uuid.UUID) -> MultipartObject | None:
+    def idle_since(cls, time: datetime) -> Any:
+        """Return the condition that an upload was begun before a time, and has not been in use since.
+
+        :param time: The time.
+        """
+        return and_(
+            cls.created < time,
+            ~cls.parts.any(cls._part_model().updated >= time),
+            ~cls.completed | (cls.updated < time),
+        )
+
+    @classmethod
+    def hold(cls, upload_id: uuid.UUID, *conditions: Any) -> MultipartObject | None:
         """Return an upload as it is now, and keep others from changing it until the end of the transaction.
 
         :param upload_id: Identifier of the upload.
-        :returns: The upload; ``None`` where it is gone.
+        :param conditions: What has to be true of it.
+        :returns: The upload; ``None`` where it is gone, or a condition is not true.
         """
         db.session.flush()
         # An update is what locks on every database.
-        taken = update(cls).where(cls.upload_id == upload_id).values(updated=utcnow())
+        taken = update(cls).where(cls.upload_id == upload_id, *conditions).values(updated=utcnow())
         if not db.session.execute(taken, execution_options={"synchronize_session": False}).rowcount:
             return None
         return db.session.get(cls, upload_id, populate_existing=True, with_for_update=True)
 
     def missing_parts(self) -> list[int]:
         """Return the numbers of the parts that are not there."""
-        there = {number for (number,) in db.session.query(Part.part_number).filter_by(upload_id=self.upload_id)}
+        part = self._part_model()
+        there = set(db.session.scalars(select(part.part_number).where(part.upload_id == self.upload_id)))
         return [number for number in range(self.last_part_number + 1) if number not in there]
 
     def complete(self) -> MultipartObject:
@@ -268,7 +293,7 @@ class MultipartObject(db.Model, Timestamp):
     def merge_parts(self, version_id: uuid.UUID | None = None, **kwargs: Any) -> ObjectVersion:
         """Make an object version of a completed upload, which is gone then.
 
-        :param version_id: Identifier of the version; a random one where none is given.
+        :param version_id: Identifier of the version; :attr:`version_id` where none is given.
         :param kwargs: Passed to the computation of the checksum, as to :meth:`FileInstance.update_checksum`.
         :returns: The version.
         :raises MultipartNotCompleted: Where the upload is not completed.
@@ -282,13 +307,16 @@ class MultipartObject(db.Model, Timestamp):
         """Make an object version of a completed upload whose checksum is known.
 
         :param checksum: Checksum of the whole file.
-        :param version_id: Identifier of the version; a random one where none is given.
+        :param version_id: Identifier of the version; :attr:`version_id` where none is given.
         :returns: The version.
+        :raises InvalidOperationError: Where somebody else has made a version of it, or has aborted it.
         """
+        file, version_id = self.file, version_id or self.version_id
         # The bytes were counted when the upload began; the version counts them anew.
         Bucket.claim(self.bucket_id, -self.size)
-        self._forget()
-        file = self.file
+        if not self._forget():
+            Bucket.claim(self.bucket_id, self.size)
+            raise InvalidOperationError(description="The upload does not exist any more.")
         file.checksum = checksum
         file.readable = True
         file.writable = False
@@ -302,170 +330,31 @@ class MultipartObject(db.Model, Timestamp):
         if not self.completed:
             raise MultipartNotCompleted()
 
-    def delete(self) -> MultipartObject:
+    def delete(self, locked: bool = False) -> MultipartObject:
         """Delete the upload and its parts, and give its size back to the bucket.
 
         The file stays, for :func:`invenio_files_rest.tasks.remove_file_data` or the sweep.
 
+        :param locked: Whether the bucket may be locked.
         :returns: The upload.
+        :raises BucketLockedError: Where the bucket is locked, and may not be.
         """
-        Bucket.claim(self.bucket_id, -self.size, deleted=True)
-        self._forget()
+        Bucket.claim(self.bucket_id, -self.size, deleted=True, locked=locked)
+        if not self._forget():
+            # Somebody else deleted it, and gave its size back.
+            Bucket.claim(self.bucket_id, self.size, deleted=True, locked=locked)
         return self
 
-    def _forget(self) -> None:
-        db.session.execute(delete(Part).where(Part.upload_id == self.upload_id))
-        db.session.execute(delete(MultipartObject).where(MultipartObject.upload_id == self.upload_id))
+    def _forget(self) -> bool:
+        """Delete the rows of the upload, and tell whether they were there."""
+        part, cls = self._part_model(), type(self)
+        db.session.execute(delete(part).where(part.upload_id == self.upload_id))
+        return bool(db.session.execute(delete(cls).where(cls.upload_id == self.upload_id)).rowcount)
+
+    @classmethod
+    def _part_model(cls) -> Any:
+        return cls.parts.property.mapper.class_
 
     def __repr__(self) -> str:
         """Show upload, bucket and key."""
         return f"{self.bucket_id}:{self.upload_id}:{self.key}"
-
-
-class Part(db.Model, Timestamp):
-    """A part of a multipart upload, which is there once it has a row."""
-
-    __tablename__ = "files_multipartobject_part"
-
-    upload_id = db.Column(
-        UUIDType,
-        db.ForeignKey(MultipartObject.upload_id, ondelete="RESTRICT"),
-        primary_key=True,
-        default=uuid.uuid4,
-    )
-    """Identifier of the upload."""
-
-    part_number = db.Column(db.Integer, primary_key=True, autoincrement=False)
-    """Number of the part; the first is 0."""
-
-    checksum = db.Column(db.String(255), nullable=True)
-    """Checksum of the part, as ``algorithm:hexdigest``."""
-
-    multipart = db.relationship(MultipartObject, backref=db.backref("parts", passive_deletes="all"))
-    """The upload."""
-
-    @property
-    def start_byte(self) -> int:
-        """Where the part begins in the file, in bytes."""
-        return int(self.part_number * self.multipart.chunk_size)
-
-    @property
-    def end_byte(self) -> int:
-        """Where the part ends in the file, in bytes: the first byte after it."""
-        return self.start_byte + self.part_size
-
-    @property
-    def part_size(self) -> int:
-        """Size of the part, in bytes."""
-        return self.multipart.expected_part_size(self.part_number)
-
-    @classmethod
-    def create(cls, mp: MultipartObject, part_number: int, stream: Any = None, **kwargs: Any) -> Part:
-        """Add a part, and store the bytes of a stream as it.
-
-        :param mp: The upload.
-        :param part_number: Number of the part.
-        :param stream: Object with ``read(n)``.
-        :param kwargs: Passed to :meth:`set_contents`.
-        :raises MultipartInvalidPartNumber: Where the upload has no such part.
-        :raises MultipartAlreadyCompleted: Where the upload is completed.
-        """
-        part = cls._new(mp, part_number)
-        if stream is not None:
-            part.set_contents(stream, **kwargs)
-        with db.session.begin_nested():
-            db.session.add(part)
-        return part
-
-    @classmethod
-    def get_or_none(cls, mp: MultipartObject, part_number: int) -> Part | None:
-        """Return a part, ``None`` where it is not there.
-
-        :param mp: The upload.
-        :param part_number: Number of the part.
-        """
-        return cls.query.filter_by(upload_id=mp.upload_id, part_number=part_number).one_or_none()
-
-    @classmethod
-    def get_or_create(cls, mp: MultipartObject, part_number: int) -> Part:
-        """Return a part, which is added where it is not there.
-
-        :param mp: The upload.
-        :param part_number: Number of the part.
-        :raises MultipartInvalidPartNumber: Where the upload has no such part.
-        """
-        return cls.get_or_none(mp, part_number) or cls.create(mp, part_number)
-
-    @classmethod
-    def delete(cls, mp: MultipartObject, part_number: int) -> int:
-        """Delete a part; its bytes are overwritten when it is sent again.
-
-        :param mp: The upload.
-        :param part_number: Number of the part.
-        :returns: How many parts were deleted: 1, or 0 where there was none.
-        """
-        return int(cls.query.filter_by(upload_id=mp.upload_id, part_number=part_number).delete())
-
-    @classmethod
-    def query_by_multipart(cls, multipart: MultipartObject) -> Query[Any]:
-        """Return a query of the parts of an upload, in order.
-
-        :param multipart: The upload.
-        """
-        return cls.query.filter_by(upload_id=multipart.upload_id).order_by(cls.part_number)
-
-    @classmethod
-    def count(cls, mp: MultipartObject) -> int:
-        """Return how many parts of an upload are there.
-
-        :param mp: The upload.
-        """
-        return int(cls.query.filter_by(upload_id=mp.upload_id).count())
-
-    @classmethod
-    def put(cls, mp: MultipartObject, part_number: int, checksum: str | None) -> Part:
-        """Add a part whose bytes are in the file, or change its checksum.
-
-        :param mp: The upload.
-        :param part_number: Number of the part.
-        :param checksum: Checksum of the part.
-        """
-        part = cls.get_or_none(mp, part_number) or cls._new(mp, part_number)
-        part.checksum = checksum
-        db.session.add(part)
-        db.session.flush()
-        return part
-
-    def set_contents(self, stream: Any, progress_callback: Any = None) -> Part:
-        """Store the bytes of a stream as this part.
-
-        :param stream: Object with ``read(n)``.
-        :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
-        :returns: The part.
-        :raises MultipartAlreadyCompleted: Where the upload is completed.
-        :raises UnexpectedFileSizeError: Where the stream is not of the part's size.
-        """
-        self._ensure_open(self.multipart)
-        _, self.checksum = self.multipart.file.update_contents(
-            stream, seek=self.start_byte, size=self.part_size, progress_callback=progress_callback
-        )
-        return self
-
-    @classmethod
-    def _new(cls, mp: MultipartObject, part_number: int) -> Part:
-        cls._ensure_open(mp)
-        mp.expected_part_size(part_number)
-        part = cls(upload_id=mp.upload_id, part_number=part_number)
-        # As a loaded value, so that the part joins neither the session nor the upload's parts before its bytes are
-        # there.
-        attributes.set_committed_value(part, "multipart", mp)
-        return part
-
-    @staticmethod
-    def _ensure_open(upload: MultipartObject) -> None:
-        if upload.completed:
-            raise MultipartAlreadyCompleted()
-
-    def __repr__(self) -> str:
-        """Show upload and number."""
-        return f"<Part {self.upload_id}, {self.part_number}>"

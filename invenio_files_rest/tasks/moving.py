@@ -22,13 +22,13 @@ def merge_multipartobject(upload_id: str | uuid.UUID, version_id: str | uuid.UUI
     finds the version there, and leaves it.
 
     :param upload_id: Identifier of the upload.
-    :param version_id: Identifier for the version; a random one where none is given.
+    :param version_id: Identifier for the version; one that follows from the upload's where none is given.
     :returns: Identifier of the version.
     :raises MultipartNotCompleted: Where the upload is not completed.
     :raises InvalidOperationError: Where there is no such upload.
     """
     upload_id = uuid.UUID(str(upload_id))
-    version_id = uuid.UUID(str(version_id)) if version_id else uuid.uuid4()
+    version_id = uuid.UUID(str(version_id)) if version_id else MultipartObject.version_id_of(upload_id)
     upload = db.session.get(MultipartObject, upload_id)
     if upload is None:
         return _merged(version_id)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
-from typing import Any
 
 from flask import current_app
 from invenio_db import db
 from sqlalchemy.exc import IntegrityError
 
 from ..models import FileInstance, MultipartObject
+from ..models.base import utcnow
 from ..transactions import in_transaction
 from ..utils import obj_or_import_string
 from .sending import send_task, task
+
+EXPIRED_BATCH = 1000
+"""How many expired uploads are looked up at a time."""
 
 
 @task("remove_file_data", ignore_result=True)
@@ -81,26 +85,48 @@ def remove_expired_multipartobjects() -> int:
     :returns: How many uploads were removed.
     """
     expires = current_app.config["FILES_REST_MULTIPART_EXPIRES"]
-    upload_ids = [
-        upload_id for (upload_id,) in MultipartObject.query_expired(expires).with_entities(MultipartObject.upload_id)
-    ]
     removed = 0
-    for upload_id in upload_ids:
-        file_id = in_transaction(partial(_remove_expired, upload_id, expires))
+    for upload_id in _expired(expires):
+        try:
+            file_id = in_transaction(partial(_remove_expired, upload_id, expires))
+        except Exception:
+            # One that cannot be removed, for its storage fails say, must not keep the others.
+            current_app.logger.exception("The expired upload %s could not be removed.", upload_id)
+            continue
         if file_id is not None:
             removed += 1
             send_task(remove_file_data, str(file_id))
     return removed
 
 
-def _remove_expired(upload_id: uuid.UUID, expires: Any) -> uuid.UUID | None:
+def _expired(expires: timedelta) -> Iterator[uuid.UUID]:
+    """Find the uploads that are expired, in batches."""
+    query = MultipartObject.query_expired(expires).order_by(MultipartObject.upload_id)
+    query = query.with_entities(MultipartObject.upload_id)
+    batch = query.limit(EXPIRED_BATCH).all()
+    while batch:
+        db.session.commit()
+        yield from (upload_id for (upload_id,) in batch)
+        batch = query.filter(MultipartObject.upload_id > batch[-1].upload_id).limit(EXPIRED_BATCH).all()
+    db.session.commit()
+
+
+def _remove_expired(upload_id: uuid.UUID, expires: timedelta) -> uuid.UUID | None:
     """Remove an upload that is still expired.
 
     :returns: Identifier of its file; ``None`` where somebody took the upload up again, or removed it.
     """
-    upload = MultipartObject.query_expired(expires).filter_by(upload_id=upload_id).with_for_update().one_or_none()
+    upload = MultipartObject.hold(upload_id, MultipartObject.idle_since(utcnow() - expires))
     if upload is None:
         return None
     file_id: uuid.UUID = upload.file_id
-    upload.delete()
+    try:
+        # While a part is being sent it has no row, but its region of the file is locked.
+        with upload.file.storage().locked_region(0, upload.size, timeout=0):
+            upload.delete(locked=True)
+    except TimeoutError:
+        db.session.rollback()
+        return None
+    except FileNotFoundError:
+        upload.delete(locked=True)
     return file_id

@@ -19,8 +19,8 @@ from ..proxies import current_files_rest
 from ..serializer import MultipartObjectSchema, PartSchema, dumps
 from ..storage.stream import VerifiedStream
 from ..tasks import merge_multipartobject
-from ..transactions import in_transaction, release_connection
-from ..uploading import abort_upload, begin_upload, store_part
+from ..transactions import release_connection
+from ..uploading import abort_upload, begin_upload, complete_upload, store_part
 from .arguments import NOT_FOUND, use_kwargs
 from .decorators import need_permissions
 from .uploads import body_stream, read_digests
@@ -170,10 +170,9 @@ class MultipartMixin:
 
         :param multipart: The upload.
         """
-        if not multipart.completed:
-            in_transaction(multipart.complete)
+        multipart = complete_upload(multipart)
         body = MultipartObjectSchema().dump(multipart)
-        version_id = uuid.uuid4()
+        version_id = multipart.version_id
         body["links"]["object_version"] = f"{body['links']['object']}?versionId={version_id}"
         upload_id = str(multipart.upload_id)
         release_connection()
