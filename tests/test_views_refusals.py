@@ -237,13 +237,20 @@ def test_what_changes_while_a_body_streams_is_heeded(
         error(put_stream(client, bucket, "a", Changing(CONTENT), len(CONTENT)), status)
 
 
-def test_a_client_that_breaks_off_leaves_nothing(client: Any, bucket: Any, location: Any, allow_all: None) -> None:
-    class Breaking(io.BytesIO):
+@pytest.mark.parametrize("length", [100, None])
+@pytest.mark.parametrize("reason", [ConnectionResetError("gone"), ValueError("no chunk")])
+def test_a_client_that_breaks_off_leaves_nothing(
+    client: Any, bucket: Any, location: Any, allow_all: None, length: int | None, reason: Exception
+) -> None:
+    class Breaking(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
         def readinto(self, buffer: Any, /) -> int:
-            raise ConnectionResetError("gone")
+            raise reason
 
     with nothing_stays(location):
-        error(put_stream(client, bucket, "a", Breaking(), 100), 400)
+        error(put_stream(client, bucket, "a", Breaking(), length), 400)
 
 
 def test_a_body_that_something_has_read_is_refused(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -16,6 +17,7 @@ from urllib.parse import parse_qsl
 from flask import abort, current_app, request
 from webargs import fields
 from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import get_input_stream
 
 from ..errors import DuplicateTagError, InvalidTagError, MultipartNoPart
@@ -119,9 +121,30 @@ def body_stream() -> Any:
 
     It has no limit of length, for ``MAX_CONTENT_LENGTH`` is for forms.
     """
-    if request.content_length is None and not request.environ.get("wsgi.input_terminated"):
-        return None
-    return get_input_stream(request.environ)
+    if request.content_length is not None:
+        return get_input_stream(request.environ)
+    if request.environ.get("wsgi.input_terminated"):
+        return _TerminatedStream(request.environ["wsgi.input"])
+    return None
+
+
+class _TerminatedStream:
+    """A body whose end the server marks. Where it cannot be read to its end, that is for the client to know.
+
+    :param stream: The server's stream.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        # Reading into a buffer of fixed size, Werkzeug's development server notices that a chunk is cut short, where
+        # it would otherwise shrink the interpreter's own buffer, and crash it.
+        self._stream = io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            data: bytes = self._stream.read(size)
+        except (OSError, ValueError) as error:
+            raise ClientDisconnected() from error
+        return data
 
 
 @use_kwargs(

@@ -1,0 +1,122 @@
+"""Real WSGI servers: how to start each on a free port, and how much memory it takes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+START_SECONDS = 60
+
+
+def _program(*names: str) -> str | None:
+    folder = str(Path(sys.executable).parent)
+    return next((found for name in names if (found := shutil.which(name, path=folder))), None)
+
+
+def command(server: str, port: int) -> list[str] | None:
+    """Return the command that starts a server; ``None`` where it is not installed.
+
+    :param server: ``gunicorn``, ``uwsgi`` or ``werkzeug``.
+    :param port: The port of the loopback interface.
+    """
+    address = f"127.0.0.1:{port}"
+    if server == "werkzeug":
+        return [sys.executable, "-m", "flask", "--app", "application:application", "run", "--port", str(port)]
+    if server == "gunicorn":
+        program = _program("gunicorn")
+        return program and [  # type: ignore[return-value]
+            *(program, "--bind", address, "--worker-class", "gthread", "--threads", "4"),
+            "application:application",
+        ]
+    program = _program("uwsgi", "pyuwsgi")
+    return program and [  # type: ignore[return-value]
+        *(program, "--http-socket", address, "--threads", "4", "--need-app", "--die-on-term"),
+        *("--virtualenv", sys.prefix, "--module", "application:application"),
+    ]
+
+
+@dataclass
+class Server:
+    """A server that runs."""
+
+    name: str
+    port: int
+    pid: int
+
+    @property
+    def url(self) -> str:
+        """Where it serves."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def processes(self) -> list[int]:
+        """Return the identifiers of its processes."""
+        found, wanted = [], [self.pid]
+        while wanted:
+            pid = wanted.pop()
+            found.append(pid)
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                wanted += map(int, (task / "children").read_text().split())
+        return found
+
+    def memory(self, field: str) -> int:
+        """Return the memory of its processes, in bytes.
+
+        :param field: ``VmRSS`` for what they take now, ``VmHWM`` for the most since :meth:`forget_peak`.
+        """
+        total = 0
+        for pid in self.processes():
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
+        return total
+
+    def forget_peak(self) -> None:
+        """Let the peak of memory begin anew."""
+        for pid in self.processes():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the environment of the application, whose data are in a folder."""
+    path = os.pathsep.join([str(HERE), str(HERE.parent.parent)])
+    return os.environ | {"FILES_FOLDER": str(folder), "PYTHONPATH": path}
+
+
+@contextmanager
+def serving(name: str, arguments: list[str], port: int, folder: Path) -> Iterator[Server]:
+    """Run a server."""
+    with (
+        (folder / f"{name}.log").open("wb") as log,
+        subprocess.Popen(arguments, cwd=folder, env=environment(folder), stdout=log, stderr=log) as process,
+    ):
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while True:
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                assert process.poll() is None, (folder / f"{name}.log").read_text()
+                assert time.monotonic() < deadline, f"{name} does not start."
+                time.sleep(0.1)
+            yield Server(name, port, process.pid)
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
