@@ -55,6 +55,8 @@ def copy_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> list[dict[str
     :returns: The columns of each new row, by their names.
     :raises BucketLockedError: Where the destination is locked.
     """
+    if str(source_id) == str(destination_id):
+        return []
     _claim_and_hold(destination_id, source_id)
     replaced = select(_Source.key).where(_live_heads(source_id, _Source)).subquery()
     db.session.execute(
