@@ -13,7 +13,7 @@ Checks lint, format, types and documentation, then runs the tests with their cov
 MariaDB. Arguments are pytest's, and then only the tests run, without coverage: ./run-tests.sh -k bucket
 
 Makes the virtual environment .venv. As root of a Debian system it installs the packages of the database servers that
-are missing; without them it says which databases are not tested. No server is left running.
+are missing, and nginx; without them it says what is not tested. No server is left running.
 
 Environment:
   PYTHON   the Python to make the virtual environment with (3.10 or newer)

@@ -99,6 +99,14 @@ One that reads the body as it comes has to stand before those that parse it as a
 FILES_REST_XSENDFILE_ENABLED = False
 """Answer a download with ``X-Accel-Redirect``, so that the web server in front sends the bytes."""
 
+FILES_REST_XSENDFILE_MAPPING: dict[str, str] = {}
+"""What the web server in front calls the files: the URI of a location, or of a folder, to its internal URI.
+
+``{"/data/files": "/internal/files"}`` has it asked for the file ``/data/files/2a/data`` as ``/internal/files/2a/data``.
+The longest URI that fits counts; files that none fits are sent without the web server's help. Where nothing is mapped,
+it is asked for every file as ``/user_files/`` and its path from the root on: for ``/user_files/data/files/2a/data``.
+"""
+
 
 def FILES_REST_XSENDFILE_RESPONSE_FUNC(obj: ObjectVersion) -> Response:  # noqa: N802 (a setting)
     """Make the response that redirects the web server in front to the file of an object.

@@ -9,12 +9,8 @@ from collections.abc import Iterator
 from .checksums import chunk_size_or_default, compute_checksum, compute_md5_checksum
 from .models import Bucket, ObjectVersion
 from .models.bucket import open_bucket
-from .responses import (
-    MIMETYPE_WHITELIST,
-    create_file_streaming_redirect_response,
-    sanitize_mimetype,
-    send_stream,
-)
+from .redirects import create_file_streaming_redirect_response
+from .responses import MIMETYPE_WHITELIST, sanitize_mimetype, send_stream
 from .storage.paths import lies_within, make_path
 
 __all__ = (

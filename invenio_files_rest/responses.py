@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import unicodedata
 from datetime import datetime, timedelta, timezone
-from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from typing import IO, Any
+from urllib.parse import quote
 
 from flask import Response, current_app, request
 from werkzeug.datastructures import Headers
@@ -19,9 +19,6 @@ from werkzeug.http import dump_options_header, http_date
 from .conditions import check_preconditions, requested_range
 from .sending import FilePart, served_by_server
 from .utils import guess_mimetype
-
-if TYPE_CHECKING:
-    from .models import ObjectVersion
 
 MIMETYPE_WHITELIST = {
     "audio/mpeg",
@@ -146,6 +143,38 @@ def _set_caching(response: Response, restricted: bool) -> None:
         response.expires = datetime.now(timezone.utc) + timedelta(seconds=int(max_age))
 
 
+def describing_response(
+    filename: str,
+    mimetype: str | None,
+    as_attachment: bool,
+    trusted: bool,
+    restricted: bool,
+    etag: str | None,
+    last_modified: datetime | None,
+) -> Response:
+    """Make a response without a body that says all of a file that does not depend on what is asked for.
+
+    :param filename: Name that the client gets to see.
+    :param mimetype: MIME type; guessed from the name where none is given.
+    :param as_attachment: See :func:`send_stream`.
+    :param trusted: See :func:`send_stream`.
+    :param restricted: See :func:`send_stream`.
+    :param etag: See :func:`send_stream`.
+    :param last_modified: When the file was last modified, to the second.
+    :returns: The response.
+    """
+    mimetype, headers = _file_headers(filename, mimetype, as_attachment, trusted)
+    response = current_app.response_class(mimetype=mimetype, headers=headers, direct_passthrough=True)
+    if etag is not None:
+        response.set_etag(etag)
+        if digest := _digest_header(etag):
+            response.headers["Repr-Digest"] = digest
+    if last_modified is not None:
+        response.headers["Last-Modified"] = http_date(last_modified)
+    _set_caching(response, restricted)
+    return response
+
+
 def send_stream(
     stream: IO[bytes],
     filename: str,
@@ -184,17 +213,8 @@ def send_stream(
     :raises RangeNotSatisfiable: Where the file has nothing of the range that is asked for.
     """
     try:
-        mimetype, headers = _file_headers(filename, mimetype, as_attachment, trusted)
-        response = current_app.response_class(mimetype=mimetype, headers=headers, direct_passthrough=True)
         last_modified = None if mtime is None else datetime.fromtimestamp(int(mtime), timezone.utc)
-        if etag is not None:
-            response.set_etag(etag)
-            if digest := _digest_header(etag):
-                response.headers["Repr-Digest"] = digest
-        if last_modified is not None:
-            response.headers["Last-Modified"] = http_date(last_modified)
-        _set_caching(response, restricted)
-
+        response = describing_response(filename, mimetype, as_attachment, trusted, restricted, etag, last_modified)
         ranges_allowed = bool(
             conditional and size is not None and current_app.config.get("FILES_REST_ALLOW_RANGE_REQUESTS")
         )
@@ -228,22 +248,3 @@ def _body(stream: IO[bytes], start: int, length: int | None, size: int | None, c
     """Return what the server iterates over, or sends by itself."""
     part = FilePart(stream, start, length, chunk_size)
     return served_by_server(request.environ, part, whole=length == size) or part
-
-
-def create_file_streaming_redirect_response(obj: ObjectVersion) -> Response:
-    """Make the response that has the web server in front send a file, by ``X-Accel-Redirect``.
-
-    The web server maps ``/user_files/`` to where the files are. A file at ``/data/2a/data`` is asked for as
-    ``/user_files/data/2a/data``, one at ``https://host/a`` as ``/user_files/a``.
-
-    :param obj: The object version to send.
-    :returns: The response, without a body.
-    """
-    mimetype, headers = _file_headers(obj.basename, obj.mimetype, as_attachment=False, trusted=False)
-    uri = obj.file.uri
-    path = urlsplit(uri).path if "://" in uri else uri
-    # nginx decodes the value, which as a header may have characters of ASCII only.
-    headers["X-Accel-Redirect"] = "/user_files/" + quote(path.removeprefix("/"))
-    response = current_app.response_class(mimetype=mimetype, headers=headers)
-    _set_caching(response, restricted=True)
-    return response

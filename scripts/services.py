@@ -3,7 +3,8 @@
 
 ``services.py COMMAND...`` runs a command with ``TEST_POSTGRESQL_URL`` and ``TEST_MARIADB_URL`` set. Without a command
 it prints them as exports for another shell, and serves until Ctrl-C. With ``--install`` it installs, as root of a
-Debian system, the packages of the servers that are missing; their services are not started.
+Debian system, the packages of the servers that are missing, also of nginx, which the tests that need it start
+themselves; their services are not started.
 
 The servers listen on a socket in the temporary folder alone, and do not wait for the disk.
 """
@@ -28,6 +29,8 @@ from types import FrameType
 START_SECONDS = 60
 STOP_SECONDS = 30
 POLICY = Path("/usr/sbin/policy-rc.d")
+SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
+"""Where to look for programs, also in the folders that are only in root's path."""
 
 
 class ServiceError(Exception):
@@ -167,8 +170,7 @@ class MariaDB(Service):
     @classmethod
     def programs(cls) -> list[str | None]:
         """Find them in the path, also in the folders that are only in root's."""
-        path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
-        return [shutil.which(program, path=path) for program in ("mariadb-install-db", "mariadbd", "mariadb-admin")]
+        return [shutil.which(program, path=SBIN) for program in ("mariadb-install-db", "mariadbd", "mariadb-admin")]
 
     @property
     def url(self) -> str:
@@ -197,6 +199,8 @@ def install() -> None:
     :raises ServiceError: If they cannot be installed here.
     """
     missing = [service.package for service in SERVICES if not service.installed()]
+    if not shutil.which("nginx", path=SBIN):
+        missing.append("nginx")
     if not missing:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):

@@ -9,7 +9,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import IO, Any
 from wsgiref.util import FileWrapper
 
@@ -21,7 +20,6 @@ from werkzeug.test import TestResponse
 from invenio_files_rest.responses import (
     MIMETYPE_WHITELIST,
     content_disposition,
-    create_file_streaming_redirect_response,
     sanitize_mimetype,
     send_stream,
 )
@@ -432,25 +430,3 @@ def test_uwsgi_sends_whole_files_alone(send: Sender) -> None:
     assert ServerWrapper.made == []
     assert send(environ=environ).data == CONTENT
     assert len(ServerWrapper.made) == 1
-
-
-# X-Accel-Redirect
-
-
-@pytest.mark.parametrize(
-    ("uri", "expected"),
-    [
-        ("/data/2a/data", "/user_files/data/2a/data"),
-        ("/data/ž x?y#z%/data", "/user_files/data/%C5%BE%20x%3Fy%23z%25/data"),
-        ("root://host//eos/data", "/user_files//eos/data"),
-        ("https://host:80/eos/data?a=1", "/user_files/eos/data"),
-    ],
-)
-def test_the_web_server_in_front_is_told_where_the_file_is(uri: str, expected: str) -> None:
-    obj: Any = SimpleNamespace(file=SimpleNamespace(uri=uri), basename="ž.html", mimetype="text/html")
-    with Flask("app").test_request_context():
-        response = create_file_streaming_redirect_response(obj)
-    assert response.status_code == 200
-    assert response.headers["X-Accel-Redirect"] == expected
-    assert response.mimetype == "text/plain"
-    assert SECURITY.items() <= dict(response.headers).items()

@@ -15,6 +15,7 @@ from ..ingest import delete_object, remove_version, store_object
 from ..models import Bucket, ObjectVersion
 from ..proxies import current_permission_factory
 from ..signals import file_downloaded, notify
+from ..utils import load_or_import_from_config
 from .arguments import NOT_FOUND, flag, invalid_subresource_validator, use_kwargs
 from .decorators import (
     check_permission,
@@ -144,7 +145,7 @@ class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
                 extra=logger_data or {},
             )
         if current_app.config["FILES_REST_XSENDFILE_ENABLED"]:
-            response = current_app.config["FILES_REST_XSENDFILE_RESPONSE_FUNC"](obj)
+            response = load_or_import_from_config("FILES_REST_XSENDFILE_RESPONSE_FUNC")(obj)
         else:
             response = obj.send_file(restricted=restricted, as_attachment=as_attachment)
         if request.method == "GET" and response.status_code in (200, 206):

@@ -1,0 +1,90 @@
+"""``X-Accel-Redirect``: we check the permission and say what the file is, the web server in front sends its bytes."""
+
+from __future__ import annotations
+
+import os
+from datetime import timezone
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from flask import Response, current_app, request
+
+from .conditions import check_preconditions
+from .errors import FileInstanceUnreadableError, StorageError
+from .responses import describing_response
+from .storage.paths import local_path
+
+if TYPE_CHECKING:
+    from .models import ObjectVersion
+
+DEFAULT_PREFIX = "/user_files/"
+"""What the web server maps to the root of its file system, or of the remote storage, where no mapping is set."""
+
+
+def internal_uri(uri: str) -> str | None:
+    """Return what the web server in front calls a file, by ``FILES_REST_XSENDFILE_MAPPING``.
+
+    :param uri: URI of the file, or its path.
+    :returns: The internal URI, percent-encoded; ``None`` where the web server does not have the file.
+    """
+    mapping = current_app.config.get("FILES_REST_XSENDFILE_MAPPING")
+    try:
+        wanted = _absolute(uri)
+        if not mapping:
+            path = wanted if local_path(uri) is not None else urlsplit(wanted).path
+            return DEFAULT_PREFIX + quote(os.fsencode(path.removeprefix("/")))
+        for base in sorted(mapping, key=len, reverse=True):
+            folder = _absolute(base).rstrip("/") + "/"
+            if wanted.startswith(folder):
+                return mapping[base].rstrip("/") + "/" + quote(os.fsencode(wanted.removeprefix(folder)))
+    except StorageError:
+        pass
+    return None
+
+
+def _absolute(uri: str) -> str:
+    """Return the path that a URI means on this machine, or the URI where it means none.
+
+    :raises StorageError: Where it could lead out of its folder.
+    """
+    path = local_path(uri)
+    return uri if path is None else os.path.abspath(path)
+
+
+def create_file_streaming_redirect_response(obj: ObjectVersion) -> Response:
+    """Make the response that has the web server in front send a file, by ``X-Accel-Redirect``.
+
+    ``FILES_REST_XSENDFILE_MAPPING`` says what the web server calls the file. A file that it does not have we send
+    ourselves. So we do where the request has ``If-Match`` or ``If-Unmodified-Since``, too, for nginx would compare them
+    with what it knows of the file.
+
+    :param obj: The object version to send.
+    :returns: The response, without a body where the web server sends the file.
+    :raises FileInstanceUnreadableError: Where the file is not readable.
+    :raises PreconditionFailed: Where a condition of the request does not hold.
+    """
+    file = obj.file
+    if not file.readable:
+        raise FileInstanceUnreadableError()
+    as_attachment = "download" in request.args
+    target = internal_uri(file.uri)
+    if target is None or "If-Match" in request.headers or "If-Unmodified-Since" in request.headers:
+        return obj.send_file(as_attachment=as_attachment)
+    last_modified = file.updated.replace(microsecond=0, tzinfo=file.updated.tzinfo or timezone.utc)
+    response = describing_response(
+        obj.basename,
+        obj.mimetype,
+        as_attachment=as_attachment,
+        trusted=False,
+        restricted=True,
+        etag=file.checksum,
+        last_modified=last_modified,
+    )
+    if not check_preconditions(request, file.checksum, last_modified):
+        response.status_code = 304
+        return response
+    algorithm, _, digest = (file.checksum or "").partition(":")
+    if algorithm == "md5" and "Range" not in request.headers:
+        response.headers["Content-MD5"] = digest
+    response.headers["X-Accel-Redirect"] = target
+    return response
