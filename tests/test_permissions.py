@@ -1,0 +1,286 @@
+"""Who may do what: every request with every caller, on grants of Invenio-Access."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from invenio_access.models import ActionSystemRoles, ActionUsers
+from invenio_access.permissions import any_user, authenticated_user
+from invenio_accounts.testutils import create_test_user, login_user_via_session
+from rest import CONTENT, Unreadable, error, put_stream, rows, url
+
+from invenio_files_rest import permissions
+from invenio_files_rest.models import Bucket, MultipartObject, ObjectVersion, Part
+
+CALLERS = ("anonymous", "stranger", "reader", "owner", "administrator")
+
+ACTIONS = {
+    "location-update": permissions.LocationUpdate,
+    "bucket-read": permissions.BucketRead,
+    "bucket-read-versions": permissions.BucketReadVersions,
+    "bucket-update": permissions.BucketUpdate,
+    "bucket-listmultiparts": permissions.BucketListMultiparts,
+    "object-read": permissions.ObjectRead,
+    "object-read-version": permissions.ObjectReadVersion,
+    "object-delete": permissions.ObjectDelete,
+    "object-delete-version": permissions.ObjectDeleteVersion,
+    "multipart-read": permissions.MultipartRead,
+    "multipart-delete": permissions.MultipartDelete,
+}
+
+
+@dataclass
+class Request:
+    """A request, the actions that it needs in their order, and what it answers to each of the callers.
+
+    A refusal of an action in ``open`` says so, any other is as if the thing did not exist.
+    """
+
+    method: str
+    query: str
+    needs: list[str]
+    statuses: tuple[int, int, int, int, int]
+    open: tuple[str, ...] = ()
+    key: str | None = "a.txt"
+    body: bytes | None = None
+
+
+HIDDEN = (404, 404)
+READ = (*HIDDEN, 200, 200, 200)
+UPDATE = (*HIDDEN, 404, 200, 200)
+
+REQUESTS = {
+    "head bucket": Request("HEAD", "", ["bucket-read"], READ, key=None),
+    "list objects": Request("GET", "", ["bucket-read"], READ, key=None),
+    "list a page": Request("GET", "?prefix=a&max-keys=1", ["bucket-read"], READ, key=None),
+    "list versions": Request(
+        *("GET", "?versions", ["bucket-read", "bucket-read-versions"], (*HIDDEN, 403, 200, 200)),
+        open=("bucket-read-versions",),
+        key=None,
+    ),
+    "list uploads": Request("GET", "?uploads", ["bucket-listmultiparts"], UPDATE, key=None),
+    "get": Request("GET", "", ["object-read"], READ),
+    "get head": Request("HEAD", "", ["object-read"], READ),
+    "get attachment": Request("GET", "?download", ["object-read"], READ),
+    "get the head by its version": Request("GET", "?versionId={head}", ["object-read"], READ),
+    "get a version": Request(
+        *("GET", "?versionId={old}", ["object-read", "object-read-version"], (*HIDDEN, 403, 200, 200)),
+        open=("object-read-version",),
+    ),
+    "head of a version": Request(
+        *("HEAD", "?versionId={old}", ["object-read", "object-read-version"], (*HIDDEN, 403, 200, 200)),
+        open=("object-read-version",),
+    ),
+    "put": Request("PUT", "", ["bucket-update"], UPDATE, body=CONTENT),
+    "put a new key": Request("PUT", "", ["bucket-update"], UPDATE, key="new", body=CONTENT),
+    "delete": Request(
+        *("DELETE", "", ["object-read", "object-delete"], (*HIDDEN, 403, 204, 204)), open=("object-delete",)
+    ),
+    "remove the head": Request(
+        "DELETE",
+        "?versionId={head}",
+        ["object-read", "object-delete", "object-delete-version"],
+        (*HIDDEN, 403, 204, 204),
+        open=("object-delete", "object-delete-version"),
+    ),
+    "remove a version": Request(
+        "DELETE",
+        "?versionId={old}",
+        ["object-read", "object-read-version", "object-delete", "object-delete-version"],
+        (*HIDDEN, 403, 204, 204),
+        open=("object-read-version", "object-delete", "object-delete-version"),
+    ),
+    "begin an upload": Request("POST", "?uploads&size=3&partSize=2", ["bucket-update"], UPDATE),
+    "put a part": Request("PUT", "?uploadId={begun}&partNumber=0", ["bucket-update"], UPDATE, key="m", body=b"x"),
+    "list parts": Request("GET", "?uploadId={begun}", ["multipart-read"], UPDATE, key="m"),
+    "complete an upload": Request("POST", "?uploadId={whole}", ["bucket-update"], UPDATE, key="m"),
+    "abort an upload": Request(
+        *("DELETE", "?uploadId={begun}", ["multipart-delete"], (*HIDDEN, 404, 204, 204)), key="m"
+    ),
+}
+
+
+@dataclass
+class Site:
+    """A bucket with two versions of an object and two multipart uploads, of which one has all its parts."""
+
+    app: Any
+    db: Any
+    bucket: Any
+    values: dict[str, Any]
+
+    def grant(self, user: Any, actions: Any, argument: Any) -> None:
+        for action in actions:
+            self.db.session.add(ActionUsers.allow(ACTIONS[action](argument), user_id=user.id))
+        self.db.session.commit()
+
+    def user(self, actions: Any = (), argument: Any = None) -> Any:
+        """Return the client of a new user with grants on actions."""
+        user = create_test_user(f"{uuid4()}@example.org")
+        self.grant(user, actions, argument)
+        client = self.app.test_client()
+        login_user_via_session(client, user)
+        # The first request of a session has a cookie in its answer.
+        client.get(url(self.bucket))
+        return client
+
+    def caller(self, name: str) -> Any:
+        """Return the client of a caller."""
+        own = str(self.bucket.id)
+        return {
+            "anonymous": lambda: self.app.test_client(),
+            "stranger": lambda: self.user(),
+            "reader": lambda: self.user(["bucket-read", "object-read"], own),
+            "owner": lambda: self.user(ACTIONS.keys() - {"location-update"}, own),
+            "administrator": lambda: self.user(ACTIONS),
+        }[name]()
+
+    def send(self, client: Any, request: Request, bucket: Any = None, key: str | None = None) -> Any:
+        """Send a request, to another bucket or for another key where one is given."""
+        path = url(bucket or self.bucket, request.key and (key or request.key)) + request.query.format(**self.values)
+        return client.open(path, method=request.method, data=request.body)
+
+
+@pytest.fixture
+def site(app: Any, db: Any, bucket: Any, monkeypatch: Any) -> Site:
+    monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_CHUNKSIZE_MIN", 1)
+    old = ObjectVersion.create(bucket, "a.txt", stream=io.BytesIO(b"old"))
+    head = ObjectVersion.create(bucket, "a.txt", stream=io.BytesIO(b"head"))
+    begun, whole = (MultipartObject.create(bucket, "m", size=1, chunk_size=1) for _ in range(2))
+    Part.create(whole, 0, stream=io.BytesIO(b"x"))
+    db.session.commit()
+    values = {"old": old.version_id, "head": head.version_id, "begun": begun.upload_id, "whole": whole.upload_id}
+    return Site(app, db, bucket, values)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two answers cannot be told apart."""
+    return (one.status, one.data, list(one.headers)) == (other.status, other.data, list(other.headers))
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("name", REQUESTS)
+def test_each_caller_gets_what_is_theirs(site: Site, name: str, caller: str) -> None:
+    request, client = REQUESTS[name], site.caller(caller)
+    before = rows()
+    response = site.send(client, request)
+    expected = request.statuses[CALLERS.index(caller)]
+    assert response.status_code == expected, response.text
+    if expected >= 400:
+        assert rows() == before
+    if expected == 404:
+        assert same(response, site.send(client, request, bucket=uuid4()))
+    if expected == 403 and request.method != "HEAD":
+        error(response, 403)
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_request_needs_each_of_its_actions_and_no_other(site: Site, name: str) -> None:
+    request = REQUESTS[name]
+    for missing in request.needs:
+        client = site.user(ACTIONS.keys() - {missing}, str(site.bucket.id))
+        expected = 403 if missing in request.open else 404
+        assert site.send(client, request).status_code == expected, missing
+    response = site.send(site.user(request.needs, str(site.bucket.id)), request)
+    assert response.status_code in (200, 204), response.text
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_grant_on_one_bucket_covers_no_other(site: Site, name: str) -> None:
+    client = site.user(ACTIONS, str(uuid4()))
+    response = site.send(client, REQUESTS[name])
+    assert response.status_code == 404
+    assert same(response, site.send(client, REQUESTS[name], bucket=uuid4()))
+
+
+def test_a_bucket_is_made_by_those_who_may_change_the_location(site: Site) -> None:
+    for caller, status in zip(CALLERS, (401, 403, 403, 403, 200), strict=True):
+        before = rows()["files_bucket"]
+        response = site.caller(caller).post("/files")
+        assert response.status_code == status
+        assert rows()["files_bucket"] == before + (status == 200)
+        if status != 200:
+            error(response, status)
+
+
+@pytest.mark.parametrize("name", [name for name, request in REQUESTS.items() if request.open])
+def test_an_open_refusal_asks_an_anonymous_caller_to_log_in(site: Site, name: str) -> None:
+    request = REQUESTS[name]
+    for action in request.needs:
+        if action not in request.open:
+            need = ACTIONS[action](str(site.bucket.id))
+            site.db.session.add(ActionSystemRoles.allow(need, role=any_user))
+    site.db.session.commit()
+    assert site.send(site.app.test_client(), request).status_code == 401
+    assert site.send(site.user(), request).status_code == 403
+
+
+def test_a_grant_on_a_system_role_covers_who_has_the_role(site: Site) -> None:
+    need = permissions.ObjectRead(str(site.bucket.id))
+    site.db.session.add(ActionSystemRoles.allow(need, role=authenticated_user))
+    site.db.session.commit()
+    assert site.send(site.user(), REQUESTS["get"]).data == b"head"
+    assert site.send(site.app.test_client(), REQUESTS["get"]).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["get", "get head", "get a version", "delete", "remove the head", "list parts"])
+def test_what_is_hidden_is_as_what_is_not_there(site: Site, name: str) -> None:
+    """Who may read nothing cannot even tell which keys there are."""
+    request = REQUESTS[name]
+    for client in (site.caller("anonymous"), site.caller("stranger")):
+        hidden = site.send(client, request)
+        assert same(hidden, site.send(client, request, key="no such key"))
+        assert same(hidden, site.send(client, request, bucket=uuid4()))
+
+
+def test_a_deleted_object_is_as_one_that_never_was(site: Site) -> None:
+    ObjectVersion.delete(site.bucket, "a.txt")
+    site.db.session.commit()
+    client = site.caller("owner")
+    for name in ("get", "get head", "delete"):
+        gone = site.send(client, REQUESTS[name])
+        assert gone.status_code == 404
+        assert same(gone, site.send(client, REQUESTS[name], key="no such key"))
+
+
+@pytest.mark.parametrize("caller", ["anonymous", "stranger", "reader"])
+@pytest.mark.parametrize("query", [{}, {"uploadId": uuid4(), "partNumber": 0}, {"uploadId": "bad"}])
+def test_the_body_of_whoever_may_not_write_is_not_read(site: Site, caller: str, query: dict[str, Any]) -> None:
+    response = put_stream(site.caller(caller), site.bucket, "a", Unreadable(), 10**12, query=query)
+    error(response, 404)
+
+
+@pytest.mark.parametrize("change", [{"locked": True}, {"deleted": True}])
+def test_a_stranger_learns_nothing_of_a_bucket_s_state(site: Site, change: dict[str, bool]) -> None:
+    client = site.caller("stranger")
+    before = {name: site.send(client, request) for name, request in REQUESTS.items()}
+    site.db.session.execute(Bucket.__table__.update().values(**change))
+    for name, request in REQUESTS.items():
+        assert same(before[name], site.send(client, request)), name
+
+
+def test_the_factory_asks_for_the_bucket_of_whatever_is_in_it(site: Site) -> None:
+    argument = str(site.bucket.id)
+    things: list[Callable[[], Any]] = [
+        lambda: site.bucket,
+        lambda: ObjectVersion.get(site.bucket, "a.txt"),
+        lambda: MultipartObject.query.first(),
+    ]
+    for action, need in ACTIONS.items():
+        assert need(None) in permissions.permission_factory(None, action).explicit_needs
+        for thing in things:
+            needs = permissions.permission_factory(thing(), action).explicit_needs
+            assert need(argument) in needs
+            assert need(None) not in needs
+
+
+def test_the_factory_refuses_what_it_does_not_know(site: Site) -> None:
+    with pytest.raises(RuntimeError):
+        permissions.permission_factory(site.bucket, "bucket-paint")
+    with pytest.raises(RuntimeError):
+        permissions.permission_factory("a bucket", "bucket-read")
