@@ -81,16 +81,28 @@ def delete_object(bucket: Bucket, key: str, precondition: Precondition) -> Objec
     return marker
 
 
-def remove_version(version: ObjectVersion) -> None:
+def remove_version(version: ObjectVersion) -> bool:
     """Remove a version for good, commit, and have its file removed where nothing else refers to it.
 
     A file outside all locations is a link to what others keep, and stays.
 
     :param version: The version.
+    :returns: Whether it was removed; not where somebody else was faster.
     :raises BucketLockedError: Where the bucket is locked.
     """
-    file = version.file
-    in_transaction(version.remove)
-    notify(file_deleted, version)
+    bucket_id, key, version_id = version.bucket_id, version.key, version.version_id
+    release_connection()
+
+    def remove() -> ObjectVersion | None:
+        Bucket.claim(bucket_id, deleted=True)
+        current = ObjectVersion.get(bucket_id, key, version_id)
+        return current and current.remove()
+
+    removed = in_transaction(remove)
+    if removed is None:
+        return False
+    notify(file_deleted, removed)
+    file = removed.file
     if file is not None and any(lies_within(file.uri or "", location.uri) for location in Location.all()):
         send_task(remove_file_data, str(file.id), force=True)
+    return True

@@ -226,7 +226,7 @@ class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
         _check_etag(obj)
         if version_id is None:
             delete_object(bucket, obj.key, _check_live_head)
-        else:
-            # What a version holds never changes, so that its conditions need no lock.
-            remove_version(obj)
+        # What a version holds never changes, so that its conditions need no lock.
+        elif not remove_version(obj):
+            abort(404, description=NOT_FOUND)
         return self.make_response(None, 204)
