@@ -1,0 +1,114 @@
+"""What the documentation shows works: its Python runs, and its requests are answered as it says."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+import textwrap
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+from flask import Flask
+
+from invenio_files_rest.models import Bucket, ObjectVersion
+from invenio_files_rest.permissions import permission_factory
+
+DOCS = Path(__file__).parents[1] / "docs"
+DATA = Path(__file__).parent / "data"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Return the blocks of code of a page, in order."""
+    text = (DOCS / f"{page}.rst").read_text()
+    found = re.findall(rf"^\.\. code-block:: {language}\n\n((?:   .*\n|\n)+)", text, re.MULTILINE)
+    return [textwrap.dedent(block).strip("\n") + "\n" for block in found]
+
+
+def run_python(code: str, folder: Path) -> None:
+    """Run code in a process and a folder of its own."""
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_getting_started_guide_runs(tmp_path: Path):
+    run_python("".join(blocks("usage", "python")), tmp_path)
+    assert [path.name for path in (tmp_path / "data").rglob("*") if path.is_file()] == ["data", "data"]
+
+
+def test_the_getting_started_guide_of_earlier_versions_runs(tmp_path: Path):
+    pytest.importorskip("invenio_admin", reason="the extra admin is not installed")
+    run_python((DATA / "getting_started.txt").read_text(), tmp_path)
+    (stored,) = (path for path in (tmp_path / "data").rglob("*") if path.is_file())
+    assert stored.read_bytes() == b"my file contents"
+
+
+@pytest.mark.parametrize("page", sorted(path.stem for path in DOCS.glob("*.rst")))
+def test_all_python_in_the_documentation_is_python(page: str):
+    for block in blocks(page, "python"):
+        compile(block, page, "exec")
+
+
+def documented(page: str) -> dict[str, Any]:
+    """Return what the Python of a page defines."""
+    namespace: dict[str, Any] = {}
+    exec("".join(blocks(page, "python")), namespace)
+    return namespace
+
+
+# The suite that the page subclasses runs here as it does in the tests of who follows the page.
+TestDictStorage = documented("storage")["TestDictStorage"]
+
+
+def test_the_documented_storage_holds_objects(app: Flask, bucket: Bucket, monkeypatch: pytest.MonkeyPatch):
+    names = documented("storage")
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", names["dict_storage_factory"])
+    obj = ObjectVersion.create(bucket, "a", stream=io.BytesIO(b"content"))
+    assert names["FILES"] == {obj.file.uri: b"content"}
+    assert obj.file.verify_checksum()
+
+
+def test_the_documented_permission_factory_lets_everyone_read(app: Flask, bucket: Bucket):
+    factory = documented("access")["public_reading"]
+    assert factory(bucket, "bucket-read").can()
+    assert factory(bucket, "bucket-update").needs == permission_factory(bucket, "bucket-update").needs
+
+
+def test_the_documented_limit_is_added_to_the_others(app: Flask, bucket: Bucket):
+    assert [limit.limit for limit in documented("concepts")["limiters"](bucket)] == [None, None, 10 * 1024**3]
+
+
+def test_the_documented_part_factory_counts_from_one(app: Flask):
+    factory = documented("uploads")["resumable_partfactory"]
+    with app.test_request_context("/?resumableChunkNumber=1", method="PUT", data=b"12"):
+        length, number, stream, *_ = factory()
+        assert (length, number, stream.read()) == (2, 0, b"12")
+    with app.test_request_context("/", method="PUT", data=b"12"):
+        assert not any(factory())
+
+
+def test_every_name_of_the_documented_api_is_in_the_reference(tmp_path: Path):
+    """The names are those of the reference of version 1.5, which promise what code may import."""
+    pytest.importorskip("sphinx", reason="the extra docs is not installed")
+    inventory = tmp_path / "html" / "objects.inv"
+    arguments = ["-q", "-b", "html", "-D", "html_theme=basic", "-d", tmp_path / "doctrees", DOCS, inventory.parent]
+    subprocess.run([sys.executable, "-m", "sphinx", *arguments], check=True, capture_output=True, timeout=100)
+    with inventory.open("rb") as file:
+        described = {name for name, *_ in read_inventory(file)}
+    documented_names = set((DATA / "documented_names.txt").read_text().split())
+    assert len(documented_names) > 300
+    assert documented_names - described == set()
+
+
+def read_inventory(file: BinaryIO) -> Iterator[list[str]]:
+    """Return what an inventory of Sphinx lists: name, role and so on of each object."""
+    header = [file.readline() for _ in range(4)]
+    assert b"zlib" in header[-1]
+    for line in zlib.decompress(file.read()).decode().splitlines():
+        yield line.split()
