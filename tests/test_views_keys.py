@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from rest import CONTENT, error, nothing_stays, put, url
@@ -87,7 +88,8 @@ def test_an_encoded_slash_is_a_slash(client: Any, bucket: Any) -> None:
 def test_a_key_that_cannot_be_is_not_found(client: Any, bucket: Any, location: Any, key: str, method: str) -> None:
     put(client, bucket, "a")
     with nothing_stays(location):
-        assert client.open(url(bucket, key), method=method).status_code == 404
+        for query in ({}, {"versionId": uuid4()}, {"uploadId": uuid4()}):
+            assert client.open(url(bucket, key, **query), method=method).status_code == 404
 
 
 def test_a_key_that_is_not_utf_8_is_refused_or_replaced_but_never_fails(client: Any, bucket: Any) -> None:

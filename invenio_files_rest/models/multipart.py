@@ -213,6 +213,9 @@ class MultipartObject(db.Model, Timestamp):
         :param upload_id: Identifier of the upload.
         :param with_completed: Whether it may be completed.
         """
+        if "\0" in key:
+            # No key has it, and PostgreSQL refuses to be asked.
+            return None
         query = cls.query.filter_by(upload_id=upload_id, bucket_id=as_bucket_id(bucket), key=key)
         if not with_completed:
             query = query.filter(~cls.completed)
