@@ -1,0 +1,287 @@
+#!/usr/bin/env python3
+"""Upload a file to a bucket of Invenio-Files-REST: in parts, in parallel, and on from where it was after a stop.
+
+``upload.py FILE BUCKET``, where BUCKET is the bucket's URL, e.g. https://example.org/api/files/<id>. The same command
+again goes on with what is missing: the server knows which parts it has. It needs nothing but ``requests``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+MIB = 1024**2
+BLOCK = MIB
+MOST_PARTS = 10_000
+"""Largest number of parts that the server takes, unless it has been set otherwise."""
+RETRIED = {409, 429, 500, 502, 503, 504, 507}
+"""Statuses after which the same request may succeed: 409 is a part that an earlier connection still holds."""
+
+
+class UploadError(Exception):
+    """The upload cannot succeed; the message says why."""
+
+
+class Stopped(Exception):  # noqa: N818 (nothing went wrong)
+    """Another thread has ended the upload."""
+
+
+class Progress:
+    """A bar on the terminal.
+
+    :param size: Bytes of the whole file.
+    :param shown: Whether to draw it.
+    """
+
+    def __init__(self, size: int, shown: bool) -> None:
+        """Begin at zero."""
+        self.size, self.done, self.sent, self.shown = size, 0, 0, shown
+        self._lock = threading.Lock()
+        self._start, self._drawn = time.monotonic(), 0.0
+
+    def add(self, count: int, sent: bool = True) -> None:
+        """Count bytes, negative ones where they have to be sent again."""
+        with self._lock:
+            self.done += count
+            self.sent += count if sent else 0
+            now = time.monotonic()
+            if self.shown and (now - self._drawn > 0.2 or self.done == self.size):
+                self._drawn = now
+                part = self.done / self.size
+                speed = self.sent / MIB / max(now - self._start, 0.001)
+                bar = ("#" * int(part * 40)).ljust(40)
+                end = "\n" if self.done == self.size else ""
+                print(f"\r[{bar}] {part:4.0%} {speed:7.1f} MiB/s ", end=end, file=sys.stderr, flush=True)
+
+
+class Slice:
+    """A part of a file, as ``requests`` sends it: with a length, and read block by block.
+
+    :param read: Called with the number of bytes whenever some are read; what it raises ends the reading.
+    """
+
+    def __init__(self, path: Path, start: int, size: int, read: Callable[[int], None]) -> None:
+        """Open the file."""
+        self.file = path.open("rb")
+        self.file.seek(start)
+        self.size = self.left = size
+        self._read = read
+
+    def __len__(self) -> int:
+        return self.left
+
+    def __iter__(self) -> Iterator[bytes]:
+        while block := self.read(BLOCK):
+            yield block
+
+    def read(self, count: int = -1) -> bytes:
+        """Read at most so many bytes."""
+        block = self.file.read(min(self.left, BLOCK if count < 0 else count))
+        self.left -= len(block)
+        self._read(len(block))
+        return block
+
+    def md5(self) -> Any:
+        """Read it all, and return its digest."""
+        digest = hashlib.md5(usedforsecurity=False)
+        for block in self:
+            digest.update(block)
+        self.file.close()
+        return digest
+
+
+class Client:
+    """Requests that are made again where the network or the server fails.
+
+    :param token: Token of the caller.
+    :param attempts: How often a request is made at most.
+    """
+
+    def __init__(self, token: str | None, attempts: int) -> None:
+        """Keep the arguments; each thread has connections of its own."""
+        self.headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.attempts = attempts
+        self.stopped = threading.Event()
+        self._local = threading.local()
+
+    def go_on(self, seconds: float = 0) -> None:
+        """Wait, unless or until another thread has ended the upload."""
+        if self.stopped.wait(seconds):
+            raise Stopped
+
+    def request(self, method: str, url: str, make: Callable[[], dict[str, Any]] = dict, ok: tuple = ()) -> Any:
+        """Make a request, and return the response.
+
+        :param make: Makes the arguments of ``requests``, anew for each attempt.
+        :param ok: Statuses over 399 to return, not to raise.
+        :raises UploadError: Where the server refuses it, or does not answer after all.
+        """
+        for attempt in range(1, self.attempts + 1):
+            if not hasattr(self._local, "session"):
+                self._local.session = requests.Session()
+            arguments = {"timeout": (10, 900)} | make()
+            headers = self.headers | arguments.pop("headers", {})
+            try:
+                response = self._local.session.request(method, url, headers=headers, **arguments)
+            except requests.RequestException as error:
+                problem = f"{type(error).__name__}: {error}"
+                del self._local.session
+            else:
+                if response.ok or response.status_code in ok:
+                    return response
+                problem = f"{response.status_code}: {_message(response)}"
+                if response.status_code not in RETRIED:
+                    raise UploadError(f"{method} {url} was refused, {problem}")
+            if attempt < self.attempts:
+                self.go_on(random.uniform(0.5, 1) * min(30, 2 ** (attempt - 1)))
+        raise UploadError(f"{method} {url} failed {self.attempts} times, at last with {problem}")
+
+
+def _message(response: requests.Response) -> str:
+    try:
+        return str(response.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return response.reason
+
+
+def content_md5(digest: Any) -> dict[str, str]:
+    """Return the header by which the server verifies what it gets (RFC 1864)."""
+    return {"Content-MD5": base64.b64encode(digest.digest()).decode()}
+
+
+def find_upload(client: Client, bucket: str, key: str, size: int) -> dict[str, Any] | None:
+    """Return the upload that an earlier run has begun, with its parts; ``None`` where there is none."""
+    for upload in client.request("GET", f"{bucket}?uploads").json():
+        if (upload["key"], upload["size"], upload["completed"]) == (key, size, False):
+            found: dict[str, Any] = client.request("GET", upload["links"]["self"]).json()
+            return found
+    return None
+
+
+def upload_parts(client: Client, path: Path, upload: dict[str, Any], parallel: int, progress: Progress) -> str:
+    """Send the parts that the server does not have, and return the checksum of the whole file."""
+    there = {part["part_number"]: part["checksum"] for part in upload.get("parts", ())}
+
+    def hashed(start: int, size: int) -> Any:
+        return Slice(path, start, size, lambda count: client.go_on()).md5()
+
+    def read(count: int) -> None:
+        client.go_on()
+        progress.add(count)
+
+    def send(number: int) -> None:
+        start = number * upload["part_size"]
+        size = min(upload["part_size"], upload["size"] - start)
+        digest = hashed(start, size)
+        if there.get(number) == f"md5:{digest.hexdigest()}":
+            progress.add(size, sent=False)
+            return
+        attempts: list[Slice] = []
+
+        def make() -> dict[str, Any]:
+            if attempts:
+                progress.add(attempts[-1].left - size)
+            attempts.append(Slice(path, start, size, read))
+            return {"data": attempts[-1], "headers": content_md5(digest)}
+
+        try:
+            client.request("PUT", f"{upload['links']['self']}&partNumber={number}", make)
+        finally:
+            for attempt in attempts:
+                attempt.file.close()
+
+    with ThreadPoolExecutor(parallel + 1) as pool:
+        whole = pool.submit(hashed, 0, upload["size"])
+        sending = [pool.submit(send, number) for number in range(upload["last_part_number"] + 1)]
+        try:
+            for future in wait([whole, *sending], return_when=FIRST_EXCEPTION).done:
+                future.result()
+        except BaseException:
+            client.stopped.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return f"md5:{whole.result().hexdigest()}"
+
+
+def complete(client: Client, upload: dict[str, Any]) -> None:
+    """Have the parts made one object, and wait for it."""
+    for _ in range(client.attempts):
+        response = client.request("POST", upload["links"]["self"], ok=(404,))
+        # The status is sent before the work begins, and white space while it lasts: the JSON tells how it went. With
+        # 404 an attempt whose answer was lost has succeeded, or there is no such upload any more: the checksum tells.
+        if response.status_code == 404 or "status" not in (answer := response.json()):
+            return
+        client.go_on(1)
+    raise UploadError(f"The upload could not be completed: {answer['message']}")
+
+
+def check(client: Client, url: str, checksum: str) -> None:
+    """Compare the checksum of the object with ours."""
+    etag = client.request("HEAD", url).headers.get("ETag", "").strip('"')
+    if etag != checksum:
+        raise UploadError(f"The object has the checksum {etag}, and the file {checksum}.")
+
+
+def upload_file(path: Path, bucket: str, key: str, client: Client, part_size: int, parallel: int, shown: bool) -> str:
+    """Upload a file, and return its URL.
+
+    :raises UploadError: Where that cannot be done.
+    """
+    size = path.stat().st_size
+    url = f"{bucket}/{quote(key)}"
+    if size <= part_size:
+        content = path.read_bytes()
+        digest = hashlib.md5(content, usedforsecurity=False)
+        client.request("PUT", url, lambda: {"data": content, "headers": content_md5(digest)})
+        check(client, url, f"md5:{digest.hexdigest()}")
+        return url
+    upload = find_upload(client, bucket, key, size)
+    if upload is None:
+        part_size = max(part_size, -(-size // MOST_PARTS))
+        upload = client.request("POST", f"{url}?uploads&size={size}&partSize={part_size}").json()
+    checksum = upload_parts(client, path, upload, parallel, Progress(size, shown))
+    complete(client, upload)
+    check(client, url, checksum)
+    return url
+
+
+def main() -> int:
+    """Run as a program; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, help="the file to upload")
+    parser.add_argument("bucket", help="URL of the bucket")
+    parser.add_argument("--key", help="key of the object (default: the file's name)")
+    parser.add_argument("--token", default=os.environ.get("FILES_TOKEN"), help="access token (default: $FILES_TOKEN)")
+    parser.add_argument("--parallel", type=int, default=4, metavar="N", help="parts sent at a time (default: 4)")
+    parser.add_argument("--part-size", type=int, default=16, metavar="MIB", help="size of a part (default: 16)")
+    parser.add_argument("--attempts", type=int, default=8, metavar="N", help="attempts per request (default: 8)")
+    arguments = parser.parse_args()
+    client = Client(arguments.token, arguments.attempts)
+    options = arguments.part_size * MIB, arguments.parallel, sys.stderr.isatty()
+    try:
+        key = arguments.key or arguments.file.name
+        print(upload_file(arguments.file, arguments.bucket.rstrip("/"), key, client, *options))
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on from here.", file=sys.stderr)
+        return 130
+    except (UploadError, OSError) as error:
+        print(f"{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

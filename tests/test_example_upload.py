@@ -1,0 +1,223 @@
+"""``examples/upload.py``: a large file arrives through four connections, however often either side is killed.
+
+``TEST_UPLOAD_MIB`` sets the size of the large file: 1024 for the 1 GiB that the example is made for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from servers import HERE, Server, command, environment, free_port, serving
+
+MIB = 1024**2
+SIZE = int(os.environ.get("TEST_UPLOAD_MIB", "256"))
+PART = 8
+EXAMPLE = HERE.parent.parent / "examples" / "upload.py"
+BLOCK = hashlib.shake_256(b"block").digest(MIB)
+
+
+class Place:
+    """A server that may be killed and started again, and a bucket."""
+
+    def __init__(self, folder: Path) -> None:
+        program = [sys.executable, str(HERE / "application.py")]
+        buckets = subprocess.check_output(program, env=environment(folder), text=True).split()
+        self.folder, self.port = folder, free_port()
+        self.bucket = f"http://127.0.0.1:{self.port}/files/{buckets[0]}"
+        self.locked = f"http://127.0.0.1:{self.port}/files/{buckets[1]}"
+
+    @contextmanager
+    def served(self) -> Iterator[Server]:
+        arguments = command("gunicorn", self.port)
+        assert arguments is not None
+        with serving("gunicorn", arguments, self.port, self.folder) as server:
+            yield server
+
+    def uploads(self) -> list[Any]:
+        return list(requests.get(f"{self.bucket}?uploads").json())
+
+    def parts(self) -> dict[int, str]:
+        """Return when each part of the only upload arrived."""
+        uploads = self.uploads()
+        if not uploads:
+            return {}
+        parts = requests.get(uploads[0]["links"]["self"]).json()["parts"]
+        return {part["part_number"]: part["updated"] for part in parts}
+
+    def wait_for_parts(self, count: int, client: subprocess.Popen[str]) -> None:
+        deadline = time.monotonic() + 60
+        while len(self.parts()) < count:
+            assert client.poll() is None, client.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(tmp_path_factory.mktemp("example"))
+
+
+@pytest.fixture
+def server(place: Place) -> Iterator[Server]:
+    with place.served() as server:
+        yield server
+
+
+def started(path: Path, bucket: str, *options: str) -> subprocess.Popen[str]:
+    arguments = [sys.executable, str(EXAMPLE), str(path), bucket, "--part-size", str(PART), *options]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def uploaded(path: Path, bucket: str, *options: str) -> tuple[int, str, str]:
+    process = started(path, bucket, *options)
+    output, errors = process.communicate(timeout=100)
+    return process.returncode, output, errors
+
+
+def made(path: Path, size: int) -> str:
+    """Make a file of so many MiB, all different, and return its checksum."""
+    digest = hashlib.md5()
+    with path.open("wb") as file:
+        for number in range(size):
+            block = number.to_bytes(8, "big") + BLOCK[8:]
+            digest.update(block)
+            file.write(block)
+    return f"md5:{digest.hexdigest()}"
+
+
+def test_a_large_file_arrives_though_client_and_server_are_killed(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "large file.bin"
+    checksum = made(path, SIZE)
+    count = -(-SIZE // PART)
+    with place.served() as server:
+        first = started(path, place.bucket)
+        place.wait_for_parts(count // 8, first)
+        first.send_signal(signal.SIGINT)
+        _, errors = first.communicate(timeout=60)
+        assert first.returncode == 130
+        assert "The same command goes on" in errors
+        assert "Traceback" not in errors
+        interrupted = place.parts()
+        assert count // 8 <= len(interrupted) < count
+
+        second = started(path, place.bucket)
+        place.wait_for_parts(len(interrupted) + count // 8, second)
+        second.kill()
+        second.communicate(timeout=60)
+        killed = place.parts()
+        assert len(interrupted) < len(killed) < count
+
+        third = started(path, place.bucket)
+        place.wait_for_parts(len(killed) + 1, third)
+        for process in server.processes():
+            os.kill(process, signal.SIGKILL)
+    with place.served():
+        output, errors = third.communicate(timeout=100)
+        assert third.returncode == 0, errors
+        url = f"{place.bucket}/large%20file.bin"
+        assert output == f"{url}\n"
+        answer = requests.head(url)
+        assert answer.headers["ETag"] == f'"{checksum}"'
+        assert answer.headers["Content-Length"] == str(SIZE * MIB)
+        digest = hashlib.md5()
+        with requests.get(url, stream=True) as download:
+            for block in download.iter_content(MIB):
+                digest.update(block)
+        assert f"md5:{digest.hexdigest()}" == checksum
+        assert place.uploads() == []
+        # The parts that had arrived were not sent again.
+        assert interrupted.items() <= killed.items()
+        versions = requests.get(f"{place.bucket}?versions").json()
+        assert [item["checksum"] for item in versions["contents"]] == [checksum]
+        assert versions["size"] == SIZE * MIB
+
+
+@pytest.mark.usefixtures("server")
+def test_a_small_file_is_one_request(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "ž small.txt"
+    path.write_bytes(b"small")
+    code, output, errors = uploaded(path, place.bucket, "--key", "folder/ž small.txt")
+    assert (code, output) == (0, f"{place.bucket}/folder/%C5%BE%20small.txt\n"), errors
+    assert requests.get(output.strip()).content == b"small"
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("size", [2 * PART, 2 * PART + 1])
+def test_the_last_part_may_be_full_or_not(place: Place, tmp_path: Path, size: int) -> None:
+    path = tmp_path / f"{size}.bin"
+    checksum = made(path, size)
+    code, output, errors = uploaded(path, place.bucket)
+    assert code == 0, errors
+    assert requests.head(output.strip()).headers["ETag"] == f'"{checksum}"'
+
+
+@pytest.mark.usefixtures("server")
+def test_a_file_that_has_changed_since_arrives_as_it_is_now(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "changed.bin"
+    made(path, 3 * PART)
+    begun = requests.post(f"{place.bucket}/changed.bin?uploads&size={3 * PART * MIB}&partSize={PART * MIB}").json()
+    with path.open("rb") as file:
+        body = file.read(PART * MIB)
+    assert requests.put(f"{begun['links']['self']}&partNumber=0", data=body).status_code == 200
+    with path.open("r+b") as file:
+        file.write(b"changed")
+    code, output, errors = uploaded(path, place.bucket)
+    assert code == 0, errors
+    checksum = hashlib.md5(path.read_bytes()).hexdigest()
+    assert requests.head(output.strip()).headers["ETag"] == f'"md5:{checksum}"'
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("size", [1, 3 * PART])
+def test_a_refusal_is_told_at_once(place: Place, tmp_path: Path, size: int) -> None:
+    path = tmp_path / "refused.bin"
+    made(path, size)
+    code, _, errors = uploaded(path, place.locked)
+    assert code == 1
+    assert "403: Bucket is locked" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_server_that_is_away_is_told(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "away.bin"
+    made(path, 3 * PART)
+    code, _, errors = uploaded(path, place.bucket, "--attempts", "2")
+    assert code == 1
+    assert "failed 2 times" in errors
+    assert "Traceback" not in errors
+
+
+def test_the_token_is_sent_from_option_and_environment(place: Place, tmp_path: Path) -> None:
+    seen = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            seen.append(self.headers["Authorization"])
+            self.send_error(403)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    path = tmp_path / "a"
+    path.write_bytes(b"a")
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.server_port}/bucket"
+        assert uploaded(path, url, "--token", "option")[0] == 1
+        environ = os.environ | {"FILES_TOKEN": "variable"}
+        subprocess.run([sys.executable, str(EXAMPLE), str(path), url], env=environ, capture_output=True, check=False)
+        listener.shutdown()
+    assert seen == ["Bearer option", "Bearer variable"]
