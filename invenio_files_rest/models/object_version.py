@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app
 from invenio_db import db
-from sqlalchemy import delete, event, select, update
+from sqlalchemy import delete, event, literal, select, update
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Query, joinedload, validates
 from sqlalchemy.schema import DDL
@@ -202,8 +202,11 @@ class ObjectVersion(db.Model, Timestamp):
         Bucket.claim(bucket_id, (file.size or 0) if file else 0, limited=limited)
         if precondition is not None:
             precondition(cls.get(bucket_id, key))
+        # SQLAlchemy evaluates a comparison itself, where it would ask the database whom a bare column applies to.
+        was_head = cls.is_head == literal(True)
         db.session.execute(
-            update(cls).where(cls.bucket_id == bucket_id, cls.key == key, cls.is_head).values(is_head=False)
+            update(cls).where(cls.bucket_id == bucket_id, cls.key == key, was_head).values(is_head=False),
+            execution_options={"synchronize_session": "evaluate"},
         )
         version = cls(
             version_id=version_id or uuid.uuid4(),
