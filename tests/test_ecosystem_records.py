@@ -288,6 +288,46 @@ def test_files_are_synced_both_ways(service: FileService, record: RecordWithFile
     assert contents(other) == {"b": b"b", "c": b"c"}
 
 
+def test_a_draft_is_published_edited_and_published_again(service: FileService, record: RecordWithFiles):
+    """The steps of Invenio-Drafts-Resources, each in one transaction."""
+    draft = record
+    upload(service, draft, "a", b"a")
+    upload(service, draft, "b", b"b")
+
+    draft, published = loaded(draft), RecordWithFiles.create({})
+    published.files.remove_bucket(force=True)
+    published.files.set_bucket(draft.bucket)
+    published.files.copy(draft.files, copy_obj=False)
+    published.files.lock()
+    published.commit()
+    draft.files.teardown(full=False)
+    draft.files.unset_bucket()
+    draft.commit()
+    db.session.commit()
+    assert contents(published) == {"a": b"a", "b": b"b"}
+
+    draft, published = loaded(draft), loaded(published)
+    draft.files.create_bucket()
+    draft.files.copy(published.files)
+    draft.commit()
+    db.session.commit()
+    service.delete_file(system_identity, draft.pid.pid_value, "a")
+    upload(service, draft, "c", b"c")
+    assert contents(published) == {"a": b"a", "b": b"b"}
+
+    draft, published = loaded(draft), loaded(published)
+    published.files.unlock()
+    published.files.sync(draft.files, delete_extras=True)
+    published.files.lock()
+    published.commit()
+    draft.files.teardown(full=True)
+    draft.commit()
+    db.session.commit()
+    assert contents(published) == {"b": b"b", "c": b"c"}
+    assert loaded(published).bucket.locked
+    assert Bucket.query.count() == 1
+
+
 def test_locked_files_cannot_be_changed_until_they_are_unlocked(service: FileService, record: RecordWithFiles):
     upload(service, record, "a", b"a")
     record = loaded(record)
