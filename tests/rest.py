@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote_to_bytes, urlencode
 
 from flask.testing import EnvironBuilder
 from invenio_db import db
@@ -30,6 +30,11 @@ def url(bucket: Bucket | Any, key: str | None = None, **query: Any) -> str:
         path += "/" + quote(key, safe="/")
     arguments = "&".join(name if value is True else urlencode({name: value}) for name, value in query.items())
     return f"{path}?{arguments}" if arguments else path
+
+
+def exact_path(path: str) -> dict[str, str]:
+    """Return the part of a WSGI environment that has a path byte for byte, where a test client replaces bytes."""
+    return {"PATH_INFO": unquote_to_bytes(path).decode("latin-1")}
 
 
 def put(client: FlaskClient, bucket: Any, key: str = "a.txt", data: Any = CONTENT, **kwargs: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rest import tree
+from rest import exact_path, tree
 from sqlalchemy import func, select
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
@@ -219,10 +219,11 @@ def test_whatever_comes_is_answered_in_order(
             environ = {"wsgi.input": io.BytesIO(data), "CONTENT_LENGTH": str(len(data))}
             if chunked:
                 environ |= {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+        environ |= exact_path("/".join(("/files", *path)))
         if length is not None:
             environ["CONTENT_LENGTH"] = length
         response = client.open(
-            "/".join(("/files", *path)) + f"?{query}",
+            f"/?{query}",
             method=method,
             headers=headers,
             content_type=content_type,

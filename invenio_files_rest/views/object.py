@@ -11,6 +11,7 @@ from marshmallow import missing
 from webargs import fields
 
 from ..conditions import check_update_preconditions
+from ..errors import InvalidKeyError
 from ..ingest import delete_object, remove_version, store_object
 from ..models import Bucket, ObjectVersion
 from ..proxies import current_permission_factory
@@ -50,6 +51,17 @@ class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
     """An object."""
 
     takes_stream = True
+
+    def dispatch_request(self, *args: Any, **kwargs: Any) -> Response:
+        """Refuse a key that is not in UTF-8: what replaces its bytes would make one object of several.
+
+        :raises InvalidKeyError: Where it is so.
+        """
+        try:
+            request.environ["PATH_INFO"].encode("latin-1").decode()
+        except UnicodeDecodeError as error:
+            raise InvalidKeyError(description="The URL is not in UTF-8.") from error
+        return super().dispatch_request(*args, **kwargs)
 
     @staticmethod
     def check_object_permission(obj: ObjectVersion) -> None:
