@@ -10,8 +10,10 @@ from wsgiref.util import FileWrapper
 
 import pytest
 from rest import CONTENT, error, put, url
+from werkzeug.exceptions import NotFound
 
 from invenio_files_rest.models import Bucket, ObjectVersion
+from invenio_files_rest.views import ObjectResource
 
 pytestmark = pytest.mark.usefixtures("allow_all")
 
@@ -193,3 +195,10 @@ def test_the_web_server_in_front_sends_the_file_where_that_is_set(
     response = client.get(url(bucket, "a.txt"))
     assert response.data == b""
     assert response.headers["X-Accel-Redirect"].endswith(ObjectVersion.query.one().file.uri)
+
+
+@pytest.mark.parametrize("name", ["bucket", "version_id"])
+def test_an_identifier_that_is_none_finds_no_object(db: Any, name: str) -> None:
+    identifiers = {"bucket": str(uuid4()), "version_id": str(uuid4()), name: "none"}
+    with pytest.raises(NotFound):
+        ObjectResource.get_object(key="a.txt", **identifiers)

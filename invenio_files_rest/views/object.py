@@ -17,7 +17,7 @@ from ..models import Bucket, ObjectVersion
 from ..proxies import current_permission_factory
 from ..signals import file_downloaded, notify
 from ..utils import load_or_import_from_config
-from .arguments import NOT_FOUND, flag, invalid_subresource_validator, use_kwargs
+from .arguments import NOT_FOUND, as_uuid, flag, invalid_subresource_validator, use_kwargs
 from .decorators import (
     check_permission,
     ensure_acceptable,
@@ -74,7 +74,9 @@ class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
             check_permission(current_permission_factory(obj, "object-read-version"), hidden=False)
 
     @classmethod
-    def get_object(cls, bucket: Bucket | uuid.UUID, key: str, version_id: uuid.UUID | None) -> ObjectVersion:
+    def get_object(
+        cls, bucket: Bucket | uuid.UUID | str, key: str, version_id: uuid.UUID | str | None
+    ) -> ObjectVersion:
         """Return an object that the current identity may read.
 
         :param bucket: The bucket, or its identifier.
@@ -82,6 +84,9 @@ class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
         :param version_id: Identifier of a version; the head where none is given.
         :raises werkzeug.exceptions.NotFound: Where there is none, or it is hidden.
         """
+        # Views of other packages pass identifiers as the URL has them.
+        bucket = as_uuid(bucket) if isinstance(bucket, str) else bucket
+        version_id = as_uuid(version_id) if isinstance(version_id, str) else version_id
         obj = ObjectVersion.get(bucket, key, version_id=version_id)
         if obj is None:
             abort(404, description=NOT_FOUND)
