@@ -12,6 +12,7 @@ from celery.exceptions import TimeoutError as TaskTimeoutError
 from celery.result import AsyncResult
 from flask import Response, abort, current_app, stream_with_context
 from webargs import fields
+from werkzeug.exceptions import HTTPException
 
 from ..errors import MissingQueryParameter
 from ..models import Bucket, MultipartObject, Part, as_object_version
@@ -24,6 +25,12 @@ from ..uploading import abort_upload, begin_upload, complete_upload, store_part
 from .arguments import NOT_FOUND, use_kwargs
 from .decorators import need_permissions
 from .uploads import body_stream, read_digests
+
+
+NOT_MERGED = "The parts could not be merged. Completing again may succeed."
+
+_POLL_SECONDS = 0.1
+"""Seconds between two looks at a result, where the result backend cannot tell by itself that there is one."""
 
 
 def pass_multipart(with_completed: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -176,7 +183,13 @@ class MultipartMixin:
         body["links"]["object_version"] = f"{body['links']['object']}?versionId={version_id}"
         upload_id = str(multipart.upload_id)
         release_connection()
-        result = merge_multipartobject.delay(upload_id, str(version_id))
+        try:
+            result = merge_multipartobject.delay(upload_id, str(version_id))
+        except HTTPException:
+            raise
+        except Exception:
+            current_app.logger.exception("The merge of upload %s could not be sent, or failed at once.", upload_id)
+            abort(503, description=NOT_MERGED)
         return current_app.response_class(
             stream_with_context(_wait_for_merge(result, version_id, body)), mimetype="application/json"
         )
@@ -204,13 +217,15 @@ def _wait_for_merge(result: AsyncResult, version_id: uuid.UUID, body: dict[str, 
     if merged:
         yield dumps(body)
     else:
-        yield dumps({"status": 500, "message": "The parts could not be merged. Completing again may succeed."})
+        yield dumps({"status": 500, "message": NOT_MERGED})
 
 
 def _is_merged(result: AsyncResult, version_id: uuid.UUID, seconds: float) -> bool | None:
     """Wait for a merge, and tell whether it succeeded; ``None`` where it is still running."""
     try:
-        result.get(timeout=seconds, propagate=False)
+        # Celery takes us for a task where one runs at once, without a worker, in another thread of this process.
+        pause = min(_POLL_SECONDS, seconds)
+        result.get(timeout=seconds, interval=pause, propagate=False, disable_sync_subtasks=False)
     except TaskTimeoutError:
         return None
     except NotImplementedError:

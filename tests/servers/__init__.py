@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 START_SECONDS = 60
@@ -22,11 +24,13 @@ def _program(*names: str) -> str | None:
     return next((found for name in names if (found := shutil.which(name, path=folder))), None)
 
 
-def command(server: str, port: int) -> list[str] | None:
+def command(server: str, port: int, workers: int = 1, threads: int = 4) -> list[str] | None:
     """Return the command that starts a server; ``None`` where it is not installed.
 
     :param server: ``gunicorn``, ``uwsgi`` or ``werkzeug``.
     :param port: The port of the loopback interface.
+    :param workers: Number of processes, of gunicorn.
+    :param threads: Number of threads of each, of gunicorn and uWSGI.
     """
     address = f"127.0.0.1:{port}"
     if server == "werkzeug":
@@ -34,12 +38,13 @@ def command(server: str, port: int) -> list[str] | None:
     if server == "gunicorn":
         program = _program("gunicorn")
         return program and [  # type: ignore[return-value]
-            *(program, "--bind", address, "--worker-class", "gthread", "--threads", "4"),
+            *(program, "--bind", address, "--worker-class", "gthread"),
+            *("--workers", str(workers), "--threads", str(threads)),
             "application:application",
         ]
     program = _program("uwsgi", "pyuwsgi")
     return program and [  # type: ignore[return-value]
-        *(program, "--http-socket", address, "--threads", "4", "--need-app", "--die-on-term"),
+        *(program, "--http-socket", address, "--threads", str(threads), "--need-app", "--die-on-term"),
         *("--virtualenv", sys.prefix, "--module", "application:application"),
     ]
 
@@ -84,18 +89,22 @@ class Server:
             Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Return the environment of the application, whose data are in a folder."""
+def environment(folder: Path, **settings: Any) -> dict[str, str]:
+    """Return the environment of the application, whose data are in a folder.
+
+    :param folder: The folder.
+    :param settings: Settings of the application other than those that it has by itself.
+    """
     path = os.pathsep.join([str(HERE), str(HERE.parent.parent)])
-    return os.environ | {"FILES_FOLDER": str(folder), "PYTHONPATH": path}
+    return os.environ | {"FILES_FOLDER": str(folder), "FILES_SETTINGS": json.dumps(settings), "PYTHONPATH": path}
 
 
 @contextmanager
-def serving(name: str, arguments: list[str], port: int, folder: Path) -> Iterator[Server]:
-    """Run a server."""
+def serving(name: str, arguments: list[str], port: int, folder: Path, **settings: Any) -> Iterator[Server]:
+    """Run a server, whose application has settings of its own."""
     with (
         (folder / f"{name}.log").open("wb") as log,
-        subprocess.Popen(arguments, cwd=folder, env=environment(folder), stdout=log, stderr=log) as process,
+        subprocess.Popen(arguments, cwd=folder, env=environment(folder, **settings), stdout=log, stderr=log) as process,
     ):
         try:
             deadline = time.monotonic() + START_SECONDS

@@ -1,11 +1,12 @@
 """An application for a real server: everybody may do everything, the database is a file of SQLite.
 
-``FILES_FOLDER`` names the folder of the database and of the files. Run as a program it makes the tables, the location
-and a bucket, and prints the bucket's identifier.
+``FILES_FOLDER`` names the folder of the database and of the files, ``FILES_SETTINGS`` holds other settings, in JSON.
+Run as a program it makes the tables, the location and a bucket, and prints the bucket's identifier.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def create_app() -> Flask:
         SECRET_KEY="for tests alone",
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{FOLDER}/files.db",
     )
+    app.config.update(json.loads(os.environ.get("FILES_SETTINGS", "{}")))
     InvenioDB(app, entry_point_group=None)
     InvenioCelery(app, entry_point_group=None)
     InvenioREST(app)
