@@ -81,3 +81,15 @@ def compute_md5_checksum(stream: SupportsRead[bytes], **kwargs: Any) -> str:
     :raises StorageError: Where the stream cannot be read; its cause is kept.
     """
     return compute_checksum(stream, "md5", new_md5(), **kwargs)
+
+
+def agree(expected: str | None, computed: str | None) -> bool | None:
+    """Tell whether two checksums are equal.
+
+    :param expected: Checksum as ``algorithm:hexdigest``.
+    :param computed: Another one.
+    :returns: Whether they are; ``None`` where one is missing, or they are of two algorithms.
+    """
+    if expected is None or computed is None or expected.split(":")[0] != computed.split(":")[0]:
+        return None
+    return expected == computed

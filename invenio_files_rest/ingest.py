@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .models import Bucket, FileInstance, Location, ObjectVersion, discard_bytes, validate_key
+from .models import Bucket, FileInstance, Location, ObjectVersion, validate_key
+from .recording import recorded
 from .signals import file_deleted, file_uploaded, notify
-from .storage.paths import lies_within
 from .tasks import remove_file_data
 from .tasks.sending import send_task
 from .transactions import in_transaction, release_connection
@@ -56,11 +56,7 @@ def store_object(
         # A try that failed leaves its objects behind, so each has objects of its own.
         return ObjectVersion.record(bucket_id, key, file.twin(), limited=True, tags=tags, precondition=precondition)
 
-    try:
-        version = in_transaction(record)
-    except BaseException:
-        discard_bytes(file)
-        raise
+    version = recorded(file, record)
     notify(file_uploaded, version)
     return version
 
@@ -103,6 +99,6 @@ def remove_version(version: ObjectVersion) -> bool:
         return False
     notify(file_deleted, removed)
     file = removed.file
-    if file is not None and any(lies_within(file.uri or "", location.uri) for location in Location.all()):
+    if file is not None and Location.of_uri(file.uri) is not None:
         send_task(remove_file_data, str(file.id), force=True)
     return True

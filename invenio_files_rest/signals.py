@@ -1,7 +1,8 @@
 """Signals of what happens to files, for statistics, indexing and the like.
 
-The sender is the Flask application, and ``obj`` the :class:`~invenio_files_rest.models.ObjectVersion`. A signal is sent
-after the commit of what it tells, so that a receiver sees what everyone sees; a receiver that raises cannot undo it.
+The sender is the Flask application, and ``obj`` the :class:`~invenio_files_rest.models.ObjectVersion`, or the
+:class:`~invenio_files_rest.models.FileInstance` where a signal is of a file. A signal is sent after the commit of what
+it tells, so that a receiver sees what everyone sees; a receiver that raises cannot undo it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from flask import current_app
 if TYPE_CHECKING:
     from blinker import NamedSignal
 
-    from .models import ObjectVersion
+    from .models import FileInstance, ObjectVersion
 
 _signals = Namespace()
 
@@ -28,15 +29,19 @@ file_uploaded = _signals.signal("file-uploaded")
 file_deleted = _signals.signal("file-deleted")
 """Sent when an object is deleted: ``obj`` is its delete marker, or the version that is gone."""
 
+file_integrity_failed = _signals.signal("file-integrity-failed")
+"""Sent when the bytes of a file were found changed, or could not be read; ``obj`` is the file. Its ``last_check`` is
+``False`` where they are not the ones that were stored, and ``None`` where that could not be told."""
 
-def notify(signal: NamedSignal, obj: ObjectVersion) -> None:
+
+def notify(signal: NamedSignal, obj: ObjectVersion | FileInstance) -> None:
     """Send a signal, and log what a receiver raises.
 
     A receiver is called as ``receiver(app, obj=obj)``. One whose first two parameters are an event and the application,
     as the documentation's example has them, gets the signal for the event.
 
     :param signal: The signal.
-    :param obj: The object version that it is about.
+    :param obj: The object version, or the file, that it is about.
     """
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     for receiver in list(signal.receivers_for(app)):

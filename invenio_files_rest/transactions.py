@@ -46,6 +46,16 @@ def is_conflict(error: DBAPIError) -> bool:
     return isinstance(code, str) and "database is locked" in code
 
 
+def may_have_committed(error: BaseException) -> bool:
+    """Tell whether a transaction that raised an error may have been committed all the same.
+
+    :param error: The error. One that ends a process or a worker comes at any moment.
+    """
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated
+    return not isinstance(error, Exception)
+
+
 def release_connection() -> None:
     """Give the session's connection back to the pool. What the session holds is loaded again when it is asked for."""
     db.session.commit()

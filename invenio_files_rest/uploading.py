@@ -12,7 +12,8 @@ from typing import Any
 from werkzeug.exceptions import NotFound
 
 from .errors import MultipartAlreadyCompleted, MultipartInvalidChunkSize, MultipartPartBusy
-from .models import Bucket, MultipartObject, Part, discard_bytes
+from .models import Bucket, MultipartObject, Part
+from .recording import recorded
 from .tasks import remove_file_data
 from .tasks.sending import send_task
 from .transactions import in_transaction, release_connection
@@ -33,11 +34,7 @@ def begin_upload(bucket: Bucket, key: str, size: int, part_size: int) -> Multipa
     bucket_id = bucket.id
     file = MultipartObject.new_file(bucket, key, size, part_size)
     release_connection()
-    try:
-        return in_transaction(lambda: MultipartObject.record(bucket_id, key, file.twin(), size, part_size))
-    except BaseException:
-        discard_bytes(file)
-        raise
+    return recorded(file, lambda: MultipartObject.record(bucket_id, key, file.twin(), size, part_size))
 
 
 def store_part(upload: MultipartObject, part_number: int, stream: Any, size: int | None) -> Part:

@@ -120,15 +120,27 @@ class FileInstance(db.Model, Timestamp):
         return cls.query.filter(~cls.objects.any(), ~cls.multipart_objects.any())
 
     @classmethod
-    def note_check(cls, file_id: uuid.UUID | str, result: bool | None) -> None:
+    def note_check(cls, file_id: uuid.UUID | str, result: bool | None) -> FileInstance | None:
         """Note the result of a comparison of the checksum with the bytes.
 
         :param file_id: Identifier of the file, which may be gone.
         :param result: Whether they agree; ``None`` where that could not be told.
+        :returns: The file; ``None`` where it is gone.
         """
         file = cls.get(file_id)
         if file is not None:
             file.last_check, file.last_check_at = result, utcnow()
+        return file
+
+    @classmethod
+    def touch(cls, file_id: uuid.UUID | str) -> None:
+        """Note the time as that of the last change.
+
+        :param file_id: Identifier of the file, which may be gone.
+        """
+        file = cls.get(file_id)
+        if file is not None:
+            file.updated = utcnow()
 
     def delete(self) -> FileInstance:
         """Delete the row of this file; its bytes stay.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from invenio_db import db
 from sqlalchemy.orm import Query, validates
 
+from ..storage.paths import lies_within
 from .base import Timestamp
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}\Z")
@@ -58,9 +60,29 @@ class Location(db.Model, Timestamp):
         return cls.query.filter_by(default=True).order_by(cls.id.desc()).first()
 
     @classmethod
+    def of_uri(cls, uri: str | None, locations: Iterable[Any] | None = None) -> Any:
+        """Return the location that a file lies in, by its URI; the innermost where one lies in another.
+
+        :param uri: URI of the file.
+        :param locations: The locations to choose from, or whatever else has a ``uri``; all where none are given.
+        :returns: The location; ``None`` where the file has no URI, or is a link to what others keep.
+        """
+        holding = [
+            location
+            for location in (cls.all() if locations is None else locations)
+            if uri and lies_within(uri, location.uri)
+        ]
+        return max(holding, key=lambda location: len(location.uri), default=None)
+
+    @classmethod
     def all(cls) -> Query[Any]:
         """Return a query of all locations."""
         return cls.query
+
+    @classmethod
+    def rows(cls) -> list[Any]:
+        """Return the locations as plain rows of identifier, name and URI, which outlive a transaction."""
+        return db.session.query(cls.id, cls.name, cls.uri).order_by(cls.id).all()
 
     def __repr__(self) -> str:
         """Return the name."""

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 import uuid
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import chain, islice
 from math import ceil
 from typing import Any
 
-from celery import current_app as current_celery_app
 from celery import current_task
 from flask import current_app
-from invenio_db import db
 from sqlalchemy import func
 
+from ..checksums import agree
 from ..models import FileInstance
 from ..models.base import utcnow
+from ..models.batches import in_batches
+from ..signals import file_integrity_failed, notify
 from ..transactions import in_transaction, release_connection
 from ..utils import obj_or_import_string
+from .schedule import scheduled_interval
 from .sending import task
 
 
@@ -49,13 +53,17 @@ def verify_checksum(
 ) -> bool | None:
     """Compare the checksum of a file with its bytes, and note the result in the file's row.
 
+    Where they disagree, or cannot be read, an error is logged and
+    :data:`~invenio_files_rest.signals.file_integrity_failed` is sent.
+
     :param file_id: Identifier of the file.
     :param pessimistic: Whether to forget the last result before, so that a check that never ends does not count as
         good.
     :param chunk_size: Bytes to read at a time.
     :param throws: Whether to raise the error that kept the bytes from being read; otherwise it is logged alone.
     :param checksum_kwargs: Passed to the storage's ``checksum()``.
-    :returns: Whether they agree; ``None`` where that could not be told, or the file is gone.
+    :returns: Whether they agree; ``None`` where that could not be told, for want of the bytes or of a checksum to
+        compare, or the file is gone.
     """
     file = FileInstance.get(file_id)
     if file is None or not file.readable:
@@ -71,13 +79,15 @@ def verify_checksum(
         computed = storage.checksum(
             chunk_size=chunk_size, progress_callback=progress_updater, **(checksum_kwargs or {})
         )
-        result = computed == expected
+        result = agree(expected, computed)
     except Exception as caught:
         current_app.logger.exception("The checksum of file %s could not be computed.", file_id)
         error = caught
     if result is False:
         current_app.logger.error("The file %s has the checksum %s, not %s.", file_id, computed, expected)
-    in_transaction(lambda: FileInstance.note_check(file_id, result))
+    noted = in_transaction(lambda: FileInstance.note_check(file_id, result))
+    if noted is not None and (result is False or error is not None):
+        notify(file_integrity_failed, noted)
     if error is not None and throws:
         raise error
     return result
@@ -100,54 +110,53 @@ def schedule_checksum_verification(
     """Send :func:`verify_checksum` for the files whose last check is longest ago.
 
     Run from Celery beat, it verifies every file once per period, a batch at a time. With neither ``max_count`` nor
-    ``max_size`` the number of files is spread over the batches of a period.
+    ``max_size`` the number of files is spread over the batches of a period. What no worker has begun when the next
+    batch comes is dropped, and is in that batch again.
 
     :param frequency: The period, as arguments of :class:`datetime.timedelta`; 30 days by default.
     :param batch_interval: Time between two batches, likewise; by default what Celery beat's schedule has for this task.
     :param max_count: Largest number of files in a batch; 0 to spread them evenly over the period.
-    :param max_size: Largest size of a batch, in bytes; 0 to spread them evenly over the period.
+    :param max_size: Largest size of a batch, in bytes; 0 to spread them evenly over the period. A file that is larger
+        is a batch of its own.
     :param files_query: Import path of a function that returns the query of files to choose from.
     :param checksum_kwargs: Passed to :func:`verify_checksum`.
     :returns: How many files are being verified.
     :raises ValueError: Where the batches cannot be told, for lack of an interval.
     """
     period = timedelta(**(frequency or {"days": 30}))
+    interval = timedelta(**batch_interval) if batch_interval else scheduled_interval(period)
     query = obj_or_import_string(files_query, default=default_checksum_verification_files_query)()
     if max_count is None and max_size is None:
         max_count = 0
     if max_count == 0 or max_size == 0:
-        batches = max(period / _batch_interval(batch_interval), 1)
-        count, size = query.with_entities(func.count(), func.coalesce(func.sum(FileInstance.size), 0)).one()
+        if not interval:
+            raise ValueError("No batch_interval is given, and Celery beat's schedule has none for this task.")
+        batches = max(period / interval, 1)
+        totals = query.order_by(None).with_entities(func.count(), func.coalesce(func.sum(FileInstance.size), 0))
+        count, size = totals.one()
         max_count = ceil(count / batches) if max_count == 0 else max_count
-        max_size = ceil(size / batches) if max_size == 0 else max_size
+        max_size = ceil(int(size) / batches) if max_size == 0 else max_size
 
-    due = (
-        query.filter(FileInstance.last_check_at.is_(None) | (FileInstance.last_check_at < utcnow() - period))
-        .order_by(FileInstance.last_check_at.isnot(None), FileInstance.last_check_at)
-        .with_entities(FileInstance.id, FileInstance.size)
-    )
-    if max_count is not None:
-        due = due.limit(max_count)
-    batch: list[str] = []
-    batch_size = 0
-    for file_id, size in due.yield_per(1000):
-        batch_size += size or 0
-        # A file that is larger than a whole batch is a batch of its own.
-        if max_size is not None and batch and batch_size > max_size:
+    sent = sent_size = 0
+    for file_id, size in _due(query, utcnow() - period, max_count):
+        sent_size += size or 0
+        if max_size is not None and sent and sent_size > max_size:
             break
-        batch.append(str(file_id))
-    db.session.commit()
-    for file_id in batch:
-        verify_checksum.delay(file_id, pessimistic=True, throws=False, checksum_kwargs=checksum_kwargs)
-    return len(batch)
+        verify_checksum.apply_async(
+            (str(file_id),),
+            {"pessimistic": True, "throws": False, "checksum_kwargs": checksum_kwargs},
+            expires=interval.total_seconds() if interval else None,
+        )
+        sent += 1
+    return sent
 
 
-def _batch_interval(batch_interval: dict[str, float] | None) -> timedelta:
-    if batch_interval:
-        return timedelta(**batch_interval)
-    for entry in (current_celery_app.conf.beat_schedule or {}).values():
-        if entry["task"] == schedule_checksum_verification.name:
-            interval = entry["schedule"]
-            interval = getattr(interval, "run_every", interval)
-            return interval if isinstance(interval, timedelta) else timedelta(seconds=interval)
-    raise ValueError("No batch_interval is given, and Celery beat's schedule has none for this task.")
+def _due(query: Any, before: datetime, limit: int | None) -> Iterator[tuple[uuid.UUID, int | None]]:
+    """Find the files that were not checked since a time: first those that never were, then the oldest check first."""
+    checked_at, file_id = FileInstance.last_check_at, FileInstance.id
+    size = FileInstance.size
+    never = in_batches(query.filter(checked_at.is_(None)).with_entities(file_id, size), file_id)
+    checked = query.filter(checked_at < before).with_entities(checked_at, file_id, size)
+    long_ago = in_batches(checked, checked_at, file_id)
+    found = ((row.id, row.size) for batch in chain(never, long_ago) for row in batch)
+    return islice(found, limit)

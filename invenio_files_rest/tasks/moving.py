@@ -5,9 +5,12 @@ from __future__ import annotations
 import uuid
 
 from invenio_db import db
+from sqlalchemy.orm import joinedload
 
-from ..errors import InvalidOperationError, UnexpectedFileSizeError
-from ..models import FileInstance, Location, MultipartObject, ObjectVersion, discard_bytes
+from ..checksums import agree
+from ..errors import InvalidOperationError, StorageError
+from ..models import FileInstance, Location, MultipartObject, ObjectVersion
+from ..recording import recorded
 from ..signals import file_uploaded, notify
 from ..transactions import in_transaction, release_connection
 from .fixity import progress_updater, verify_checksum
@@ -29,13 +32,20 @@ def merge_multipartobject(upload_id: str | uuid.UUID, version_id: str | uuid.UUI
     """
     upload_id = uuid.UUID(str(upload_id))
     version_id = uuid.UUID(str(version_id)) if version_id else MultipartObject.version_id_of(upload_id)
-    upload = db.session.get(MultipartObject, upload_id)
+    # Together with its file: one that is loaded later may have gone, with the upload.
+    with_file = [joinedload(MultipartObject.file)]
+    upload = db.session.get(MultipartObject, upload_id, options=with_file, populate_existing=True)
     if upload is None:
         return _merged(version_id)
     upload.ensure_completed()
     storage = upload.file.storage()
     release_connection()
-    checksum = storage.checksum(progress_callback=progress_updater)
+    try:
+        checksum = storage.checksum(progress_callback=progress_updater)
+    except FileNotFoundError:
+        if db.session.get(MultipartObject, upload_id) is None:
+            return _merged(version_id)
+        raise
 
     def become_version() -> ObjectVersion | None:
         held = MultipartObject.hold(upload_id)
@@ -74,7 +84,7 @@ def migrate_file(src_id: str | uuid.UUID, location_name: str, post_fixity_check:
     if location is None:
         raise ValueError(f"Unknown location: {location_name}")
     source = FileInstance.get(src_id)
-    if source is None or not source.readable or not ObjectVersion.query.filter_by(file_id=source.id).limit(1).all():
+    if source is None or not source.readable or not _is_used(source.id):
         return None
     known, storage = source.twin(), source.storage()
     copy = FileInstance.new()
@@ -84,20 +94,36 @@ def migrate_file(src_id: str | uuid.UUID, location_name: str, post_fixity_check:
     uri, size, checksum = copy_storage.copy(storage, progress_callback=progress_updater)
     # A storage that copies by itself, within S3 say, returns neither size nor checksum.
     copy.set_uri(uri, known.size if size is None else size, checksum, storage_class=known.storage_class)
-    try:
+
+    def relink() -> None:
         if checksum is None:
             copy.update_checksum()
-        if (copy.size, copy.checksum) != (known.size, known.checksum):
-            raise UnexpectedFileSizeError(description="The copy of the file is not equal to it.")
-        in_transaction(lambda: _relink(known, copy.twin()))
-    except BaseException:
-        discard_bytes(copy)
-        raise
+        if copy.size != known.size or agree(known.checksum, copy.checksum) is False:
+            raise StorageError(f"The copy of {known.uri} has {copy.size} bytes and the checksum {copy.checksum}.")
+        copy.checksum = known.checksum
+        _relink(known, copy.twin())
+
+    try:
+        recorded(copy, relink)
+    except _UnusedError:
+        return None
     if post_fixity_check:
         verify_checksum.delay(str(copy.id))
     return str(copy.id)
 
 
+class _UnusedError(Exception):
+    """While a file was copied, the last version that referred to it was removed, or came to refer to another copy."""
+
+
+def _is_used(file_id: uuid.UUID) -> bool:
+    return ObjectVersion.query.filter_by(file_id=file_id).limit(1).first() is not None
+
+
 def _relink(source: FileInstance, copy: FileInstance) -> None:
     db.session.add(copy)
     ObjectVersion.relink_all(source, copy)
+    if not _is_used(copy.id):
+        raise _UnusedError
+    # From now on nothing refers to it, which the sweep leaves alone for a while, since somebody may still read it.
+    FileInstance.touch(source.id)

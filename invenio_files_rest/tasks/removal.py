@@ -6,13 +6,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from itertools import islice
 
 from flask import current_app
 from invenio_db import db
 from sqlalchemy.exc import IntegrityError
 
-from ..models import FileInstance, MultipartObject
+from ..models import FileInstance, Location, MultipartObject
 from ..models.base import utcnow
+from ..models.batches import in_batches
 from ..transactions import in_transaction
 from ..utils import obj_or_import_string
 from .sending import send_task, task
@@ -56,24 +58,28 @@ def _never(file: FileInstance) -> bool:
 def clear_orphaned_files(force_delete_check: Callable[[FileInstance], bool] | str = _never, limit: int = 1000) -> int:
     """Have the files removed that neither an object version nor a multipart upload refers to.
 
-    A file that is not ``writable``, as one is once it is stored, is removed only where the check says so.
+    A file that is not ``writable``, as one is once it is stored, is removed only where the check says so, and never
+    where it lies outside all locations.
 
     :param force_delete_check: Function ``(file) -> bool``, or its import path.
     :param limit: How many files to remove at most; 0 or less for all.
     :returns: How many files are being removed.
     """
     check = obj_or_import_string(force_delete_check)
-    found: list[tuple[str, bool]] = []
-    for file in FileInstance.query_orphaned().yield_per(1000):
-        force = bool(check(file))
-        if file.writable or force:
-            found.append((str(file.id), force))
-            if len(found) == limit:
-                break
-    db.session.commit()
-    for file_id, force in found:
+    locations = Location.rows()
+
+    def orphans() -> Iterator[tuple[str, bool]]:
+        for batch in in_batches(FileInstance.query_orphaned(), FileInstance.id):
+            for file in batch:
+                force = bool(check(file)) and Location.of_uri(file.uri, locations) is not None
+                if file.writable or force:
+                    yield str(file.id), force
+
+    sent = 0
+    for file_id, force in islice(orphans(), limit if limit > 0 else None):
         send_task(remove_file_data, file_id, force=force)
-    return len(found)
+        sent += 1
+    return sent
 
 
 @task("remove_expired_multipartobjects", ignore_result=True)
@@ -86,9 +92,9 @@ def remove_expired_multipartobjects() -> int:
     """
     expires = current_app.config["FILES_REST_MULTIPART_EXPIRES"]
     removed = 0
-    for upload_id in _expired(expires):
+    for upload_id in expired_uploads(expires):
         try:
-            file_id = in_transaction(partial(_remove_expired, upload_id, expires))
+            file_id = in_transaction(partial(remove_expired_upload, upload_id, expires))
         except Exception:
             # One that cannot be removed, for its storage fails say, must not keep the others.
             current_app.logger.exception("The expired upload %s could not be removed.", upload_id)
@@ -99,21 +105,21 @@ def remove_expired_multipartobjects() -> int:
     return removed
 
 
-def _expired(expires: timedelta) -> Iterator[uuid.UUID]:
-    """Find the uploads that are expired, in batches."""
-    query = MultipartObject.query_expired(expires).order_by(MultipartObject.upload_id)
-    query = query.with_entities(MultipartObject.upload_id)
-    batch = query.limit(EXPIRED_BATCH).all()
-    while batch:
-        db.session.commit()
-        yield from (upload_id for (upload_id,) in batch)
-        batch = query.filter(MultipartObject.upload_id > batch[-1].upload_id).limit(EXPIRED_BATCH).all()
-    db.session.commit()
+def expired_uploads(expires: timedelta) -> Iterator[uuid.UUID]:
+    """Find the uploads that are expired.
+
+    :param expires: Time for which nobody has touched them.
+    """
+    query = MultipartObject.query_expired(expires).with_entities(MultipartObject.upload_id)
+    for batch in in_batches(query, MultipartObject.upload_id, size=EXPIRED_BATCH):
+        yield from (row.upload_id for row in batch)
 
 
-def _remove_expired(upload_id: uuid.UUID, expires: timedelta) -> uuid.UUID | None:
-    """Remove an upload that is still expired.
+def remove_expired_upload(upload_id: uuid.UUID, expires: timedelta) -> uuid.UUID | None:
+    """Remove an upload that is still expired, in the caller's transaction.
 
+    :param upload_id: Identifier of the upload.
+    :param expires: Time for which nobody has touched it.
     :returns: Identifier of its file; ``None`` where somebody took the upload up again, or removed it.
     """
     upload = MultipartObject.hold(upload_id, MultipartObject.idle_since(utcnow() - expires))

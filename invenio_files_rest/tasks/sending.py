@@ -7,15 +7,30 @@ from typing import Any
 
 from celery import shared_task
 from flask import current_app
+from sqlalchemy.exc import OperationalError
+
+RETRIES = 10
+"""How often a task is tried again for which the database was away; the pauses between grow from 1 s to 10 min."""
 
 
 def task(name: str, **options: Any) -> Any:
     """Declare a task under the name that schedules and queued messages have for it, whatever file it is in.
 
+    A message is taken from the queue when the task has ended, so that another worker runs it where one is killed.
+
     :param name: Name of the function.
     :param options: Options of the task.
     """
-    return partial(shared_task, name=f"invenio_files_rest.tasks.{name}", **options)()
+    return partial(
+        shared_task,
+        name=f"invenio_files_rest.tasks.{name}",
+        acks_late=True,
+        reject_on_worker_lost=True,
+        autoretry_for=(OperationalError,),
+        retry_backoff=True,
+        max_retries=RETRIES,
+        **options,
+    )()
 
 
 def send_task(task: Any, *args: Any, **kwargs: Any) -> None:

@@ -1,0 +1,42 @@
+"""What Celery beat's schedule says of a task."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from celery import current_app as current_celery_app
+from celery.schedules import crontab
+
+_RUNS = 1000
+"""How many runs of a ``crontab`` the time between two is averaged over, at most."""
+
+
+def scheduled_interval(period: timedelta) -> timedelta | None:
+    """Return the time between two runs of ``schedule_checksum_verification``, as Celery beat has it.
+
+    :param period: Time that the mean is taken over, where the schedule is a ``crontab``.
+    :returns: The time; ``None`` where beat does not run the task.
+    """
+    for entry in (current_celery_app.conf.beat_schedule or {}).values():
+        if entry["task"] == "invenio_files_rest.tasks.schedule_checksum_verification":
+            return _interval(entry["schedule"], period)
+    return None
+
+
+def _interval(schedule: Any, period: timedelta) -> timedelta:
+    if isinstance(schedule, crontab):
+        return _mean_interval(schedule, period)
+    schedule = getattr(schedule, "run_every", schedule)
+    return schedule if isinstance(schedule, timedelta) else timedelta(seconds=schedule)
+
+
+def _mean_interval(schedule: crontab, period: timedelta) -> timedelta:
+    """Return the mean time between two runs, which are not equally far apart where they are kept to the night, say."""
+    start = run = schedule.now()
+    runs = 0
+    while runs < _RUNS and run - start < period:
+        last_run, until_next, _ = schedule.remaining_delta(run)
+        run = last_run + until_next
+        runs += 1
+    return (run - start) / max(runs, 1)

@@ -1,0 +1,60 @@
+"""What the tests of tasks and of operations share: files of several kinds and ages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from blinker import NamedSignal
+from invenio_db import db
+
+from invenio_files_rest.models import Bucket, FileInstance, ObjectVersion
+
+CONTENT = b"content"
+
+
+def ago(**kwargs: float) -> datetime:
+    """Return a time in the past."""
+    return datetime.now(timezone.utc) - timedelta(**kwargs)
+
+
+def store(bucket: Bucket, key: str = "key", content: bytes = CONTENT) -> ObjectVersion:
+    """Store an object, and commit."""
+    version = ObjectVersion.create(bucket, key, stream=BytesIO(content))
+    db.session.commit()
+    return version
+
+
+def orphan(bucket: Bucket, **columns: Any) -> FileInstance:
+    """Store a file that no version refers to, and commit."""
+    file = FileInstance.create()
+    file.set_contents(BytesIO(CONTENT), default_location=bucket.location.uri)
+    for name, value in columns.items():
+        setattr(file, name, value)
+    db.session.commit()
+    return file
+
+
+def damage(file: FileInstance, content: bytes | None = b"damaged") -> None:
+    """Change the bytes of a file, or remove them."""
+    path = Path(file.uri)
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+
+
+@contextmanager
+def received(signal: NamedSignal) -> Iterator[list[Any]]:
+    """Collect the objects that a signal is sent for."""
+    found: list[Any] = []
+
+    def receive(app: Any, obj: Any) -> None:
+        found.append(obj)
+
+    with signal.connected_to(receive):
+        yield found

@@ -1,0 +1,209 @@
+"""Removing what nothing refers to, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from rest import stored
+from sqlalchemy.exc import IntegrityError
+from stored import CONTENT, orphan, store
+
+from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
+from invenio_files_rest.storage import PyFSFileStorage
+from invenio_files_rest.tasks import clear_orphaned_files, removal, remove_expired_multipartobjects, remove_file_data
+
+
+def never_refuse(file: FileInstance) -> bool:
+    """Be a check that an import path can name."""
+    return True
+
+
+def test_an_unused_file_goes_with_its_bytes_and_folders(bucket: Bucket):
+    file = orphan(bucket, writable=True)
+    assert remove_file_data(str(file.id)) is True
+    assert FileInstance.query.count() == 0
+    assert list(Path(bucket.location.uri).iterdir()) == []
+
+
+def test_a_file_without_bytes_goes(db: Any):
+    file = FileInstance.create()
+    db.session.commit()
+    assert remove_file_data(str(file.id)) is True
+    assert FileInstance.query.count() == 0
+
+
+def test_a_file_that_is_stored_needs_force(bucket: Bucket):
+    file = orphan(bucket)
+    assert remove_file_data(str(file.id)) is False
+    assert stored(bucket.location) == [CONTENT]
+    assert remove_file_data(str(file.id), force=True) is True
+    assert stored(bucket.location) == []
+
+
+def test_a_file_in_use_stays_silently(bucket: Bucket):
+    file = store(bucket).file
+    assert remove_file_data(str(file.id), force=True) is False
+    assert stored(bucket.location) == [CONTENT]
+
+
+def test_a_file_in_use_is_an_error_where_asked(bucket: Bucket, db: Any):
+    file_id = store(bucket).file.id
+    with pytest.raises(IntegrityError):
+        remove_file_data(str(file_id), silent=False, force=True)
+    db.session.rollback()
+    assert stored(bucket.location) == [CONTENT]
+
+
+def test_removing_twice_is_no_error(bucket: Bucket):
+    file_id = str(orphan(bucket, writable=True).id)
+    assert [remove_file_data(file_id), remove_file_data(file_id), remove_file_data(str(uuid4()))] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_the_row_goes_before_the_bytes(bucket: Bucket, monkeypatch: pytest.MonkeyPatch):
+    file_id = str(orphan(bucket, writable=True).id)
+
+    def fail(self: Any) -> bool:
+        raise OSError
+
+    monkeypatch.setattr(PyFSFileStorage, "delete", fail)
+    with pytest.raises(OSError):  # noqa: PT011 (it has no message)
+        remove_file_data(file_id)
+    # The other way round a row would name bytes that are gone.
+    assert FileInstance.query.count() == 0
+    assert stored(bucket.location) == [CONTENT]
+
+
+def test_only_writable_orphans_are_cleared_by_default(bucket: Bucket):
+    store(bucket)
+    kept = orphan(bucket)
+    orphan(bucket, writable=True)
+    assert clear_orphaned_files() == 1
+    assert {file.id for file in FileInstance.query} == {kept.id, ObjectVersion.query.one().file_id}
+
+
+def test_the_file_of_an_upload_is_no_orphan(bucket: Bucket, app: Any, monkeypatch: pytest.MonkeyPatch, db: Any):
+    monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_CHUNKSIZE_MIN", 1)
+    MultipartObject.create(bucket, "key", 2, 1)
+    db.session.commit()
+    assert clear_orphaned_files(never_refuse) == 0
+    assert FileInstance.query.count() == 1
+
+
+@pytest.mark.parametrize("check", [never_refuse, "test_tasks_removal:never_refuse"])
+def test_a_check_or_its_import_path_forces(bucket: Bucket, check: Any):
+    orphan(bucket)
+    assert clear_orphaned_files(force_delete_check=check) == 1
+    assert FileInstance.query.count() == 0
+    assert stored(bucket.location) == []
+
+
+def test_a_check_is_asked_for_each_orphan(bucket: Bucket):
+    files = {orphan(bucket).id for _ in range(3)}
+    asked = []
+
+    def check(file: FileInstance) -> bool:
+        asked.append(file.id)
+        return False
+
+    assert clear_orphaned_files(check) == 0
+    assert set(asked) == files
+
+
+def test_a_link_to_elsewhere_is_never_cleared(bucket: Bucket, db: Any, tmp_path: Path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(CONTENT)
+    version = ObjectVersion.create(bucket, "key").set_location(str(elsewhere), len(CONTENT), "md5:x")
+    db.session.flush()
+    version.remove()
+    db.session.commit()
+    assert clear_orphaned_files(never_refuse) == 0
+    assert elsewhere.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(("limit", "left"), [(2, 1), (3, 0), (0, 0), (-1, 0)])
+def test_the_limit_holds(bucket: Bucket, limit: int, left: int):
+    for _ in range(3):
+        orphan(bucket, writable=True)
+    clear_orphaned_files(limit=limit)
+    assert FileInstance.query.count() == left
+
+
+def test_more_orphans_than_a_batch_are_all_cleared(bucket: Bucket, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("invenio_files_rest.models.batches.BATCH", 2)
+    for _ in range(5):
+        orphan(bucket, writable=True)
+    assert clear_orphaned_files(limit=0) == 5
+    assert FileInstance.query.count() == 0
+
+
+def test_one_upload_that_fails_does_not_keep_the_others(
+    bucket: Bucket, app: Any, db: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_CHUNKSIZE_MIN", 1)
+    monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_EXPIRES", timedelta(0))
+    uploads = [MultipartObject.create(bucket, "key", 2, 1).upload_id for _ in range(3)]
+    db.session.commit()
+    original = removal.remove_expired_upload
+
+    def remove(upload_id: Any, expires: Any) -> Any:
+        if upload_id == uploads[1]:
+            raise OSError
+        return original(upload_id, expires)
+
+    monkeypatch.setattr(removal, "remove_expired_upload", remove)
+    assert remove_expired_multipartobjects() == 2
+    assert [upload.upload_id for upload in MultipartObject.query] == [uploads[1]]
+    assert len(caplog.records) == 1
+    assert len(stored(bucket.location)) == 1
+
+
+def test_a_broker_that_is_down_leaves_the_file_to_the_sweep(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise ConnectionRefusedError
+
+    orphan(bucket, writable=True)
+    monkeypatch.setattr(remove_file_data, "delay", refuse)
+    assert clear_orphaned_files() == 1
+    assert stored(bucket.location) == [CONTENT]
+    (record,) = caplog.records
+    assert record.exc_info[0] is ConnectionRefusedError
+
+
+def test_a_large_file_is_removed_while_it_is_read(bucket: Bucket, db: Any):
+    version = ObjectVersion.create(bucket, "key", stream=BytesIO(1000 * CONTENT))
+    db.session.commit()
+    file_id = version.file.id
+    with version.file.storage().open() as stream:
+        version.remove()
+        db.session.commit()
+        assert remove_file_data(file_id, force=True) is True
+        assert stream.read() == 1000 * CONTENT
+
+
+@pytest.mark.parametrize("spelling", ["{uri}", "file://{uri}", "{uri}/../location"])
+def test_a_file_lies_in_a_location_however_that_is_spelled(bucket: Bucket, db: Any, spelling: str):
+    file = orphan(bucket)
+    bucket.location.uri = spelling.format(uri=bucket.location.uri)
+    db.session.commit()
+    found = Location.of_uri(file.uri)
+    assert found == (None if ".." in spelling else bucket.location)
+
+
+def test_of_two_locations_the_inner_one_has_the_file(bucket: Bucket, db: Any):
+    inner = Location(name="inner", uri=bucket.location.uri + "/inner")
+    db.session.add(inner)
+    db.session.commit()
+    assert Location.of_uri(inner.uri + "/data") == inner
+    assert Location.of_uri(bucket.location.uri + "/data") == bucket.location
+    assert Location.of_uri(None) is None
