@@ -174,6 +174,14 @@ def test_a_prefix_selects_keys_and_is_taken_literally(client: Any, bucket: Any, 
         assert keys_of(client.get(url(bucket, prefix=prefix, versions=True))) == expected, prefix
 
 
+def test_a_prefix_may_end_with_the_last_character_before_a_gap(client: Any, bucket: Any, fill: Any) -> None:
+    last, private = "\U0010ffff", "\ue000"
+    fill(["\ud7ff1", f"{private}1", last, f"{last}1", f"a{last}1", "b"])
+    assert keys_of(client.get(url(bucket, prefix="\ud7ff"))) == ["\ud7ff1"]
+    assert keys_of(client.get(url(bucket, prefix=last))) == [last, f"{last}1"]
+    assert keys_of(client.get(url(bucket, prefix=f"a{last}"))) == [f"a{last}1"]
+
+
 def test_a_listing_starts_after_a_key(client: Any, bucket: Any, fill: Any) -> None:
     fill(["a", "b", "B", "c"])
     for start, expected in {

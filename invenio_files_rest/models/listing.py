@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from invenio_db import db
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from ..utils import guess_mimetype
 from .base import by_bytes
@@ -140,9 +141,24 @@ class Listing:
         if not self.versions:
             statement = statement.where(version.is_head, version.file_id.isnot(None))
         if self.prefix:
-            statement = statement.where(func.substr(version.key, 1, len(self.prefix)) == self.prefix)
+            statement = statement.where(key >= self.prefix)
+            if (end := _after_prefix(self.prefix)) is not None:
+                statement = statement.where(key < end)
         if self.start_after:
-            statement = statement.where(key > self.start_after)
-            if self._common_prefix(self.start_after) == self.start_after:
-                statement = statement.where(func.substr(version.key, 1, len(self.start_after)) != self.start_after)
+            group = self._common_prefix(self.start_after)
+            end = _after_prefix(self.start_after) if group == self.start_after else None
+            statement = statement.where(key > self.start_after if end is None else key >= end)
         return statement
+
+
+def _after_prefix(prefix: str) -> str | None:
+    """Return the first text after all that begin with a prefix; ``None`` where there is none.
+
+    The order of code points is the order of bytes in UTF-8 (RFC 3629, section 1).
+    """
+    for end in range(len(prefix), 0, -1):
+        following = ord(prefix[end - 1]) + 1
+        if following <= sys.maxunicode:
+            # Surrogates are no characters.
+            return prefix[: end - 1] + chr(0xE000 if following == 0xD800 else following)
+    return None
