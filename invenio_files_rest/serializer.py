@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from tempfile import SpooledTemporaryFile
 from textwrap import indent
 from typing import Any
@@ -28,10 +30,34 @@ def bucket_url(bucket_id: Any) -> str:
 
     :param bucket_id: Identifier of the bucket.
     """
-    urls = g.setdefault("files_rest_bucket_urls", {})
+    urls = _bucket_urls()
     if bucket_id not in urls:
         urls[bucket_id] = url_for("invenio_files_rest.bucket_api", bucket_id=bucket_id, _external=True)
-    return str(urls[bucket_id])
+    return urls[bucket_id]
+
+
+@contextmanager
+def bucket_served_at(bucket_id: uuid.UUID, url: str) -> Iterator[None]:
+    """Let links lead to another URL of a bucket, where an application serves it somewhere else too.
+
+    :param bucket_id: Identifier of the bucket.
+    :param url: URL of the bucket, which has the objects below it.
+    """
+    urls = _bucket_urls()
+    usual = urls.get(bucket_id)
+    urls[bucket_id] = url
+    try:
+        yield
+    finally:
+        del urls[bucket_id]
+        if usual is not None:
+            urls[bucket_id] = usual
+
+
+def _bucket_urls() -> dict[Any, str]:
+    """Return the URLs that this request has made already."""
+    urls: dict[Any, str] = g.setdefault("files_rest_bucket_urls", {})
+    return urls
 
 
 def object_url(bucket_id: Any, key: str) -> str:

@@ -33,6 +33,7 @@ __all__ = (
     "BucketResource",
     "LocationResource",
     "ObjectResource",
+    "add_error_handlers",
     "as_uuid",
     "blueprint",
     "bucket_view",
@@ -83,7 +84,6 @@ blueprint.record(lambda state: state.app.url_map.converters.update(files_rest_ke
 blueprint.add_url_rule("/<string:bucket_id>/<files_rest_key:key>", view_func=object_view, merge_slashes=False)
 
 
-@blueprint.errorhandler(HTTPException)
 def error_response(error: HTTPException) -> Response | HTTPException:
     """Answer an error in JSON, and log one that is not the client's."""
     if error.response is not None:
@@ -100,6 +100,15 @@ def error_response(error: HTTPException) -> Response | HTTPException:
     return response
 
 
-# Handlers of an application for a status come before those of a blueprint for all.
-for _code in default_exceptions:
-    blueprint.register_error_handler(_code, error_response)
+def add_error_handlers(blueprint: Blueprint) -> None:
+    """Let a blueprint answer all errors in JSON.
+
+    :param blueprint: The blueprint.
+    """
+    # Handlers of an application for a status come before those of a blueprint for all.
+    for code in default_exceptions:
+        blueprint.register_error_handler(code, error_response)
+    blueprint.register_error_handler(HTTPException, error_response)
+
+
+add_error_handlers(blueprint)
