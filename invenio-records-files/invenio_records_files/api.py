@@ -1,0 +1,183 @@
+"""Records that have files."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from invenio_db import db
+from invenio_files_rest.models import Bucket
+from invenio_records.api import Record as _Record
+from invenio_records.errors import MissingModelError
+
+from .files import FILES, FileObject, FilesIterator
+from .merging import merge_files
+from .models import RecordsBuckets, lock_bucket, lock_record, reload_record
+
+__all__ = ("FileObject", "FilesIterator", "FilesMixin", "Record")
+
+_Base: Any = _Record if TYPE_CHECKING else object
+
+
+def _files_in(json: Any) -> Any:
+    return json.get(FILES) if isinstance(json, dict) else None
+
+
+def _without_files(json: Any) -> Any:
+    return {key: value for key, value in json.items() if key != FILES} if isinstance(json, dict) else json
+
+
+class FilesMixin(_Base):
+    """Adds files to a class of records, in the bucket that :class:`.models.RecordsBuckets` links the record to.
+
+    What another writer has done to ``_files`` since the record was read is kept when it is committed. Another change of
+    the record by somebody else is an error of :meth:`commit`, as with any record.
+    """
+
+    file_cls: type[FileObject] = FileObject
+    """Class of the files."""
+
+    files_iter_cls: type[FilesIterator] = FilesIterator
+    """Class of :attr:`files`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Keep the files as they are when the record is read."""
+        super().__init__(*args, **kwargs)
+        self._files_read = _files_in(self.model.json) if self.model is not None else None
+
+    def _create_bucket(self) -> Bucket | None:
+        """Return a bucket for a record that has none, ``None`` to let it have none. It is linked to the record."""
+        return None
+
+    def _find_bucket(self) -> Bucket | None:
+        """Return the bucket that the record has, ``None`` where it has none."""
+        return RecordsBuckets.find_bucket(self.model.id)
+
+    @property
+    def files(self) -> FilesIterator | None:
+        """The files; ``None`` where the record has no bucket.
+
+        :raises invenio_records.errors.MissingModelError: Where the record is not in the database.
+        """
+        if self.model is None:
+            raise MissingModelError()
+        bucket = self._find_bucket()
+        if bucket is None:
+            bucket = self._create_bucket()
+            if bucket is None:
+                return None
+            RecordsBuckets.create(self.model, bucket)
+            db.session.flush()
+        return self.files_iter_cls(self, bucket=bucket, file_cls=self.file_cls)
+
+    def commit(self, *args: Any, **kwargs: Any) -> Any:
+        """Write the record to the database, with what others have done to its files since it was read.
+
+        :raises sqlalchemy.orm.exc.StaleDataError: Where somebody else has changed something else of it since then.
+        """
+        if self.model is not None and not self.model.is_deleted:
+            self._merge_files()
+        record = super().commit(*args, **kwargs)
+        self._files_read = _files_in(self.model.json)
+        return record
+
+    def _merge_files(self) -> None:
+        bucket = self._find_bucket()
+        if bucket is not None:
+            # The bucket first, as whoever stores a file and then commits the record takes them in this order.
+            lock_bucket(bucket.id)
+        row = lock_record(self.model)
+        if row is None:
+            return
+        version, json = row
+        if version != self.model.version_id:
+            if _without_files(json) != _without_files(self.model.json):
+                return
+            reload_record(self.model)
+        theirs = _files_in(json)
+        if theirs == self._files_read:
+            return
+        merged = merge_files(self._files_read or [], self.get(FILES) or [], theirs or [])
+        if merged or FILES in self:
+            self[FILES] = merged
+
+
+class Record(FilesMixin, _Record):
+    """A record with a bucket of its own.
+
+    The bucket is made with the record, and its identifier kept in the record's ``_bucket``. To keep it elsewhere,
+    override :meth:`dump_bucket` and :meth:`load_bucket`; to make another bucket, :meth:`create_bucket`.
+    """
+
+    @classmethod
+    def create(
+        cls, data: dict[str, Any], id_: uuid.UUID | None = None, with_bucket: bool = True, **kwargs: Any
+    ) -> Record:
+        """Add a record, and the bucket of its files.
+
+        :param data: Metadata of the record; the bucket's identifier is added to them.
+        :param id_: Identifier of the record; a random one where none is given.
+        :param with_bucket: Whether to make a bucket.
+        :param kwargs: Passed on to :meth:`invenio_records.api.Record.create`.
+        :returns: The record.
+        """
+        with db.session.begin_nested():
+            bucket = cls.create_bucket(data) if with_bucket else None
+            if bucket is not None:
+                cls.dump_bucket(data, bucket)
+            record: Record = super().create(data, id_=id_, **kwargs)
+            if bucket is not None:
+                RecordsBuckets.create(record.model, bucket)
+        return record
+
+    @classmethod
+    def create_bucket(cls, data: dict[str, Any]) -> Bucket | None:
+        """Return the bucket of a new record: a new one in the default location.
+
+        :param data: Metadata of the record.
+        :returns: The bucket, new or not; ``None`` to let the record have none.
+        """
+        return Bucket.create()
+
+    @classmethod
+    def dump_bucket(cls, data: dict[str, Any], bucket: Bucket) -> None:
+        """Keep the bucket's identifier in the metadata, before the record is added.
+
+        :param data: Metadata of the record.
+        :param bucket: The bucket.
+        """
+        data["_bucket"] = str(bucket.id)
+
+    @classmethod
+    def load_bucket(cls, record: Record) -> str:
+        """Return the bucket's identifier from the metadata.
+
+        :param record: The record.
+        :returns: The identifier, empty where there is none.
+        """
+        return str(record.get("_bucket") or "")
+
+    @property
+    def bucket_id(self) -> str:
+        """Identifier of the bucket, from the metadata."""
+        return self.load_bucket(self)
+
+    @property
+    def bucket(self) -> Bucket | None:
+        """The bucket; ``None`` where there is none, or it is deleted."""
+        bucket_id = self.bucket_id
+        return Bucket.get(bucket_id) if bucket_id else None
+
+    def _find_bucket(self) -> Bucket | None:
+        return self.bucket
+
+    def delete(self, force: bool = False) -> Record:
+        """Delete the record. Its bucket and files stay.
+
+        :param force: Whether to remove its row, and the link to its bucket, instead of marking it as deleted.
+        :returns: The record.
+        """
+        if force and self.model is not None:
+            RecordsBuckets.remove(self.model.id)
+        record: Record = super().delete(force=force)
+        return record

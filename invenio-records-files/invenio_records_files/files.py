@@ -1,0 +1,239 @@
+"""The files of one record: its bucket's objects, each with its entry in the record's ``_files``."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import IO, Any
+
+from invenio_files_rest.errors import InvalidOperationError
+from invenio_files_rest.models import Bucket, ObjectVersion
+
+from .merging import by_key
+from .utils import sorted_files_from_bucket
+
+FILES = "_files"
+"""Key of the list of files in a record."""
+
+
+class FileObject:
+    """A file of a record: the object in the bucket, and what the record tells about it.
+
+    Attributes are the object's. Items are the object's attributes too, and metadata under any other name.
+
+    :param obj: The object.
+    :param data: The file's entry in the record, which setting an item changes.
+    """
+
+    _adopt: Callable[[FileObject], None] | None = None
+    """Adds the entry to the record, where the record does not have it yet."""
+
+    def __init__(self, obj: ObjectVersion, data: dict[str, Any]) -> None:
+        """Bind object and entry."""
+        self.obj = obj
+        self.data = data
+
+    def get_version(self, version_id: uuid.UUID | str | None = None) -> ObjectVersion | None:
+        """Return a version of the object.
+
+        :param version_id: Identifier of the version; the head where none is given.
+        :returns: The version, ``None`` where there is none.
+        """
+        return ObjectVersion.get(self.obj.bucket_id, self.obj.key, version_id=version_id)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return an attribute of the object, or metadata.
+
+        :param key: Name of the attribute or of the metadata.
+        :param default: What to return where there is neither.
+        """
+        if hasattr(self.obj, key):
+            return getattr(self.obj, key)
+        return self.data.get(key, default)
+
+    def dumps(self) -> dict[str, Any]:
+        """Return the file's entry in the record: its metadata, and what there is to know of the object."""
+        return {**self.data, **self._facts()}
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "bucket": str(self.obj.bucket_id),
+            "checksum": self.obj.file.checksum,
+            "file_id": str(self.obj.file_id),
+            "key": self.obj.key,
+            "size": self.obj.file.size,
+            "version_id": str(self.obj.version_id),
+        }
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "obj":
+            # Not there yet, while a copy is being made.
+            raise AttributeError(name)
+        return getattr(self.obj, name)
+
+    def __getitem__(self, key: str) -> Any:
+        if hasattr(self.obj, key):
+            return getattr(self.obj, key)
+        return self.data[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Set metadata.
+
+        :raises KeyError: Where the name is the object's own.
+        """
+        if hasattr(self.obj, key) or key in ("checksum", "size"):
+            raise KeyError(key)
+        self.data[key] = value
+        if self._adopt is not None:
+            self._adopt(self)
+
+    def __repr__(self) -> str:
+        """Show the object."""
+        return f"<{type(self).__name__} {self.obj!r}>"
+
+
+class FilesIterator:
+    """The files of a record, by their keys, and in the order that the record has them in.
+
+    :param record: The record.
+    :param bucket: Its bucket; the record's own where none is given.
+    :param file_cls: Class of the files; :class:`FileObject` where none is given.
+    """
+
+    def __init__(self, record: Any, bucket: Bucket | None = None, file_cls: type[FileObject] | None = None) -> None:
+        """Bind record and bucket."""
+        self.record = record
+        self.model = record.model
+        self.bucket: Bucket = record.bucket if bucket is None else bucket
+        self.file_cls = file_cls or FileObject
+        self._iterator: Iterator[FileObject] | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the files."""
+        return [file.key for file in self]
+
+    def __len__(self) -> int:
+        return int(ObjectVersion.get_by_bucket(self.bucket).count())
+
+    def __iter__(self) -> Iterator[FileObject]:
+        entries = self._entries()
+        for obj in sorted_files_from_bucket(self.bucket, list(entries)):
+            yield self._file(obj, entries.get(obj.key))
+
+    def __next__(self) -> FileObject:
+        if self._iterator is None:
+            self._iterator = iter(self)
+        return next(self._iterator)
+
+    def next(self) -> FileObject:
+        """Return the file after the last one that was returned.
+
+        :raises StopIteration: Where there is none.
+        """
+        return self.__next__()
+
+    def __contains__(self, key: str) -> bool:
+        return ObjectVersion.get(self.bucket, key) is not None
+
+    def __getitem__(self, key: str) -> FileObject:
+        """Return a file.
+
+        :raises KeyError: Where there is none of this key.
+        """
+        return self._file(self._object(key), self._entries().get(key))
+
+    def __setitem__(self, key: str, stream: IO[bytes]) -> None:
+        """Store a file, or a new version of one, which begins without metadata.
+
+        :raises invenio_files_rest.errors.FilesException: Where the bucket does not take it.
+        """
+        ObjectVersion.create(self.bucket, key, stream=stream)
+        if (entry := self._entries().get(key)) is not None:
+            entry.clear()
+            entry["key"] = key
+        self.flush()
+
+    def __delitem__(self, key: str) -> None:
+        """Delete a file; its versions stay in the bucket.
+
+        :raises KeyError: Where there is none of this key.
+        """
+        if ObjectVersion.delete(self.bucket, key) is None:
+            raise KeyError(key)
+        self.flush()
+
+    def rename(self, old_key: str, new_key: str) -> ObjectVersion:
+        """Give a file another key. It keeps its metadata and its place; no byte is copied.
+
+        :param old_key: Key of the file.
+        :param new_key: Its key from now on.
+        :returns: The object of the new key.
+        :raises KeyError: Where there is no file of the old key.
+        :raises InvalidOperationError: Where there is a file of the new key already.
+        """
+        obj = self._object(old_key)
+        if new_key in self:
+            raise InvalidOperationError(description="There is a file of this key already.")
+        renamed = obj.copy(key=new_key)
+        ObjectVersion.delete(self.bucket, old_key)
+        if (entry := self._entries().get(old_key)) is not None:
+            entry["key"] = new_key
+        self.flush()
+        return renamed
+
+    def sort_by(self, *ids: str | uuid.UUID) -> None:
+        """Put the files in order.
+
+        :param ids: Keys or file identifiers, in the order wanted. Files that are not named follow, as they were.
+        :raises KeyError: Where there is no such file.
+        """
+        self.flush()
+        entries = self._entries()
+        keys = {entry["file_id"]: key for key, entry in entries.items()} | {key: key for key in entries}
+        wanted = dict.fromkeys(keys[str(id_)] for id_ in ids)
+        self.record[FILES] = [entries[key] for key in dict.fromkeys([*wanted, *entries])]
+
+    def flush(self) -> None:
+        """Write the files, as they are in the bucket, to the record."""
+        files = list(self)
+        if files or FILES in self.record:
+            for file in files:
+                file.data.update(file.dumps())
+            self.record[FILES] = [file.data for file in files]
+
+    def dumps(self, bucket: Bucket | None = None) -> list[dict[str, Any]]:
+        """Return the entries of the files.
+
+        :param bucket: A bucket to take the objects from; the record's own where none is given.
+        """
+        entries = self._entries()
+        objects = sorted_files_from_bucket(self.bucket if bucket is None else bucket, list(entries))
+        return [self.file_cls(obj, entries.get(obj.key, {})).dumps() for obj in objects]
+
+    def _entries(self) -> dict[str, dict[str, Any]]:
+        return by_key(self.record.get(FILES) or [])
+
+    def _object(self, key: str) -> ObjectVersion:
+        obj = ObjectVersion.get(self.bucket, key)
+        if obj is None:
+            raise KeyError(key)
+        return obj
+
+    def _file(self, obj: ObjectVersion, entry: dict[str, Any] | None) -> FileObject:
+        if entry is not None:
+            return self.file_cls(obj, entry)
+        file = self.file_cls(obj, {})
+        file._adopt = self._add_entry
+        return file
+
+    def _add_entry(self, file: FileObject) -> None:
+        """Add the entry of a file that came into the bucket by another way, such as REST."""
+        entry = self._entries().get(file.key)
+        if entry is None:
+            self.record.setdefault(FILES, []).append(file.data)
+            file.data.update(file.dumps())
+        else:
+            entry.update(file.data)
+            file.data = entry
+        file._adopt = None

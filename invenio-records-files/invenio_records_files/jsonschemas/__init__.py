@@ -1,0 +1,1 @@
+"""JSON schemas of what a record tells about its files."""

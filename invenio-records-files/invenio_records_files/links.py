@@ -1,0 +1,35 @@
+"""Links to a record's files, for the ``links_factory_imp`` of endpoints of Invenio-Records-REST."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import current_app, url_for
+from invenio_files_rest.serializer import bucket_url
+
+from .api import Record
+
+
+def default_bucket_link_factory(pid: Any) -> str | None:
+    """Return the URL of a record's bucket in Files-REST.
+
+    :param pid: Persistent identifier of the record.
+    :returns: The URL, ``None`` where the record has no bucket.
+    """
+    bucket_id = Record.get_record(pid.get_assigned_object()).bucket_id
+    return bucket_url(bucket_id) if bucket_id else None
+
+
+def default_record_files_links_factory(pid: Any, record: Any = None, **kwargs: Any) -> dict[str, str]:
+    """Return the links of a record: to itself, and to its files.
+
+    :param pid: Persistent identifier of the record.
+    :param record: The record where it is at hand. Where it has no bucket, there is no link to files.
+    :param kwargs: Not used: factories of other modules have them.
+    """
+    endpoint = current_app.extensions["invenio-records-rest"].default_endpoint_prefixes[pid.pid_type]
+    links = {"self": f"invenio_records_rest.{endpoint}_item"}
+    files = f"invenio_records_files.{endpoint}_bucket_api"
+    if files in current_app.view_functions and getattr(record, "bucket_id", True):
+        links["files"] = files
+    return {name: url_for(view, pid_value=pid.pid_value, _external=True) for name, view in links.items()}

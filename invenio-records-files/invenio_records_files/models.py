@@ -1,0 +1,92 @@
+"""The link between records and buckets, and the two locks that a change of a record's files takes."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from invenio_db import db
+from invenio_files_rest.models import Bucket
+from invenio_records.models import RecordMetadata
+from sqlalchemy import delete, select, update
+from sqlalchemy_utils.types import UUIDType
+
+
+class RecordsBuckets(db.Model):
+    """A record, and the bucket of its files."""
+
+    __tablename__ = "records_buckets"
+
+    record_id = db.Column(UUIDType, db.ForeignKey(RecordMetadata.id), primary_key=True, nullable=False)
+    """Identifier of the record."""
+
+    bucket_id = db.Column(UUIDType, db.ForeignKey(Bucket.id), primary_key=True, nullable=False, index=True)
+    """Identifier of the bucket."""
+
+    bucket = db.relationship(Bucket)
+    """The bucket."""
+
+    record = db.relationship(RecordMetadata)
+    """The record's row."""
+
+    @classmethod
+    def create(cls, record: RecordMetadata, bucket: Bucket) -> RecordsBuckets:
+        """Link a record to a bucket, and add that to the session.
+
+        :param record: The record's row.
+        :param bucket: The bucket.
+        :returns: The link.
+        """
+        link = cls(record=record, bucket=bucket)
+        db.session.add(link)
+        return link
+
+    @classmethod
+    def find_bucket(cls, record_id: uuid.UUID) -> Bucket | None:
+        """Return the bucket of a record, ``None`` where it has none or it is deleted.
+
+        :param record_id: Identifier of the record.
+        """
+        statement = select(Bucket).join(cls).where(cls.record_id == record_id, ~Bucket.deleted).limit(1)
+        bucket: Bucket | None = db.session.execute(statement).scalar_one_or_none()
+        return bucket
+
+    @classmethod
+    def remove(cls, record_id: uuid.UUID) -> None:
+        """Remove the links of a record. Buckets and files stay.
+
+        :param record_id: Identifier of the record.
+        """
+        db.session.execute(delete(cls).where(cls.record_id == record_id))
+
+
+def lock_bucket(bucket_id: uuid.UUID | str) -> None:
+    """Take a bucket's row until the end of the transaction, as everyone does who changes its objects.
+
+    :param bucket_id: Identifier of the bucket.
+    """
+    # An update locks on SQLite too, which has no SELECT ... FOR UPDATE.
+    db.session.execute(
+        update(Bucket).where(Bucket.id == bucket_id).values(size=Bucket.size),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def lock_record(model: Any) -> tuple[int, Any] | None:
+    """Take a record's row until the end of the transaction.
+
+    :param model: The row, as the session knows it.
+    :returns: Its version and its JSON as they are in the database now, whatever the transaction's snapshot has;
+        ``None`` where the row is gone.
+    """
+    cls = type(model)
+    row = db.session.execute(select(cls.version_id, cls.json).where(cls.id == model.id).with_for_update()).one_or_none()
+    return tuple(row) if row is not None else None
+
+
+def reload_record(model: Any) -> None:
+    """Let the session know a record's row as it is in the database now.
+
+    :param model: The row.
+    """
+    db.session.refresh(model, with_for_update=True)

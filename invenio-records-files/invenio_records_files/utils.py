@@ -1,0 +1,71 @@
+"""Ways to a record's files for those who have a record, whatever its class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Response, abort, request
+from invenio_files_rest.models import Bucket, ObjectVersion
+from invenio_files_rest.views import ObjectResource
+
+if TYPE_CHECKING:
+    from .files import FileObject
+
+
+def sorted_files_from_bucket(bucket: Bucket, keys: Iterable[str] | None = None) -> list[ObjectVersion]:
+    """Return the objects of a bucket in a given order.
+
+    :param bucket: The bucket.
+    :param keys: Keys in the order wanted. Objects of other keys follow, ordered by their keys.
+    """
+    places = {key: place for place, key in enumerate(keys or [])}
+    return sorted(ObjectVersion.get_by_bucket(bucket), key=lambda obj: places.get(obj.key, len(places)))
+
+
+def record_file_factory(pid: Any, record: Any, filename: str) -> FileObject | None:
+    """Return a file of a record.
+
+    :param pid: Not used: factories of other modules have it.
+    :param record: The record.
+    :param filename: Key of the file.
+    :returns: The file; ``None`` where there is none, or records of this class have no files.
+    """
+    files = getattr(record, "files", None)
+    try:
+        file: FileObject | None = files[filename] if files is not None else None
+    except KeyError:
+        return None
+    return file
+
+
+def file_download_ui(
+    pid: Any,
+    record: Any,
+    _record_file_factory: Callable[[Any, Any, str], Any] | None = None,
+    **kwargs: Any,
+) -> Response:
+    """Send a file of a record: a view for ``RECORDS_UI_ENDPOINTS``, whose route has ``<path:filename>``.
+
+    With ``download`` in the query the browser saves the file. Where its checksum is not the one that the record has,
+    that is logged.
+
+    :param pid: Persistent identifier of the record.
+    :param record: The record.
+    :param _record_file_factory: Function that finds the file; :func:`record_file_factory` where none is given.
+    :param kwargs: Arguments of the route, ``filename`` among them.
+    :raises werkzeug.exceptions.NotFound: Where there is no such file, or the current identity may not read it.
+    """
+    find = _record_file_factory or record_file_factory
+    file = find(pid, record, kwargs["filename"])
+    if file is None:
+        abort(404)
+    obj = file.obj
+    ObjectResource.check_object_permission(obj)
+    return ObjectResource.send_object(
+        obj.bucket,
+        obj,
+        expected_chksum=file.get("checksum"),
+        logger_data={"bucket_id": obj.bucket_id, "pid_type": pid.pid_type, "pid_value": pid.pid_value},
+        as_attachment="download" in request.args,
+    )
