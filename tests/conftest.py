@@ -23,6 +23,7 @@ from sqlalchemy_utils.functions import create_database, drop_database
 from werkzeug.test import TestResponse
 
 if TYPE_CHECKING:
+    from celery import Celery
     from flask_sqlalchemy import SQLAlchemy
     from sqlalchemy import Table
 
@@ -118,6 +119,8 @@ def app_config(database_url: URL) -> dict[str, Any]:
         "ACCOUNTS_SESSION_REDIS_URL": "",
         "ACCOUNTS_USE_CELERY": False,
         "CACHE_TYPE": "SimpleCache",
+        "BROKER_URL": "memory://",
+        "CELERY_BROKER_URL": "memory://",
         "CELERY_CACHE_BACKEND": "memory",
         "CELERY_RESULT_BACKEND": "cache",
         "CELERY_TASK_ALWAYS_EAGER": True,
@@ -246,3 +249,46 @@ def bucket(db: SQLAlchemy, location: Location) -> Bucket:
     bucket = Bucket.create(location)
     db.session.commit()
     return bucket
+
+
+@pytest.fixture
+def small_parts(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let parts of multipart uploads have four bytes."""
+    monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_CHUNKSIZE_MIN", 4)
+
+
+@pytest.fixture
+def celery_app(app: Flask) -> Iterator[Celery]:
+    """Give the Celery application with a broker, so that a task waits until a worker takes it."""
+    celery: Celery = app.extensions["flask-celeryext"].celery
+    celery.conf.task_always_eager = False
+    yield celery
+    celery.conf.task_always_eager = True
+    with celery.connection_for_write() as connection:
+        connection.default_channel.queue_purge(celery.conf.task_default_queue)
+
+
+@pytest.fixture
+def worker(app: Flask, celery_app: Celery) -> Iterator[None]:
+    """Run a Celery worker, in threads of this process, on this application.
+
+    In one process there is one Celery application, and it runs tasks in the context of the first Flask application.
+    """
+    from celery.contrib.testing.worker import start_worker
+    from celery.signals import task_postrun, task_prerun
+
+    contexts = {}
+
+    def enter(task_id: str, **kwargs: Any) -> None:
+        contexts[task_id] = app.app_context()
+        contexts[task_id].push()
+
+    def leave(task_id: str, **kwargs: Any) -> None:
+        contexts.pop(task_id).pop()
+
+    task_prerun.connect(enter)
+    task_postrun.connect(leave)
+    with start_worker(celery_app, pool="threads", concurrency=2, perform_ping_check=False, shutdown_timeout=60):
+        yield
+    task_prerun.disconnect(enter)
+    task_postrun.disconnect(leave)

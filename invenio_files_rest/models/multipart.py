@@ -9,7 +9,7 @@ from typing import Any
 from flask import current_app
 from invenio_db import db
 from sqlalchemy import and_, delete, select, update
-from sqlalchemy.orm import Query, validates
+from sqlalchemy.orm import Query, joinedload, validates
 from sqlalchemy_utils.types import UUIDType
 
 from ..errors import (
@@ -216,7 +216,9 @@ class MultipartObject(db.Model, Timestamp):
         if "\0" in key:
             # No key has it, and PostgreSQL refuses to be asked.
             return None
-        query = cls.query.filter_by(upload_id=upload_id, bucket_id=as_bucket_id(bucket), key=key)
+        # Together with its file: one that is loaded later may have gone, with the upload.
+        query = cls.query.options(joinedload(cls.file))
+        query = query.filter_by(upload_id=upload_id, bucket_id=as_bucket_id(bucket), key=key)
         if not with_completed:
             query = query.filter(~cls.completed)
         return query.one_or_none()

@@ -26,7 +26,6 @@ from .arguments import NOT_FOUND, use_kwargs
 from .decorators import need_permissions
 from .uploads import body_stream, read_digests
 
-
 NOT_MERGED = "The parts could not be merged. Completing again may succeed."
 
 _POLL_SECONDS = 0.1
