@@ -1,0 +1,105 @@
+"""What the documentation shows of multipart uploads: every line of it runs, as it stands."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from test_run_server import Server, serving
+
+DOCS = Path(__file__).parent.parent / "docs" / "multipart.rst"
+
+pytestmark = pytest.mark.timeout(300)
+
+DOCUMENTED = """
+dd if=/dev/urandom of=my_file.txt bs=1048576 count=11
+split -b6291456 my_file.txt segment_
+curl -X POST http://localhost:5000/api/files > bucket.json
+B=$(python3 -c 'import json; print(json.load(open("bucket.json"))["id"])')
+curl -i -X POST \\
+  "http://localhost:5000/api/files/$B/my_file.txt?uploads&size=11534336&partSize=6291456" > begun
+U=$(tail -n 1 begun | python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])')
+curl -i -X PUT --data-binary @segment_aa \\
+  "http://localhost:5000/api/files/$B/my_file.txt?uploadId=$U&partNumber=0"
+curl -i -X PUT --data-binary @segment_ab \\
+  "http://localhost:5000/api/files/$B/my_file.txt?uploadId=$U&partNumber=1"
+curl -i -X POST \\
+  "http://localhost:5000/api/files/$B/my_file.txt?uploadId=$U"
+"""
+"""The walk as the documentation has had it since 1.0, and the identifiers taken from the answers."""
+
+ABORT = """
+curl -i -X DELETE \\
+  "http://localhost:5000/api/files/$B/my_file.txt?uploadId=$U"
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    with serving(folder / "log", "--open", "--instance", str(folder / "instance")) as server:
+        yield server
+
+
+def run(script: str, server: Server, folder: Path) -> str:
+    """Run lines in a shell, against the port that is free."""
+    assert "localhost:5000" in script
+    script = script.replace("localhost:5000", server.url.removeprefix("http://").replace("127.0.0.1", "localhost"))
+    done = subprocess.run(["bash", "-euo", "pipefail"], input=script, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_documented_walk_works_word_for_word(server: Server, tmp_path: Path) -> None:
+    output = run(DOCUMENTED, server, tmp_path)
+    assert output.count("200 OK") == 3
+    begun = json.loads((tmp_path / "begun").read_text().splitlines()[-1])
+    assert (begun["last_part_number"], begun["last_part_size"], begun["part_size"]) == (1, 5242880, 6291456)
+    content = (tmp_path / "my_file.txt").read_bytes()
+    answer = requests.get(begun["links"]["object"])
+    assert answer.content == content
+    assert answer.headers["ETag"] == f'"md5:{hashlib.md5(content).hexdigest()}"'
+
+
+def test_the_documented_walk_may_be_aborted(server: Server, tmp_path: Path) -> None:
+    begun, _, _ = DOCUMENTED.partition("curl -i -X PUT --data-binary @segment_ab")
+    assert "204 NO CONTENT" in run(begun + ABORT, server, tmp_path)
+    bucket = json.loads((tmp_path / "bucket.json").read_text())
+    answer = requests.get(bucket["links"]["self"]).json()
+    assert (answer["size"], answer["contents"]) == (0, [])
+    assert requests.get(bucket["links"]["uploads"]).json() == []
+
+
+def walk() -> list[str]:
+    """Return the lines of our documentation that a reader is to run."""
+    blocks = re.findall(r"\n\.\. code-block:: console\n   :class: walk\n\n((?:   .*\n|\n)+)", DOCS.read_text())
+    lines = [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
+    assert all(line.startswith("$ ") for line in lines)
+    return [line.removeprefix("$ ") for line in lines]
+
+
+def test_the_lines_of_our_documentation_work(server: Server, tmp_path: Path) -> None:
+    lines = walk()
+    assert sum("curl" in line for line in lines) == DOCS.read_text().count("curl -")
+    output = run("\n".join(lines), server, tmp_path)
+    listed = json.loads(output[output.index("{\n") : output.index("\n}\n") + 2])
+    assert [part["part_number"] for part in listed["parts"]] == [0]
+    assert '"object_version"' in output
+    assert '"status"' not in output
+
+
+def test_the_schedule_names_a_task() -> None:
+    from celery import current_app
+
+    import invenio_files_rest.tasks
+
+    names = re.findall(r'"task": "([\w.]+)"', DOCS.read_text())
+    assert names == ["invenio_files_rest.tasks.remove_expired_multipartobjects"]
+    assert invenio_files_rest.tasks.remove_expired_multipartobjects.name in current_app.tasks
+    assert {invenio_files_rest.tasks.remove_expired_multipartobjects.name} == set(names)
