@@ -11,6 +11,7 @@ from typing import Any
 
 from blinker import NamedSignal
 from invenio_db import db
+from sqlalchemy import update
 
 from invenio_files_rest.models import Bucket, FileInstance, ObjectVersion
 
@@ -33,9 +34,11 @@ def orphan(bucket: Bucket, **columns: Any) -> FileInstance:
     """Store a file that no version refers to, and commit."""
     file = FileInstance.create()
     file.set_contents(BytesIO(CONTENT), default_location=bucket.location.uri)
-    for name, value in columns.items():
-        setattr(file, name, value)
     db.session.commit()
+    if columns:
+        # Not by way of the object, whose change would be noted as of now.
+        db.session.execute(update(FileInstance).where(FileInstance.id == file.id).values(**columns))
+        db.session.commit()
     return file
 
 

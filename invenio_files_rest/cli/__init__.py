@@ -9,15 +9,19 @@ from __future__ import annotations
 import click
 
 from .bucket import bucket
+from .check import check
 from .location import location
+from .migrate import migrate
+from .sweep import sweep
+from .verify import verify
 
 __all__ = ("files",)
 
 
 @click.group()
 def files() -> None:
-    """Manage file locations and buckets."""
+    """Manage file locations and buckets, and look after the files in them."""
 
 
-files.add_command(bucket)
-files.add_command(location)
+for _command in (bucket, check, location, migrate, sweep, verify):
+    files.add_command(_command)

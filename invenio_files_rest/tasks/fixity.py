@@ -138,7 +138,7 @@ def schedule_checksum_verification(
         max_size = ceil(int(size) / batches) if max_size == 0 else max_size
 
     sent = sent_size = 0
-    for file_id, size in _due(query, utcnow() - period, max_count):
+    for file_id, size in due_files(query, utcnow() - period, max_count):
         sent_size += size or 0
         if max_size is not None and sent and sent_size > max_size:
             break
@@ -151,8 +151,14 @@ def schedule_checksum_verification(
     return sent
 
 
-def _due(query: Any, before: datetime, limit: int | None) -> Iterator[tuple[uuid.UUID, int | None]]:
-    """Find the files that were not checked since a time: first those that never were, then the oldest check first."""
+def due_files(query: Any, before: datetime, limit: int | None) -> Iterator[tuple[uuid.UUID, int | None]]:
+    """Find the files that were not checked since a time: first those that never were, then the oldest check first.
+
+    :param query: Query of the files to choose from.
+    :param before: The time.
+    :param limit: Largest number of files; ``None`` for all.
+    :returns: Identifier and size of each, in bytes.
+    """
     checked_at, file_id = FileInstance.last_check_at, FileInstance.id
     size = FileInstance.size
     never = in_batches(query.filter(checked_at.is_(None)).with_entities(file_id, size), file_id)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from itertools import islice
+from typing import Any
 
 from flask import current_app
 from invenio_db import db
@@ -92,7 +93,7 @@ def remove_expired_multipartobjects() -> int:
     """
     expires = current_app.config["FILES_REST_MULTIPART_EXPIRES"]
     removed = 0
-    for upload_id in expired_uploads(expires):
+    for upload_id, *_ in expired_uploads(expires):
         try:
             file_id = in_transaction(partial(remove_expired_upload, upload_id, expires))
         except Exception:
@@ -105,14 +106,16 @@ def remove_expired_multipartobjects() -> int:
     return removed
 
 
-def expired_uploads(expires: timedelta) -> Iterator[uuid.UUID]:
+def expired_uploads(expires: timedelta) -> Iterator[Any]:
     """Find the uploads that are expired.
 
     :param expires: Time for which nobody has touched them.
+    :returns: Rows of ``upload_id``, ``key`` and ``size``.
     """
-    query = MultipartObject.query_expired(expires).with_entities(MultipartObject.upload_id)
+    columns = MultipartObject.upload_id, MultipartObject.key, MultipartObject.size
+    query = MultipartObject.query_expired(expires).with_entities(*columns)
     for batch in in_batches(query, MultipartObject.upload_id, size=EXPIRED_BATCH):
-        yield from (row.upload_id for row in batch)
+        yield from batch
 
 
 def remove_expired_upload(upload_id: uuid.UUID, expires: timedelta) -> uuid.UUID | None:

@@ -1,0 +1,50 @@
+"""``files migrate``: move the files of a bucket or of a location to another location."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import click
+from flask.cli import with_appcontext
+
+from ..models import Bucket, Location
+from ..models.usage import files_in_use
+from ..operations.migrate import migrate as run_migrate
+from ..operations.migrate import redirect
+from .failures import told_in_one_line
+from .report import Report, json_option
+
+
+@click.command()
+@click.option("--bucket", "bucket_id", metavar="BUCKET", type=click.UUID, help="Move the files of this bucket.")
+@click.option("--location", "source_name", metavar="FROM", help="Move the files of this location.")
+@click.option("--remove-source", is_flag=True, help="Remove each file once its copy has been verified.")
+@click.argument("to")
+@json_option
+@with_appcontext
+def migrate(bucket_id: UUID | None, source_name: str | None, remove_source: bool, to: str, as_json: bool) -> None:
+    """Move files to the location TO, while they are read and written.
+
+    New files of the bucket, or of the buckets of the location, go there from the beginning. A file that is there
+    already is passed over, so that the command can be run again until nothing is left. Files outside all locations
+    stay. Without --remove-source the sweep removes the sources. Exits with 1 where a file could not be moved.
+    """
+    if (bucket_id is None) == (source_name is None):
+        raise click.UsageError("Give either --bucket or --location.")
+    with told_in_one_line():
+        target = _location(to)
+        source = None if source_name is None else _location(source_name)
+        if source is not None and source.id == target.id:
+            raise ValueError("The two locations are the same.")
+        if bucket_id is not None and Bucket.query.filter_by(id=bucket_id).one_or_none() is None:
+            raise ValueError(f"Bucket {bucket_id} not found.")
+        redirect(target, bucket_id, source)
+        findings = run_migrate(to, bucket_id, source_name, remove_source)
+        Report(as_json).run(findings, "Migrating", files_in_use(bucket_id).count())
+
+
+def _location(name: str) -> Location:
+    location = Location.get_by_name(name)
+    if location is None:
+        raise ValueError(f"Location {name} not found.")
+    return location

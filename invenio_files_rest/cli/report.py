@@ -1,0 +1,89 @@
+"""How an operation tells what it finds: line by line, for a human or as JSON, with an exit status for cron."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from ..operations.finding import Finding
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line.")
+"""The option that asks for JSON."""
+
+
+class Report:
+    """The lines and the sums of what an operation finds.
+
+    :param as_json: Whether to write JSON: an object for each finding, and at last one whose ``kind`` is ``summary``.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        """Begin with nothing found."""
+        self.as_json = as_json
+        self.found: Counter[str] = Counter()
+        self.left: Counter[str] = Counter()
+        self.bytes = 0
+        self.fine = 0
+
+    def run(self, findings: Iterable[Finding | None], label: str, length: int | None = None) -> None:
+        """Write a line for each finding, then the sums; show on a terminal how far it is.
+
+        :param findings: What the operation yields.
+        :param label: What it does, for the progress bar.
+        :param length: How many things it will yield, where that is known.
+        :raises SystemExit: With status 1, where a finding is left that nothing was done about.
+        """
+        bar: Any = click.progressbar(
+            findings,
+            length=length,
+            label=label,
+            file=sys.stderr,
+            show_pos=True,
+            hidden=not sys.stderr.isatty(),
+            update_min_steps=100 if length and length > 10000 else 1,
+        )
+        with bar as progress:
+            for finding in progress:
+                if finding is None:
+                    self.fine += 1
+                else:
+                    self._tell(finding)
+        self._sum_up()
+        if self.left:
+            sys.exit(1)
+
+    def _tell(self, finding: Finding) -> None:
+        self.found[finding.kind] += 1
+        self.bytes += finding.size or 0
+        if not finding.done:
+            self.left[finding.kind] += 1
+        if self.as_json:
+            click.echo(json.dumps(asdict(finding)))
+            return
+        line = f"{finding.kind} {finding.name}: {finding.text}"
+        if finding.error:
+            line += f" {finding.error}"
+        click.echo(line)
+
+    def _sum_up(self) -> None:
+        sums: dict[str, Any] = {
+            "kind": "summary",
+            "found": dict(self.found),
+            "left": dict(self.left),
+            "bytes": self.bytes,
+            "fine": self.fine,
+        }
+        if self.as_json:
+            click.echo(json.dumps(sums))
+            return
+        click.echo(f"{_counted(self.found)}, {self.bytes} bytes; left: {_counted(self.left)}.")
+
+
+def _counted(kinds: Counter[str]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "nothing"

@@ -1,0 +1,33 @@
+"""``files sweep``: remove what crashes and unfinished removals have left."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+from flask.cli import with_appcontext
+
+from ..operations.sweep import sweep as run_sweep
+from .failures import told_in_one_line
+from .report import Report, json_option
+
+
+@click.command()
+@click.option("--delete", is_flag=True, help="Remove what is found; otherwise it is only listed.")
+@click.option(
+    "--grace",
+    metavar="HOURS",
+    type=click.FloatRange(min=0),
+    default=24.0,
+    show_default=True,
+    help="Leave alone what has been changed within so many hours. 0 only while nothing else runs.",
+)
+@json_option
+@with_appcontext
+def sweep(delete: bool, grace: float, as_json: bool) -> None:
+    """Find what is left over: expired uploads, unused files, bytes that no row names, temporary files, empty folders.
+
+    Exits with 1 where something is left, as it always is without --delete.
+    """
+    with told_in_one_line():
+        Report(as_json).run(run_sweep(timedelta(hours=grace), delete), "Sweeping")

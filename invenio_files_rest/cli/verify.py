@@ -1,0 +1,36 @@
+"""``files verify``: compare checksums with bytes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import click
+from flask.cli import with_appcontext
+
+from ..operations.verify import files_to_verify
+from ..operations.verify import verify as run_verify
+from .failures import told_in_one_line
+from .report import Report, json_option
+
+
+@click.command()
+@click.option("--bucket", metavar="BUCKET", type=click.UUID, help="Only files of this bucket.")
+@click.option(
+    "--older-than",
+    metavar="DAYS",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Only files that have not been checked for so many days.",
+)
+@click.option("--limit", metavar="COUNT", type=click.IntRange(min=1), help="No more than so many files.")
+@json_option
+@with_appcontext
+def verify(bucket: UUID | None, older_than: float, limit: int | None, as_json: bool) -> None:
+    """Read files, and compare their bytes with their checksums; the oldest check comes first.
+
+    Notes the result of each, as the scheduled tasks do. Exits with 1 where a file has changed or cannot be read.
+    """
+    with told_in_one_line():
+        query = files_to_verify(bucket)
+        Report(as_json).run(run_verify(query, timedelta(days=older_than), limit), "Verifying", limit or query.count())

@@ -1,0 +1,121 @@
+"""Questions about many files and buckets at once: what is in use, what may go, what the sizes should be."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import Any
+
+from invenio_db import db
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Query
+
+from .base import utcnow
+from .batches import in_batches
+from .bucket import Bucket
+from .file_instance import FileInstance
+from .multipart import MultipartObject
+from .object_version import ObjectVersion
+
+
+def known_files(file_ids: Collection[uuid.UUID], uris: Collection[str]) -> tuple[set[uuid.UUID], set[str]]:
+    """Tell which files the database knows, by identifier or by URI.
+
+    :param file_ids: Identifiers.
+    :param uris: URIs.
+    :returns: Those of the identifiers, and those of the URIs, that a file has.
+    """
+    by_id = select(FileInstance.id).where(FileInstance.id.in_(file_ids))
+    by_uri = select(FileInstance.uri).where(FileInstance.uri.in_(uris))
+    return set(db.session.scalars(by_id)), set(db.session.scalars(by_uri))
+
+
+def delete_unused(file_ids: Collection[uuid.UUID], before: datetime) -> set[uuid.UUID]:
+    """Delete the rows of those of some files that nothing refers to, still; their bytes stay.
+
+    :param file_ids: Identifiers of the files.
+    :param before: Time that a file was last changed before.
+    :returns: Identifiers of the files that are gone.
+    """
+    unused = ~FileInstance.objects.any() & ~FileInstance.multipart_objects.any()
+    condition = FileInstance.id.in_(file_ids)
+    statement = delete(FileInstance).where(condition, unused, FileInstance.updated < before)
+    db.session.execute(statement, execution_options={"synchronize_session": False})
+    return set(file_ids) - set(db.session.scalars(select(FileInstance.id).where(condition)))
+
+
+def files_in_bucket(bucket_id: uuid.UUID) -> Any:
+    """Return the condition that a version in a bucket refers to a file.
+
+    :param bucket_id: Identifier of the bucket.
+    """
+    return FileInstance.objects.any(ObjectVersion.bucket_id == bucket_id)
+
+
+def files_in_use(bucket_id: uuid.UUID | None = None) -> Query[Any]:
+    """Return a query of the files with all their bytes that an object version refers to.
+
+    :param bucket_id: Identifier of a bucket that the version is in.
+    """
+    is_used = FileInstance.objects.any() if bucket_id is None else files_in_bucket(bucket_id)
+    return FileInstance.query.filter(FileInstance.readable, is_used)
+
+
+def put_new_files(location_id: int, *buckets: Any) -> int:
+    """Have the new files of some buckets go to a location.
+
+    :param location_id: Identifier of the location.
+    :param buckets: Conditions that tell the buckets.
+    :returns: How many buckets have changed.
+    """
+    statement = update(Bucket).where(Bucket.default_location != location_id, *buckets)
+    statement = statement.values(default_location=location_id, updated=utcnow())
+    return int(db.session.execute(statement, execution_options={"synchronize_session": False}).rowcount)
+
+
+def buckets_of_wrong_size() -> Iterator[Any]:
+    """Find the buckets whose size is not the sum of their versions and uploads.
+
+    :returns: Rows of ``id``, ``size`` and ``sum``.
+    """
+    versions = (
+        select(ObjectVersion.bucket_id, func.sum(FileInstance.size).label("size"))
+        .join(FileInstance, FileInstance.id == ObjectVersion.file_id)
+        .group_by(ObjectVersion.bucket_id)
+        .subquery()
+    )
+    uploads = (
+        select(MultipartObject.bucket_id, func.sum(MultipartObject.size).label("size"))
+        .group_by(MultipartObject.bucket_id)
+        .subquery()
+    )
+    total = func.coalesce(versions.c.size, 0) + func.coalesce(uploads.c.size, 0)
+    query = (
+        db.session.query(Bucket.id, Bucket.size, total.label("sum"))
+        .outerjoin(versions, versions.c.bucket_id == Bucket.id)
+        .outerjoin(uploads, uploads.c.bucket_id == Bucket.id)
+        .filter(Bucket.size != total)
+    )
+    for batch in in_batches(query, Bucket.id):
+        yield from batch
+
+
+def recount(bucket_id: uuid.UUID) -> None:
+    """Set the size of a bucket to the sum of its versions and uploads, while nobody else can change it.
+
+    :param bucket_id: Identifier of the bucket.
+    :raises BucketDeletedError: Where it is gone.
+    """
+    Bucket.claim(bucket_id, deleted=True, locked=True)
+    versions = select(func.coalesce(func.sum(FileInstance.size), 0)).join(
+        ObjectVersion, ObjectVersion.file_id == FileInstance.id
+    )
+    uploads = select(func.coalesce(func.sum(MultipartObject.size), 0))
+    total = (
+        versions.where(ObjectVersion.bucket_id == bucket_id).scalar_subquery()
+        + uploads.where(MultipartObject.bucket_id == bucket_id).scalar_subquery()
+    )
+    # A statement of its own, so that it sees what others had committed before the bucket was taken.
+    statement = update(Bucket).where(Bucket.id == bucket_id).values(size=total, updated=utcnow())
+    db.session.execute(statement, execution_options={"synchronize_session": False})

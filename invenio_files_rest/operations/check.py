@@ -1,0 +1,112 @@
+"""The check: every row held against storage, and every size against its sum."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from flask import current_app
+
+from ..errors import StorageError
+from ..models import FileInstance
+from ..models.batches import in_batches
+from ..models.usage import buckets_of_wrong_size, recount
+from ..storage import FileStorage
+from ..tasks import verify_checksum
+from ..transactions import in_transaction
+from .finding import Finding
+
+
+def check(checksum: bool, repair: bool) -> Iterator[Finding | None]:
+    """Hold every file against storage, then every bucket's size against its sum.
+
+    :param checksum: Whether to read all bytes and compare checksums.
+    :param repair: Whether to correct sizes of buckets.
+    """
+    yield from check_files(checksum)
+    yield from check_sizes(repair)
+
+
+def check_files(checksum: bool) -> Iterator[Finding | None]:
+    """Find the files whose bytes are missing, too few or too many, or not the ones that were stored.
+
+    :param checksum: Whether to read all bytes; otherwise what the last verification of a file has found is told.
+    """
+    for batch in in_batches(FileInstance.query.filter(FileInstance.uri.isnot(None)), FileInstance.id):
+        files = [file.twin() for file in batch]
+        found = [(file, finding) for file in files if (finding := _damage(file)) is not None]
+        # What has been removed or moved since its row was read is no problem.
+        still_there = _uris([file.id for file, _ in found])
+        found = [(file, finding) for file, finding in found if still_there.get(file.id) == file.uri]
+        damaged = {file.id for file, _ in found}
+        yield from (finding for _, finding in found)
+        for file in files:
+            if file.id not in damaged:
+                yield verify_file(file.id) if checksum and file.readable else None
+
+
+def _uris(file_ids: list[Any]) -> dict[Any, str]:
+    if not file_ids:
+        return {}
+    query = FileInstance.query.filter(FileInstance.id.in_(file_ids))
+    return dict(in_transaction(query.with_entities(FileInstance.id, FileInstance.uri).all))
+
+
+def _damage(file: FileInstance) -> Finding | None:
+    """Hold a file against what storage has of it, without reading it."""
+    try:
+        size = _stored_size(file.storage(), file.readable)
+    except FileNotFoundError:
+        return Finding("missing", str(file.id), f"The file {file.uri} is not there.", file.size)
+    except (OSError, StorageError) as error:
+        current_app.logger.exception("The file %s cannot be opened.", file.id)
+        return Finding(
+            "unreadable", str(file.id), f"The file {file.uri} cannot be opened.", file.size, error=str(error)
+        )
+    if size is not None and size != file.size:
+        text = f"The file {file.uri} has {size} bytes, not {file.size}."
+        return Finding("size", str(file.id), text, file.size)
+    if file.last_check is False:
+        text = f"The file {file.uri} was found changed on {file.last_check_at:%Y-%m-%d}."
+        return Finding("checksum", str(file.id), text, file.size)
+    return None
+
+
+def _stored_size(storage: FileStorage, readable: bool) -> int | None:
+    """Return the number of bytes that storage has of a file; ``None`` where it need not have any yet."""
+    path = storage.local_path()
+    if path is not None:
+        return os.stat(path).st_size
+    if not readable:
+        # An upload in parts, of which not every storage has a file before it is completed.
+        return None
+    with storage.open() as stream:
+        return stream.seek(0, os.SEEK_END)
+
+
+def verify_file(file_id: Any) -> Finding | None:
+    """Verify the checksum of a file.
+
+    :param file_id: Identifier of the file.
+    :returns: What is wrong; ``None`` where nothing is, or there is no checksum to compare.
+    """
+    try:
+        result = verify_checksum(file_id)
+    except Exception as error:
+        text = "The file is not there." if isinstance(error, FileNotFoundError) else "The file cannot be read."
+        kind = "missing" if isinstance(error, FileNotFoundError) else "unreadable"
+        return Finding(kind, str(file_id), text, error=str(error))
+    return Finding("checksum", str(file_id), "The bytes of the file have changed.") if result is False else None
+
+
+def check_sizes(repair: bool) -> Iterator[Finding]:
+    """Find the buckets whose size is not the sum of their versions and uploads.
+
+    :param repair: Whether to correct it.
+    """
+    for row in buckets_of_wrong_size():
+        text = f"The size of the bucket is {row.size}, not {row.sum}."
+        if repair:
+            in_transaction(lambda row=row: recount(row.id))  # type: ignore[misc]
+        yield Finding("bucket", str(row.id), text, row.size, done=repair)

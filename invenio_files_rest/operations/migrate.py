@@ -1,0 +1,88 @@
+"""Migration of whole buckets and locations. What has moved is passed over, so that a second run goes on."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterator
+
+from flask import current_app
+from invenio_db import db
+
+from ..models import Bucket, FileInstance, Location
+from ..models.batches import in_batches
+from ..models.usage import files_in_use, put_new_files
+from ..tasks import migrate_file, remove_file_data, verify_checksum
+from .finding import Finding
+
+READ_SECONDS = 10
+"""Time for which a source stays: a request that has found its row opens it meanwhile."""
+
+
+def redirect(to: Location, bucket_id: uuid.UUID | None = None, source: Location | None = None) -> int:
+    """Have new files go to a location, and commit.
+
+    :param to: The location.
+    :param bucket_id: Identifier of the bucket whose files they are.
+    :param source: Location that they would have gone to otherwise.
+    :returns: How many buckets have changed.
+    """
+    buckets = Bucket.id == bucket_id if source is None else Bucket.default_location == source.id
+    changed = put_new_files(to.id, buckets)
+    db.session.commit()
+    return changed
+
+
+def migrate(
+    to: str, bucket_id: uuid.UUID | None = None, source: str | None = None, remove: bool = False
+) -> Iterator[Finding | None]:
+    """Migrate the files of a bucket or of a location, with all versions that refer to them, in whatever bucket.
+
+    Files outside all locations are links to what others keep, and stay.
+
+    :param to: Name of the location to migrate to.
+    :param bucket_id: Identifier of the bucket.
+    :param source: Name of the location to migrate from; any other where none is given.
+    :param remove: Whether to remove the sources, each once its copy has been read again.
+    """
+    locations = Location.rows()
+    sources: deque[tuple[float, uuid.UUID]] = deque()
+    query = files_in_use(bucket_id).with_entities(FileInstance.id, FileInstance.uri, FileInstance.size)
+    for batch in in_batches(query, FileInstance.id):
+        for row in batch:
+            location = Location.of_uri(row.uri, locations)
+            if location is None or location.name == to or (source is not None and location.name != source):
+                yield None
+                continue
+            finding = Finding("file", str(row.id), f"The file {row.uri} has not moved.", row.size)
+            if _migrate(row.id, to, remove, finding) and remove:
+                sources.append((time.monotonic(), row.id))
+            yield finding
+            _remove(sources)
+    while sources:
+        time.sleep(max(0, sources[0][0] + READ_SECONDS - time.monotonic()))
+        _remove(sources)
+
+
+def _migrate(file_id: uuid.UUID, to: str, verify: bool, finding: Finding) -> bool:
+    """Migrate a file, and tell whether its source may go."""
+    try:
+        copy_id = migrate_file(str(file_id), to)
+        finding.done = True
+        finding.text = "The file is not in use any more." if copy_id is None else f"The file has moved to {copy_id}."
+        if not verify or copy_id is None:
+            return False
+        if verify_checksum(copy_id) is True:
+            return True
+        finding.text += " Its checksum cannot be verified, so that the source stays."
+    except Exception as error:
+        db.session.rollback()
+        current_app.logger.exception("The file %s could not be migrated.", file_id)
+        finding.error = f"{type(error).__name__}: {error}"
+    return False
+
+
+def _remove(sources: deque[tuple[float, uuid.UUID]]) -> None:
+    while sources and sources[0][0] + READ_SECONDS <= time.monotonic():
+        remove_file_data(sources.popleft()[1], force=True)

@@ -1,0 +1,141 @@
+"""The sweep: finding and removing what crashes, and removals that were not finished, have left behind.
+
+It looks for four things, in this order: multipart uploads that have expired, rows of files that nothing refers to,
+files that no row names, and temporary files and empty folders. What is young is left alone, since an upload writes
+bytes first and commits their row afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from flask import current_app
+
+from ..models import FileInstance, Location
+from ..models.base import utcnow
+from ..models.batches import in_batches
+from ..models.usage import delete_unused, known_files
+from ..storage.local import LocalFile
+from ..storage.paths import local_path
+from ..tasks import remove_file_data
+from ..tasks.removal import expired_uploads, remove_expired_upload
+from ..transactions import in_transaction
+from .finding import Finding
+from .walking import FILE_NAME, Entry, walk
+
+PATHS_PER_QUERY = 500
+"""How many files are looked up in the database at a time."""
+
+
+def sweep(grace: timedelta, delete: bool) -> Iterator[Finding]:
+    """Find, and remove, what is left over.
+
+    :param grace: Time for which something has to have been as it is. It has to be longer than the longest pause in any
+        upload, and than the longest transaction that stores a file.
+    :param delete: Whether to remove what is found.
+    """
+    yield from _uploads(delete)
+    yield from _orphans(grace, delete)
+    before = time.time() - grace.total_seconds()
+    for location in Location.rows():
+        path = local_path(f"{location.uri}/{FILE_NAME}")
+        folder = path and os.path.dirname(path)
+        if not folder:
+            text = f"The location {location.name} is no folder: bytes that no row names are not looked for."
+            yield Finding("skipped", location.uri, text, done=True)
+        elif not os.path.isdir(folder):
+            yield Finding("location", location.uri, f"The folder of the location {location.name} is not there.")
+        else:
+            yield from _storage(location.uri, folder, before, delete)
+
+
+def _tried(finding: Finding, remove: Any) -> Finding:
+    """Remove what was found, and note on the finding whether that succeeded."""
+    try:
+        finding.done = bool(remove())
+    except Exception as error:
+        current_app.logger.exception("The sweep could not remove %s.", finding.name)
+        finding.error = f"{type(error).__name__}: {error}"
+    return finding
+
+
+def _uploads(delete: bool) -> Iterator[Finding]:
+    expires = current_app.config["FILES_REST_MULTIPART_EXPIRES"]
+
+    def remove(upload_id: Any) -> bool:
+        file_id = in_transaction(partial(remove_expired_upload, upload_id, expires))
+        if file_id is not None:
+            remove_file_data(file_id)
+        return file_id is not None
+
+    for upload in expired_uploads(expires):
+        finding = Finding("upload", str(upload.upload_id), f"The upload of {upload.key!r} has expired.", upload.size)
+        yield _tried(finding, partial(remove, upload.upload_id)) if delete else finding
+
+
+def _orphans(grace: timedelta, delete: bool) -> Iterator[Finding]:
+    before = utcnow() - grace
+    query = FileInstance.query_orphaned().filter(FileInstance.updated < before)
+    columns = FileInstance.id, FileInstance.uri, FileInstance.size, FileInstance.updated
+    locations = Location.rows()
+    for batch in in_batches(query.with_entities(*columns), FileInstance.id):
+        file_ids = [row.id for row in batch]
+        removed = in_transaction(partial(delete_unused, file_ids, before)) if delete else set(file_ids)
+        for row in batch:
+            if row.id not in removed:
+                # Somebody has come to refer to it.
+                continue
+            is_ours = Location.of_uri(row.uri, locations) is not None
+            text = "Nothing refers to the file" + (f" {row.uri}." if is_ours else ", which lies elsewhere and stays.")
+            finding = Finding("orphan", str(row.id), text, row.size if is_ours else None, done=delete and not is_ours)
+            yield _tried(finding, FileInstance(**row._asdict()).storage().delete) if delete and is_ours else finding
+
+
+def _storage(uri: str, folder: str, before: float, delete: bool) -> Iterator[Finding]:
+    entries = walk(folder, before)
+    while batch := list(islice(entries, PATHS_PER_QUERY)):
+        unnamed = _unnamed(uri, folder, [entry for entry in batch if entry.kind == "file"])
+        for entry in batch:
+            if entry.kind == "file" and entry not in unnamed:
+                continue
+            text = {
+                "file": "No row names the file.",
+                "temporary": "The file was never completed.",
+                "folder": "The folder is empty.",
+            }[entry.kind]
+            finding = Finding(entry.kind, entry.path, text, entry.size)
+            yield _tried(finding, partial(_remove, entry)) if delete else finding
+
+
+def _unnamed(uri: str, folder: str, entries: list[Entry]) -> set[Entry]:
+    """Find the files that no row names: neither by identifier nor by any way to write their URI."""
+    root = os.path.realpath(folder)
+
+    def spellings(entry: Entry) -> list[str]:
+        path = os.path.relpath(entry.path, folder)
+        paths = {os.path.join(base, path) for base in (uri, folder, root)}
+        return [scheme + path for path in paths for scheme in ("", "file://", "osfs://")]
+
+    uris = {spelling: entry for entry in entries for spelling in spellings(entry)}
+    file_ids = [entry.file_id for entry in entries if entry.file_id]
+    known_ids, known_uris = in_transaction(lambda: known_files(file_ids, list(uris))) if entries else (set(), set())
+    named = {uris[known].path for known in known_uris}
+    return {entry for entry in entries if entry.file_id not in known_ids and entry.path not in named}
+
+
+def _remove(entry: Entry) -> bool:
+    if entry.kind == "folder":
+        try:
+            os.rmdir(entry.path)
+        except OSError:
+            # An upload has begun in it.
+            return not os.path.isdir(entry.path)
+    else:
+        LocalFile(entry.path).remove(clean_dir=True)
+    return True

@@ -1,0 +1,168 @@
+"""What `files check` finds, repairs and exits with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from rest import statements
+from sqlalchemy import update
+from stored import CONTENT, ago, damage, store
+
+from invenio_files_rest.models import Bucket, FileInstance, MultipartObject, ObjectVersion
+from invenio_files_rest.operations import check as checking
+from invenio_files_rest.operations.check import check, check_sizes
+
+Run = Callable[..., Result]
+
+
+def findings(result: Result) -> list[tuple[str, str]]:
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    return sorted((line["kind"], line["name"]) for line in lines if line["kind"] != "summary")
+
+
+def bend(bucket: Bucket, by: int, db: Any) -> None:
+    """Make the size of a bucket wrong."""
+    db.session.execute(update(Bucket).where(Bucket.id == bucket.id).values(size=Bucket.size + by))
+    db.session.commit()
+
+
+def test_all_is_well(run: Run, bucket: Bucket, db: Any):
+    store(bucket)
+    ObjectVersion.delete(bucket, "key")
+    db.session.commit()
+    result = run("files", "check", "--checksum", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {"kind": "summary", "found": {}, "left": {}, "bytes": 0, "fine": 1}
+
+
+def test_bytes_that_are_missing_too_few_or_known_to_have_changed_are_found(run: Run, bucket: Bucket, db: Any):
+    files = [store(bucket, key).file for key in "abcd"]
+    damage(files[0], None)
+    damage(files[1], b"")
+    files[2].last_check, files[2].last_check_at = False, ago(days=1)
+    db.session.commit()
+    result = run("files", "check", "--json")
+    assert result.exit_code == 1
+    expected = zip(("missing", "size", "checksum"), files[:3], strict=True)
+    assert findings(result) == sorted((kind, str(file.id)) for kind, file in expected)
+
+
+def test_bytes_that_have_changed_are_found_by_reading_them(run: Run, bucket: Bucket):
+    files = [store(bucket, key).file for key in "ab"]
+    damage(files[0], b"x" * len(CONTENT))
+    assert run("files", "check").exit_code == 0
+    result = run("files", "check", "--checksum", "--json")
+    assert result.exit_code == 1
+    assert findings(result) == [("checksum", str(files[0].id))]
+    assert [file.last_check for file in files] == [False, True]
+
+
+def test_a_file_that_cannot_be_opened_is_found(run: Run, bucket: Bucket, caplog: pytest.LogCaptureFixture):
+    file = store(bucket).file
+    folder = Path(file.uri).parent
+    damage(file, None)
+    folder.rmdir()
+    folder.write_bytes(b"")
+    result = run("files", "check", "--json")
+    assert result.exit_code == 1
+    assert findings(result) == [("unreadable", str(file.id))]
+    assert len(caplog.records) == 1
+
+
+def test_the_file_of_an_upload_has_to_be_there(
+    run: Run, app: Any, bucket: Bucket, db: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_CHUNKSIZE_MIN", 1)
+    upload = MultipartObject.create(bucket, "key", 2, 1)
+    db.session.commit()
+    assert run("files", "check", "--checksum").exit_code == 0
+    damage(upload.file, None)
+    assert findings(run("files", "check", "--json")) == [("missing", str(upload.file_id))]
+
+
+def test_a_file_that_is_removed_meanwhile_is_no_problem(bucket: Bucket, db: Any, monkeypatch: pytest.MonkeyPatch):
+    version = store(bucket)
+    original = checking._damage
+
+    def damage(file: FileInstance) -> Any:
+        current = db.session.get(FileInstance, file.id)
+        version.remove()
+        storage = current.storage()
+        current.delete()
+        db.session.commit()
+        storage.delete()
+        return original(file)
+
+    monkeypatch.setattr(checking, "_damage", damage)
+    assert not any(check(checksum=False, repair=False))
+
+
+def test_a_file_that_other_file_systems_have_is_held_against_them(run: Run, bucket: Bucket, db: Any):
+    bucket.location.uri = "mem://"
+    db.session.commit()
+    file = store(bucket).file
+    assert run("files", "check").exit_code == 0
+    file.size += 1
+    db.session.commit()
+    assert findings(run("files", "check", "--json"))[0] == ("bucket", str(bucket.id))
+
+
+@pytest.mark.parametrize("by", [-3, 5])
+def test_a_wrong_size_is_told_and_left_until_repair_is_asked_for(run: Run, bucket: Bucket, db: Any, by: int):
+    store(bucket)
+    bend(bucket, by, db)
+    result = run("files", "check")
+    assert result.exit_code == 1
+    assert f"The size of the bucket is {7 + by}, not 7." in result.stdout
+    assert bucket.size == 7 + by
+    assert run("files", "check", "--repair").exit_code == 0
+    db.session.expire_all()
+    assert bucket.size == 7
+    assert run("files", "check").exit_code == 0
+
+
+def test_the_sum_is_that_of_all_versions_and_uploads(
+    run: Run, app: Any, bucket: Bucket, db: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_CHUNKSIZE_MIN", 1)
+    store(bucket)
+    store(bucket)
+    ObjectVersion.delete(bucket, "key")
+    MultipartObject.create(bucket, "key", 2, 1)
+    MultipartObject.create(bucket, "key", 3, 1)
+    other, empty = (Bucket.create(bucket.location) for _ in range(2))
+    db.session.commit()
+    store(other)
+    assert run("files", "check").exit_code == 0
+    for one in (bucket, other, empty):
+        bend(one, 1, db)
+    bucket.locked = other.deleted = True
+    db.session.commit()
+    assert run("files", "check", "--repair").exit_code == 0
+    db.session.expire_all()
+    assert [one.size for one in (bucket, other, empty)] == [19, 7, 0]
+
+
+def test_all_sizes_are_held_against_their_sums_in_one_statement(bucket: Bucket, db: Any):
+    for _ in range(5):
+        store(Bucket.create(bucket.location))
+    with statements() as sent:
+        assert list(check_sizes(repair=False)) == []
+    assert len(sent) == 1
+
+
+def test_files_are_checked_in_one_statement_for_a_batch(bucket: Bucket):
+    for number in range(5):
+        damage(store(bucket, str(number)).file, None)
+    with statements() as sent:
+        assert len(list(checking.check_files(checksum=False))) == 5
+    assert len(sent) == 2
+
+
+def test_wrong_arguments_exit_with_2(run: Run):
+    assert run("files", "check", "--delete").exit_code == 2

@@ -1,0 +1,200 @@
+"""What `files migrate` moves, leaves and exits with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from click.testing import Result
+from rest import stored, url
+from stored import CONTENT, damage, store
+
+from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
+from invenio_files_rest.operations import migrate as migrating
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove sources at once: nobody reads them here."""
+    monkeypatch.setattr(migrating, "READ_SECONDS", 0)
+
+
+@pytest.fixture
+def new(db: Any, tmp_path: Path) -> Location:
+    """Make a second location."""
+    (tmp_path / "new").mkdir()
+    location = Location(name="new", uri=str(tmp_path / "new"))
+    db.session.add(location)
+    db.session.commit()
+    return location
+
+
+@pytest.fixture
+def other(bucket: Bucket, db: Any) -> Bucket:
+    """Make a second bucket in the first location."""
+    other = Bucket.create(bucket.location)
+    db.session.commit()
+    return other
+
+
+def test_a_location_moves_with_all_its_buckets(run: Run, bucket: Bucket, other: Bucket, new: Location, db: Any):
+    old = bucket.location
+    versions = [store(bucket), store(bucket), store(other)]
+    result = run("files", "migrate", "--location", "testloc", "new", "--json")
+    assert result.exit_code == 0, result.output
+    *lines, summary = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(lines) == summary["found"]["file"] == 3
+    db.session.expire_all()
+    assert all(version.file.uri.startswith(new.uri) for version in versions)
+    assert bucket.location == other.location == new
+    assert store(bucket).file.uri.startswith(new.uri)
+    assert stored(old) == 3 * [CONTENT]
+
+
+def test_a_bucket_moves_alone(run: Run, bucket: Bucket, other: Bucket, new: Location, db: Any):
+    versions = [store(bucket), store(other)]
+    assert run("files", "migrate", "--bucket", str(bucket.id), "new").exit_code == 0
+    db.session.expire_all()
+    assert [version.file.uri.startswith(new.uri) for version in versions] == [True, False]
+    assert (bucket.location.name, other.location.name) == ("new", "testloc")
+
+
+def test_a_second_run_goes_on_where_the_first_ended(
+    run: Run, bucket: Bucket, new: Location, monkeypatch: pytest.MonkeyPatch
+):
+    for key in "abcde":
+        store(bucket, key)
+    original, left = migrating.migrate_file, iter(range(2))
+
+    def migrate_file(*args: Any) -> Any:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(migrating, "migrate_file", migrate_file)
+    assert run("files", "migrate", "--location", "testloc", "new").exit_code == 1
+    assert len(stored(new)) == 2
+    monkeypatch.setattr(migrating, "migrate_file", original)
+    result = run("files", "migrate", "--location", "testloc", "new", "--json")
+    assert json.loads(result.stdout.splitlines()[-1])["found"] == {"file": 3}
+    assert len(stored(new)) == 5
+    result = run("files", "migrate", "--location", "testloc", "new")
+    assert result.stdout == "nothing, 0 bytes; left: nothing.\n"
+
+
+def test_a_file_that_fails_stays_in_use_and_the_others_move(
+    run: Run, bucket: Bucket, new: Location, db: Any, caplog: pytest.LogCaptureFixture
+):
+    versions = [store(bucket, key) for key in "abc"]
+    damage(versions[1].file)
+    broken = versions[1].file.id
+    result = run("files", "migrate", "--location", "testloc", "new", "--remove-source")
+    assert result.exit_code == 1
+    assert len(caplog.records) == 1
+    db.session.expire_all()
+    assert versions[1].file.id == broken
+    assert stored(new) == 2 * [CONTENT]
+    assert stored(bucket.query.first().location) == 2 * [CONTENT]
+    assert FileInstance.query.count() == 3
+
+
+def test_sources_are_removed_where_asked(run: Run, bucket: Bucket, new: Location, db: Any):
+    old = bucket.location
+    version = store(bucket)
+    version.copy(key="again")
+    db.session.commit()
+    assert run("files", "migrate", "--location", "testloc", "new", "--remove-source").exit_code == 0
+    assert stored(old) == []
+    assert stored(new) == [CONTENT]
+    assert FileInstance.query.count() == 1
+
+
+def test_a_source_stays_where_the_copy_cannot_be_verified(
+    run: Run, bucket: Bucket, new: Location, db: Any, monkeypatch: pytest.MonkeyPatch
+):
+    old = bucket.location
+    store(bucket)
+    original = migrating.migrate_file
+
+    def migrate_file(*args: Any) -> Any:
+        copy_id = original(*args)
+        damage(FileInstance.get(copy_id))
+        return copy_id
+
+    monkeypatch.setattr(migrating, "migrate_file", migrate_file)
+    run("files", "migrate", "--location", "testloc", "new", "--remove-source")
+    assert stored(old) == [CONTENT]
+
+
+def test_a_source_stays_for_a_while_for_those_who_read_it(
+    run: Run, bucket: Bucket, new: Location, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(migrating, "READ_SECONDS", 0.5)
+    old = bucket.location
+    store(bucket)
+    findings = migrating.migrate("new", source="testloc", remove=True)
+    assert next(findings).done
+    assert stored(old) == [CONTENT]
+    assert list(findings) == []
+    assert stored(old) == []
+
+
+def test_links_to_elsewhere_stay(run: Run, bucket: Bucket, new: Location, db: Any, tmp_path: Path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(CONTENT)
+    version = ObjectVersion.create(bucket, "key").set_location(str(elsewhere), len(CONTENT), "md5:x")
+    db.session.commit()
+    assert run("files", "migrate", "--bucket", str(bucket.id), "new", "--remove-source").exit_code == 0
+    db.session.expire_all()
+    assert version.file.uri == str(elsewhere)
+    assert elsewhere.exists()
+
+
+def test_readers_and_writers_are_at_work_meanwhile(
+    run: Run, client: Any, allow_all: None, bucket: Bucket, new: Location, monkeypatch: pytest.MonkeyPatch
+):
+    for key in "abc":
+        store(bucket, key)
+    original = migrating.migrate_file
+    answers = []
+
+    def migrate_file(*args: Any) -> Any:
+        answers.extend(client.get(url(bucket, key)).status_code for key in "abc")
+        answers.append(client.put(url(bucket, "a"), data=b"new").status_code)
+        copy_id = original(*args)
+        answers.extend(client.get(url(bucket, key)).status_code for key in "abc")
+        return copy_id
+
+    monkeypatch.setattr(migrating, "migrate_file", migrate_file)
+    assert run("files", "migrate", "--location", "testloc", "new", "--remove-source").exit_code == 0
+    assert set(answers) == {200}
+    assert client.get(url(bucket, "a")).data == b"new"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--location", "testloc", "nowhere"],
+        ["--location", "nowhere", "new"],
+        ["--location", "new", "new"],
+        ["--bucket", str(uuid4()), "new"],
+    ],
+)
+def test_what_does_not_exist_exits_with_1_and_changes_nothing(
+    run: Run, bucket: Bucket, new: Location, arguments: list[str]
+):
+    result = run("files", "migrate", *arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert bucket.location.name == "testloc"
+
+
+@pytest.mark.parametrize("arguments", [["new"], ["--location", "a", "--bucket", str(uuid4()), "new"], []])
+def test_wrong_arguments_exit_with_2(run: Run, arguments: list[str]):
+    assert run("files", "migrate", *arguments).exit_code == 2
