@@ -12,7 +12,7 @@ from invenio_records.errors import MissingModelError
 
 from .files import FILES, FileObject, FilesIterator
 from .merging import merge_files
-from .models import RecordsBuckets, lock_bucket, lock_record, reload_record
+from .models import RecordsBuckets, lock_bucket, lock_objects, lock_record, reload_record
 
 __all__ = ("FileObject", "FilesIterator", "FilesMixin", "Record")
 
@@ -82,6 +82,7 @@ class FilesMixin(_Base):
         return record
 
     def _merge_files(self) -> None:
+        """Take over what others have done to the files since the record was read."""
         bucket = self._find_bucket()
         if bucket is not None:
             # The bucket first, as whoever stores a file and then commits the record takes them in this order.
@@ -95,11 +96,13 @@ class FilesMixin(_Base):
                 return
             reload_record(self.model)
         theirs = _files_in(json)
-        if theirs == self._files_read:
+        if theirs == self._files_read or bucket is None:
             return
         merged = merge_files(self._files_read or [], self.get(FILES) or [], theirs or [])
-        if merged or FILES in self:
-            self[FILES] = merged
+        objects = lock_objects(bucket.id)
+        self[FILES] = [entry for entry in merged if entry["key"] in objects]
+        for entry in self[FILES]:
+            entry.update(self.file_cls(objects[entry["key"]], entry).dumps())
 
 
 class Record(FilesMixin, _Record):

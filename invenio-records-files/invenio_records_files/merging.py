@@ -26,7 +26,7 @@ def merge_files(base: list[Entry], mine: list[Entry], theirs: list[Entry]) -> li
     """Merge what two writers did to the list of a record's files.
 
     An entry that one of them added, changed or removed is added, changed or removed. Where both changed the same value,
-    it is the later writer's; where one removed an object of which the other stored a new version, the version stays.
+    it is the later writer's; a new version that it stored stays, whether or not the other removed the object.
 
     :param base: The list as both began with it.
     :param mine: The list of the later writer. Its entries are changed in place, so that who holds one has what is
@@ -51,9 +51,9 @@ def _order(entries: dict[str, Entry], common: dict[str, Entry]) -> list[str]:
 
 def _merge_entry(base: Entry | None, mine: Entry | None, theirs: Entry | None) -> Entry | None:
     if mine is None:
-        return theirs if _is_new(theirs, base) else None
+        return theirs if base is None else None
     if theirs is None:
-        return mine if _is_new(mine, base) else None
+        return mine if base is None or mine.get("version_id") != base.get("version_id") else None
     base = base or {}
     for name in dict.fromkeys([*theirs, *mine]):
         old = base.get(name, _ABSENT)
@@ -65,8 +65,3 @@ def _merge_entry(base: Entry | None, mine: Entry | None, theirs: Entry | None) -
         else:
             mine[name] = value
     return mine
-
-
-def _is_new(entry: Entry | None, base: Entry | None) -> bool:
-    """Tell whether an entry that the other writer does not have is an object or a version that it did not know of."""
-    return entry is not None and (base is None or entry.get("version_id") != base.get("version_id"))

@@ -1,4 +1,4 @@
-"""The link between records and buckets, and the two locks that a change of a record's files takes."""
+"""The link between records and buckets, and the locks that a change of a record's files takes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from invenio_db import db
-from invenio_files_rest.models import Bucket
+from invenio_files_rest.models import Bucket, ObjectVersion
 from invenio_records.models import RecordMetadata
 from sqlalchemy import delete, select, update
 from sqlalchemy_utils.types import UUIDType
@@ -70,6 +70,16 @@ def lock_bucket(bucket_id: uuid.UUID | str) -> None:
         update(Bucket).where(Bucket.id == bucket_id).values(size=Bucket.size),
         execution_options={"synchronize_session": False},
     )
+
+
+def lock_objects(bucket_id: uuid.UUID) -> dict[str, ObjectVersion]:
+    """Return the objects of a bucket as they are in the database now, whatever the transaction's snapshot has.
+
+    :param bucket_id: Identifier of the bucket, which has to be locked already.
+    :returns: The objects by their keys.
+    """
+    query = ObjectVersion.get_by_bucket(bucket_id).with_for_update(read=True, of=ObjectVersion)
+    return {obj.key: obj for obj in query.populate_existing()}
 
 
 def lock_record(model: Any) -> tuple[int, Any] | None:

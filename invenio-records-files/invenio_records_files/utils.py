@@ -20,7 +20,12 @@ def sorted_files_from_bucket(bucket: Bucket, keys: Iterable[str] | None = None) 
     :param keys: Keys in the order wanted. Objects of other keys follow, ordered by their keys.
     """
     places = {key: place for place, key in enumerate(keys or [])}
-    return sorted(ObjectVersion.get_by_bucket(bucket), key=lambda obj: places.get(obj.key, len(places)))
+    heads: dict[str, ObjectVersion] = {}
+    for obj in ObjectVersion.get_by_bucket(bucket, with_deleted=True):
+        # The newest comes first, should a snapshot of MySQL's have two.
+        heads.setdefault(obj.key, obj)
+    objects = [obj for obj in heads.values() if not obj.deleted]
+    return sorted(objects, key=lambda obj: places.get(obj.key, len(places)))
 
 
 def record_file_factory(pid: Any, record: Any, filename: str) -> FileObject | None:
