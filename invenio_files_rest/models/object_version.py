@@ -238,7 +238,10 @@ class ObjectVersion(db.Model, Timestamp):
         query = cls.query.options(joinedload(cls.file)).filter_by(bucket_id=as_bucket_id(bucket), key=key)
         if version_id:
             return query.filter_by(version_id=version_id).one_or_none()
-        return query.filter(cls.is_head, cls.file_id.isnot(None)).one_or_none()
+        # A snapshot of MySQL's still has the head that a version of the same transaction took the place of, where it was
+        # another transaction's.
+        head = query.filter(cls.is_head).order_by(cls.created.desc()).first()
+        return None if head is None or head.deleted else head
 
     @classmethod
     def get_versions(cls, bucket: Bucket | uuid.UUID | str, key: str, desc: bool = True) -> Query[Any]:
