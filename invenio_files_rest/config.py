@@ -96,6 +96,18 @@ FILES_REST_UPLOAD_FACTORIES = [
 One that reads the body as it comes has to stand before those that parse it as a form.
 """
 
+FILES_REST_UPLOAD_MIN_RATE = 1000
+"""Bytes per second that a client has to send of a body, so that a slow one cannot hold a worker for ever; ``None`` for
+no limit.
+
+Who sends less for longer than :data:`FILES_REST_UPLOAD_PATIENCE` is answered 408 (RFC 9110, section 15.5.9), and
+nothing stays of the upload. It works with gunicorn, uWSGI and Werkzeug's server; other servers, and web servers in
+front, have settings of their own.
+"""
+
+FILES_REST_UPLOAD_PATIENCE = 30
+"""Seconds that bytes may come later than :data:`FILES_REST_UPLOAD_MIN_RATE` has it, as networks stop for a while."""
+
 FILES_REST_XSENDFILE_ENABLED = False
 """Answer a download with ``X-Accel-Redirect``, so that the web server in front sends the bytes."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from flask import Request as _Request
 from flask import current_app
@@ -10,6 +10,7 @@ from werkzeug.utils import cached_property
 from werkzeug.wsgi import get_input_stream
 
 from .formparser import FormDataParser, at_most
+from .pacing import paced
 
 
 def _takes_stream(endpoint: str | None) -> bool:
@@ -35,10 +36,13 @@ class Request(_Request):
 
     @cached_property
     def stream(self) -> IO[bytes]:
-        """Body of the request: to its ``Content-Length``, or to where the server marks its end."""
+        """Body of the request: to its ``Content-Length``, or to where the server marks its end.
+
+        Reading it fails where the client is too slow.
+        """
         if self.shallow:
             raise RuntimeError("The body of a shallow request cannot be read.")
-        return get_input_stream(self.environ)
+        return cast("IO[bytes]", paced(get_input_stream(self.environ), self.environ))
 
     def get_data(self, *args: Any, **kwargs: Any) -> Any:
         """Read the body into memory, as :meth:`werkzeug.wrappers.Request.get_data` does.

@@ -22,6 +22,7 @@ from werkzeug.wsgi import get_input_stream
 
 from ..errors import DuplicateTagError, InvalidTagError, MultipartNoPart
 from ..limiters import FileSizeLimit
+from ..pacing import paced
 from ..proxies import current_files_rest
 from ..storage.stream import VerifiedStream, check_sizelimit
 from .arguments import minsize_validator, use_kwargs
@@ -119,12 +120,13 @@ def read_digests(content_md5: str | None) -> dict[str, bytes]:
 def body_stream() -> Any:
     """Return the body as a stream that ends where the body does; ``None`` where that cannot be told.
 
-    It has no limit of length, for ``MAX_CONTENT_LENGTH`` is for forms.
+    It has no limit of length, for ``MAX_CONTENT_LENGTH`` is for forms. It fails where the client is too slow.
     """
+    environ = request.environ
     if request.content_length is not None:
-        return get_input_stream(request.environ)
-    if request.environ.get("wsgi.input_terminated"):
-        return _TerminatedStream(request.environ["wsgi.input"])
+        return paced(get_input_stream(environ), environ)
+    if environ.get("wsgi.input_terminated"):
+        return paced(_TerminatedStream(environ["wsgi.input"]), environ)
     return None
 
 

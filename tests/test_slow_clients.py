@@ -1,0 +1,201 @@
+"""Slow clients: they hold no database connection, and no worker for ever."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from servers import HERE, Server, command, environment, free_port, serving
+from sqlalchemy import URL
+from werkzeug.exceptions import RequestTimeout
+
+from invenio_files_rest.models import Bucket
+from invenio_files_rest.pacing import PIECE, PacedStream
+
+RATE = 2000
+PATIENCE = 1
+
+
+def connect(server: Server, path: str, **headers: str) -> socket.socket:
+    """Send the head of a ``PUT``."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    lines = [f"PUT {path} HTTP/1.1", "Host: localhost", *(f"{name}: {value}" for name, value in headers.items())]
+    connection.sendall("\r\n".join([*lines, "", ""]).encode())
+    return connection
+
+
+def answer(connection: socket.socket) -> tuple[int, bytes]:
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return response.status, response.read()
+
+
+@contextmanager
+def trickling(connection: socket.socket, data: bytes, pause: float) -> Iterator[None]:
+    """Send bytes, one at a time, until somebody is tired of it."""
+    stop = threading.Event()
+
+    def send() -> None:
+        for byte in data:
+            try:
+                connection.send(bytes([byte]))
+            except OSError:
+                return
+            if stop.wait(pause):
+                return
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def pool_of_two(base_app: Any, database_url: URL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run a process of 48 threads with two connections, for which nobody waits longer than a second."""
+    folder, port = tmp_path_factory.mktemp("pool"), free_port()
+    arguments = command("gunicorn", port, threads=48)
+    assert arguments is not None
+    with serving(
+        "gunicorn",
+        arguments,
+        port,
+        folder,
+        SQLALCHEMY_DATABASE_URI=database_url.render_as_string(hide_password=False),
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 2, "max_overflow": 0, "pool_timeout": 1},
+    ) as running:
+        yield running
+
+
+def test_uploads_that_trickle_hold_no_connection(pool_of_two: Server, db: Any, bucket: Bucket) -> None:
+    path, uploads, seconds = f"/files/{bucket.id}", 40, 5
+    db.session.commit()
+    url = f"{pool_of_two.url}{path}"
+    assert requests.put(f"{url}/before", data=b"x", timeout=30).status_code == 200
+    size = 10 * seconds
+    answered = []
+
+    def ask(client: int) -> None:
+        with requests.Session() as session:
+            while not done.is_set():
+                answered.append(session.put(f"{url}/small-{client}", data=b"x" * 100, timeout=30).status_code)
+                answered.append(session.get(f"{url}/small-{client}", timeout=30).status_code)
+
+    done = threading.Event()
+    with ExitStack() as stack:
+        slow = [
+            stack.enter_context(connect(pool_of_two, f"{path}/slow-{number}", **{"Content-Length": str(size)}))
+            for number in range(uploads)
+        ]
+        pool = stack.enter_context(ThreadPoolExecutor(2))
+        clients = [pool.submit(ask, client) for client in range(2)]
+        for _ in range(size):
+            for connection in slow:
+                connection.send(b"s")
+            time.sleep(seconds / size)
+        done.set()
+        for client in clients:
+            client.result()
+        assert [answer(connection)[0] for connection in slow] == [200] * uploads
+    assert set(answered) == {200}
+    assert len(answered) > 20
+
+
+@pytest.fixture(scope="module", params=["gunicorn", "werkzeug", "uwsgi"])
+def impatient(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """Run a server that wants bodies to come fast; give it, and the path of a bucket."""
+    folder, port = tmp_path_factory.mktemp("impatient"), free_port()
+    arguments = command(request.param, port)
+    if arguments is None:
+        pytest.skip(f"{request.param} is not installed; the extra tests brings it")
+    program = [sys.executable, str(HERE / "application.py")]
+    bucket = subprocess.check_output(program, env=environment(folder), text=True).split()[0]
+    settings = {"FILES_REST_UPLOAD_MIN_RATE": RATE, "FILES_REST_UPLOAD_PATIENCE": PATIENCE}
+    with serving(request.param, arguments, port, folder, **settings) as running:
+        # The first answer waits for the application.
+        assert requests.get(f"{running.url}/files/{bucket}", timeout=60).status_code == 200
+        yield running, f"/files/{bucket}"
+        left = [path for path in Path(folder, "location").rglob("*") if path.is_file()]
+        assert len(left) == len(requests.get(f"{running.url}/files/{bucket}?versions", timeout=30).json()["contents"])
+
+
+@pytest.mark.parametrize("form", ["length", "chunked"])
+@pytest.mark.parametrize("sent", [0, 100_000])
+def test_a_client_that_sends_a_byte_at_a_time_is_told_so(impatient: tuple[Server, str], form: str, sent: int) -> None:
+    server, path = impatient
+    if form == "chunked" and server.name == "uwsgi":
+        pytest.skip("uWSGI takes no chunked bodies")
+    size = 200_000
+    headers = {"Content-Length": str(size)} if form == "length" else {"Transfer-Encoding": "chunked"}
+    begun = time.monotonic()
+    with connect(server, f"{path}/slow", **headers) as connection:
+        if form == "chunked":
+            connection.sendall(b"%x\r\n" % size)
+        connection.sendall(b"s" * sent)
+        with trickling(connection, b"s" * 1000, 0.05):
+            status, body = answer(connection)
+    assert time.monotonic() - begun < 5 * PATIENCE
+    assert status == 408
+    assert "2000 bytes per second" in json.loads(body)["message"]
+    assert requests.get(f"{server.url}{path}/slow", timeout=30).status_code == 404
+
+
+def test_a_client_that_is_slow_but_not_too_slow_is_waited_for(impatient: tuple[Server, str]) -> None:
+    server, path = impatient
+    with connect(server, f"{path}/patient", **{"Content-Length": "40"}) as connection:
+        connection.sendall(b"s" * 20)
+        time.sleep(0.5 * PATIENCE)
+        connection.sendall(b"s" * 20)
+        assert answer(connection)[0] == 200
+    assert requests.get(f"{server.url}{path}/patient", timeout=30).content == b"s" * 40
+
+
+def test_a_connection_goes_on_after_an_upload(impatient: tuple[Server, str]) -> None:
+    """Nobody who looks after the upload ends what comes after it."""
+    server, path = impatient
+    if server.name != "gunicorn":
+        pytest.skip("connections end with the request")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    addresses = set()
+    for _ in range(2):
+        connection.request("PUT", f"{path}/again", b"s" * 100)
+        addresses.add(connection.sock.getsockname())
+        assert connection.getresponse().read()
+        time.sleep(1.5 * PATIENCE)
+    connection.close()
+    assert len(addresses) == 1
+
+
+def test_a_piece_has_to_come_in_time_where_nobody_counts_its_bytes() -> None:
+    """As of a socket of the Unix domain."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ours.makefile("rb") as body:
+        stream = PacedStream(body, ours.fileno(), rate=1_000_000, patience=0.5)
+        theirs.sendall(b"s" * 100_000)
+        assert len(stream.read(100_000)) == PIECE
+        assert len(stream.read(100_000 - PIECE)) == 100_000 - PIECE
+        with trickling(theirs, b"s" * 100, 0.05), pytest.raises(RequestTimeout):
+            stream.read(100)
+        ours.sendall(b"The answer.")
+        assert theirs.recv(100) == b"The answer."
+
+
+def test_a_form_that_comes_too_slowly_is_refused(impatient: tuple[Server, str]) -> None:
+    server, path = impatient
+    headers = {"Content-Length": "10000", "Content-Type": "multipart/form-data; boundary=b"}
+    with connect(server, f"{path}/form", **headers) as connection, trickling(connection, b"s" * 1000, 0.05):
+        assert answer(connection)[0] == 408
+    assert requests.get(f"{server.url}{path}/form", timeout=30).status_code == 404
