@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import StorageError
@@ -35,9 +36,44 @@ def chunk_size_or_default(chunk_size: int | None) -> int:
     return chunk_size or DEFAULT_CHUNK_SIZE
 
 
-def new_md5() -> MessageDigest:
-    """Return an empty MD5 digest, also where the system forbids MD5 for security."""
-    return hashlib.md5(usedforsecurity=False)
+DEFAULT_ALGORITHM = "md5"
+"""Algorithm that files are hashed with, where nobody says otherwise."""
+
+_BUILT_IN = ("md5", "sha256", "sha512", "blake2b")
+
+_PACKAGES = {"blake3": ("blake3", "blake3"), "xxh3": ("xxhash", "xxh3_128")}
+"""Algorithms of other packages, with the package and the name in it."""
+
+ALGORITHMS = (*_BUILT_IN, *_PACKAGES)
+"""Names of the algorithms that :func:`new_digest` knows."""
+
+
+def new_digest(algorithm: str) -> MessageDigest:
+    """Return an empty digest, also where the system forbids its algorithm for security.
+
+    :param algorithm: One of :data:`ALGORITHMS`. ``xxh3`` is XXH3 of 128 bits.
+    :raises ValueError: Where it is none of them, or its package is not installed.
+    """
+    if algorithm in _BUILT_IN:
+        return hashlib.new(algorithm, usedforsecurity=False)
+    if algorithm not in _PACKAGES:
+        raise ValueError(f"There is no checksum algorithm {algorithm!r}; there are {', '.join(ALGORITHMS)}.")
+    package, name = _PACKAGES[algorithm]
+    try:
+        digest: MessageDigest = getattr(import_module(package), name)()
+    except ImportError as error:
+        raise ValueError(f"The checksum algorithm {algorithm} needs the package {package}.") from error
+    return digest
+
+
+def algorithm_of(checksum: str | None, default: str) -> str:
+    """Return the algorithm to compare a checksum with.
+
+    :param checksum: Checksum as ``algorithm:hexdigest``, ``None`` where there is none yet.
+    :param default: What to return where there is none, or it is of an algorithm that is none of ours.
+    """
+    algorithm = (checksum or "").partition(":")[0]
+    return algorithm if algorithm in ALGORITHMS else default
 
 
 def compute_checksum(
@@ -80,7 +116,7 @@ def compute_md5_checksum(stream: SupportsRead[bytes], **kwargs: Any) -> str:
     :returns: The checksum, as ``md5:hexdigest``.
     :raises StorageError: Where the stream cannot be read; its cause is kept.
     """
-    return compute_checksum(stream, "md5", new_md5(), **kwargs)
+    return compute_checksum(stream, "md5", new_digest("md5"), **kwargs)
 
 
 def agree(expected: str | None, computed: str | None) -> bool | None:

@@ -24,6 +24,14 @@ parsed, so a large value wants room on the disk for them.
 FILES_REST_ALLOW_RANGE_REQUESTS = True
 """Serve parts of files to requests with ``Range`` (RFC 9110, section 14)."""
 
+FILES_REST_CHECKSUM_ALGORITHM = "md5"
+"""What new files are hashed with: ``md5``, ``sha256``, ``sha512``, ``blake2b``, ``blake3`` or ``xxh3``.
+
+The last two need the extras of these names; ``xxh3`` is XXH3 of 128 bits, and no cryptographic hash. What is stored keeps
+its checksum, and is verified with the algorithm of that. Downloads have ``Content-MD5`` with MD5 alone, ``Repr-Digest``
+with MD5 and SHA-2.
+"""
+
 FILES_REST_DEFAULT_MAX_FILE_SIZE = None
 """Largest size in bytes of a file in a new bucket; ``None`` for no limit."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask
 
 from . import config
+from .checksums import new_digest
 from .cli import files as files_cli
 from .errors import MultipartNoPart
 from .utils import load_or_import_from_config, obj_or_import_string
@@ -95,8 +96,10 @@ class InvenioFilesREST:
         """Register in an application: settings, commands, and ``app.extensions["invenio-files-rest"]``.
 
         :param app: The application.
+        :raises ValueError: Where ``FILES_REST_CHECKSUM_ALGORITHM`` cannot be had.
         """
         self.init_config(app)
+        new_digest(app.config["FILES_REST_CHECKSUM_ALGORITHM"])
         app.cli.add_command(files_cli)
         app.extensions["invenio-files-rest"] = FilesRESTState(app)
 

@@ -1,7 +1,7 @@
 """The interface to the storage of one file.
 
 A backend implements five methods: ``open``, ``initialize``, ``save``, ``update`` and ``delete``. The others work on top
-of these, and can be overridden where the backend has a better way, or another checksum than MD5.
+of these, and can be overridden where the backend has a better way, or another checksum.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from werkzeug.exceptions import HTTPException
 
-from ..checksums import MessageDigest, compute_checksum, new_md5
+from ..checksums import DEFAULT_ALGORITHM, MessageDigest, compute_checksum, new_digest
 from ..errors import StorageError
 from ..responses import send_stream
 from .stream import check_size, check_sizelimit, pump
@@ -44,6 +44,9 @@ class FileStorage:
     :param size: Size of the file in bytes, where known.
     :param modified: When it was last modified: a Unix timestamp, or a date and time, in UTC where it names no zone.
     """
+
+    checksum_algorithm = DEFAULT_ALGORITHM
+    """Name of the algorithm that the file is hashed with; who makes the storage may set another one."""
 
     def __init__(self, size: int | None = None, modified: datetime | float | None = None) -> None:
         """Keep what is known of the file."""
@@ -210,11 +213,12 @@ class FileStorage:
             return self.save(stream, size=src._size, chunk_size=chunk_size, progress_callback=progress_callback)
 
     def _init_hash(self) -> tuple[str | None, MessageDigest | None]:
-        """Return the name and an empty digest of the algorithm that files are hashed with.
+        """Return the name and an empty digest of the algorithm that the file is hashed with.
 
         :returns: The name that checksums begin with, and the digest; twice ``None`` for no checksums.
+        :raises ValueError: Where the package of the algorithm is not installed.
         """
-        return "md5", new_md5()
+        return self.checksum_algorithm, new_digest(self.checksum_algorithm)
 
     def _compute_checksum(
         self,

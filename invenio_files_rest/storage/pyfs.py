@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from flask import current_app
 
+from ..checksums import DEFAULT_ALGORITHM, algorithm_of
 from ..errors import StorageError
 from .base import FileStorage, ProgressCallback
 from .failures import translated_errors
@@ -188,6 +189,8 @@ def pyfs_storage_factory(
 ) -> PyFSFileStorage:
     """Make the storage of a file, from its row in the database or from its URL.
 
+    It hashes with the algorithm that the file's checksum has, or else with ``FILES_REST_CHECKSUM_ALGORITHM``.
+
     :param fileinstance: The :class:`~invenio_files_rest.models.FileInstance`. Its URI, size and time are taken.
     :param default_location: URI of the location of a file that has no URI yet.
     :param default_storage_class: Storage class; PyFilesystem has none.
@@ -214,4 +217,9 @@ def pyfs_storage_factory(
     else:
         assert size is not None, "A URL without a file needs a size."
     assert fileurl, "A file or a URL is needed."
-    return filestorage_class(fileurl, size=size, modified=modified, clean_dir=clean_dir)
+    storage = filestorage_class(fileurl, size=size, modified=modified, clean_dir=clean_dir)
+    configured = current_app and current_app.config.get("FILES_REST_CHECKSUM_ALGORITHM")
+    storage.checksum_algorithm = algorithm_of(
+        getattr(fileinstance, "checksum", None), default=configured or DEFAULT_ALGORITHM
+    )
+    return storage

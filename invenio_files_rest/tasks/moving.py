@@ -88,12 +88,16 @@ def migrate_file(src_id: str | uuid.UUID, location_name: str, post_fixity_check:
         return None
     known, storage = source.twin(), source.storage()
     copy = FileInstance.new()
+    # So that the storage hashes it with the same algorithm.
+    copy.checksum = known.checksum
     copy_storage = copy.storage(default_location=location.uri, default_storage_class=known.storage_class)
     release_connection()
 
     uri, size, checksum = copy_storage.copy(storage, progress_callback=progress_updater)
     # A storage that copies by itself, within S3 say, returns neither size nor checksum.
-    copy.set_uri(uri, known.size if size is None else size, checksum, storage_class=known.storage_class)
+    copy.set_uri(
+        uri, known.size if size is None else size, checksum or known.checksum, storage_class=known.storage_class
+    )
 
     def relink() -> None:
         if checksum is None:
