@@ -134,7 +134,8 @@ def test_a_folder_with_the_location_in_it_gives_what_it_held_before(db: SQLAlche
     (folder / "zzzz" / "deep").mkdir(parents=True)
     (folder / "zzzz" / "deep" / "file").write_bytes(b"1")
     for name in range(20):
-        (folder / str(name)).write_bytes(b"1")
+        # Not a name that the location may give to a folder of its own.
+        (folder / f"file-{name}").write_bytes(b"1")
     assert len(keys(bucket, str(folder))) == 21
 
 
