@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,9 @@ class Server:
             pid = wanted.pop()
             found.append(pid)
             for task in Path(f"/proc/{pid}/task").iterdir():
-                wanted += map(int, (task / "children").read_text().split())
+                # A thread may end in this moment.
+                with suppress(FileNotFoundError):
+                    wanted += map(int, (task / "children").read_text().split())
         return found
 
     def memory(self, field: str) -> int:
