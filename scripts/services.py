@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""The databases that tests need: private servers in a temporary folder, gone when their user is.
+"""The databases and brokers that tests need: private servers in a temporary folder, gone when their user is.
 
-``services.py COMMAND...`` runs a command with ``TEST_POSTGRESQL_URL`` and ``TEST_MARIADB_URL`` set. Without a command
-it prints them as exports for another shell, and serves until Ctrl-C. With ``--install`` it installs, as root of a
-Debian system, the packages of the servers that are missing, also of nginx, which the tests that need it start
-themselves; their services are not started.
+``services.py COMMAND...`` runs a command with ``TEST_POSTGRESQL_URL``, ``TEST_MARIADB_URL``, ``TEST_REDIS_URL`` and
+``TEST_RABBITMQ_URL`` set. Without a command it prints them as exports for another shell, and serves until Ctrl-C. With
+``--install`` it installs, as root of a Debian system, the packages of the servers that are missing, also of nginx,
+which the tests that need it start themselves; their services are not started.
 
-The servers listen on a socket in the temporary folder alone, and do not wait for the disk.
+The databases listen on a socket in the temporary folder alone, the brokers on this machine's loopback interface. None
+waits for the disk.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -85,36 +88,51 @@ class Service(ABC):
         if not self.installed():
             raise ServiceError("it is not installed; as root of a Debian system, run-tests.sh installs it")
         self.folder.mkdir(mode=0o700)
-        # Both refuse to run as root, or should.
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, self.user, self.user)
+        if self._spawn(self._commands()[0]).wait():
+            raise ServiceError(f"its data could not be created:\n{self._log_tail()}")
+        self.serve()
+
+    def serve(self) -> None:
+        """Start the server on the data that it has, and wait until it serves.
+
+        :raises ServiceError: If it does not.
+        """
+        _, serve, ping = self._commands()
+        self.process = self._spawn(serve)
+        deadline = time.monotonic() + START_SECONDS
+        while self._spawn(ping).wait():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise ServiceError(f"it does not start:\n{self._log_tail()}")
+            time.sleep(0.1)
+
+    def _commands(self) -> tuple[list[str], list[str], list[str]]:
+        return self.commands(*(str(program) for program in self.programs()))
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        # Some refuse to run as root, and others should.
         user = self.user if os.geteuid() == 0 else None
         groups: list[str] | None = [] if user else None
-        if user:
-            shutil.chown(self.folder, user, user)
-        create, serve, ping = self.commands(*(str(program) for program in self.programs()))
-        with (self.folder.parent / f"{self.name}.log").open("wb") as log:
+        with (self.folder.parent / f"{self.name}.log").open("ab") as log:
+            return subprocess.Popen(
+                command,
+                cwd=self.folder,
+                # A temporary folder of ours may be closed to the server's user.
+                env={**os.environ, "TMPDIR": str(self.folder), **self.environment()},
+                user=user,
+                group=user,
+                extra_groups=groups,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                # A session of its own, so that Ctrl-C is for us, who stop it in order.
+                start_new_session=True,
+            )
 
-            def spawn(command: list[str]) -> subprocess.Popen[bytes]:
-                return subprocess.Popen(
-                    command,
-                    cwd=self.folder,
-                    user=user,
-                    group=user,
-                    extra_groups=groups,
-                    stdout=log,
-                    stderr=log,
-                    stdin=subprocess.DEVNULL,
-                    # A session of its own, so that Ctrl-C is for us, who stop it in order.
-                    start_new_session=True,
-                )
-
-            if spawn(create).wait():
-                raise ServiceError(f"its data could not be created:\n{self._log_tail()}")
-            self.process = spawn(serve)
-            deadline = time.monotonic() + START_SECONDS
-            while spawn(ping).wait():
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise ServiceError(f"it does not start:\n{self._log_tail()}")
-                time.sleep(0.2)
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that the programs need besides ours."""
+        return {}
 
     def _log_tail(self) -> str:
         return (self.folder.parent / f"{self.name}.log").read_text(errors="replace")[-2000:]
@@ -122,7 +140,9 @@ class Service(ABC):
     def stop(self) -> None:
         """Stop the server, if it runs."""
         if self.process is not None:
-            self.process.send_signal(self.stop_signal)
+            # The whole group, for what is started may be a script that starts the server.
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, self.stop_signal)
             self.process.wait(STOP_SECONDS)
 
 
@@ -134,6 +154,7 @@ class PostgreSQL(Service):
     user = "postgres"
     variable = "TEST_POSTGRESQL_URL"
     stop_signal = signal.SIGQUIT
+    settings: tuple[str, ...] = ("fsync=off", "synchronous_commit=off")
 
     @classmethod
     def programs(cls) -> list[str | None]:
@@ -150,7 +171,7 @@ class PostgreSQL(Service):
     def commands(self, create: str, serve: str, ping: str) -> tuple[list[str], list[str], list[str]]:
         """Trust whoever reaches the socket, whose folder is private."""
         data = ["-D", f"{self.folder}/data"]
-        settings = "listen_addresses=", "max_connections=200", "fsync=off", "synchronous_commit=off"
+        settings = "listen_addresses=", "max_connections=200", *self.settings
         return (
             [create, *data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
             [serve, *data, "-k", str(self.folder), *(f"--{setting}" for setting in settings)],
@@ -190,7 +211,103 @@ class MariaDB(Service):
         )
 
 
-SERVICES: tuple[type[Service], ...] = (PostgreSQL, MariaDB)
+class Redis(Service):
+    """A Redis server."""
+
+    name = "redis"
+    package = "redis-server"
+    user = "redis"
+    variable = "TEST_REDIS_URL"
+    stop_signal = signal.SIGKILL
+
+    def __init__(self, folder: Path) -> None:
+        """Choose a port of the loopback interface."""
+        super().__init__(folder)
+        self.port = free_port()
+
+    @classmethod
+    def programs(cls) -> list[str | None]:
+        """Find them in the path; there is nothing to create."""
+        return [shutil.which(program) for program in ("true", "redis-server", "redis-cli")]
+
+    @property
+    def url(self) -> str:
+        """URL of the first database, for Celery."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def commands(self, create: str, serve: str, ping: str) -> tuple[list[str], list[str], list[str]]:
+        """Keep all in memory."""
+        return (
+            [create],
+            [serve, "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no"],
+            [ping, "-e", "-p", str(self.port), "ping"],
+        )
+
+
+class RabbitMQ(Service):
+    """A RabbitMQ server."""
+
+    name = "rabbitmq"
+    package = "rabbitmq-server"
+    user = "rabbitmq"
+    variable = "TEST_RABBITMQ_URL"
+    stop_signal = signal.SIGKILL
+
+    def __init__(self, folder: Path) -> None:
+        """Choose ports of the loopback interface."""
+        super().__init__(folder)
+        self.port, self.distribution_port, self.daemon_port = free_port(), free_port(), free_port()
+
+    @classmethod
+    def programs(cls) -> list[str | None]:
+        """Find Debian's, not the scripts in the path, which change the user."""
+        path = os.pathsep.join(["/usr/lib/rabbitmq/bin", os.environ.get("PATH", os.defpath)])
+        return [shutil.which(program, path=path) for program in ("true", "rabbitmq-server", "bash")]
+
+    @property
+    def url(self) -> str:
+        """URL for Celery."""
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    def environment(self) -> dict[str, str]:
+        """Keep everything in the folder, and listen to this machine alone."""
+        return {
+            "HOME": str(self.folder),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(self.daemon_port),
+            "ERL_EPMD_RELAXED_COMMAND_CHECK": "1",
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_CONFIG_FILE": f"{self.folder}/none",
+            "RABBITMQ_DIST_PORT": str(self.distribution_port),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{self.folder}/plugins",
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_MNESIA_BASE": f"{self.folder}/data",
+            "RABBITMQ_NODENAME": f"files{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_PID_FILE": f"{self.folder}/pid",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",
+        }
+
+    def commands(self, create: str, serve: str, ping: str) -> tuple[list[str], list[str], list[str]]:
+        """Serve once the port is open."""
+        return [create], [serve], [ping, "-c", f"exec 3<>/dev/tcp/127.0.0.1/{self.port}"]
+
+    def stop(self) -> None:
+        """Stop the server, and the daemon of Erlang that it has started, which only this one uses."""
+        super().stop()
+        if self.process is not None and (daemon := shutil.which("epmd")):
+            self._spawn([daemon, "-kill"]).wait()
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+SERVICES: tuple[type[Service], ...] = (PostgreSQL, MariaDB, Redis, RabbitMQ)
 
 
 def install() -> None:

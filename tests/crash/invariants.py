@@ -1,0 +1,94 @@
+"""What must be true after every crash, asked of the database and the disk without the code that wrote them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from .client import Ledger
+
+FILES = "SELECT uri, size, checksum, readable FROM files_files"
+
+SIZES = """
+SELECT b.id, b.size, COALESCE(v.size, 0) + COALESCE(u.size, 0)
+FROM files_bucket b
+LEFT JOIN (SELECT o.bucket_id, SUM(f.size) AS size FROM files_object o JOIN files_files f ON f.id = o.file_id
+           GROUP BY o.bucket_id) v ON v.bucket_id = b.id
+LEFT JOIN (SELECT bucket_id, SUM(size) AS size FROM files_multipartobject GROUP BY bucket_id) u ON u.bucket_id = b.id
+WHERE b.size != COALESCE(v.size, 0) + COALESCE(u.size, 0)
+"""
+
+HEADS = "SELECT bucket_id, key, COUNT(*) FROM files_object WHERE is_head GROUP BY bucket_id, key HAVING COUNT(*) > 1"
+
+VERSIONS = """
+SELECT o.version_id::text, o.key, o.is_head, f.uri, f.readable
+FROM files_object o LEFT JOIN files_files f ON f.id = o.file_id WHERE o.bucket_id = %s
+"""
+
+ORPHANS = """
+SELECT id FROM files_files f
+WHERE NOT EXISTS (SELECT 1 FROM files_object o WHERE o.file_id = f.id)
+AND NOT EXISTS (SELECT 1 FROM files_multipartobject u WHERE u.file_id = f.id)
+"""
+
+
+class Witness:
+    """Whoever looks at what is left.
+
+    :param database: Folder of the socket of PostgreSQL.
+    :param files: Folder of the locations.
+    """
+
+    def __init__(self, database: Path, files: Path) -> None:
+        """Keep the folders."""
+        self.database = database
+        self.files = files
+
+    def ask(self, query: str, *arguments: Any) -> list[Any]:
+        """Ask the database."""
+        connection = psycopg2.connect(host=str(self.database), user="postgres", dbname="postgres")
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(query, arguments)
+                return list(cursor.fetchall())
+        finally:
+            connection.close()
+
+    def look(self, bucket: str, ledgers: list[Ledger]) -> None:
+        """Check that nothing that was promised is lost, and that rows and bytes agree."""
+        for uri, size, checksum, readable in self.ask(FILES):
+            path = Path(uri)
+            assert path.exists(), f"A row names {uri}, which is not there."
+            assert path.stat().st_size == size, f"{uri} has {path.stat().st_size} bytes, not {size}."
+            if readable:
+                digest = hashlib.md5(path.read_bytes()).hexdigest()
+                assert checksum == f"md5:{digest}", f"{uri} is not what was stored."
+        assert self.ask(SIZES) == []
+        assert self.ask(HEADS) == []
+        found = {row[0]: row[1:] for row in self.ask(VERSIONS, bucket)}
+        heads = {key: version for version, (key, is_head, *_) in found.items() if is_head}
+        for ledger in ledgers:
+            for version, digest in ledger.versions.items():
+                assert version in found, f"The version {version} was acknowledged, and is not there."
+                key, _, uri, readable = found[version]
+                assert readable, f"The version {version} of {key} is not readable."
+                assert hashlib.md5(Path(uri).read_bytes()).hexdigest() == digest, f"{version} of {key} has changed."
+            assert not ledger.removed & set(found), "A version that was removed is there again."
+            for key, head in ledger.heads.items():
+                latest = heads[key]
+                if head is None:
+                    assert found[latest][2] is None, f"{key} was deleted, and is there."
+                else:
+                    assert latest == head, f"The head of {key} is {latest}, not {head}."
+
+    def look_after_sweep(self) -> None:
+        """Check that nothing is on the disk that no row names, and no file in the database that nothing refers to."""
+        assert self.ask(ORPHANS) == []
+        named = {uri for uri, *_ in self.ask(FILES)}
+        there = {str(path) for path in self.files.rglob("*") if path.is_file()}
+        assert there == named
+        empty = [path for path in self.files.rglob("*") if path.is_dir() and not any(path.iterdir())]
+        assert [path for path in empty if path.parent != self.files] == []

@@ -1,0 +1,151 @@
+"""The machine that crashes: a server, a worker and a database, each of which can be killed and started again."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import requests
+from servers import free_port
+
+ROOT = Path(__file__).parent.parent.parent
+READY_SECONDS = 30
+
+
+def _services() -> Any:
+    spec = importlib.util.spec_from_file_location("services", ROOT / "scripts" / "services.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["services"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+services = _services()
+
+
+class DurablePostgreSQL(services.PostgreSQL):  # type: ignore[misc]
+    """PostgreSQL that waits for the disk, as one has to that may crash."""
+
+    settings = ("fsync=on", "synchronous_commit=on", "shared_buffers=16MB")
+
+
+def descendants(pid: int) -> list[int]:
+    """Return a process and all that it has started, whatever sessions they are in."""
+    found, wanted = [], [pid]
+    while wanted:
+        pid = wanted.pop()
+        found.append(pid)
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                wanted += map(int, (task / "children").read_text().split())
+    return found
+
+
+def kill(pid: int) -> None:
+    """Kill a process and all that it has started, at once."""
+    for victim in descendants(pid):
+        with suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+
+
+class Machine:
+    """A machine.
+
+    :param folder: Folder for all its files.
+    :param broker: URL of the broker of a worker; without one tasks run in the server.
+    """
+
+    def __init__(self, folder: Path, broker: str | None) -> None:
+        """Set the paths; nothing runs yet."""
+        self.folder = folder
+        self.broker = broker
+        self.database = DurablePostgreSQL(folder)
+        self.files = folder / "files"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/files"
+        self.pids: dict[str, int] = {}
+        self.log = folder / "crash.log"
+
+    @contextmanager
+    def running(self) -> Iterator[Machine]:
+        """Start the database and the application, and end all afterwards."""
+        self.database.start()
+        try:
+            path = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
+            env = os.environ | {"CRASH_DATABASE": self.database.url, "PYTHONPATH": path}
+            env.pop("CRASH_BROKER", None)
+            if self.broker:
+                env["CRASH_BROKER"] = self.broker
+            with (
+                self.log.open("wb") as log,
+                subprocess.Popen(
+                    [sys.executable, "-m", "crash.zygote"],
+                    env=env,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                ) as self.zygote,
+            ):
+                try:
+                    self.files.mkdir()
+                    self.ask("prepare", str(self.files))
+                    yield self
+                finally:
+                    for name in list(self.pids):
+                        self.kill(name)
+                    self.zygote.kill()
+        finally:
+            self.kill("database")
+
+    def ask(self, *command: str) -> Any:
+        """Have the application do something."""
+        assert self.zygote.stdin is not None
+        assert self.zygote.stdout is not None
+        self.zygote.stdin.write(" ".join(command) + "\n")
+        self.zygote.stdin.flush()
+        answer = json.loads(self.zygote.stdout.readline() or '{"status": "ended"}')
+        assert answer.get("status", 0) == 0, self.log.read_text()[-3000:]
+        return answer.get("pid", answer.get("result"))
+
+    def start(self) -> None:
+        """Start what does not run, and wait until it serves."""
+        if self.database.process is None:
+            self.database.serve()
+        if "server" not in self.pids:
+            self.pids["server"] = self.ask("serve", str(self.port))
+        if self.broker and "worker" not in self.pids:
+            self.pids["worker"] = self.ask("work")
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until the server serves, which it does by itself once the database does."""
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            with suppress(requests.RequestException):
+                # No bucket has this identifier.
+                if requests.get(f"{self.url}/{self.port}", timeout=5).status_code == 404:
+                    return
+            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
+            time.sleep(0.03)
+
+    def kill(self, name: str) -> None:
+        """Kill the server, the worker or the database."""
+        if name == "database":
+            if self.database.process is not None:
+                kill(self.database.process.pid)
+                self.database.process.wait()
+                self.database.process = None
+        elif name in self.pids:
+            kill(self.pids.pop(name))
