@@ -53,6 +53,15 @@ def test_a_record_may_have_no_bucket(location: Any):
     assert RecordsBuckets.query.count() == 0
 
 
+def test_a_record_without_a_bucket_is_committed_as_any_other(location: Any):
+    record = Record.create({}, with_bucket=False)
+    record["title"] = "Thesis"
+    assert dict(reread(record)) == {"title": "Thesis"}
+    record.delete()
+    with pytest.raises(MissingModelError):
+        record.commit()
+
+
 def test_a_record_whose_bucket_is_deleted_has_no_files(record: Record):
     Bucket.delete(record.bucket_id)
     db.session.commit()

@@ -105,10 +105,10 @@ def test_alembic_finds_no_difference_to_the_model(app: Flask):
     def ours(item: Any, name: str, kind: str, *rest: Any) -> bool:
         return kind != "table" or name == "records_buckets"
 
+    # SQLite does not tell the type of identifiers; the tests before this one compare the types that it is given.
+    options = {"include_object": ours, "compare_type": db.engine.dialect.name != "sqlite"}
     with db.engine.connect() as connection:
-        assert (
-            compare_metadata(MigrationContext.configure(connection, opts={"include_object": ours}), db.metadata) == []
-        )
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), db.metadata) == []
 
 
 def test_all_of_an_application_migrates_from_nothing(app: Flask, database: str):
