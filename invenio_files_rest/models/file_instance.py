@@ -114,6 +114,16 @@ class FileInstance(db.Model, Timestamp):
         assert uri is not None
         return cls.query.filter_by(uri=uri).one_or_none()
 
+    def hold(self) -> bool:
+        """Keep others from deleting a file that is about to be referred to, until the end of the transaction.
+
+        :returns: Whether the file is there, or new; not where it has been deleted meanwhile.
+        """
+        if self not in db.session or self in db.session.new:
+            return True
+        held = select(FileInstance.id).where(FileInstance.id == self.id).with_for_update(read=True, key_share=True)
+        return db.session.execute(held).first() is not None
+
     @classmethod
     def query_orphaned(cls) -> Query[Any]:
         """Return a query of the files that neither an object version nor a multipart upload refers to."""

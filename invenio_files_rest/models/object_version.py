@@ -198,8 +198,9 @@ class ObjectVersion(db.Model, Timestamp):
         :raises BucketLockedError: Where the bucket is locked.
         :raises BucketDeletedError: Where the bucket is deleted.
         :raises FileSizeError: Where a size limit is exceeded.
+        :raises InvalidOperationError: Where the file has been deleted.
         """
-        Bucket.claim(bucket_id, (file.size or 0) if file else 0, limited=limited)
+        cls._claim_for(bucket_id, file, limited)
         if precondition is not None:
             precondition(cls.get(bucket_id, key))
         # SQLAlchemy evaluates a comparison itself, where it would ask the database whom a bare column applies to.
@@ -238,8 +239,8 @@ class ObjectVersion(db.Model, Timestamp):
         query = cls.query.options(joinedload(cls.file)).filter_by(bucket_id=as_bucket_id(bucket), key=key)
         if version_id:
             return query.filter_by(version_id=version_id).one_or_none()
-        # A snapshot of MySQL's still has the head that a version of the same transaction took the place of, where it was
-        # another transaction's.
+        # A snapshot of MySQL's still has the head that a version of the same transaction took the place of, where it
+        # was another transaction's.
         head = query.filter(cls.is_head).order_by(cls.created.desc()).first()
         return None if head is None or head.deleted else head
 
@@ -441,6 +442,15 @@ class ObjectVersion(db.Model, Timestamp):
         """Return the tags as a dictionary."""
         return {tag.key: tag.value for tag in self.tags}
 
+    @staticmethod
+    def _claim_for(bucket_id: uuid.UUID, file: FileInstance | None, limited: bool) -> None:
+        """Take the bucket for a new version, and the file so that nobody deletes it meanwhile."""
+        size = (file.size or 0) if file else 0
+        Bucket.claim(bucket_id, size, limited=limited)
+        if file is not None and not file.hold():
+            Bucket.claim(bucket_id, -size)
+            raise InvalidOperationError(description="The file does not exist any more.")
+
     @classmethod
     def _tag_model(cls) -> Any:
         return cls.tags.property.mapper.class_
@@ -468,11 +478,10 @@ class ObjectVersion(db.Model, Timestamp):
     def _attach(self, file: FileInstance, limited: bool = False) -> ObjectVersion:
         db.session.add(self)
         db.session.flush()
-        size = file.size or 0
-        Bucket.claim(self.bucket_id, size, limited=limited)
+        self._claim_for(self.bucket_id, file, limited)
         db.session.refresh(self, ["file_id"], with_for_update=True)
         if self.file_id is not None:
-            Bucket.claim(self.bucket_id, -size)
+            Bucket.claim(self.bucket_id, -(file.size or 0))
             raise FileInstanceAlreadySetError()
         self.file = file
         db.session.flush()
