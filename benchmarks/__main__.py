@@ -1,0 +1,125 @@
+"""Measure this package beside others, in turns, and show how its cost grows.
+
+PostgreSQL is started for it (see ``scripts/services.py``), gunicorn serves the application with two processes of four
+threads. Beside it stand nginx and a bare loop from socket to hash to file; with ``--peer``, another installation of the
+module, under uWSGI, runs the same application.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from . import growth, report
+from .contestants import ROOT, Contestant, floor, nginx, ours, peer
+from .machine import describe
+from .measures import MIB, QUICK, LargeFiles, Measure, Scale, listing, run, small_get, small_put, writers
+
+
+def say(message: str) -> None:
+    """Tell what is being done."""
+    print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
+
+
+def side_by_side(folder: Path, scale: Scale, mine: Contestant, others: dict[str, Contestant]) -> list[dict[str, Any]]:
+    """Measure this package beside others.
+
+    :param folder: Folder for the files that are sent.
+    :param scale: How much to measure.
+    :param mine: This package's server.
+    :param others: The other servers: ``peer``, where there is one, ``nginx`` and ``floor``.
+    :returns: The results.
+    """
+    peers = [others["peer"]] if "peer" in others else []
+    web = [mine, *peers, others["nginx"]]
+    files = LargeFiles(folder, scale.large)
+    files.prepare(web)
+    size = f"{scale.large // MIB} MiB"
+
+    def aims(factor: float, **more: float) -> dict[str, float]:
+        return {contestant.name: factor for contestant in peers} | more
+
+    measures = [
+        Measure(f"PUT of {size}", "MiB/s", files.put, [*web, others["floor"]], aims(2)),
+        Measure(f"GET of {size}", "MiB/s", files.get, web, aims(1, nginx=0.8)),
+        Measure("PUT of 1 KiB", "op/s", small_put(scale.seconds), web, aims(4)),
+        Measure("GET of 1 KiB", "op/s", small_get(scale.seconds, web), web, aims(3)),
+        Measure("listing of 601", "op/s", listing(scale.seconds), [mine, *peers], aims(20)),
+    ]
+    run(measures, scale.rounds, say)
+    return [report.results_of(measure) for measure in measures]
+
+
+def measure(folder: Path, scale: Scale, python: str | None) -> dict[str, Any]:
+    """Measure all there is to measure.
+
+    :param folder: An empty folder for all files.
+    :param scale: How much to measure.
+    :param python: Interpreter of another installation.
+    """
+    results: dict[str, Any] = {"date": date.today().isoformat(), "machine": describe(folder)}
+    with ExitStack() as stack:
+        say("starting the servers")
+        mine = stack.enter_context(ours(folder))
+        others = {"nginx": stack.enter_context(nginx(folder)), "floor": stack.enter_context(floor(folder))}
+        if python:
+            others["peer"] = stack.enter_context(peer(folder, python))
+            assert others["peer"].setup["path"] != mine.setup["path"]
+        applications = [mine, *(other for other in others.values() if other.is_application)]
+        results["side by side"] = side_by_side(folder, scale, mine, others)
+        say("clients that write at once")
+        results["writers"] = {
+            one.name: {"one key": writers(one, True), "distinct keys": writers(one, False)} for one in applications
+        }
+        say("statements")
+        results["statements"] = {one.name: one.run("statements.py") for one in applications}
+        results["by objects"] = growth.by_objects(mine, scale, say)
+        results["by clients"] = growth.by_clients(mine, scale, say)
+        results["by size"] = growth.by_size(mine, folder, scale, say)
+    say("slow clients")
+    results["slow clients"] = growth.beside_slow_clients(folder, scale)
+    return results
+
+
+def main() -> None:
+    """Run as a program."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--peer", metavar="PYTHON", help="interpreter of another installation of the module")
+    parser.add_argument("--quick", action="store_true", help="less of everything, to see that it runs")
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path, help="where to write results.json, tables and plots; nowhere by default"
+    )
+    arguments = parser.parse_args()
+    if not os.environ.get("TEST_POSTGRESQL_URL"):
+        services = str(ROOT / "scripts" / "services.py")
+        again = [sys.executable, "-m", "benchmarks", *sys.argv[1:]]
+        os.execv(sys.executable, [sys.executable, services, "--install", *again])
+    with tempfile.TemporaryDirectory(prefix="files-rest-benchmarks-") as folder:
+        results = measure(Path(folder), QUICK if arguments.quick else Scale(), arguments.peer)
+    report.print_table([[name, value] for name, value in results["machine"].items()])
+    report.print_table(report.table(results))
+    report.print_table(report.counts(results))
+    for name in ("by objects", "by clients", "by size"):
+        columns = list(results[name][0])
+        rows = [[report.number(row[column]) if column in row else "" for column in columns] for row in results[name]]
+        report.print_table([columns, *rows])
+    print("Beside slow clients:", json.dumps(results["slow clients"]))
+    if arguments.output:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        (arguments.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        report.write_tables(results, arguments.output)
+        report.plot(results, arguments.output)
+
+
+if __name__ == "__main__":
+    main()
