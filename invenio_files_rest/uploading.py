@@ -9,10 +9,12 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from flask import current_app
 from werkzeug.exceptions import NotFound
 
 from .errors import MultipartAlreadyCompleted, MultipartInvalidChunkSize, MultipartPartBusy
 from .models import Bucket, MultipartObject, Part
+from .models.base import utcnow
 from .recording import recorded
 from .tasks import remove_file_data
 from .tasks.sending import send_task
@@ -51,7 +53,7 @@ def store_part(upload: MultipartObject, part_number: int, stream: Any, size: int
     :raises MultipartPartBusy: Where somebody else keeps sending the same part.
     :raises UnexpectedFileSizeError: Where the stream is not of the part's size.
     :raises StorageError: Where the storage fails.
-    :raises werkzeug.exceptions.NotFound: Where the upload has been aborted.
+    :raises werkzeug.exceptions.NotFound: Where the upload has been aborted, or has expired.
     """
     expected = upload.expected_part_size(part_number)
     if size is not None and size != expected:
@@ -61,7 +63,8 @@ def store_part(upload: MultipartObject, part_number: int, stream: Any, size: int
     release_connection()
 
     def forget() -> None:
-        Part.delete(_open_upload(upload_id), part_number)
+        expired = MultipartObject.idle_since(utcnow() - current_app.config["FILES_REST_MULTIPART_EXPIRES"])
+        Part.delete(_open_upload(upload_id, ~expired), part_number)
 
     def record() -> Part:
         return Part.put(_open_upload(upload_id), part_number, checksum)
@@ -78,17 +81,17 @@ def store_part(upload: MultipartObject, part_number: int, stream: Any, size: int
         raise
 
 
-def _held_upload(upload_id: uuid.UUID) -> MultipartObject:
-    """Hold an upload."""
-    upload = MultipartObject.hold(upload_id)
+def _held_upload(upload_id: uuid.UUID, *conditions: Any) -> MultipartObject:
+    """Hold an upload of which some conditions are true."""
+    upload = MultipartObject.hold(upload_id, *conditions)
     if upload is None:
-        raise NotFound("The upload does not exist any more.")
+        raise NotFound("The upload does not exist any more, or has expired.")
     return upload
 
 
-def _open_upload(upload_id: uuid.UUID) -> MultipartObject:
+def _open_upload(upload_id: uuid.UUID, *conditions: Any) -> MultipartObject:
     """Hold an upload that still takes parts."""
-    upload = _held_upload(upload_id)
+    upload = _held_upload(upload_id, *conditions)
     if upload.completed:
         raise MultipartAlreadyCompleted()
     return upload

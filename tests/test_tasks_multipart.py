@@ -218,6 +218,16 @@ def test_an_upload_that_was_given_up_is_removed_with_all_it_has(
     assert expire() == 0
 
 
+def test_an_upload_that_is_expired_takes_no_parts(client: Any, bucket: Any) -> None:
+    upload = begin(client, bucket)
+    upload.put(0, b"0123")
+    age(upload.id, 4.1)
+    response = upload.put(1, b"4567")
+    assert (response.status_code, "expired" in response.json["message"]) == (404, True)
+    assert [part["part_number"] for part in client.get(upload.url()).json["parts"]] == [0]
+    assert expire() == 1
+
+
 def test_the_time_is_a_setting(client: Any, bucket: Any, app: Any, monkeypatch: Any) -> None:
     upload = begin(client, bucket)
     age(upload.id, 3.9)
@@ -229,8 +239,8 @@ def test_the_time_is_a_setting(client: Any, bucket: Any, app: Any, monkeypatch: 
 def test_an_upload_that_gets_parts_is_in_use(client: Any, bucket: Any) -> None:
     upload = begin(client, bucket)
     upload.put(0, b"0123")
-    age(upload.id, 5)
-    upload.put(1, b"4567")
+    age(upload.id, 5, parts=False)
+    assert upload.put(1, b"4567").status_code == 200
     assert expire() == 0
     assert list(upload.parts()) == [0, 1]
 
