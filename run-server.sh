@@ -9,7 +9,7 @@ usage() {
     cat <<'HELP'
 Usage: ./run-server.sh [OPTION...]
 
-Serves the files REST API of an Invenio application. The first run makes the virtual environment .venv and the instance:
+Serves the files REST API of an Invenio application, and a record with files. The first run makes the virtual environment .venv and the instance:
 its settings (invenio.cfg), an SQLite database, a folder for the files, an administrator's account and token. Later runs
 start with what is there.
 
@@ -25,7 +25,7 @@ Option             Variable              Default
   --help
 
 PYTHON names the Python that makes the virtual environment (3.10 or newer); VENV names an environment that has been made,
-with invenio-files-rest[postgresql,server] in it, to use instead.
+with invenio-files-rest[postgresql,server] and invenio-records-files[rest] in it, to use instead.
 HELP
 }
 
@@ -65,7 +65,7 @@ case "$database" in
 mysql* | mariadb*) fail "Invenio-OAuth2Server, which keeps the tokens, cannot make its tables there; use PostgreSQL." ;;
 esac
 
-environment "$PWD" postgresql,server
+environment "$PWD" postgresql,server rest
 
 python - "$host" "$port" <<'PYTHON' || fail "cannot listen on $host, port $port; choose another one with --port."
 import socket, sys
@@ -130,6 +130,25 @@ create_token() {
     [ -s "$instance/token" ]
 }
 
+create_record() {
+    python - <<'PYTHON'
+import uuid
+
+from invenio_app.factory import create_api
+from invenio_db import db
+from invenio_pidstore.minters import recid_minter
+from invenio_records_files.api import Record
+
+with create_api().app_context():
+    # An instance that is older than records has no tables for them.
+    db.create_all()
+    data, id_ = {"title": "A record with files"}, uuid.uuid4()
+    recid_minter(id_, data)
+    Record.create(data, id_=id_)
+    db.session.commit()
+PYTHON
+}
+
 share_sqlite() {
     # Readers and a writer at the same time: a property of the file, so once is enough.
     python - <<'PYTHON'
@@ -148,6 +167,7 @@ once "database" invenio db init create
 once "tables, $(ls invenio_files_rest/alembic/*.py | cksum)" invenio alembic upgrade invenio_files_rest@head
 once "database for several at a time" share_sqlite
 once "default location for files" invenio files location create --default local "$instance/data"
+once "record" create_record
 once "administrator" create_account
 once "administrator may do everything" invenio access allow superuser-access user "$admin"
 once "token" create_token
@@ -238,6 +258,11 @@ cat <<TEXT
   curl -sS$token "$url/api/files/\$BUCKET?prettyprint=1"; echo
   # download
   curl -sS$token "$url/api/files/\$BUCKET/hello.txt"
+  # files of a record: upload, list, download
+  curl -sS -X PUT$token -H "Content-Type: application/octet-stream" --data-binary @hello.txt \\
+    "$url/api/records/1/files/hello.txt"; echo
+  curl -sS$token "$url/api/records/1/files/?prettyprint=1"; echo
+  curl -sS$token "$url/api/records/1/files/hello.txt"
   # delete
   curl -sS -X DELETE$token "$url/api/files/\$BUCKET/hello.txt"
 

@@ -11,13 +11,15 @@ Usage: ./run-tests.sh [ARGUMENT...]
 
 Checks lint, format, types and documentation, then runs the tests with their coverage on SQLite, PostgreSQL and
 MariaDB. Arguments are pytest's, and then only the tests run, without coverage: ./run-tests.sh -k bucket
+Those of Invenio-Records-Files run by themselves: ./run-tests.sh invenio-records-files/tests
 
 Makes the virtual environment .venv. As root of a Debian system it installs the packages of the database servers that
 are missing, and nginx; without them it says what is not tested. No server is left running.
 
 Environment:
   PYTHON   the Python to make the virtual environment with (3.10 or newer)
-  VENV     an environment that has been made, with invenio-files-rest[docs,tests] in it, to use instead
+  VENV     an environment that has been made, with invenio-files-rest[docs,tests] and invenio-records-files[tests] in it, to
+           use instead
 HELP
     exit
     ;;
@@ -27,7 +29,7 @@ step() {
     printf '\n== %s\n' "$*"
 }
 
-environment "$PWD" docs,tests
+environment "$PWD" docs,tests tests
 
 if [ $# -gt 0 ]; then
     exec python scripts/services.py --install pytest "$@"
@@ -41,5 +43,10 @@ mypy
 step "Documentation"
 sphinx-build -q -W --keep-going -b html docs docs/_build/html
 step "Tests"
-exec python scripts/services.py --install \
-    pytest --numprocesses 2 --dist loadfile --cov --cov-report term-missing:skip-covered
+exec python scripts/services.py --install bash -ec '
+    run() {
+        pytest --numprocesses 2 --dist loadfile --cov --cov-report term-missing:skip-covered "$@"
+    }
+    run
+    run --cov-config invenio-records-files/pyproject.toml invenio-records-files/tests
+'

@@ -18,10 +18,11 @@ find_python() {
         "Name another one in the variable PYTHON."
 }
 
-# Install a checkout with its extras in its virtual environment, unless that is done, and use it: environment DIR EXTRAS
-# It is done again when setup.cfg changes. $VENV names another environment, which is used as it is.
+# Install both distributions of a checkout with their extras in its virtual environment, unless that is done, and use it:
+# environment DIR EXTRAS EXTRAS_OF_RECORDS_FILES
+# It is done again when their metadata change. $VENV names another environment, which is used as it is.
 environment() {
-    [ -n "${VENV:-}" ] || install "$1" "$2"
+    [ -n "${VENV:-}" ] || install "$1" "$2" "$3"
     export PATH="${VENV:-$1/.venv}/bin:$PATH"
 }
 
@@ -37,7 +38,7 @@ install_venv() {
 install() {
     local venv="$1/.venv" stamp="$1/.venv/installed-$2" python wanted
     python=$(find_python)
-    wanted=$(printf '%s\n' "$1" && cat "$1/setup.cfg" "$1/pyproject.toml")
+    wanted=$(printf '%s\n' "$1" && cat "$1/setup.cfg" "$1/pyproject.toml" "$1/invenio-records-files/pyproject.toml")
     if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         return
     fi
@@ -51,8 +52,9 @@ install() {
         "$python" -c 'import ensurepip, venv' 2>/dev/null || install_venv
         "$python" -m venv "$venv"
     fi
-    printf 'Installing invenio-files-rest[%s]; this takes a minute or two ...\n' "$2" >&2
-    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --editable "$1[$2]" >&2 ||
+    printf 'Installing invenio-files-rest[%s] and invenio-records-files[%s]; this takes a minute or two ...\n' "$2" "$3" >&2
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
+        --editable "$1[$2]" --editable "$1/invenio-records-files[$3]" >&2 ||
         fail "the installation failed."
     printf '%s\n' "$wanted" >"$stamp"
 }

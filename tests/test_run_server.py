@@ -116,6 +116,9 @@ def test_printed_commands_upload_list_download_and_delete(server: Server, tmp_pa
     answers = paste(server.commands, tmp_path)
     assert answers.endswith("Hello, files.\n")
     assert '"key": "hello.txt"' in answers
+    # From the bucket, and from the record.
+    assert answers.count("Hello, files.\n") == 2
+    assert f'"self": "{server.url}/api/records/1/files/hello.txt"' in answers
     listed = paste(server.commands + f'{download_line(server.commands)} -o /dev/null -w "%{{http_code}}"', tmp_path)
     assert listed.endswith("404")
 
