@@ -27,9 +27,9 @@ FILES_REST_ALLOW_RANGE_REQUESTS = True
 FILES_REST_CHECKSUM_ALGORITHM = "md5"
 """What new files are hashed with: ``md5``, ``sha256``, ``sha512``, ``blake2b``, ``blake3`` or ``xxh3``.
 
-The last two need the extras of these names; ``xxh3`` is XXH3 of 128 bits, and no cryptographic hash. What is stored keeps
-its checksum, and is verified with the algorithm of that. Downloads have ``Content-MD5`` with MD5 alone, ``Repr-Digest``
-with MD5 and SHA-2.
+The last two need the extras of these names; ``xxh3`` is XXH3 of 128 bits, and no cryptographic hash. What is stored
+keeps its checksum, and is verified with the algorithm of that. Downloads have ``Content-MD5`` with MD5 alone,
+``Repr-Digest`` with MD5 and SHA-2.
 """
 
 FILES_REST_DEFAULT_MAX_FILE_SIZE = None
@@ -57,7 +57,7 @@ FILES_REST_MULTIPART_CHUNKSIZE_MIN = 5 * 1024**2
 """Smallest part size of a multipart upload, in bytes; its last part may be smaller."""
 
 FILES_REST_MULTIPART_EXPIRES = timedelta(days=4)
-"""Time after which a multipart upload that is not completed may be removed."""
+"""Time without use after which a multipart upload takes no more parts, and may be removed."""
 
 FILES_REST_MULTIPART_MAX_PARTS = 10000
 """Largest number of parts of a multipart upload."""
