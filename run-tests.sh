@@ -10,14 +10,16 @@ case "${1:-}" in
 Usage: ./run-tests.sh [ARGUMENT...]
 
 Checks lint, format, types and documentation, then runs the tests with their coverage on SQLite, PostgreSQL and
-MariaDB. Arguments are pytest's, and then only the tests run, without coverage: ./run-tests.sh -k bucket
+MariaDB, and with workers over Redis and RabbitMQ. Arguments are pytest's, and then only the tests run, without coverage: ./run-tests.sh -k bucket
 Those of Invenio-Records-Files run by themselves: ./run-tests.sh invenio-records-files/tests
 
-Makes the virtual environment .venv. As root of a Debian system it installs the packages of the database servers that
-are missing, and nginx; without them it says what is not tested. No server is left running.
+Makes the virtual environment .venv. As root of a Debian system it installs the packages of these servers that are
+missing, and nginx; without them it says what is not tested. No server is left running.
 
 Environment:
   PYTHON   the Python to make the virtual environment with (3.10 or newer)
+  CRASH_ROUNDS, CRASH_SEED
+           how often the crash test kills servers (30), and a seed that it printed, to try the same again
   VENV     an environment that has been made, with invenio-files-rest[docs,tests] and invenio-records-files[tests] in it, to
            use instead
 HELP

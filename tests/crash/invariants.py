@@ -48,12 +48,14 @@ class Witness:
         self.files = files
 
     def ask(self, query: str, *arguments: Any) -> list[Any]:
-        """Ask the database."""
+        """Ask the database, or change it."""
         connection = psycopg2.connect(host=str(self.database), user="postgres", dbname="postgres")
         try:
             with connection.cursor() as cursor:
-                cursor.execute(query, arguments)
-                return list(cursor.fetchall())
+                cursor.execute(query, arguments or None)
+                found = list(cursor.fetchall())
+            connection.commit()
+            return found
         finally:
             connection.close()
 

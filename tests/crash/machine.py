@@ -86,7 +86,7 @@ class Machine:
             env = os.environ | {"CRASH_DATABASE": self.database.url, "PYTHONPATH": path}
             env.pop("CRASH_BROKER", None)
             if self.broker:
-                env["CRASH_BROKER"] = self.broker
+                env |= {"CRASH_BROKER": self.broker, "CRASH_QUEUE": self.folder.name}
             with (
                 self.log.open("wb") as log,
                 subprocess.Popen(
@@ -118,6 +118,10 @@ class Machine:
         answer = json.loads(self.zygote.stdout.readline() or '{"status": "ended"}')
         assert answer.get("status", 0) == 0, self.log.read_text()[-3000:]
         return answer.get("pid", answer.get("result"))
+
+    def send(self, task: str, **arguments: Any) -> None:
+        """Send a task to the worker."""
+        self.ask("send", task, json.dumps(arguments, separators=(",", ":")))
 
     def start(self) -> None:
         """Start what does not run, and wait until it serves."""

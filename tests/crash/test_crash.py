@@ -47,7 +47,7 @@ def migrate_something(machine: Machine, witness: Witness, choice: random.Random)
     with suppress(psycopg2.Error):
         files = witness.ask("SELECT id FROM files_files WHERE readable ORDER BY random() LIMIT 1")
         for (file_id,) in files:
-            machine.ask("migrate", str(file_id), choice.choice(["first", "second"]))
+            machine.send("migrate_file", src_id=str(file_id), location_name=choice.choice(["first", "second"]))
 
 
 def crash(machine: Machine, witness: Witness, choice: random.Random) -> int:

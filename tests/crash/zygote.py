@@ -23,12 +23,22 @@ from invenio_files_rest.app import Flask as FilesFlask
 from invenio_files_rest.models import Bucket, Location
 from invenio_files_rest.views import blueprint
 
+VISIBILITY_SECONDS = 2
+"""Seconds after which Redis gives a message to another worker that nobody has acknowledged."""
+
 
 class Anybody:
     """The permission that everybody has."""
 
     def can(self) -> bool:
         return True
+
+
+def result_backend(broker: str | None) -> str:
+    """Return where results go: to Redis, nowhere with RabbitMQ, to memory where tasks run in the server."""
+    if broker is None:
+        return "cache"
+    return broker if broker.startswith("redis") else "disabled://"
 
 
 def create_app() -> Flask:
@@ -38,9 +48,12 @@ def create_app() -> Flask:
     app.config.update(
         BROKER_URL=broker,
         CELERY_BROKER_URL=broker,
-        CELERY_BROKER_TRANSPORT_OPTIONS={"visibility_timeout": 2},
+        CELERY_BROKER_TRANSPORT_OPTIONS={"visibility_timeout": VISIBILITY_SECONDS},
         CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP=True,
-        CELERY_RESULT_BACKEND=broker or "cache",
+        CELERY_RESULT_BACKEND=result_backend(broker),
+        # Others may use the broker in the same moment.
+        CELERY_TASK_DEFAULT_QUEUE=os.environ.get("CRASH_QUEUE", "celery"),
+        CELERY_TASK_SERIALIZER="json",
         CELERY_CACHE_BACKEND="memory",
         CELERY_TASK_ALWAYS_EAGER=not broker,
         DB_VERSIONING=False,
@@ -113,12 +126,10 @@ def sweep(app: Flask, with_uploads: str) -> list[str]:
         return [str(finding) for finding in sweep(timedelta(0), delete=True) if not finding.done]
 
 
-def migrate(app: Flask, file_id: str, location: str) -> None:
-    """Have a file migrated by a worker."""
-    from invenio_files_rest.tasks import migrate_file
-
+def send(app: Flask, name: str, arguments: str) -> None:
+    """Send a task to a worker."""
     with app.app_context():
-        migrate_file.delay(file_id, location)
+        app.extensions["invenio-celery"].celery.tasks[f"invenio_files_rest.tasks.{name}"].delay(**json.loads(arguments))
 
 
 LASTING: dict[str, Callable[..., Any]] = {"serve": serve, "work": work}
@@ -126,7 +137,7 @@ ENDING: dict[str, Callable[..., Any]] = {
     "prepare": prepare,
     "bucket": make_bucket,
     "sweep": sweep,
-    "migrate": migrate,
+    "send": send,
 }
 
 
