@@ -49,9 +49,16 @@ class FilesMixin(_Base):
         """Return a bucket for a record that has none, ``None`` to let it have none. It is linked to the record."""
         return None
 
-    def _find_bucket(self) -> Bucket | None:
-        """Return the bucket that the record has, ``None`` where it has none."""
+    @property
+    def bucket(self) -> Bucket | None:
+        """The bucket; ``None`` where there is none, or it is deleted."""
         return RecordsBuckets.find_bucket(self.model.id)
+
+    @property
+    def bucket_id(self) -> str:
+        """Identifier of the bucket, empty where there is none."""
+        bucket = self.bucket
+        return str(bucket.id) if bucket is not None else ""
 
     @property
     def files(self) -> FilesIterator | None:
@@ -61,7 +68,7 @@ class FilesMixin(_Base):
         """
         if self.model is None:
             raise MissingModelError()
-        bucket = self._find_bucket()
+        bucket = self.bucket
         if bucket is None:
             bucket = self._create_bucket()
             if bucket is None:
@@ -83,7 +90,7 @@ class FilesMixin(_Base):
 
     def _merge_files(self) -> None:
         """Take over what others have done to the files since the record was read."""
-        bucket = self._find_bucket()
+        bucket = self.bucket
         if bucket is not None:
             # The bucket first, as whoever stores a file and then commits the record takes them in this order.
             lock_bucket(bucket.id)
@@ -170,9 +177,6 @@ class Record(FilesMixin, _Record):
         """The bucket; ``None`` where there is none, or it is deleted."""
         bucket_id = self.bucket_id
         return Bucket.get(bucket_id) if bucket_id else None
-
-    def _find_bucket(self) -> Bucket | None:
-        return self.bucket
 
     def delete(self, force: bool = False) -> Record:
         """Delete the record. Its bucket and files stay.

@@ -350,9 +350,11 @@ def test_the_mixin_takes_the_bucket_that_the_record_is_linked_to(location: Any):
         pass
 
     record = Plain.create({})
-    assert record.files is None
-    RecordsBuckets.create(record.model, Bucket.create())
+    assert (record.files, record.bucket, record.bucket_id) == (None, None, "")
+    bucket = Bucket.create()
+    RecordsBuckets.create(record.model, bucket)
     db.session.flush()
+    assert (record.bucket, record.bucket_id) == (bucket, str(bucket.id))
     record.files["a.txt"] = BytesIO(b"a")
     assert contents(reread(record)) == {"a.txt": b"a"}
 
