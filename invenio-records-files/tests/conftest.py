@@ -41,7 +41,14 @@ REST_ENDPOINT = {
 
 @pytest.fixture(scope="session")
 def app_config(app_config: dict[str, Any]) -> dict[str, Any]:
-    """Add three kinds of records, whose files are at three paths, and pages."""
+    """Add four kinds of records, whose files are at four paths, and pages."""
+    from invenio_records.api import Record as PlainRecord
+
+    from invenio_records_files.api import FilesMixin
+
+    class Linked(FilesMixin, PlainRecord):
+        """A record that does not have its bucket in its metadata."""
+
     return {
         **app_config,
         "RECORDS_REST_ENDPOINTS": {
@@ -69,10 +76,11 @@ def app_config(app_config: dict[str, Any]) -> dict[str, Any]:
                 "item_route": "/<string:community>/deposits/<pid_value>",
                 "record_class": "invenio_records_files.api:Record",
             },
+            "linkid": {"pid_type": "linkid", "item_route": "/linked/<pid_value>/", "record_class": Linked},
         },
         "RECORDS_FILES_REST_ENDPOINTS": {
             "RECORDS_REST_ENDPOINTS": {"recid": "/files", "docid": "doc-files"},
-            "DEPOSIT_REST_ENDPOINTS": {"depid": "/deposit-files"},
+            "DEPOSIT_REST_ENDPOINTS": {"depid": "/deposit-files", "linkid": "/files/"},
         },
         "RECORDS_UI_ENDPOINTS": {
             "recid_files": {
@@ -176,6 +184,7 @@ def register() -> Callable[..., str]:
             "recid": f"/records/{value}/files",
             "docid": f"/documents/{value}/doc-files",
             "depid": f"/physics/deposits/{value}/deposit-files",
+            "linkid": f"/linked/{value}/files",
         }[pid_type]
 
     return register

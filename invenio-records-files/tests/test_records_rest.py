@@ -21,6 +21,7 @@ from invenio_records.api import Record as PlainRecord
 
 from invenio_records_files.api import Record
 from invenio_records_files.links import default_bucket_link_factory, default_record_files_links_factory
+from invenio_records_files.models import RecordsBuckets
 from invenio_records_files.views import create_blueprint_from_app
 
 HOST = "http://localhost"
@@ -169,6 +170,17 @@ def test_each_endpoint_has_its_path(client: FlaskClient, location: Any, register
         assert client.get(files).json["links"]["self"] == f"{HOST}{files}"
         assert client.get(f"{files}/key").data == pid_type.encode()
     error(client.get("/records/7/doc-files"), 404)
+
+
+def test_files_of_a_record_that_is_only_linked_to_its_bucket_are_served(
+    client: FlaskClient, location: Any, register: Callable[..., str], allow_all: None
+):
+    record = PlainRecord.create({})
+    files = register(record, "1", "linkid")
+    check_hidden(client, files)
+    RecordsBuckets.create(record.model, Bucket.create())
+    assert client.put(f"{files}/key", data=b"linked").json["links"]["self"] == f"{HOST}{files}/key"
+    assert client.get(f"{files}/key").data == b"linked"
 
 
 def test_files_rest_keeps_its_own_links(client: FlaskClient, files: str, record_with_files: Record):
