@@ -8,15 +8,13 @@ from flask import Blueprint, Flask, Response, abort, url_for
 from invenio_files_rest.serializer import bucket_served_at, json_serializer
 from invenio_files_rest.utils import obj_or_import_string
 from invenio_files_rest.views import BucketResource, ObjectResource, add_error_handlers, as_uuid, object_view
-from invenio_files_rest.views.arguments import KeyConverter
+from invenio_files_rest.views.arguments import NOT_FOUND, KeyConverter
 from invenio_pidstore.errors import PersistentIdentifierError
 from invenio_pidstore.resolver import Resolver
 from invenio_rest import ContentNegotiatedMethodView
 from sqlalchemy.exc import NoResultFound
 
 from .api import Record
-
-_NO_RECORD = "The record does not exist, or has no files."
 
 
 def _find_record(pid_value: Any, pid_type: str, record_class: Any) -> Any:
@@ -31,9 +29,9 @@ def _find_record(pid_value: Any, pid_type: str, record_class: Any) -> Any:
     try:
         _, record = resolver.resolve(getattr(pid_value, "value", pid_value))
     except (PersistentIdentifierError, NoResultFound):
-        abort(404, description=_NO_RECORD)
+        abort(404, description=NOT_FOUND)
     if record.model.is_deleted:
-        abort(404, description=_NO_RECORD)
+        abort(404, description=NOT_FOUND)
     # A route that names no class has records without files.
     return record if hasattr(record, "bucket_id") else record_class(record, model=record.model)
 

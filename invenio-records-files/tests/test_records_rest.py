@@ -271,7 +271,9 @@ def test_an_identifier_that_leads_to_no_record_is_404(
 def test_without_permission_nothing_is_there(
     client: FlaskClient, record_with_files: Record, register: Callable[..., str]
 ):
-    check_hidden(client, register(record_with_files))
+    files = register(record_with_files)
+    check_hidden(client, files)
+    assert client.get(files).json == client.get("/records/2/files").json
 
 
 def test_permission_is_asked_for_the_bucket(
