@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
@@ -20,6 +21,9 @@ One that is older than any upload can last was left behind by a process that was
 
 ATTEMPTS = 100
 """How often a folder is made anew that others remove, as empty, in the same moment."""
+
+_THREADS = 8
+"""How many folders are made durable at a time."""
 
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 """What file systems answer (of some networks) that cannot synchronise a folder."""
@@ -59,13 +63,11 @@ def _open_folder(path: str) -> int:
 
 
 def _make_folders(path: str, made: list[str]) -> None:
-    """Make a folder and those above it, durably; add those that did not exist to a list, outermost first."""
-    parent = os.path.dirname(path.rstrip(os.sep))
+    """Make a folder and those above it; add those that did not exist to a list, outermost first."""
+    parent = _parent(path)
     for attempt in range(ATTEMPTS):
         try:
             os.mkdir(path)
-            made.append(path)
-            folder = _open_folder(parent)
         except FileExistsError:
             return
         except FileNotFoundError:
@@ -73,11 +75,47 @@ def _make_folders(path: str, made: list[str]) -> None:
                 raise
             _make_folders(parent, made)
         else:
-            try:
-                _sync_folder(folder)
-            finally:
-                os.close(folder)
+            made.append(path)
             return
+
+
+def _parent(path: str) -> str:
+    return os.path.dirname(path.rstrip(os.sep))
+
+
+def _sync_path(path: str) -> None:
+    folder = _open_folder(path)
+    try:
+        _sync_folder(folder)
+    finally:
+        os.close(folder)
+
+
+_threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="files-rest-sync")
+
+
+def _replace_threads() -> None:
+    # A forked process has none of them.
+    global _threads
+    _threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="files-rest-sync")
+
+
+os.register_at_fork(after_in_child=_replace_threads)
+
+
+@contextmanager
+def _syncing_above(folders: list[str]) -> Iterator[None]:
+    """Make new folders durable while the block makes something else so: disks do both in the time of one.
+
+    :param folders: The folders, whose names are in those above them.
+    """
+    above = [_threads.submit(_sync_path, _parent(folder)) for folder in folders]
+    try:
+        yield
+    finally:
+        wait(above)
+    for done in above:
+        done.result()
 
 
 def _remove_folders(folders: Iterator[str] | list[str]) -> None:
@@ -117,8 +155,10 @@ class LocalFile:
                 folder = os.path.dirname(self.path)
                 if not folder or not set(mode) & set("wxa"):
                     raise
-                _make_folders(folder, [])
-                return open(self.path, mode)
+                made: list[str] = []
+                _make_folders(folder, made)
+                with _syncing_above(made):
+                    return open(self.path, mode)
 
     @contextmanager
     def update(self) -> Iterator[IO[bytes]]:
@@ -144,7 +184,7 @@ class LocalFile:
             try:
                 with closed_quietly(file):
                     yield file
-                    with translated_errors():
+                    with translated_errors(), _syncing_above(made):
                         file.flush()
                         os.fsync(file.fileno())
                 with translated_errors():
