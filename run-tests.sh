@@ -45,10 +45,7 @@ mypy
 step "Documentation"
 sphinx-build -q -W --keep-going -b html docs docs/_build/html
 step "Tests"
-exec python scripts/services.py --install bash -ec '
-    run() {
-        pytest --numprocesses 2 --dist loadfile --cov --cov-report term-missing:skip-covered "$@"
-    }
-    run
-    run --cov-config invenio-records-files/pyproject.toml invenio-records-files/tests
-'
+options=(--numprocesses 2 --dist loadfile --cov --cov-report term-missing:skip-covered)
+python scripts/services.py --install pytest "${options[@]}"
+exec python scripts/services.py \
+    pytest "${options[@]}" --cov-config invenio-records-files/pyproject.toml invenio-records-files/tests
