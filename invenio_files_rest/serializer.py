@@ -76,6 +76,15 @@ class BaseSchema(Schema):
     updated = fields.DateTime(dump_only=True)
     links = fields.Method("dump_links", dump_only=True)
 
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """Return what a field shows: an attribute, or one of an attribute.
+
+        Marshmallow would look for an item first, which takes long where thousands are listed.
+        """
+        if "." in attr:
+            return super().get_attribute(obj, attr, default)
+        return getattr(obj, attr, default)
+
     def dump_links(self, obj: Any) -> dict[str, str]:
         """Return the links of an object."""
         raise NotImplementedError
@@ -161,11 +170,14 @@ serializer_mapping: dict[type, type[Schema]] = {
 """The schema of each model."""
 
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def dumps(data: Any) -> str:
     """Return data as JSON, indented where the request asks for ``prettyprint``."""
     if request.args.get("prettyprint"):
         return json.dumps(data, indent=2) + "\n"
-    return json.dumps(data, separators=(",", ":"))
+    return _compact(data)
 
 
 def json_serializer(
@@ -204,8 +216,8 @@ def json_serializer(
     return response
 
 
-def _contents(items: Iterable[dict[str, Any]], container: dict[str, Any], listing: Listing) -> Response:
-    """Make the response that shows a bucket with its contents.
+def _contents(items: Iterable[dict[str, Any]], container: dict[str, Any], objects: Any) -> Response:
+    """Make the response that shows a bucket with its contents, which views of other packages have as a query or a list.
 
     It is written to a file, which stays in memory while it is small, and sent from there, so that neither the memory
     grows with the listing nor a client that reads slowly holds a database connection.
@@ -214,12 +226,13 @@ def _contents(items: Iterable[dict[str, Any]], container: dict[str, Any], listin
     pretty = bool(request.args.get("prettyprint"))
     spool.write(b'{\n  "contents": [' if pretty else b'{"contents":[')
     for number, item in enumerate(items):
-        text = "\n" + indent(dumps(item).rstrip(), "    ") if pretty else dumps(item)
+        text = "\n" + indent(dumps(item).rstrip(), "    ") if pretty else _compact(item)
         spool.write((b"," if number else b"") + text.encode())
     rest = dict(container)
-    if listing.delimiter:
+    listing = objects if isinstance(objects, Listing) else None
+    if listing is not None and listing.delimiter:
         rest["common_prefixes"] = listing.common_prefixes
-    if listing.next_start_after is not None:
+    if listing is not None and listing.next_start_after is not None:
         following = request.args.to_dict() | {"start-after": listing.next_start_after}
         rest["links"] = rest["links"] | {"next": f"{rest['links']['self']}?{urlencode(following)}"}
     spool.write((b"\n  ]," if pretty else b"],") + dumps(rest)[1:].encode())

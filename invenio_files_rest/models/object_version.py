@@ -224,19 +224,26 @@ class ObjectVersion(db.Model, Timestamp):
 
     @classmethod
     def get(
-        cls, bucket: Bucket | uuid.UUID | str, key: str, version_id: uuid.UUID | str | None = None
+        cls,
+        bucket: Bucket | uuid.UUID | str,
+        key: str,
+        version_id: uuid.UUID | str | None = None,
+        with_bucket: bool = False,
     ) -> ObjectVersion | None:
         """Return the head of an object, or a version of it.
 
         :param bucket: The bucket, or its identifier.
         :param key: Key of the object.
         :param version_id: Identifier of a version, which may be a delete marker.
+        :param with_bucket: Whether to load the bucket with it, in the same statement.
         :returns: The version; ``None`` where there is none or, for the head, where the object is deleted.
         """
         if "\0" in key:
             # No key has it, and PostgreSQL refuses to be asked.
             return None
         query = cls.query.options(joinedload(cls.file)).filter_by(bucket_id=as_bucket_id(bucket), key=key)
+        if with_bucket:
+            query = query.options(joinedload(cls.bucket, innerjoin=True))
         if version_id:
             return query.filter_by(version_id=version_id).one_or_none()
         # A snapshot of MySQL's still has the head that a version of the same transaction took the place of, where it

@@ -11,11 +11,12 @@ from marshmallow import missing
 from webargs import fields
 
 from ..conditions import check_update_preconditions
-from ..errors import InvalidKeyError
+from ..errors import InvalidKeyError, StorageError
 from ..ingest import delete_object, remove_version, store_object
-from ..models import Bucket, ObjectVersion
+from ..models import Bucket, ObjectVersion, as_object_version
 from ..proxies import current_permission_factory
 from ..signals import file_downloaded, notify
+from ..transactions import release_connection
 from ..utils import load_or_import_from_config
 from .arguments import NOT_FOUND, as_uuid, flag, invalid_subresource_validator, use_kwargs
 from .decorators import (
@@ -37,7 +38,8 @@ NO_UPLOADS = {"uploads": fields.Raw(data_key="uploads", validate=invalid_subreso
 
 def _check_etag(head: ObjectVersion | None) -> None:
     """Check the conditions of the request against the live head of an object, or against a version."""
-    check_update_preconditions(request, head.file.checksum if head and head.file else None)
+    file = head.file if head else None
+    check_update_preconditions(request, file is not None, file and file.checksum)
 
 
 def _check_live_head(head: ObjectVersion | None) -> None:
@@ -45,6 +47,13 @@ def _check_live_head(head: ObjectVersion | None) -> None:
     _check_etag(head)
     if head is None:
         abort(404, description=NOT_FOUND)
+
+
+def _is_gone(obj: ObjectVersion) -> bool:
+    """Tell whether a version has been removed, and its file with it, since it was read from the database."""
+    version_id = obj.version_id
+    release_connection()
+    return as_object_version(version_id) is None
 
 
 class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
@@ -87,8 +96,8 @@ class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
         # Views of other packages pass identifiers as the URL has them.
         bucket = as_uuid(bucket) if isinstance(bucket, str) else bucket
         version_id = as_uuid(version_id) if isinstance(version_id, str) else version_id
-        obj = ObjectVersion.get(bucket, key, version_id=version_id)
-        if obj is None:
+        obj = ObjectVersion.get(bucket, key, version_id=version_id, with_bucket=not isinstance(bucket, Bucket))
+        if obj is None or obj.bucket.deleted:
             abort(404, description=NOT_FOUND)
         cls.check_object_permission(obj)
         return obj
@@ -109,10 +118,9 @@ class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
         return self.make_response(data=obj, context={"class": ObjectVersion}, etag=obj.file.checksum)
 
     @use_kwargs({**VERSION, **UPLOAD, **NO_UPLOADS, "download": flag("download")}, location="query")
-    @pass_bucket
     def get(
         self,
-        bucket: Any = None,
+        bucket_id: Any = None,
         key: Any = None,
         version_id: uuid.UUID | None = None,
         upload_id: uuid.UUID | None = None,
@@ -121,7 +129,7 @@ class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
     ) -> Response:
         """Send an object.
 
-        :param bucket: The bucket.
+        :param bucket_id: Identifier of the bucket.
         :param key: Key of the object.
         :param version_id: Identifier of a version.
         :param upload_id: Identifier of a multipart upload, to list its parts.
@@ -129,9 +137,13 @@ class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
         :param download: Set for an attachment.
         """
         if upload_id is not None:
-            return self.multipart_listparts(bucket, key, upload_id)
-        obj = self.get_object(bucket, key, version_id)
-        return self.send_object(bucket, obj, as_attachment=download is not None)
+            return self._get_parts(bucket_id=bucket_id, key=key, upload_id=upload_id)
+        obj = self.get_object(bucket_id, key, version_id)
+        return self.send_object(obj.bucket, obj, as_attachment=download is not None)
+
+    @pass_bucket
+    def _get_parts(self, bucket: Any = None, **upload: Any) -> Response:
+        return self.multipart_listparts(bucket, **upload)
 
     @staticmethod
     def send_object(
@@ -164,7 +176,12 @@ class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
         if current_app.config["FILES_REST_XSENDFILE_ENABLED"]:
             response = load_or_import_from_config("FILES_REST_XSENDFILE_RESPONSE_FUNC")(obj)
         else:
-            response = obj.send_file(restricted=restricted, as_attachment=as_attachment)
+            try:
+                response = obj.send_file(restricted=restricted, as_attachment=as_attachment)
+            except StorageError as error:
+                if isinstance(error.__cause__, FileNotFoundError) and _is_gone(obj):
+                    abort(404, description=NOT_FOUND)
+                raise
         if request.method == "GET" and response.status_code in (200, 206):
             notify(file_downloaded, obj)
         return response
