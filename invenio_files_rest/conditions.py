@@ -63,20 +63,21 @@ def check_preconditions(request: Request, etag: str | None, last_modified: datet
     return since is None or last_modified is None or last_modified > since
 
 
-def check_update_preconditions(request: Request, etag: str | None) -> None:
+def check_update_preconditions(request: Request, exists: bool, etag: str | None) -> None:
     """Check the conditions of a request that changes a file (RFC 9110, sections 13.1.1 and 13.1.2).
 
     :param request: The request.
-    :param etag: Entity tag of the file that is there, without quotes; ``None`` where there is none.
+    :param exists: Whether there is a file.
+    :param etag: Its entity tag, without quotes; ``None`` for a file that has none, e.g. for want of a checksum.
     :raises PreconditionFailed: Where it is not the one that the client expects.
     """
     if "If-Match" in request.headers:
         expected = request.if_match
-        if etag is None or not (expected.star_tag or expected.is_strong(etag)):
+        if not exists or not (expected.star_tag or (etag is not None and expected.is_strong(etag))):
             raise PreconditionFailed()
-    if "If-None-Match" in request.headers and etag is not None:
+    if "If-None-Match" in request.headers and exists:
         unwanted = request.if_none_match
-        if unwanted.star_tag or unwanted.contains_weak(etag):
+        if unwanted.star_tag or (etag is not None and unwanted.contains_weak(etag)):
             raise PreconditionFailed()
 
 

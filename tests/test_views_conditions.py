@@ -54,6 +54,19 @@ def test_an_object_that_is_there_is_changed_where_the_condition_holds(
     assert client.get(url(bucket, "a")).status_code == (200 if method == "PUT" else 404)
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"), [({"If-Match": "*"}, 200), (NEW, 412), (SEEN, 412), ({"If-None-Match": etag(b"one")}, 200)]
+)
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_an_object_without_a_checksum_is_there(
+    client: Any, bucket: Any, db: Any, headers: dict[str, str], status: int, method: str
+) -> None:
+    ObjectVersion.create(bucket, "a", stream=io.BytesIO(b"one")).file.checksum = None
+    db.session.commit()
+    response = client.open(url(bucket, "a"), method=method, data=b"new", headers=headers)
+    assert response.status_code == (204 if status == 200 and method == "DELETE" else status)
+
+
 @pytest.mark.parametrize("deleted", [False, True])
 def test_an_object_that_is_not_there_is_made_where_the_condition_holds(
     client: Any, bucket: Any, location: Any, deleted: bool
