@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import os
@@ -118,6 +119,16 @@ def test_a_form_sets_tags_too(client: Any, bucket: Any) -> None:
         headers={"X-Invenio-File-Tags": "a=1"},
     )
     assert response.json["tags"] == {"a": "1"}
+
+
+@pytest.mark.parametrize("header", ["Content-Digest", "Repr-Digest"])
+def test_a_digest_of_a_form_is_not_taken_for_one_of_its_file(client: Any, bucket: Any, header: str) -> None:
+    response = client.put(
+        url(bucket, "a"),
+        data={"file": (io.BytesIO(CONTENT), "a"), "_totalSize": str(len(CONTENT))},
+        headers={header: f"sha-256=:{base64.b64encode(hashlib.sha256(b'the form').digest()).decode()}:"},
+    )
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("total", [len(CONTENT) - 1, len(CONTENT) + 1, 0, -1])

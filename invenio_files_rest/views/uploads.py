@@ -90,7 +90,8 @@ def read_digests(content_md5: str | None) -> dict[str, bytes]:
     """Return the digests that the request gives of its body.
 
     They are ``Content-MD5`` (RFC 1864), ``Content-Digest`` and ``Repr-Digest`` (RFC 9530); of the latter two,
-    algorithms that we do not know are passed over.
+    algorithms that we do not know are passed over. In a form they are digests of the form, not of the file in it, and
+    passed over as well.
 
     :param content_md5: Value of ``Content-MD5``.
     :returns: Raw digests, by the algorithms' names in :mod:`hashlib`.
@@ -99,7 +100,7 @@ def read_digests(content_md5: str | None) -> dict[str, bytes]:
     found = []
     if content_md5:
         found.append(("md5", "Content-MD5", content_md5))
-    for header in ("Content-Digest", "Repr-Digest"):
+    for header in () if request.mimetype == "multipart/form-data" else ("Content-Digest", "Repr-Digest"):
         for member in filter(None, map(str.strip, request.headers.get(header, "").split(","))):
             match = _DIGEST.fullmatch(member)
             if match is None:
