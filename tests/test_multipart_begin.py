@@ -131,7 +131,8 @@ def test_sizes_may_come_in_json(client: Any, bucket: Any, location: Any) -> None
         error(client.post(url(bucket, "a", uploads=True), json={"size": 10}), 400)
         error(client.post(url(bucket, "a", uploads=True), json={"size": [1], "partSize": 4}), 422)
         error(client.post(url(bucket, "a", uploads=True), json=[10, 4]), 422)
-        error(client.post(url(bucket, "a", uploads=True), data=b"{", content_type="application/json"), 400)
+        for body in (b"{", b"\xff", b"[" * 100_000, b'{"size": ' + b"1" * 5000 + b"}"):
+            error(client.post(url(bucket, "a", uploads=True), data=body, content_type="application/json"), 400)
 
 
 def test_a_key_that_is_too_long_is_refused(client: Any, bucket: Any, location: Any) -> None:

@@ -54,6 +54,16 @@ class ArgumentParser(FlaskParser):
         ]
         raise InvalidArguments(errors=errors)
 
+    def load_json(self, req: Any, schema: Any) -> Any:
+        """Load arguments from a body in JSON.
+
+        :raises werkzeug.exceptions.BadRequest: Where it is none, or nested or a number beyond what Python reads.
+        """
+        try:
+            return super().load_json(req, schema)
+        except (RecursionError, ValueError) as error:
+            self._handle_invalid_json_error(error, req)
+
     def load_query_or_json(self, req: Any, schema: Any) -> Any:
         """Load arguments from the query, and those that it lacks from a body in JSON.
 
