@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from invenio_files_rest.errors import StorageError, StorageFullError
+from invenio_files_rest.errors import FileSizeError, StorageError, StorageFullError
 from invenio_files_rest.storage import PyFSFileStorage
 from invenio_files_rest.storage._pyfilesystem import FS, MemoryFS, fs_errors
 from invenio_files_rest.storage.failures import translated_errors
@@ -30,6 +30,7 @@ from invenio_files_rest.storage.failures import translated_errors
         (fs_errors.IllegalBackReference("/secret/../.."), StorageError),
         (OSError(errno.ENOSPC, "full", "/secret"), StorageFullError),
         (OSError(errno.EDQUOT, "full", "/secret"), StorageFullError),
+        (OSError(errno.EFBIG, "large", "/secret"), FileSizeError),
     ],
 )
 def test_an_error_is_translated_with_its_cause(error: Exception, expected: type[Exception]) -> None:

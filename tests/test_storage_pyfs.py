@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from invenio_files_rest.errors import StorageError, UnexpectedFileSizeError
+from invenio_files_rest.errors import FileSizeError, StorageError, UnexpectedFileSizeError
 from invenio_files_rest.storage import PyFSFileStorage, pyfs_storage_factory
 from invenio_files_rest.storage.local import TEMPORARY_PREFIX
 from invenio_files_rest.testing.storage import GeneratedStream
@@ -110,7 +110,7 @@ def test_a_file_that_exceeds_what_the_system_allows_leaves_nothing(storage: PyFS
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(FileSizeError, match="File too large"):
             storage.save(GeneratedStream(8 * 10**6))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import StorageError, StorageFullError
+from ..errors import FileSizeError, StorageError, StorageFullError
 from ._pyfilesystem import OpenerError, fs_errors
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -29,6 +29,8 @@ def _translate(error: Exception) -> Exception:
     if isinstance(error, fs_errors.InsufficientStorage):
         return StorageFullError(str(error))
     if isinstance(error, OSError):
+        if error.errno == errno.EFBIG:
+            return FileSizeError(str(error))
         return StorageFullError(str(error)) if error.errno in _FULL else error
     for kind, number in _ERRNO_OF.items():
         if isinstance(error, kind):
@@ -42,6 +44,7 @@ def translated_errors() -> Iterator[None]:
     """Translate the errors of a file system that are raised inside.
 
     :raises StorageFullError: Where no room is left.
+    :raises FileSizeError: Where the file is larger than the file system has files.
     :raises OSError: Where the error has a number, e.g. ``FileNotFoundError``.
     :raises StorageError: Otherwise; its description tells nothing of the path.
     """
