@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -162,3 +163,18 @@ def test_what_is_not_there_is_not_removed(client: Any, bucket: Any, location: An
         error(client.delete(url(bucket, "a", versionId=uuid4())), 404)
         error(client.delete(url(bucket, "b")), 404)
         error(client.delete(url(uuid4(), "a")), 404)
+
+
+def test_who_reads_a_version_that_is_removed_in_that_moment_does_not_find_it(
+    app: Any, client: Any, bucket: Any, monkeypatch: Any
+) -> None:
+    path = url(bucket, "a", versionId=put(client, bucket, "a")["version_id"])
+    send_file = ObjectVersion.send_file
+
+    def overtaken(self: ObjectVersion, **kwargs: Any) -> Any:
+        with ThreadPoolExecutor(1) as another:
+            assert another.submit(app.test_client().delete, path).result().status_code == 204
+        return send_file(self, **kwargs)
+
+    monkeypatch.setattr(ObjectVersion, "send_file", overtaken)
+    error(client.get(url(bucket, "a")), 404)

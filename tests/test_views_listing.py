@@ -16,6 +16,7 @@ from rest import error, put, run_on_server, url
 from sqlalchemy import insert
 
 from invenio_files_rest.models import FileInstance, ObjectVersion, ObjectVersionTag
+from invenio_files_rest.serializer import json_serializer
 
 pytestmark = pytest.mark.usefixtures("allow_all")
 
@@ -297,3 +298,17 @@ def test_the_memory_of_a_listing_does_not_grow_with_it(app: Any, client: Any, bu
     assert status.startswith("200")
     assert size > 8 * 1024**2
     assert peak < 4 * 1024**2
+
+
+@pytest.mark.parametrize("prettyprint", ["", "?prettyprint=1"])
+def test_a_view_of_another_package_shows_what_it_has_found(
+    app: Any, client: Any, bucket: Any, fill: Any, prettyprint: str
+) -> None:
+    fill("ab")
+    query = ObjectVersion.get_by_bucket(bucket)
+    context = {"class": ObjectVersion, "bucket": bucket, "many": True}
+    expected = client.get(url(bucket)).json
+    with app.test_request_context(f"/{prettyprint}"):
+        for objects in (query, query.all()):
+            with json_serializer(objects, context=context) as response:
+                assert response.json == expected
