@@ -8,11 +8,12 @@ kept.
 from __future__ import annotations
 
 import uuid
+from functools import cache
 from typing import Any, NamedTuple
 
 from flask import current_app
 from invenio_db import db
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Query, attributes, joinedload, validates
 from sqlalchemy_utils.types import UUIDType
 
@@ -137,8 +138,15 @@ class Bucket(db.Model, Timestamp):
 
         :param bucket_id: Identifier of the bucket.
         """
-        query = cls.query.options(joinedload(cls.location, innerjoin=True))
-        return query.filter_by(id=bucket_id, deleted=False).one_or_none()
+        found: Bucket | None = db.session.execute(cls._live_bucket(), {"bucket_id": bucket_id}).scalar_one_or_none()
+        return found
+
+    @classmethod
+    @cache
+    def _live_bucket(cls) -> Any:
+        # Made once: to make a statement, and to find that it has been compiled, takes as long as to run it.
+        with_location = select(cls).options(joinedload(cls.location, innerjoin=True))
+        return with_location.where(cls.id == bindparam("bucket_id"), ~cls.deleted)
 
     @classmethod
     def all(cls) -> Query[Any]:
@@ -180,28 +188,34 @@ class Bucket(db.Model, Timestamp):
         :raises FileSizeError: Where a limit is exceeded; the size is as it was.
         """
         db.session.flush()
-        allowed = [cls.id == bucket_id]
-        if not locked:
-            allowed.append(~cls.locked)
-        if not deleted:
-            allowed.append(~cls.deleted)
-        if not cls._update_size(size, *allowed):
+        if not cls._add_size(bucket_id, size, deleted, locked):
             is_locked = db.session.execute(select(cls.locked).where(cls.id == bucket_id)).scalar()
             raise BucketLockedError() if is_locked and not locked else BucketDeletedError()
         if limited:
             bucket = db.session.get(cls, bucket_id, populate_existing=True, with_for_update=True)
             limit = bucket._size_limit_before(size)
             if limit is not None and size > limit.limit:
-                cls._update_size(-size, cls.id == bucket_id)
+                cls._add_size(bucket_id, -size, deleted=True, locked=True)
                 db.session.expire(bucket)
                 raise FileSizeError(description=limit.reason)
         elif bucket := loaded(cls, bucket_id):
             db.session.expire(bucket, ["size", "updated"])
 
     @classmethod
-    def _update_size(cls, size: int, *conditions: Any) -> int:
-        statement = update(cls).where(*conditions).values(size=cls.size + size, updated=utcnow())
-        return db.session.execute(statement, execution_options={"synchronize_session": False}).rowcount
+    def _add_size(cls, bucket_id: uuid.UUID, size: int, deleted: bool, locked: bool) -> int:
+        values = {"claimed": bucket_id, "added": size, "now": utcnow()}
+        return db.session.execute(cls._adding_size(deleted, locked), values).rowcount
+
+    @classmethod
+    @cache
+    def _adding_size(cls, deleted: bool, locked: bool) -> Any:
+        conditions = [cls.id == bindparam("claimed")]
+        if not locked:
+            conditions.append(~cls.locked)
+        if not deleted:
+            conditions.append(~cls.deleted)
+        values = {"size": cls.size + bindparam("added"), "updated": bindparam("now")}
+        return update(cls).where(*conditions).values(values).execution_options(synchronize_session=False)
 
     def _size_limit_before(self, size: int) -> FileSizeLimit | None:
         """Ask the limiters as if ``size`` bytes had not been added yet."""

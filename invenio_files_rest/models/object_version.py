@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from functools import cache
 from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app
 from invenio_db import db
-from sqlalchemy import delete, event, literal, select, update
+from sqlalchemy import bindparam, delete, event, literal, select, update
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Query, joinedload, validates
 from sqlalchemy.schema import DDL
@@ -241,15 +242,34 @@ class ObjectVersion(db.Model, Timestamp):
         if "\0" in key:
             # No key has it, and PostgreSQL refuses to be asked.
             return None
-        query = cls.query.options(joinedload(cls.file)).filter_by(bucket_id=as_bucket_id(bucket), key=key)
-        if with_bucket:
-            query = query.options(joinedload(cls.bucket, innerjoin=True))
+        values = {"bucket": as_bucket_id(bucket), "object_key": key}
         if version_id:
-            return query.filter_by(version_id=version_id).one_or_none()
+            statement = cls._one_version(with_bucket)
+            version: ObjectVersion | None = db.session.execute(
+                statement, {**values, "version": version_id}
+            ).scalar_one_or_none()
+            return version
+        head: ObjectVersion | None = db.session.execute(cls._head(with_bucket), values).scalars().first()
+        return None if head is None or head.deleted else head
+
+    @classmethod
+    @cache
+    def _one_version(cls, with_bucket: bool) -> Any:
+        return cls._versions(with_bucket).where(cls.version_id == bindparam("version"))
+
+    @classmethod
+    @cache
+    def _head(cls, with_bucket: bool) -> Any:
         # A snapshot of MySQL's still has the head that a version of the same transaction took the place of, where it
         # was another transaction's.
-        head = query.filter(cls.is_head).order_by(cls.created.desc()).first()
-        return None if head is None or head.deleted else head
+        return cls._versions(with_bucket).where(cls.is_head).order_by(cls.created.desc()).limit(1)
+
+    @classmethod
+    def _versions(cls, with_bucket: bool) -> Any:
+        statement = select(cls).options(joinedload(cls.file))
+        if with_bucket:
+            statement = statement.options(joinedload(cls.bucket, innerjoin=True))
+        return statement.where(cls.bucket_id == bindparam("bucket"), cls.key == bindparam("object_key"))
 
     @classmethod
     def get_versions(cls, bucket: Bucket | uuid.UUID | str, key: str, desc: bool = True) -> Query[Any]:
