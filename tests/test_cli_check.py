@@ -166,3 +166,17 @@ def test_files_are_checked_in_one_statement_for_a_batch(bucket: Bucket):
 
 def test_wrong_arguments_exit_with_2(run: Run):
     assert run("files", "check", "--delete").exit_code == 2
+
+
+def test_a_bucket_that_is_removed_meanwhile_keeps_no_other_from_being_repaired(bucket: Bucket, db: Any):
+    buckets = [bucket, Bucket.create(), Bucket.create()]
+    for one in buckets:
+        bend(one, 1, db)
+    names = {str(one.id) for one in buckets}
+    findings = check_sizes(repair=True)
+    first = next(findings).name
+    gone = next(one for one in buckets if str(one.id) != first)
+    gone.remove()
+    db.session.commit()
+    names -= {first, str(gone.id)}
+    assert {finding.name for finding in findings} == names

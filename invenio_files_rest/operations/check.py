@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import current_app
 
-from ..errors import StorageError
+from ..errors import BucketDeletedError, StorageError
 from ..models import FileInstance
 from ..models.batches import in_batches
 from ..models.usage import buckets_of_wrong_size, recount
@@ -108,5 +108,9 @@ def check_sizes(repair: bool) -> Iterator[Finding]:
     for row in buckets_of_wrong_size():
         text = f"The size of the bucket is {row.size}, not {row.sum}."
         if repair:
-            in_transaction(lambda row=row: recount(row.id))  # type: ignore[misc]
+            try:
+                in_transaction(lambda row=row: recount(row.id))  # type: ignore[misc]
+            except BucketDeletedError:
+                # Somebody has removed it since its row was read.
+                continue
         yield Finding("bucket", str(row.id), text, row.size, done=repair)
