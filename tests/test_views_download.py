@@ -202,3 +202,15 @@ def test_an_identifier_that_is_none_finds_no_object(db: Any, name: str) -> None:
     identifiers = {"bucket": str(uuid4()), "version_id": str(uuid4()), name: "none"}
     with pytest.raises(NotFound):
         ObjectResource.get_object(key="a.txt", **identifiers)
+
+
+def test_a_view_of_another_package_passes_the_bucket(app: Any, client: Any, bucket: Any, small_parts: None) -> None:
+    put(client, bucket, "a")
+    upload = client.post(url(bucket, "b", uploads=True, size=4, partSize=4)).json["id"]
+    view = ObjectResource(serializers={})
+    for given in (bucket, bucket.id):
+        with app.test_request_context(), view.get(bucket=given, key="a") as response:
+            response.direct_passthrough = False
+            assert response.data == CONTENT
+        with app.test_request_context(query_string={"uploadId": upload}):
+            assert view.get(bucket=given, key="b").json["id"] == upload

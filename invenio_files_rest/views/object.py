@@ -120,25 +120,29 @@ class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
     @use_kwargs({**VERSION, **UPLOAD, **NO_UPLOADS, "download": flag("download")}, location="query")
     def get(
         self,
-        bucket_id: Any = None,
+        bucket: Any = None,
         key: Any = None,
         version_id: uuid.UUID | None = None,
         upload_id: uuid.UUID | None = None,
         uploads: Any = None,
         download: Any = None,
+        bucket_id: Any = None,
     ) -> Response:
         """Send an object.
 
-        :param bucket_id: Identifier of the bucket.
+        :param bucket: The bucket, or its identifier.
         :param key: Key of the object.
         :param version_id: Identifier of a version.
         :param upload_id: Identifier of a multipart upload, to list its parts.
         :param uploads: Never set.
         :param download: Set for an attachment.
+        :param bucket_id: Identifier of the bucket as the URL has it, so that one query finds bucket and object.
         """
-        if upload_id is not None:
+        if upload_id is not None and bucket is None:
             return self._get_parts(bucket_id=bucket_id, key=key, upload_id=upload_id)
-        obj = self.get_object(bucket_id, key, version_id)
+        if upload_id is not None:
+            return self.multipart_listparts(bucket, key, upload_id)
+        obj = self.get_object(bucket_id if bucket is None else bucket, key, version_id)
         return self.send_object(obj.bucket, obj, as_attachment=download is not None)
 
     @pass_bucket
