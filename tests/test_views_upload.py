@@ -112,6 +112,14 @@ def test_ng_file_upload_sends_a_form(client: Any, bucket: Any) -> None:
     assert client.get(url(bucket, "a")).data == CONTENT
 
 
+def test_the_type_of_a_form_has_no_case(client: Any, bucket: Any) -> None:
+    body = (
+        b'--X\r\nContent-Disposition: form-data; name="_totalSize"\r\n\r\n3\r\n'
+        b'--X\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nabc\r\n--X--\r\n'
+    )
+    assert put(client, bucket, "a", body, content_type="Multipart/Form-Data; boundary=X")["size"] == 3
+
+
 def test_a_form_sets_tags_too(client: Any, bucket: Any) -> None:
     response = client.put(
         url(bucket, "a"),

@@ -24,7 +24,7 @@ from ..transactions import release_connection
 from ..uploading import abort_upload, begin_upload, complete_upload, store_part
 from .arguments import NOT_FOUND, use_kwargs
 from .decorators import need_permissions
-from .uploads import body_stream, read_digests
+from .uploads import body_stream, is_form, read_digests
 
 NOT_MERGED = "The parts could not be merged. Completing again may succeed."
 
@@ -83,7 +83,7 @@ def default_partfactory(
     :returns: The length in bytes, the part's number, the stream, the content type, and the ``Content-MD5``.
     """
     number = part if part_number is None else part_number
-    if number is None or (content_type or "").startswith("multipart/form-data"):
+    if number is None or is_form(content_type):
         return None, None, None, None, None
     return content_length, number, body_stream(), content_type, content_md5
 
@@ -111,7 +111,7 @@ def ngfileupload_partfactory(
     :param content_type: Value of the header ``Content-Type``.
     :returns: The length in bytes, the part's number, the stream, the content type, and no ``Content-MD5``.
     """
-    if not (content_type or "").startswith("multipart/form-data"):
+    if not is_form(content_type):
         return None, None, None, None, None
     if uploaded_file is None or part_number is None:
         return None, None, None, None, None

@@ -100,7 +100,7 @@ def read_digests(content_md5: str | None) -> dict[str, bytes]:
     found = []
     if content_md5:
         found.append(("md5", "Content-MD5", content_md5))
-    for header in () if request.mimetype == "multipart/form-data" else ("Content-Digest", "Repr-Digest"):
+    for header in () if is_form(request.content_type) else ("Content-Digest", "Repr-Digest"):
         for member in filter(None, map(str.strip, request.headers.get(header, "").split(","))):
             match = _DIGEST.fullmatch(member)
             if match is None:
@@ -116,6 +116,14 @@ def read_digests(content_md5: str | None) -> dict[str, bytes]:
         if digests.setdefault(algorithm, digest) != digest:
             abort(400, description=f"{header} contradicts another digest of the request.")
     return digests
+
+
+def is_form(content_type: str | None) -> bool:
+    """Tell whether a body is a form that has the file in a field.
+
+    :param content_type: Value of ``Content-Type``, whose type has no case (RFC 9110, section 8.3.1).
+    """
+    return (content_type or "").lower().startswith("multipart/form-data")
 
 
 def body_stream() -> Any:
@@ -168,7 +176,7 @@ def stream_uploadfactory(
     :param content_type: Value of ``Content-Type``.
     :returns: The stream, its length in bytes or ``None``, the ``Content-MD5``, and the tags.
     """
-    if (content_type or "").startswith("multipart/form-data"):
+    if is_form(content_type):
         return _NOTHING
     stream = body_stream()
     if stream is None:
@@ -191,7 +199,7 @@ def ngfileupload_uploadfactory(
     :param uploaded_file: The field ``file``.
     :returns: The stream, its length in bytes, no ``Content-MD5``, and the tags.
     """
-    if not (content_type or "").startswith("multipart/form-data"):
+    if not is_form(content_type):
         return _NOTHING
     if uploaded_file is None:
         abort(400, description="The form has no field named file.")
