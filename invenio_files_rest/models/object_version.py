@@ -354,7 +354,7 @@ class ObjectVersion(db.Model, Timestamp):
         :param stream: Object with ``read(n)``.
         :param chunk_size: Bytes to read at a time.
         :param size: Size in bytes where it is known; another number of bytes is refused.
-        :param size_limit: Largest size allowed, in bytes; the bucket's limits where none is given.
+        :param size_limit: Largest size allowed, in bytes, besides the bucket's limits, which hold in any case.
         :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :returns: The version.
         :raises FileInstanceAlreadySetError: Where it has a file.

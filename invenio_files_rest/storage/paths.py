@@ -102,7 +102,7 @@ def folders_of(path: str) -> Iterator[str]:
     """Find the folders that only the file at a path needs, from the innermost outwards.
 
     These are its own folder, and those above it where their names together are the identifier that :func:`make_path`
-    split: never the folder of a location.
+    split: the folder of a location only where the file lies in it directly, which no file of ours does.
 
     :param path: Path of the file.
     :returns: The paths of the folders. Those above the innermost are shared with other files.
