@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
 import pytest
 from flask_sqlalchemy import SQLAlchemy
+from rest import statements, stored
 
+from invenio_files_rest import helpers
 from invenio_files_rest.errors import BucketDeletedError, BucketLockedError, FileSizeError, InvalidKeyError
 from invenio_files_rest.helpers import populate_from_path
 from invenio_files_rest.models import Bucket, Location, ObjectVersion
@@ -139,16 +142,86 @@ def test_a_folder_with_the_location_in_it_gives_what_it_held_before(db: SQLAlche
     assert len(keys(bucket, str(folder))) == 21
 
 
-def test_versions_are_added_one_by_one_so_that_a_caller_may_commit_each(db: SQLAlchemy, bucket: Bucket, folder: Path):
-    for name in "ab":
+def test_versions_are_added_in_batches_between_which_a_caller_may_commit(
+    db: SQLAlchemy, bucket: Bucket, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(helpers, "BATCH_FILES", 2)
+    for name in "abcd":
         (folder / name).write_bytes(b"1")
     objects = populate_from_path(bucket, str(folder))
-    assert next(objects).key == "a"
+    assert [next(objects).key for _ in range(2)] == ["a", "b"]
     db.session.commit()
-    assert [obj.key for obj in ObjectVersion.get_by_bucket(bucket)] == ["a"]
-    assert next(objects).key == "b"
+    assert next(objects).key == "c"
     db.session.rollback()
-    assert [obj.key for obj in ObjectVersion.get_by_bucket(bucket)] == ["a"]
+    assert [obj.key for obj in ObjectVersion.get_by_bucket(bucket)] == ["a", "b"]
+    assert bucket.size == 2
+
+
+def test_a_batch_ends_where_it_has_many_bytes(
+    db: SQLAlchemy, bucket: Bucket, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(helpers, "BATCH_BYTES", 10)
+    for name in "abc":
+        (folder / name).write_bytes(b"12345")
+    objects = populate_from_path(bucket, str(folder))
+    next(objects)
+    assert ObjectVersion.query.count() == 2
+
+
+def test_a_thousand_files_take_as_many_statements_as_ten(db: SQLAlchemy, bucket: Bucket, folder: Path):
+    counts = []
+    for number in (10, 1000):
+        (folder / str(number)).mkdir()
+        for name in range(number):
+            (folder / str(number) / f"{name}").touch()
+        with statements() as sent:
+            assert len(keys(bucket, folder / str(number))) == number
+        counts.append(len(sent))
+    assert counts[0] == counts[1]
+
+
+def test_a_version_takes_the_place_of_the_head(db: SQLAlchemy, bucket: Bucket, folder: Path):
+    before = ObjectVersion.create(bucket, "a", stream=io.BytesIO(b"before"))
+    (folder / "a").write_bytes(b"now")
+    (obj,) = populate_from_path(bucket, folder)
+    assert (before.is_head, obj.is_head) == (False, True)
+    assert bucket.size == 9
+
+
+@pytest.mark.parametrize("limit", ["quota_size", "max_file_size"])
+def test_what_comes_before_a_file_that_is_too_large_is_added_and_nothing_stays_of_that(
+    db: SQLAlchemy, bucket: Bucket, folder: Path, limit: str
+):
+    setattr(bucket, limit, 6)
+    for name, size in (("a", 2), ("b", 3), ("c", 7), ("d", 1)):
+        (folder / name).write_bytes(b"x" * size)
+    added: list[str] = []
+    with pytest.raises(FileSizeError):
+        added.extend(obj.key for obj in populate_from_path(bucket, str(folder)))
+    assert added == ["a", "b"]
+    assert bucket.size == 5
+    assert len(stored(bucket.location)) == 2
+
+
+def test_a_quota_that_others_have_filled_meanwhile_holds(
+    db: SQLAlchemy, bucket: Bucket, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bucket.quota_size = 6
+    for name in "abc":
+        (folder / name).write_bytes(b"12")
+    add_files = helpers.add_files
+
+    def late(bucket_id: object, files: object) -> object:
+        ObjectVersion.create(bucket, "other", stream=io.BytesIO(b"123"))
+        return add_files(bucket_id, files)
+
+    monkeypatch.setattr(helpers, "add_files", late)
+    added: list[str] = []
+    with pytest.raises(FileSizeError):
+        added.extend(obj.key for obj in populate_from_path(bucket, str(folder)))
+    assert added == ["a"]
+    assert bucket.size == 5
+    assert len(stored(bucket.location)) == 2
 
 
 def test_the_limits_of_the_bucket_hold(bucket: Bucket, folder: Path):

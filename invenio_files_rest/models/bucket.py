@@ -193,7 +193,7 @@ class Bucket(db.Model, Timestamp):
             raise BucketLockedError() if is_locked and not locked else BucketDeletedError()
         if limited:
             bucket = db.session.get(cls, bucket_id, populate_existing=True, with_for_update=True)
-            limit = bucket._size_limit_before(size)
+            limit = bucket.size_limit_before(size)
             if limit is not None and size > limit.limit:
                 cls._add_size(bucket_id, -size, deleted=True, locked=True)
                 db.session.expire(bucket)
@@ -217,8 +217,11 @@ class Bucket(db.Model, Timestamp):
         values = {"size": cls.size + bindparam("added"), "updated": bindparam("now")}
         return update(cls).where(*conditions).values(values).execution_options(synchronize_session=False)
 
-    def _size_limit_before(self, size: int) -> FileSizeLimit | None:
-        """Ask the limiters as if ``size`` bytes had not been added yet."""
+    def size_limit_before(self, size: int) -> FileSizeLimit | None:
+        """Return the tightest limit on the next file as if some bytes had not been added yet.
+
+        :param size: Number of these bytes; negative for bytes that have not been added as if they had.
+        """
         after = self.size
         attributes.set_committed_value(self, "size", after - size)
         try:

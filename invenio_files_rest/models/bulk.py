@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from invenio_db import db
 from sqlalchemy import and_, delete, func, insert, literal, select, update
 from sqlalchemy.orm import aliased, joinedload
 
+from ..limiters import FileSizeLimit
 from .base import random_uuid, utcnow
 from .bucket import Bucket, BucketTag
 from .file_instance import FileInstance
@@ -59,23 +61,24 @@ def copy_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> list[dict[str
         return []
     _claim_and_hold(destination_id, source_id)
     replaced = select(_Source.key).where(_live_heads(source_id, _Source)).subquery()
-    db.session.execute(
-        update(ObjectVersion)
-        .where(
-            ObjectVersion.bucket_id == destination_id,
-            ObjectVersion.is_head,
-            ObjectVersion.key.in_(select(replaced.c.key)),
-        )
-        .values(is_head=False),
-        execution_options={"synchronize_session": False},
-    )
-    for known in list(db.session.identity_map.values()):
-        if isinstance(known, ObjectVersion) and known.__dict__.get("bucket_id") == destination_id:
-            db.session.expire(known, ["is_head"])
+    _step_down(destination_id, select(replaced.c.key))
     now = _insert_heads(source_id, destination_id)
     columns = ObjectVersion.__table__.columns
     rows = db.session.execute(select(*columns).where(columns.bucket_id == destination_id, columns.created == now))
     return [dict(row) for row in rows.mappings()]
+
+
+def _step_down(bucket_id: uuid.UUID, keys: Any) -> None:
+    """Let no version of some objects be the head any more."""
+    db.session.execute(
+        update(ObjectVersion)
+        .where(ObjectVersion.bucket_id == bucket_id, ObjectVersion.is_head, ObjectVersion.key.in_(keys))
+        .values(is_head=False),
+        execution_options={"synchronize_session": False},
+    )
+    for known in list(db.session.identity_map.values()):
+        if isinstance(known, ObjectVersion) and known.__dict__.get("bucket_id") == bucket_id:
+            db.session.expire(known, ["is_head"])
 
 
 def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> datetime:
@@ -116,6 +119,39 @@ def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> datetime:
     )
     db.session.expire(db.session.get(Bucket, destination_id), ["size"])
     return now
+
+
+def add_files(
+    bucket_id: uuid.UUID, files: Mapping[str, FileInstance]
+) -> tuple[list[ObjectVersion], FileSizeLimit | None]:
+    """Add a version of each of several objects, up to the first that a size limit refuses.
+
+    :param bucket_id: Identifier of the bucket.
+    :param files: Files that the database does not know, by the keys of the objects.
+    :returns: The versions, flushed, in the order of the files; and the limit, where the next one exceeds it.
+    :raises BucketLockedError: Where the bucket is locked.
+    :raises BucketDeletedError: Where the bucket is deleted.
+    """
+    left = sum(file.size or 0 for file in files.values())
+    Bucket.claim(bucket_id, left)
+    bucket = db.session.get(Bucket, bucket_id, populate_existing=True, with_for_update=True)
+    added: dict[str, FileInstance] = {}
+    exceeded = None
+    for key, file in files.items():
+        size, limit = file.size or 0, bucket.size_limit_before(left)
+        if limit is not None and size > limit.limit:
+            exceeded = limit
+            Bucket.claim(bucket_id, -left)
+            break
+        added[key], left = file, left - size
+    _step_down(bucket_id, list(added))
+    versions = [
+        ObjectVersion(version_id=uuid.uuid4(), bucket_id=bucket_id, key=key, file=file, is_head=True)
+        for key, file in added.items()
+    ]
+    db.session.add_all(versions)
+    db.session.flush()
+    return versions, exceeded
 
 
 def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: bool) -> list[tuple[str, Any]]:

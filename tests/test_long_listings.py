@@ -1,0 +1,60 @@
+"""Listings of very many objects, from a real server: they stream, in memory that does not grow with them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from servers import Server, command, free_port, serving
+from sqlalchemy import URL
+
+from invenio_files_rest.models import Bucket, FileInstance, ObjectVersion
+
+MIB = 1024**2
+OBJECTS = 100_000
+
+
+@pytest.fixture(scope="module")
+def server(base_app: Any, database_url: URL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder, port = tmp_path_factory.mktemp("listings"), free_port()
+    arguments = command("gunicorn", port)
+    assert arguments is not None
+    url = database_url.render_as_string(hide_password=False)
+    with serving("gunicorn", arguments, port, folder, SQLALCHEMY_DATABASE_URI=url) as running:
+        yield running
+
+
+def fill(db: Any, bucket: Bucket, objects: int) -> None:
+    file = FileInstance.new().set_uri(f"/nowhere/{uuid.uuid4()}", 1, "md5:" + "0" * 32)
+    db.session.add(file)
+    db.session.flush()
+    table = ObjectVersion.__table__
+    for begin in range(0, objects, 10_000):
+        rows = [
+            {"version_id": uuid.uuid4(), "bucket_id": bucket.id, "key": f"{number:09}", "file_id": file.id}
+            for number in range(begin, min(begin + 10_000, objects))
+        ]
+        db.session.execute(table.insert(), rows)
+    db.session.commit()
+
+
+def test_a_hundred_thousand_objects_are_listed_in_flat_memory(server: Server, db: Any, bucket: Bucket) -> None:
+    few = Bucket.create()
+    fill(db, few, 1000)
+    fill(db, bucket, OBJECTS)
+    paths = [f"{server.url}/files/{one.id}" for one in (few, bucket)]
+    db.session.commit()
+    assert len(requests.get(paths[0], timeout=60).json()["contents"]) == 1000
+    idle = server.memory("VmRSS")
+    server.forget_peak()
+    with requests.get(paths[1], stream=True, timeout=100) as response:
+        # Read without keeping it: the objects are counted by a text that each has once.
+        count, last = 0, b""
+        for chunk in response.iter_content(MIB):
+            count += (last + chunk).count(b'"is_head"')
+            last = chunk[-len(b'"is_head"') + 1 :]
+    assert count == OBJECTS
+    assert server.memory("VmHWM") - idle < 16 * MIB
