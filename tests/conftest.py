@@ -37,7 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--databases",
         metavar="NAMES",
-        help="databases to test on, separated by commas: sqlite, postgresql, mariadb (default: all that there are)",
+        help="databases to test on, separated by commas: sqlite, postgresql, mariadb (default: all that there are); "
+        "servers: all but sqlite. Tests that need no database run with sqlite",
     )
 
 
@@ -47,7 +48,7 @@ def selected_databases(config: pytest.Config) -> list[str]:
     wanted = config.getoption("--databases")
     if not wanted:
         return available
-    names = wanted.split(",")
+    names = available[1:] if wanted == "servers" else wanted.split(",")
     for name in names:
         if name not in available:
             reason = f"{SERVERS[name]} is not set" if name in SERVERS else "there is no such database"
@@ -58,6 +59,15 @@ def selected_databases(config: pytest.Config) -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database" in metafunc.fixturenames:
         metafunc.parametrize("database", selected_databases(metafunc.config), scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "sqlite" in selected_databases(config):
+        return
+    with_database = [item for item in items if "database" in getattr(item, "fixturenames", ())]
+    kept = set(with_database)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = with_database
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
