@@ -50,7 +50,7 @@ def store_object(
     storage = file.storage(default_location=bucket.location.uri, default_storage_class=storage_class)
     release_connection()
 
-    file.set_uri(*storage.save(stream, size=size, size_limit=limit), storage_class=storage_class)
+    file.keep(storage, storage.save(stream, size=size, size_limit=limit), storage_class=storage_class)
 
     def record() -> ObjectVersion:
         # A try that failed leaves its objects behind, so each has objects of its own.

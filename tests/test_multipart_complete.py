@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from celery.result import EagerResult
 from parts import CONTENT, begin, bucket_size, checksum, part_count, storage_class
 from rest import error, nothing_stays, put, rows, stored, url
 
@@ -342,3 +343,15 @@ def test_a_quota_that_was_lowered_meanwhile_keeps_what_was_reserved(
     db.session.commit()
     assert upload.complete().json["completed"] is True
     assert client.get(url(bucket, "a.txt")).data == CONTENT
+
+
+def test_a_result_backend_that_fails_does_not_cut_the_answer_off(client: Any, bucket: Any, monkeypatch: Any) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise ConnectionError("The backend is away.")
+
+    monkeypatch.setattr(EagerResult, "get", fail)
+    upload = begin(client, bucket)
+    upload.put_all()
+    response = upload.complete()
+    assert response.json["completed"]
+    assert client.get(response.json["links"]["object_version"]).data == CONTENT

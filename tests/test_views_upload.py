@@ -179,3 +179,25 @@ def test_no_folder_is_left_of_an_upload_but_those_of_its_file(client: Any, bucke
 
     put(client, bucket)
     assert len(tree(Path(location.uri))) == 4
+
+
+@pytest.mark.parametrize("value", ["bytes 4-6/7", "bytes 0-2/7", "bytes 0-2/*"])
+def test_a_part_of_a_file_does_not_take_the_place_of_the_file(client: Any, bucket: Any, value: str) -> None:
+    put(client, bucket)
+    response = client.put(url(bucket, "a.txt"), data=b"abc", headers={"Content-Range": value})
+    assert error(response, 400)
+    assert client.get(url(bucket, "a.txt")).data == CONTENT
+
+
+def test_the_range_of_a_whole_file_is_the_file(client: Any, bucket: Any) -> None:
+    assert client.put(url(bucket, "a.txt"), data=b"abc", headers={"Content-Range": "bytes 0-2/3"}).status_code == 200
+
+
+def test_bytes_whose_uri_cannot_be_kept_do_not_stay(client: Any, bucket: Any, location: Any, app: Any) -> None:
+    app.config["FILES_REST_FILE_URI_MAX_LEN"] = 10
+    try:
+        with pytest.raises(ValueError, match="URI too long"):
+            client.put(url(bucket, "a.txt"), data=b"abc")
+    finally:
+        app.config["FILES_REST_FILE_URI_MAX_LEN"] = 255
+    assert not [name for _, _, names in os.walk(location.uri) for name in names]

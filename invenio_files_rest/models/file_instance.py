@@ -205,6 +205,21 @@ class FileInstance(db.Model, Timestamp):
         self.storage_class = storage_class or current_app.config["FILES_REST_DEFAULT_STORAGE_CLASS"]
         return self
 
+    def keep(self, storage: FileStorage, stored: tuple[str, int | None, str | None], **kwargs: Any) -> FileInstance:
+        """Say where the bytes are that a storage has just stored, and delete them where that cannot be said.
+
+        :param storage: The storage.
+        :param stored: URI, size in bytes, and checksum, as the storage returned them.
+        :param kwargs: Passed to :meth:`set_uri`.
+        :returns: The file.
+        :raises ValueError: Where the URI is too long to be kept.
+        """
+        try:
+            return self.set_uri(*stored, **kwargs)
+        except ValueError:
+            storage.delete()
+            raise
+
     def init_contents(self, size: int = 0, **kwargs: Any) -> None:
         """Make room for the file in storage.
 
@@ -213,8 +228,10 @@ class FileInstance(db.Model, Timestamp):
         :raises ValueError: Where the file is not writable.
         """
         self._ensure_writable()
-        self.set_uri(
-            *self.storage(**kwargs).initialize(size=size),
+        storage = self.storage(**kwargs)
+        self.keep(
+            storage,
+            storage.initialize(size=size),
             readable=False,
             writable=True,
             storage_class=kwargs.get("default_storage_class"),
@@ -243,16 +260,15 @@ class FileInstance(db.Model, Timestamp):
         :raises StorageError: Where the storage fails.
         """
         self._ensure_writable()
-        self.set_uri(
-            *self.storage(**kwargs).save(
-                stream,
-                chunk_size=chunk_size,
-                size=size,
-                size_limit=size_limit,
-                progress_callback=progress_callback,
-            ),
-            storage_class=kwargs.get("default_storage_class"),
+        storage = self.storage(**kwargs)
+        stored = storage.save(
+            stream,
+            chunk_size=chunk_size,
+            size=size,
+            size_limit=size_limit,
+            progress_callback=progress_callback,
         )
+        self.keep(storage, stored, storage_class=kwargs.get("default_storage_class"))
 
     def update_contents(
         self,
@@ -305,12 +321,8 @@ class FileInstance(db.Model, Timestamp):
             storage.delete()
             raise UnexpectedFileSizeError(description="The copy of the file is not of its size.")
         # A storage that copies by itself, within S3 say, returns neither size nor checksum.
-        fileinstance.set_uri(
-            uri,
-            self.size,
-            checksum or self.checksum,
-            storage_class=kwargs.get("default_storage_class"),
-        )
+        stored = uri, self.size, checksum or self.checksum
+        fileinstance.keep(storage, stored, storage_class=kwargs.get("default_storage_class"))
 
     def update_checksum(
         self,

@@ -95,9 +95,8 @@ def migrate_file(src_id: str | uuid.UUID, location_name: str, post_fixity_check:
 
     uri, size, checksum = copy_storage.copy(storage, progress_callback=progress_updater)
     # A storage that copies by itself, within S3 say, returns neither size nor checksum.
-    copy.set_uri(
-        uri, known.size if size is None else size, checksum or known.checksum, storage_class=known.storage_class
-    )
+    stored = uri, known.size if size is None else size, checksum or known.checksum
+    copy.keep(copy_storage, stored, storage_class=known.storage_class)
 
     def relink() -> None:
         if checksum is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from celery.exceptions import TimeoutError as TaskTimeoutError
@@ -208,7 +208,17 @@ def _wait_for_merge(result: AsyncResult, version_id: uuid.UUID, body: dict[str, 
     """Send white space while a merge runs, so that the connection stays open, and then what came of it, in JSON."""
     interval = current_app.config["FILES_REST_TASK_WAIT_INTERVAL"]
     give_up = time.monotonic() + current_app.config["FILES_REST_TASK_WAIT_MAX_SECONDS"]
-    while (merged := _is_merged(result, version_id, interval)) is None:
+    ask = partial(_result_tells, result)
+    while True:
+        try:
+            merged = ask(interval)
+        except Exception as error:
+            if not isinstance(error, NotImplementedError):
+                current_app.logger.warning("The result backend does not answer: %s", error)
+            # Without a result backend the version itself tells, once it is there.
+            ask, merged = partial(_version_tells, version_id), None
+        if merged is not None:
+            break
         if time.monotonic() > give_up:
             yield dumps({"status": 504, "message": "The parts are still being merged. The object will appear."})
             return
@@ -219,7 +229,7 @@ def _wait_for_merge(result: AsyncResult, version_id: uuid.UUID, body: dict[str, 
         yield dumps({"status": 500, "message": NOT_MERGED})
 
 
-def _is_merged(result: AsyncResult, version_id: uuid.UUID, seconds: float) -> bool | None:
+def _result_tells(result: AsyncResult, seconds: float) -> bool | None:
     """Wait for a merge, and tell whether it succeeded; ``None`` where it is still running."""
     try:
         # Celery takes us for a task where one runs at once, without a worker, in another thread of this process.
@@ -227,10 +237,12 @@ def _is_merged(result: AsyncResult, version_id: uuid.UUID, seconds: float) -> bo
         result.get(timeout=seconds, interval=pause, propagate=False, disable_sync_subtasks=False)
     except TaskTimeoutError:
         return None
-    except NotImplementedError:
-        # Without a result backend the version itself tells, once it is there.
-        time.sleep(seconds)
-        found = as_object_version(version_id) is not None
-        release_connection()
-        return found or None
     return bool(result.successful())
+
+
+def _version_tells(version_id: uuid.UUID, seconds: float) -> bool | None:
+    """Wait, and tell whether a version is there; ``None`` where it is not yet."""
+    time.sleep(seconds)
+    found = as_object_version(version_id) is not None
+    release_connection()
+    return found or None

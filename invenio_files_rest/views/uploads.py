@@ -18,6 +18,7 @@ from flask import abort, current_app, request
 from webargs import fields
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import ClientDisconnected
+from werkzeug.http import parse_content_range_header
 from werkzeug.wsgi import get_input_stream
 
 from ..errors import DuplicateTagError, InvalidTagError, MultipartNoPart
@@ -56,8 +57,9 @@ def read_upload(size_limit: FileSizeLimit | None) -> Upload:
     :raises FileSizeError: Where the announced size is over a limit, or under ``FILES_REST_MIN_FILE_SIZE``.
     :raises InvalidTagError: Where a tag is empty or too long.
     :raises DuplicateTagError: Where a tag is given twice.
-    :raises werkzeug.exceptions.BadRequest: Where there is no file, or a digest cannot be read.
+    :raises werkzeug.exceptions.BadRequest: Where there is no file, only a part of it, or a digest that cannot be read.
     """
+    _refuse_fragment()
     try:
         stream, size, content_md5, tags = current_files_rest.upload_factory()
     except MultipartNoPart:
@@ -69,6 +71,16 @@ def read_upload(size_limit: FileSizeLimit | None) -> Upload:
         stream = _NonEmptyStream(stream)
     digests = read_digests(content_md5)
     return Upload(VerifiedStream(stream, digests) if digests else stream, size, tags or {})
+
+
+def _refuse_fragment() -> None:
+    """Refuse a body that says it is a part of the file, since it would take the place of the whole.
+
+    :raises werkzeug.exceptions.BadRequest: Where ``Content-Range`` says so (RFC 9110, section 14.5).
+    """
+    given = parse_content_range_header(request.headers.get("Content-Range"))
+    if given is not None and (given.start != 0 or given.stop != given.length):
+        abort(400, description="A PUT stores a whole file, not the range of it that Content-Range names.")
 
 
 class _NonEmptyStream:
