@@ -48,6 +48,9 @@ class Contestant:
 
     keeps_connections: bool = True
 
+    pid: int = 0
+    """Process of the server."""
+
     def client(self) -> Client:
         """Return a client of it."""
         return Client(self.port, self.keeps_connections)
@@ -79,11 +82,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def _serving(command: list[str], log: Path, environment: dict[str, str] | None = None) -> Iterator[None]:
+def _serving(command: list[str], log: Path, environment: dict[str, str] | None = None) -> Iterator[int]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, cwd="/", stdout=output, stderr=output)
         try:
-            yield
+            yield process.pid
         finally:
             process.terminate()
             try:
@@ -130,9 +133,9 @@ def ours(
             *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads)),
             *("--keep-alive", "60", "application:application"),
         ]
-        with _serving(command, folder / f"{name}.log", environment):
+        with _serving(command, folder / f"{name}.log", environment) as pid:
             wait_for(port, f"/files/{setup['bucket']}")
-            yield Contestant(name, port, f"/files/{setup['bucket']}", setup, environment)
+            yield Contestant(name, port, f"/files/{setup['bucket']}", setup, environment, pid=pid)
 
 
 @contextmanager

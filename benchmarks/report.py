@@ -72,7 +72,8 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     print()
 
 
-def _list_table(rows: Sequence[Sequence[str]]) -> list[str]:
+def list_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table in reStructuredText."""
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in rows:
         lines += [f"   {'*' if not column else ' '} - {cell}" for column, cell in enumerate(row)]
@@ -89,8 +90,8 @@ def write_tables(results: dict[str, Any], folder: Path) -> None:
         for method in ("PUT", "GET")
     )
     (folder / "machine.inc").write_text(f"{machine}. Measured on {results['date']}.\n")
-    (folder / "table.inc").write_text("\n".join(_list_table(table(results))))
-    (folder / "counts.inc").write_text("\n".join(_list_table(counts(results))))
+    (folder / "table.inc").write_text("\n".join(list_table(table(results))))
+    (folder / "counts.inc").write_text("\n".join(list_table(counts(results))))
     (folder / "slow.inc").write_text(
         f"With a pool of two connections, and {slow['uploads']} uploads that take {slow['seconds']:g} seconds each, "
         f"the median of another client's request takes: {told}.\n"
