@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from tempfile import SpooledTemporaryFile
 from textwrap import indent
 from typing import Any
@@ -82,7 +83,9 @@ class BaseSchema(Schema):
         Marshmallow would look for an item first, which takes long where thousands are listed.
         """
         if "." in attr:
-            return super().get_attribute(obj, attr, default)
+            for name in attr.split("."):
+                obj = getattr(obj, name, default)
+            return obj
         return getattr(obj, attr, default)
 
     def dump_links(self, obj: Any) -> dict[str, str]:
@@ -180,6 +183,11 @@ def dumps(data: Any) -> str:
     return _compact(data)
 
 
+@cache
+def _schema(schema: type[Schema]) -> Schema:
+    return schema()
+
+
 def json_serializer(
     data: Any = None,
     code: int = 200,
@@ -202,9 +210,9 @@ def json_serializer(
     if data is None:
         response = current_app.response_class(status=code, mimetype="application/json")
     else:
-        schema = serializer_mapping[context.get("class", type(data))]()
+        schema = _schema(serializer_mapping[context.get("class", type(data))])
         if "bucket" in context:
-            container = serializer_mapping[type(context["bucket"])]().dump(context["bucket"])
+            container = _schema(serializer_mapping[type(context["bucket"])]).dump(context["bucket"])
             response = _contents(map(schema.dump, data), container, data)
         else:
             body = dumps(schema.dump(data, many=context.get("many", False)))

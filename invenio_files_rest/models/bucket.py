@@ -188,11 +188,17 @@ class Bucket(db.Model, Timestamp):
         :raises FileSizeError: Where a limit is exceeded; the size is as it was.
         """
         db.session.flush()
-        if not cls._add_size(bucket_id, size, deleted, locked):
+        bucket = None
+        if limited and db.engine.dialect.update_returning:
+            bucket = cls._add_size(bucket_id, size, deleted, locked, returning=True).scalar_one_or_none()
+            taken = bucket is not None
+        else:
+            taken = cls._add_size(bucket_id, size, deleted, locked).rowcount
+        if not taken:
             is_locked = db.session.execute(select(cls.locked).where(cls.id == bucket_id)).scalar()
             raise BucketLockedError() if is_locked and not locked else BucketDeletedError()
         if limited:
-            bucket = db.session.get(cls, bucket_id, populate_existing=True, with_for_update=True)
+            bucket = bucket or db.session.get(cls, bucket_id, populate_existing=True, with_for_update=True)
             limit = bucket.size_limit_before(size)
             if limit is not None and size > limit.limit:
                 cls._add_size(bucket_id, -size, deleted=True, locked=True)
@@ -202,20 +208,23 @@ class Bucket(db.Model, Timestamp):
             db.session.expire(bucket, ["size", "updated"])
 
     @classmethod
-    def _add_size(cls, bucket_id: uuid.UUID, size: int, deleted: bool, locked: bool) -> int:
+    def _add_size(cls, bucket_id: uuid.UUID, size: int, deleted: bool, locked: bool, returning: bool = False) -> Any:
         values = {"claimed": bucket_id, "added": size, "now": utcnow()}
-        return db.session.execute(cls._adding_size(deleted, locked), values).rowcount
+        return db.session.execute(cls._adding_size(deleted, locked, returning), values)
 
     @classmethod
     @cache
-    def _adding_size(cls, deleted: bool, locked: bool) -> Any:
+    def _adding_size(cls, deleted: bool, locked: bool, returning: bool) -> Any:
         conditions = [cls.id == bindparam("claimed")]
         if not locked:
             conditions.append(~cls.locked)
         if not deleted:
             conditions.append(~cls.deleted)
         values = {"size": cls.size + bindparam("added"), "updated": bindparam("now")}
-        return update(cls).where(*conditions).values(values).execution_options(synchronize_session=False)
+        statement = update(cls).where(*conditions).values(values)
+        if returning:
+            statement = statement.returning(cls)
+        return statement.execution_options(synchronize_session=False, populate_existing=returning)
 
     def size_limit_before(self, size: int) -> FileSizeLimit | None:
         """Return the tightest limit on the next file as if some bytes had not been added yet.

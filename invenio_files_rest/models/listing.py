@@ -112,7 +112,7 @@ class Listing:
                 row._mimetype or guess_mimetype(row.key),
                 row.created,
                 row.updated,
-                None if row.file_id is None else ListedFile(row.size, row.checksum),
+                None if row.deleted else ListedFile(row.size, row.checksum),
                 {tag.tag: tag.value for tag in same if tag.tag is not None},
             )
 
@@ -127,7 +127,7 @@ class Listing:
                 version._mimetype,
                 version.created,
                 version.updated,
-                version.file_id,
+                version.file_id.is_(None).label("deleted"),
                 file.size,
                 file.checksum,
                 tag.key.label("tag"),

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app
 from invenio_db import db
-from sqlalchemy import bindparam, delete, event, literal, select, update
+from sqlalchemy import bindparam, delete, event, select, update
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import Query, joinedload, validates
+from sqlalchemy.orm import Query, attributes, joinedload, validates
 from sqlalchemy.schema import DDL
 from sqlalchemy_utils.types import UUIDType
 
@@ -204,12 +204,13 @@ class ObjectVersion(db.Model, Timestamp):
         cls._claim_for(bucket_id, file, limited)
         if precondition is not None:
             precondition(cls.get(bucket_id, key))
-        # SQLAlchemy evaluates a comparison itself, where it would ask the database whom a bare column applies to.
-        was_head = cls.is_head == literal(True)
-        db.session.execute(
-            update(cls).where(cls.bucket_id == bucket_id, cls.key == key, was_head).values(is_head=False),
-            execution_options={"synchronize_session": "evaluate"},
-        )
+        db.session.execute(cls._stepping_down(), {"in_bucket": bucket_id, "of_key": key})
+        for known in list(db.session.identity_map.values()):
+            if isinstance(known, cls) and (known.__dict__.get("bucket_id"), known.__dict__.get("key")) == (
+                bucket_id,
+                key,
+            ):
+                attributes.set_committed_value(known, "is_head", False)
         version = cls(
             version_id=version_id or uuid.uuid4(),
             bucket_id=bucket_id,
@@ -222,6 +223,12 @@ class ObjectVersion(db.Model, Timestamp):
         db.session.add(version)
         db.session.flush()
         return version
+
+    @classmethod
+    @cache
+    def _stepping_down(cls) -> Any:
+        heads = update(cls).where(cls.bucket_id == bindparam("in_bucket"), cls.key == bindparam("of_key"), cls.is_head)
+        return heads.values(is_head=False).execution_options(synchronize_session=False)
 
     @classmethod
     def get(
