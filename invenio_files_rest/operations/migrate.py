@@ -17,7 +17,8 @@ from ..tasks import migrate_file, remove_file_data, verify_checksum
 from .finding import Finding
 
 READ_SECONDS = 10
-"""Time for which a source stays: a request that has found its row opens it meanwhile."""
+"""Time for which a source stays, for those who have found its row and cannot look again: a web server in front that is
+to send it, or a client that has a link to it. Requests that we answer ourselves follow it to its copy."""
 
 
 def redirect(to: Location, bucket_id: uuid.UUID | None = None, source: Location | None = None) -> int:

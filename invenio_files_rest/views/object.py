@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from operator import methodcaller
 from typing import Any
 
 from flask import Response, abort, current_app, request
@@ -13,7 +15,7 @@ from webargs import fields
 from ..conditions import check_update_preconditions
 from ..errors import InvalidKeyError, StorageError
 from ..ingest import delete_object, remove_version, store_object
-from ..models import Bucket, ObjectVersion, as_object_version
+from ..models import Bucket, ObjectVersion
 from ..proxies import current_permission_factory
 from ..signals import file_downloaded, notify
 from ..transactions import release_connection
@@ -49,11 +51,27 @@ def _check_live_head(head: ObjectVersion | None) -> None:
         abort(404, description=NOT_FOUND)
 
 
-def _is_gone(obj: ObjectVersion) -> bool:
-    """Tell whether a version has been removed, and its file with it, since it was read from the database."""
-    version_id = obj.version_id
-    release_connection()
-    return as_object_version(version_id) is None
+_OPEN_ATTEMPTS = 5
+"""How often a file is opened that is migrated, and removed where it was, in the same moment."""
+
+
+def _sent(obj: ObjectVersion, send: Callable[[ObjectVersion], Response]) -> Response:
+    """Send a version, from where its file has moved to if it has since it was read from the database."""
+    for attempt in range(1, _OPEN_ATTEMPTS + 1):
+        bucket_id, key, version_id, uri = obj.bucket_id, obj.key, obj.version_id, obj.file.uri
+        try:
+            return send(obj)
+        except StorageError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            release_connection()
+            current = ObjectVersion.get(bucket_id, key, version_id)
+            if current is None or current.file is None:
+                abort(404, description=NOT_FOUND)
+            if current.file.uri == uri or attempt == _OPEN_ATTEMPTS:
+                raise
+            obj = current
+    raise AssertionError("unreachable")
 
 
 class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
@@ -177,15 +195,10 @@ class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
                 expected_chksum,
                 extra=logger_data or {},
             )
+        send: Callable[[Any], Response] = methodcaller("send_file", restricted=restricted, as_attachment=as_attachment)
         if current_app.config["FILES_REST_XSENDFILE_ENABLED"]:
-            response = load_or_import_from_config("FILES_REST_XSENDFILE_RESPONSE_FUNC")(obj)
-        else:
-            try:
-                response = obj.send_file(restricted=restricted, as_attachment=as_attachment)
-            except StorageError as error:
-                if isinstance(error.__cause__, FileNotFoundError) and _is_gone(obj):
-                    abort(404, description=NOT_FOUND)
-                raise
+            send = load_or_import_from_config("FILES_REST_XSENDFILE_RESPONSE_FUNC")
+        response = _sent(obj, send)
         if request.method == "GET" and response.status_code in (200, 206):
             notify(file_downloaded, obj)
         return response
