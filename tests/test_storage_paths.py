@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from invenio_files_rest.errors import StorageError
-from invenio_files_rest.storage.paths import folders_of, lies_within, local_path, make_path
+from invenio_files_rest.storage.paths import folders_of, is_folder_for, lies_within, local_path, make_path
 
 ID = "2a4f3950-33af-4c42-8b1d-000102030405"
 
@@ -74,6 +74,15 @@ def test_a_uri_that_leads_elsewhere_is_refused_without_being_told(url: str) -> N
     with pytest.raises(StorageError) as error:
         local_path(url)
     assert error.value.description == StorageError.description
+
+
+@pytest.mark.parametrize("dimensions", [0, 1, 2, 5])
+@pytest.mark.parametrize("base", ["/srv/base", "mem://", "", f"/srv/{uuid.UUID(int=1)}"])
+def test_a_folder_is_for_the_file_whose_identifier_it_has(base: str, dimensions: int) -> None:
+    url = make_path(base, ID, "data", dimensions, 2)
+    assert is_folder_for(url, ID)
+    assert not is_folder_for(url, str(uuid.UUID(int=1)))
+    assert not is_folder_for(f"{base}/data", ID)
 
 
 @pytest.mark.parametrize("dimensions", [0, 1, 2, 5])

@@ -7,7 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from rest import CONTENT, error, nothing_stays, put, rows, stored, tree, url
@@ -155,6 +155,22 @@ def test_a_broker_that_fails_undoes_nothing_and_is_logged(
     assert "no broker" in caplog.text
     assert ObjectVersion.query.count() == 0
     assert FileInstance.query.count() == 1
+
+
+@pytest.mark.parametrize("folder", ["", "a name", str(UUID(int=1))])
+@pytest.mark.parametrize("name", ["foo.bin", "data"])
+def test_a_file_that_lies_in_a_location_directly_goes_without_the_folder_of_the_location(
+    client: Any, location: Any, db: Any, folder: str, name: str
+) -> None:
+    root = Path(location.uri, folder)
+    root.mkdir(exist_ok=True)
+    location.uri = str(root)
+    bucket = Bucket.create(location)
+    (root / name).write_bytes(b"x")
+    linked = ObjectVersion.create(bucket, "linked").set_location(str(root / name), 1, "md5:x")
+    db.session.commit()
+    remove(client, bucket, "linked", linked.version_id)
+    assert tree(root.parent) == ([folder] if folder else ["location"])
 
 
 def test_what_is_not_there_is_not_removed(client: Any, bucket: Any, location: Any) -> None:

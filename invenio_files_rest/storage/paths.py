@@ -6,6 +6,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator
+from posixpath import dirname
 from posixpath import split as split_path
 
 from ..errors import StorageError
@@ -33,6 +34,15 @@ def make_path(base_uri: str, path: str, filename: str, path_dimensions: int, spl
     folders = [path[start : start + split_length] for start in range(0, split_at, split_length or 1)]
     separator = "" if not base_uri or base_uri.endswith("/") else "/"
     return base_uri + separator + "/".join([*folders, path[split_at:], filename])
+
+
+def is_folder_for(url: str, path: str) -> bool:
+    """Tell whether the folder of a file is one that :func:`make_path` has made for it.
+
+    :param url: URI of the file.
+    :param path: Identifier of the file.
+    """
+    return dirname(url).replace("/", "").endswith(path)
 
 
 def split_scheme(url: str) -> tuple[str | None, str]:
@@ -102,7 +112,7 @@ def folders_of(path: str) -> Iterator[str]:
     """Find the folders that only the file at a path needs, from the innermost outwards.
 
     These are its own folder, and those above it where their names together are the identifier that :func:`make_path`
-    split: the folder of a location only where the file lies in it directly, which no file of ours does.
+    split. The folder of a location is among them only where the file lies in it directly, which no file of ours does.
 
     :param path: Path of the file.
     :returns: The paths of the folders. Those above the innermost are shared with other files.

@@ -20,7 +20,7 @@ from .failures import translated_errors
 from .filesystems import StoredFile, filesystem_of, stored_file
 from .local import LocalFile
 from .locking import locked_region
-from .paths import make_path
+from .paths import is_folder_for, make_path
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -198,13 +198,16 @@ def pyfs_storage_factory(
     :param fileurl: URL of the file, together with its size, where there is no ``fileinstance``.
     :param size: Size of the file in bytes.
     :param modified: When it was last modified.
-    :param clean_dir: See :class:`PyFSFileStorage`.
+    :param clean_dir: See :class:`PyFSFileStorage`. The folders of a ``fileinstance`` are removed only where their names
+        are its identifier, as :func:`~invenio_files_rest.storage.paths.make_path` has it.
     :returns: The storage.
     :raises AssertionError: Where there is neither a file nor a URL with a size, or a new file has no location.
     """
     if fileinstance is not None:
         if fileinstance.uri:
             fileurl, size, modified = fileinstance.uri, fileinstance.size, fileinstance.updated
+            # A folder with another name is not of our making: it may be that of a location.
+            clean_dir = clean_dir and is_folder_for(fileurl, str(fileinstance.id))
         else:
             assert default_location, "A file without a URI needs a location."
             fileurl = make_path(
