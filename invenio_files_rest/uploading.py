@@ -34,8 +34,9 @@ def begin_upload(bucket: Bucket, key: str, size: int, part_size: int) -> Multipa
     :returns: The upload.
     """
     bucket_id = bucket.id
-    file = MultipartObject.new_file(bucket, key, size, part_size)
+    make_room = MultipartObject.prepare(bucket, key, size, part_size)
     release_connection()
+    file = make_room()
     return recorded(file, lambda: MultipartObject.record(bucket_id, key, file.twin(), size, part_size))
 
 

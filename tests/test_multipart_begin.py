@@ -11,7 +11,8 @@ from parts import CONTENT, Upload, begin, bucket_size, initiate
 from rest import error, nothing_stays, put, stored, url
 
 from invenio_files_rest import config
-from invenio_files_rest.models import Bucket, FileInstance, MultipartObject
+from invenio_files_rest.models import Bucket, FileInstance
+from invenio_files_rest.storage import PyFSFileStorage
 
 GIB = 1024**3
 
@@ -183,17 +184,28 @@ def test_a_deleted_bucket_takes_no_upload(client: Any, bucket: Any, db: Any, loc
 def test_a_bucket_that_is_locked_meanwhile_takes_no_upload(
     client: Any, bucket: Any, db: Any, location: Any, monkeypatch: Any
 ) -> None:
-    new_file = MultipartObject.new_file.__func__  # type: ignore[attr-defined]
+    initialize = PyFSFileStorage.initialize
 
-    def lock(cls: Any, *args: Any) -> Any:
-        file = new_file(cls, *args)
+    def lock(self: PyFSFileStorage, **kwargs: Any) -> Any:
         db.session.execute(Bucket.__table__.update().values(locked=True))
         db.session.commit()
-        return file
+        return initialize(self, **kwargs)
 
-    monkeypatch.setattr(MultipartObject, "new_file", classmethod(lock))
+    monkeypatch.setattr(PyFSFileStorage, "initialize", lock)
     with nothing_stays(location):
         error(initiate(client, bucket, "a", 10, 4), 403)
+
+
+def test_no_connection_is_held_while_the_file_is_made(client: Any, bucket: Any, db: Any, monkeypatch: Any) -> None:
+    initialize, held = PyFSFileStorage.initialize, []
+
+    def watched(self: PyFSFileStorage, **kwargs: Any) -> Any:
+        held.append(db.engine.pool.checkedout())
+        return initialize(self, **kwargs)
+
+    monkeypatch.setattr(PyFSFileStorage, "initialize", watched)
+    begin(client, bucket, "a")
+    assert held == [0]
 
 
 def test_the_file_is_there_with_its_size_and_takes_no_room(client: Any, bucket: Any, location: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -145,19 +146,19 @@ class MultipartObject(db.Model, Timestamp):
         :raises BucketLockedError: Where the bucket is locked.
         """
         bucket = open_bucket(bucket)
-        file = cls.new_file(bucket, key, size, chunk_size)
+        file = cls.prepare(bucket, key, size, chunk_size)()
         with discarded_on_error(file):
             return cls.record(bucket.id, key, file, size, chunk_size)
 
     @classmethod
-    def new_file(cls, bucket: Bucket, key: str, size: int, chunk_size: int) -> FileInstance:
-        """Check what an upload is to be, and make room for its file in storage. The database does not know it yet.
+    def prepare(cls, bucket: Bucket, key: str, size: int, chunk_size: int) -> Callable[[], FileInstance]:
+        """Check what an upload is to be.
 
         :param bucket: The bucket.
         :param key: Key of the object.
         :param size: Size of the file, in bytes.
         :param chunk_size: Size of a part, in bytes.
-        :returns: The file.
+        :returns: Function that makes room for the file in storage, asks the database nothing, and returns the file.
         :raises MultipartInvalidChunkSize: Where the part size is outside the limits.
         :raises MultipartInvalidSize: Where the size does not fit.
         :raises InvalidKeyError: Where the key is too long or cannot be stored.
@@ -171,13 +172,14 @@ class MultipartObject(db.Model, Timestamp):
         limit = bucket.size_limit
         if limit is not None and size > limit:
             raise FileSizeError(description=limit.reason)
-        file = FileInstance.new()
-        file.init_contents(
-            size=size,
-            default_location=bucket.location.uri,
-            default_storage_class=bucket.default_storage_class,
-        )
-        return file
+        location, storage_class = bucket.location.uri, bucket.default_storage_class
+
+        def make_room() -> FileInstance:
+            file = FileInstance.new()
+            file.init_contents(size=size, default_location=location, default_storage_class=storage_class)
+            return file
+
+        return make_room
 
     @classmethod
     def record(cls, bucket_id: uuid.UUID, key: str, file: FileInstance, size: int, chunk_size: int) -> MultipartObject:
