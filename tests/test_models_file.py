@@ -147,6 +147,14 @@ def test_a_checksum_that_does_not_agree_is_noted(file: FileInstance) -> None:
     assert file.last_check is None
 
 
+@pytest.mark.parametrize("checksum", [None, "elsewhere:abc"])
+def test_a_checksum_that_cannot_be_compared_leaves_the_check_unknown(file: FileInstance, checksum: str | None) -> None:
+    file.checksum = checksum
+    assert file.verify_checksum() is None
+    assert file.last_check is None
+    assert file.last_check_at is not None
+
+
 def test_a_missing_file_raises_or_leaves_the_check_unknown(file: FileInstance) -> None:
     os.unlink(file.uri)
     with pytest.raises((OSError, StorageError)):

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Query, validates
 from sqlalchemy_utils.types import UUIDType
 
+from ..checksums import agree
 from ..errors import FileInstanceUnreadableError, InvalidOperationError, UnexpectedFileSizeError
 from ..proxies import current_files_rest
 from .base import ExactText, Timestamp, UTCTimestamp, utcnow
@@ -357,7 +358,8 @@ class FileInstance(db.Model, Timestamp):
         :param throws: Whether to raise the error that kept the bytes from being read; otherwise it is logged alone.
         :param checksum_kwargs: Passed to the storage's ``checksum()``.
         :param kwargs: Passed to the storage factory.
-        :returns: Whether they agree; ``None`` where the bytes could not be read.
+        :returns: Whether they agree; ``None`` where that could not be told, for want of the bytes or of a checksum to
+            compare.
         :raises FileInstanceUnreadableError: Where the file is not readable.
         """
         self._ensure_readable()
@@ -369,7 +371,7 @@ class FileInstance(db.Model, Timestamp):
                 raise
             self.last_check = None
         else:
-            self.last_check = self.checksum == computed
+            self.last_check = agree(self.checksum, computed)
         self.last_check_at = utcnow()
         return self.last_check
 
