@@ -164,7 +164,13 @@ class PacedStream:
     @contextmanager
     def _copy(self) -> Iterator[socket.socket]:
         """Open the connection a second time: the server's own may be encrypted, and shut that in the clear."""
-        with socket.socket(fileno=os.dup(self._connection)) as connection:
+        descriptor = os.dup(self._connection)
+        try:
+            connection = socket.socket(fileno=descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        with connection:
             yield connection
 
     def _too_slow(self) -> RequestTimeout:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -191,6 +192,17 @@ def test_a_piece_has_to_come_in_time_where_nobody_counts_its_bytes() -> None:
             stream.read(100)
         ours.sendall(b"The answer.")
         assert theirs.recv(100) == b"The answer."
+
+
+def test_a_connection_that_is_no_socket_is_read_and_leaves_no_descriptor_open() -> None:
+    reading, writing = os.pipe()
+    with open(reading, "rb") as body, open(writing, "wb", buffering=0) as sender:
+        sender.write(b"s" * 100)
+        before = os.listdir("/proc/self/fd")
+        stream = PacedStream(body, reading, rate=1000, patience=1)
+        assert stream.read(100) == b"s" * 100
+        stream._give_up()
+        assert os.listdir("/proc/self/fd") == before
 
 
 def test_a_form_that_comes_too_slowly_is_refused(impatient: tuple[Server, str]) -> None:
