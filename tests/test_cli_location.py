@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import Result
+from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 
-from invenio_files_rest.models import Location
+from invenio_files_rest.models import FileInstance, Location
 
 Run = Callable[..., Result]
 
@@ -110,12 +112,42 @@ def test_create_refuses_a_name_that_is_none(run: Run, name: str):
     assert Location.all().count() == 0
 
 
-@pytest.mark.parametrize("uri", ["", "/" + 255 * "a"], ids=["empty", "long"])
-def test_create_refuses_a_uri_that_no_database_keeps(run: Run, uri: str):
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("", "The URI of a location is empty."),
+        (
+            "/" + 211 * "a",
+            "The URI of a location has at most 211 characters, not 212: those of its files are longer, and have to be "
+            "kept, too.",
+        ),
+    ],
+    ids=["empty", "long"],
+)
+def test_create_refuses_a_uri_that_no_database_keeps(run: Run, uri: str, reason: str):
     result = run("files", "location", "create", "name", uri)
     assert result.exit_code == 1
-    assert result.stderr == "Error: The URI of a location has 1 to 255 characters.\n"
+    assert result.stderr == f"Error: {reason}\n"
     assert Location.all().count() == 0
+
+
+def test_a_uri_as_long_as_can_be_has_room_for_those_of_its_files(run: Run, tmp_path: Path):
+    folder = tmp_path
+    while (left := 211 - len(str(folder))) > 0:
+        folder = folder / (min(left - 1, 20) * "f") if left > 1 else Path(f"{folder}f")
+    assert len(str(folder)) == 211
+    assert run("files", "location", "create", "name", str(folder), "--default").exit_code == 0
+    bucket = run("files", "bucket", "touch").stdout.strip()
+    (tmp_path / "file").write_bytes(b"x")
+    assert run("files", "bucket", "cp", str(tmp_path / "file"), bucket).exit_code == 0
+    assert len(FileInstance.query.one().uri) == 255
+
+
+def test_the_settings_tell_how_long_a_uri_can_be(run: Run, base_app: Flask, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(base_app.config, "FILES_REST_FILE_URI_MAX_LEN", 50)
+    monkeypatch.setitem(base_app.config, "FILES_REST_STORAGE_PATH_DIMENSIONS", 0)
+    assert run("files", "location", "create", "short", "/srv/fil").exit_code == 0
+    assert "at most 8 characters, not 9:" in run("files", "location", "create", "long", "/srv/file").stderr
 
 
 @pytest.mark.parametrize("arguments", [["create"], ["create", "name"], ["set-default"], ["list", "more"], ["name"]])

@@ -207,3 +207,20 @@ def test_of_two_locations_the_inner_one_has_the_file(bucket: Bucket, db: Any):
     assert Location.of_uri(inner.uri + "/data") == inner
     assert Location.of_uri(bucket.location.uri + "/data") == bucket.location
     assert Location.of_uri(None) is None
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        ("file:///srv/", "/srv/in"),
+        ("/srv/././././.", "/srv/in"),
+        ("osfs:////srv//", "/srv/in/"),
+        ("mem://", "mem://in"),
+        ("mem://srv///////", "mem://srv/in"),
+    ],
+)
+def test_of_two_locations_the_inner_one_has_the_file_however_they_are_spelled(app: Any, outer: str, inner: str):
+    locations = [Location(name=name, uri=uri) for name, uri in (("outer", outer), ("inner", inner))]
+    for choice in (locations, locations[::-1]):
+        assert Location.of_uri(f"{inner.rstrip('/')}/data", choice).name == "inner"
+        assert Location.of_uri(f"{inner.rstrip('/').removesuffix('in')}beside/data", choice).name == "outer"

@@ -51,9 +51,6 @@ def create(name: str, uri: str, default: bool) -> None:
 
 
 def _add(name: str, uri: str, default: bool) -> None:
-    longest = Location.uri.type.length
-    if not 0 < len(uri) <= longest:
-        raise ValueError(f"The URI of a location has 1 to {longest} characters.")
     location = Location(name=name, uri=uri)
     db.session.add(location)
     if default:

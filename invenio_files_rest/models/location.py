@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterable
 from typing import Any
 
+from flask import current_app
 from invenio_db import db
 from sqlalchemy.orm import Query, validates
 
-from ..storage.paths import lies_within
+from ..storage.paths import depth, lies_within, make_path
 from .base import Timestamp
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}\Z")
@@ -42,6 +44,28 @@ class Location(db.Model, Timestamp):
             raise ValueError("Invalid location name (lower-case alphanumeric + dashes).")
         return name
 
+    @validates("uri")
+    def validate_uri(self, key: str, uri: str) -> str:
+        """Check that the URI is there, and leaves room for those of the files.
+
+        :raises ValueError: Where it does not.
+        """
+        if not uri:
+            raise ValueError("The URI of a location is empty.")
+        if len(uri) > self._longest_uri():
+            raise ValueError(
+                f"The URI of a location has at most {self._longest_uri()} characters, not {len(uri)}: "
+                "those of its files are longer, and have to be kept, too."
+            )
+        return uri
+
+    @classmethod
+    def _longest_uri(cls) -> int:
+        config = current_app.config
+        split = config["FILES_REST_STORAGE_PATH_DIMENSIONS"], config["FILES_REST_STORAGE_PATH_SPLIT_LENGTH"]
+        of_a_file = make_path("/", str(uuid.UUID(int=0)), "data", *split)
+        return min(config["FILES_REST_FILE_URI_MAX_LEN"] - len(of_a_file), cls.uri.type.length)
+
     @classmethod
     def get_by_name(cls, name: str) -> Location | None:
         """Return the location of a name, ``None`` where there is none.
@@ -72,7 +96,7 @@ class Location(db.Model, Timestamp):
             for location in (cls.all() if locations is None else locations)
             if uri and lies_within(uri, location.uri)
         ]
-        return max(holding, key=lambda location: len(location.uri), default=None)
+        return max(holding, key=lambda location: depth(location.uri), default=None)
 
     @classmethod
     def all(cls) -> Query[Any]:

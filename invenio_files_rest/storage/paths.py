@@ -101,6 +101,20 @@ def lies_within(url: str, base_uri: str) -> bool:
     return path.startswith(base.rstrip("/") + "/")
 
 
+def depth(base_uri: str) -> int:
+    """Return how many folders lead to a location, however its URI is spelled.
+
+    :param base_uri: URI of the location, or its path.
+    """
+    try:
+        path = split_scheme(base_uri)[1]
+        if (here := local_path(base_uri)) is not None:
+            path = os.path.realpath(here)
+    except StorageError:
+        return 0
+    return sum(segment not in ("", ".") for segment in path.split("/"))
+
+
 def _is_uuid(text: str) -> bool:
     try:
         return str(uuid.UUID(text)) == text
