@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, cached_property
+from itertools import islice
+from operator import attrgetter
 from tempfile import SpooledTemporaryFile
 from textwrap import indent
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from flask import Response, current_app, g, request, url_for
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, missing
 from werkzeug.wsgi import wrap_file
 
 from .models import Bucket, MultipartObject, ObjectVersion, Part
@@ -21,6 +23,12 @@ from .models.listing import Listing
 
 _SPOOLED_IN_MEMORY = 1024**2
 """Bytes of a listing that are kept in memory."""
+
+_ITEMS_AT_A_TIME = 100
+"""Items of a listing that are made JSON at once."""
+
+_BLOCK = 64 * 1024
+"""Bytes of a listing that are sent at once."""
 
 _PATH_SAFE = "!$&'()*+,/:;=@~"
 """Characters that stand for themselves in the path of a URL (RFC 3986, section 3.3)."""
@@ -32,9 +40,10 @@ def bucket_url(bucket_id: Any) -> str:
     :param bucket_id: Identifier of the bucket.
     """
     urls = _bucket_urls()
-    if bucket_id not in urls:
-        urls[bucket_id] = url_for("invenio_files_rest.bucket_api", bucket_id=bucket_id, _external=True)
-    return urls[bucket_id]
+    url = urls.get(bucket_id)
+    if url is None:
+        urls[bucket_id] = url = url_for("invenio_files_rest.bucket_api", bucket_id=bucket_id, _external=True)
+    return url
 
 
 @contextmanager
@@ -67,7 +76,19 @@ def object_url(bucket_id: Any, key: str) -> str:
     :param bucket_id: Identifier of the bucket.
     :param key: Key of the object.
     """
-    return f"{bucket_url(bucket_id)}/{quote(key, safe=_PATH_SAFE)}"
+    return f"{bucket_url(bucket_id)}/{key.translate(_quoted)}"
+
+
+class _Quoted(dict[int, str]):
+    """What characters are in the path of a URL, each of which is quoted once."""
+
+    def __missing__(self, character: int) -> str:
+        """Quote a character that is met for the first time."""
+        self[character] = text = quote(chr(character), safe=_PATH_SAFE)
+        return text
+
+
+_quoted = _Quoted()
 
 
 class BaseSchema(Schema):
@@ -87,6 +108,40 @@ class BaseSchema(Schema):
                 obj = getattr(obj, name, default)
             return obj
         return getattr(obj, attr, default)
+
+    def _serialize(self, obj: Any, *, many: bool = False) -> Any:
+        """Return what is shown of an object: as marshmallow does, but where each field is looked for is known."""
+        if not many and self._plan is not None:
+            shown = self.dict_class()
+            try:
+                for key, get, serialize, name in self._plan:
+                    value = serialize(None if get is None else get(obj), name, obj)
+                    if value is not missing:
+                        shown[key] = value
+            except AttributeError:
+                # Marshmallow knows what is shown where an object lacks an attribute.
+                pass
+            else:
+                return shown
+        return super()._serialize(obj, many=many)
+
+    @cached_property
+    def _plan(self) -> list[tuple[str, Callable[[Any], Any] | None, Callable[..., Any], str]] | None:
+        """Key, attribute, function and name of each field; ``None`` where some field has ways of its own."""
+        usual = (fields.Field.serialize, fields.Field.get_value)
+        if type(self).get_attribute is not BaseSchema.get_attribute or any(
+            (type(field).serialize, type(field).get_value) != usual for field in self.dump_fields.values()
+        ):
+            return None
+        return [
+            (
+                name if field.data_key is None else field.data_key,
+                attrgetter(name if field.attribute is None else field.attribute) if field._CHECK_ATTRIBUTE else None,
+                field._serialize,
+                name,
+            )
+            for name, field in self.dump_fields.items()
+        ]
 
     def dump_links(self, obj: Any) -> dict[str, str]:
         """Return the links of an object."""
@@ -198,7 +253,8 @@ def json_serializer(
 ) -> Response:
     """Make the response that shows an object, or several.
 
-    :param data: The object; several where the context has ``many``; ``None`` for an empty response.
+    :param data: The object; several where the context has ``many``, which are streamed unless they are a list; ``None``
+        for an empty response.
     :param code: HTTP status.
     :param headers: Further headers.
     :param context: ``class``, the model whose schema is used; ``many``; ``bucket``, whose contents the objects are.
@@ -214,6 +270,8 @@ def json_serializer(
         if "bucket" in context:
             container = _schema(serializer_mapping[type(context["bucket"])]).dump(context["bucket"])
             response = _contents(map(schema.dump, data), container, data)
+        elif context.get("many") and not isinstance(data, (list, tuple)):
+            response = _array(map(schema.dump, data))
         else:
             body = dumps(schema.dump(data, many=context.get("many", False)))
             response = current_app.response_class(body, mimetype="application/json")
@@ -227,15 +285,14 @@ def json_serializer(
 def _contents(items: Iterable[dict[str, Any]], container: dict[str, Any], objects: Any) -> Response:
     """Make the response that shows a bucket with its contents, which views of other packages have as a query or a list.
 
-    It is written to a file, which stays in memory while it is small, and sent from there, so that neither the memory
-    grows with the listing nor a client that reads slowly holds a database connection.
+    :param items: What is shown of each object.
+    :param container: What is shown of the bucket.
+    :param objects: The objects.
     """
-    spool = SpooledTemporaryFile(_SPOOLED_IN_MEMORY, mode="w+b")  # noqa: SIM115 (the response closes it)
+    spool = _new_spool()
     pretty = bool(request.args.get("prettyprint"))
     spool.write(b'{\n  "contents": [' if pretty else b'{"contents":[')
-    for number, item in enumerate(items):
-        text = "\n" + indent(dumps(item).rstrip(), "    ") if pretty else _compact(item)
-        spool.write((b"," if number else b"") + text.encode())
+    _write_items(spool, items, "  " if pretty else None)
     rest = dict(container)
     listing = objects if isinstance(objects, Listing) else None
     if listing is not None and listing.delimiter:
@@ -244,10 +301,52 @@ def _contents(items: Iterable[dict[str, Any]], container: dict[str, Any], object
         following = request.args.to_dict() | {"start-after": listing.next_start_after}
         rest["links"] = rest["links"] | {"next": f"{rest['links']['self']}?{urlencode(following)}"}
     spool.write((b"\n  ]," if pretty else b"],") + dumps(rest)[1:].encode())
-    size = spool.tell()
-    spool.seek(0)
-    response = current_app.response_class(wrap_file(request.environ, spool), mimetype="application/json")
-    response.content_length = size
+    response = _spooled(spool)
     if "next" in rest["links"]:
         response.headers["Link"] = f'<{rest["links"]["next"]}>; rel="next"'
+    return response
+
+
+def _array(items: Iterable[dict[str, Any]]) -> Response:
+    """Make the response that shows several objects by themselves.
+
+    :param items: What is shown of each object.
+    """
+    spool = _new_spool()
+    pretty = bool(request.args.get("prettyprint"))
+    spool.write(b"[")
+    _write_items(spool, items, "" if pretty else None)
+    spool.write((b"\n]\n" if spool.tell() > 1 else b"]\n") if pretty else b"]")
+    return _spooled(spool)
+
+
+def _new_spool() -> SpooledTemporaryFile[bytes]:
+    """Make a file for a listing, which stays in memory while it is small.
+
+    It is sent from there, so that neither the memory grows with the listing nor a client that reads slowly holds a
+    database connection.
+    """
+    return SpooledTemporaryFile(_SPOOLED_IN_MEMORY, mode="w+b")
+
+
+def _write_items(spool: SpooledTemporaryFile[bytes], items: Iterable[dict[str, Any]], margin: str | None) -> None:
+    """Write the items of an array.
+
+    :param spool: Where to write them.
+    :param items: The items.
+    :param margin: What an indented array has in front of its lines; ``None`` for one that is not indented.
+    """
+    remaining, separator = iter(items), ""
+    while batch := list(islice(remaining, _ITEMS_AT_A_TIME)):
+        text = _compact(batch)[1:-1] if margin is None else indent(json.dumps(batch, indent=2)[1:-2], margin)
+        spool.write((separator + text).encode())
+        separator = ","
+
+
+def _spooled(spool: SpooledTemporaryFile[bytes]) -> Response:
+    """Make the response that sends what is in a file, and closes it."""
+    size = spool.tell()
+    spool.seek(0)
+    response = current_app.response_class(wrap_file(request.environ, spool, _BLOCK), mimetype="application/json")
+    response.content_length = size
     return response

@@ -35,6 +35,12 @@ class UTCTimestamp(UTCDateTime):
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return super().load_dialect_impl(dialect)
 
+    def process_result_value(self, value: Any, dialect: Any) -> Any:
+        """Return the time, without a copy where the driver gives it in UTC: listings have thousands."""
+        if value is not None and value.tzinfo is timezone.utc:
+            return value
+        return super().process_result_value(value, dialect)
+
 
 class ExactText(TypeDecorator[str]):
     """Text of which no two values are taken for equal unless they are, and that is ordered by its bytes in UTF-8.

@@ -1,17 +1,18 @@
-"""Listings: the objects of a bucket in order, in one statement and in memory that does not grow with them."""
+"""Listings: the objects of a bucket in order, in few statements and in memory that does not grow with them."""
 
 from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
+from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from invenio_db import db
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from ..utils import guess_mimetype
 from .base import by_bytes
@@ -19,7 +20,11 @@ from .file_instance import FileInstance
 from .object_tag import ObjectVersionTag
 from .object_version import ObjectVersion
 
-_ROWS_AT_A_TIME = 1000
+_AT_A_TIME = 1000
+"""Rows that are fetched at once, and the most keys that a statement reads where some may be of one group."""
+
+_FEW = 10
+"""Keys that a statement reads where the last one found nothing but keys of one group, so that groups may be large."""
 
 
 class ListedFile(NamedTuple):
@@ -78,21 +83,37 @@ class Listing:
     """What the next page starts after, once the listing has been iterated over; ``None`` where this is the last one."""
 
     def __iter__(self) -> Iterator[ListedObject]:
-        """List the objects."""
-        listed, last = 0, ""
-        with db.session.execute(self._statement(), execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:
-            for key, versions in groupby(rows, key=lambda row: row.key):
-                group = self._common_prefix(key)
-                if group is not None and group == last:
-                    continue
-                if listed == self.max_keys:
-                    self.next_start_after = last
-                    return
-                listed, last = listed + 1, group or key
-                if group is None:
-                    yield from self._objects(versions)
-                else:
-                    self.common_prefixes.append(group)
+        """List the objects.
+
+        One statement reads them all, or the keys of a page and one more, which tells that there is another page. With a
+        delimiter, a statement reads some keys, and where the last of them is of a group, the next one goes on behind
+        the group.
+        """
+        most = None if self.max_keys is None else self.max_keys + 1
+        if self.delimiter and most is None:
+            most = _AT_A_TIME
+        listed, last, limit = 0, self.start_after, most
+        while (bounds := self._bounds(last)) is not None:
+            read, listed_before, key, group = 0, listed, None, None
+            statement = _statement(self.versions, limit is not None, *bounds)
+            values = {"bucket": self.bucket_id, "keys": limit} | bounds
+            with db.session.execute(statement, values, execution_options={"yield_per": _AT_A_TIME}) as rows:
+                for item in self._objects(chain.from_iterable(rows.partitions())):
+                    if item.key != key:
+                        key, read = item.key, read + 1
+                        group = self._common_prefix(key)
+                        if group is None or group != last:
+                            if listed == self.max_keys:
+                                self.next_start_after = last
+                                return
+                            listed, last = listed + 1, group or key
+                            if group is not None:
+                                self.common_prefixes.append(group)
+                    if group is None:
+                        yield item
+            if limit is None or most is None or read < limit:
+                return
+            limit = min(most, 2 * limit if listed > listed_before + 1 else _FEW)
 
     def _common_prefix(self, key: str) -> str | None:
         if not self.delimiter:
@@ -100,55 +121,94 @@ class Listing:
         head, found, _ = key[len(self.prefix) :].partition(self.delimiter)
         return self.prefix + head + found if found else None
 
-    def _objects(self, rows: Any) -> Iterator[ListedObject]:
-        for _, tagged in groupby(rows, key=lambda row: row.version_id):
-            same = list(tagged)
-            row = same[0]
-            yield ListedObject(
-                self.bucket_id,
-                row.key,
-                row.version_id,
-                row.is_head,
-                row._mimetype or guess_mimetype(row.key),
-                row.created,
-                row.updated,
-                None if row.deleted else ListedFile(row.size, row.checksum),
-                {tag.tag: tag.value for tag in same if tag.tag is not None},
-            )
+    def _bounds(self, after: str) -> dict[str, str] | None:
+        """Return what keys are compared with, by the names of :func:`_statement`; ``None`` where none can follow.
 
-    def _statement(self) -> Any:
-        version, file, tag = ObjectVersion, FileInstance, ObjectVersionTag
-        key = by_bytes(version.key)
-        statement = (
-            select(
-                version.key,
-                version.version_id,
-                version.is_head,
-                version._mimetype,
-                version.created,
-                version.updated,
-                version.file_id.is_(None).label("deleted"),
-                file.size,
-                file.checksum,
-                tag.key.label("tag"),
-                tag.value,
-            )
-            .outerjoin(file, file.id == version.file_id)
-            .outerjoin(tag, tag.version_id == version.version_id)
-            .where(version.bucket_id == self.bucket_id)
-            .order_by(key, version.is_head.desc(), version.created.desc(), version.version_id, tag.key)
-        )
-        if not self.versions:
-            statement = statement.where(version.is_head, version.file_id.isnot(None))
+        :param after: Key, or common prefix, after which to read.
+        """
+        bounds = {}
         if self.prefix:
-            statement = statement.where(key >= self.prefix)
+            bounds["first"] = self.prefix
             if (end := _after_prefix(self.prefix)) is not None:
-                statement = statement.where(key < end)
-        if self.start_after:
-            group = self._common_prefix(self.start_after)
-            end = _after_prefix(self.start_after) if group == self.start_after else None
-            statement = statement.where(key > self.start_after if end is None else key >= end)
-        return statement
+                bounds["end"] = end
+        if after and self._common_prefix(after) == after:
+            if (end := _after_prefix(after)) is None:
+                return None
+            bounds["first"] = max(self.prefix, end)
+        elif after:
+            bounds["after"] = after
+        return bounds
+
+    def _objects(self, rows: Iterable[Any]) -> Iterator[ListedObject]:
+        """Make objects of rows, of which an object has one for each of its tags."""
+        item = None
+        for key, version_id, is_head, mimetype, created, updated, deleted, size, checksum, tag, value in rows:
+            if item is None or item.version_id != version_id:
+                if item is not None:
+                    yield item
+                item = ListedObject(
+                    self.bucket_id,
+                    key,
+                    version_id,
+                    is_head,
+                    mimetype or guess_mimetype(key),
+                    created,
+                    updated,
+                    None if deleted else ListedFile(size, checksum),
+                    {},
+                )
+            if tag is not None:
+                item.tags[tag] = value
+        if item is not None:
+            yield item
+
+
+@cache
+def _statement(versions: bool, limited: bool, *bounds: str) -> Any:
+    """Return the statement that reads the rows of a listing.
+
+    :param versions: Whether to read all versions, otherwise the heads of what is not deleted.
+    :param limited: Whether to read no more than so many keys, with all their versions and tags.
+    :param bounds: Which bounds the keys have: ``first`` or ``after`` on one side, ``end`` on the other.
+    """
+    # Not the models, which would let each row pass the ORM.
+    version, file, tag = ObjectVersion.__table__.c, FileInstance.__table__.c, ObjectVersionTag.__table__.c
+    key = by_bytes(version.key)
+    compared = {
+        "first": key >= bindparam("first"),
+        "after": key > bindparam("after"),
+        "end": key < bindparam("end"),
+    }
+    there = [version.bucket_id == bindparam("bucket")]
+    if not versions:
+        there += [version.is_head, version.file_id.isnot(None)]
+    within = [compared[bound] for bound in bounds]
+    source: Any = ObjectVersion.__table__
+    if limited:
+        # Versions and tags have rows of their own, so that it is the keys that have to be counted.
+        keys = select(key.label("key")).where(*there, *within).distinct().order_by(key).limit(bindparam("keys"))
+        page = keys.subquery()
+        source, within = source.join(page, version.key == page.c.key), []
+    return (
+        select(
+            version.key,
+            version.version_id,
+            version.is_head,
+            version._mimetype,
+            version.created,
+            version.updated,
+            version.file_id.is_(None).label("deleted"),
+            file.size,
+            file.checksum,
+            tag.key.label("tag"),
+            tag.value,
+        )
+        .select_from(source)
+        .outerjoin(FileInstance.__table__, file.id == version.file_id)
+        .outerjoin(ObjectVersionTag.__table__, tag.version_id == version.version_id)
+        .where(*there, *within)
+        .order_by(key, version.is_head.desc(), version.created.desc(), version.version_id, tag.key)
+    )
 
 
 def _after_prefix(prefix: str) -> str | None:

@@ -14,6 +14,9 @@ from ..proxies import current_permission_factory
 from .arguments import PAGE, flag, use_kwargs
 from .decorators import check_permission, need_bucket_permission, need_permissions, pass_bucket
 
+_ROWS_AT_A_TIME = 1000
+"""Uploads that are fetched at once."""
+
 
 class BucketResource(ContentNegotiatedMethodView):
     """A bucket."""
@@ -47,7 +50,7 @@ class BucketResource(ContentNegotiatedMethodView):
 
         :param bucket: The bucket.
         """
-        uploads = MultipartObject.query_by_bucket(bucket).all()
+        uploads = MultipartObject.query_by_bucket(bucket).yield_per(_ROWS_AT_A_TIME)
         return self.make_response(data=uploads, context={"class": MultipartObject, "many": True})
 
     @need_permissions(lambda self, bucket, versions, **page: bucket, "bucket-read")
