@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from blinker import NamedSignal
+from click.testing import Result
 from invenio_db import db
 from sqlalchemy import update
 
@@ -40,6 +42,16 @@ def orphan(bucket: Bucket, **columns: Any) -> FileInstance:
         db.session.execute(update(FileInstance).where(FileInstance.id == file.id).values(**columns))
         db.session.commit()
     return file
+
+
+def findings(result: Result) -> list[dict[str, Any]]:
+    """Return the lines of a command's JSON."""
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def kinds(result: Result) -> list[str]:
+    """Return what a command has found, in words, and ``summary``."""
+    return [finding["kind"] for finding in findings(result)]
 
 
 def damage(file: FileInstance, content: bytes | None = b"damaged") -> None:

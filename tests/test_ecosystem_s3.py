@@ -14,6 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from flask_sqlalchemy import SQLAlchemy
 from werkzeug.utils import import_string
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
+from invenio_files_rest.operations.sweep import sweep
 from invenio_files_rest.storage import FileStorage, PyFSFileStorage
 from invenio_files_rest.tasks import remove_file_data
 from invenio_files_rest.testing import StorageContract
@@ -166,6 +168,20 @@ def test_an_object_is_stored_copied_read_and_removed_on_s3(app: Flask, db: SQLAl
     assert remove_file_data(str(file.id), force=True)
     with pytest.raises(FileNotFoundError):
         file.storage().open()
+
+
+def test_bytes_on_s3_that_no_row_names_are_swept(app: Flask, db: SQLAlchemy, s3_location: Location):
+    kept = ObjectVersion.create(Bucket.create(), "kept", stream=io.BytesIO(b"kept")).file
+    db.session.commit()
+    stray = FileInstance.new()
+    stray.set_contents(io.BytesIO(b"stray"), default_location=s3_location.uri)
+    assert list(sweep(timedelta(hours=1), delete=True)) == []
+    (found,) = sweep(timedelta(seconds=-1), delete=True)
+    assert (found.kind, found.size, found.done) == ("file", 5, True)
+    with pytest.raises(FileNotFoundError):
+        stray.storage().open()
+    with kept.storage().open() as file:
+        assert file.read() == b"kept"
 
 
 def test_an_object_on_s3_goes_up_and_down_over_rest(client: FlaskClient, allow_all: None, s3_location: Location):

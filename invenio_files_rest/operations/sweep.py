@@ -7,7 +7,6 @@ bytes first and commits their row afterwards.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,17 +16,17 @@ from typing import Any
 
 from flask import current_app
 
+from ..errors import StorageError
 from ..models import FileInstance, Location
 from ..models.base import utcnow
 from ..models.batches import in_batches
 from ..models.usage import delete_unused, known_files
-from ..storage.local import LocalFile
-from ..storage.paths import local_path
 from ..tasks import remove_file_data
 from ..tasks.removal import expired_uploads, remove_expired_upload
 from ..transactions import in_transaction
 from .finding import Finding
-from .walking import FILE_NAME, Entry, walk
+from .places import Place, place_of
+from .walking import Entry, walk
 
 PATHS_PER_QUERY = 500
 """How many files are looked up in the database at a time."""
@@ -44,15 +43,27 @@ def sweep(grace: timedelta, delete: bool) -> Iterator[Finding]:
     yield from _orphans(grace, delete)
     before = time.time() - grace.total_seconds()
     for location in Location.rows():
-        path = local_path(f"{location.uri}/{FILE_NAME}")
-        folder = path and os.path.dirname(path)
-        if not folder:
-            text = f"The location {location.name} is no folder: bytes that no row names are not looked for."
-            yield Finding("skipped", location.uri, text, done=True)
-        elif not os.path.isdir(folder):
-            yield Finding("location", location.uri, f"The folder of the location {location.name} is not there.")
-        else:
-            yield from _storage(location.uri, folder, before, delete)
+        yield from _location(location, before, delete)
+
+
+def _location(location: Any, before: float, delete: bool) -> Iterator[Finding]:
+    """Find what is left over in a location, or tell why nobody can look."""
+    try:
+        place = place_of(location.uri)
+        if place.exists():
+            yield from _storage(place, before, delete)
+            return
+        error = None
+    except FileNotFoundError:
+        error = None
+    except (OSError, StorageError) as caught:
+        current_app.logger.exception("The sweep could not look into the location %s.", location.name)
+        error = caught
+    if error is None:
+        yield Finding("location", location.uri, f"The folder of the location {location.name} is not there.")
+    else:
+        text = f"The location {location.name} could not be looked at, or not to its end."
+        yield Finding("skipped", location.uri, text, error=f"{type(error).__name__}: {error}")
 
 
 def _tried(finding: Finding, remove: Any) -> Finding:
@@ -97,10 +108,10 @@ def _orphans(grace: timedelta, delete: bool) -> Iterator[Finding]:
             yield _tried(finding, FileInstance(**row._asdict()).storage().delete) if delete and is_ours else finding
 
 
-def _storage(uri: str, folder: str, before: float, delete: bool) -> Iterator[Finding]:
-    entries = walk(folder, before)
+def _storage(place: Place, before: float, delete: bool) -> Iterator[Finding]:
+    entries = walk(place, before)
     while batch := list(islice(entries, PATHS_PER_QUERY)):
-        unnamed = _unnamed(uri, folder, [entry for entry in batch if entry.kind == "file"])
+        unnamed = _unnamed(place, [entry for entry in batch if entry.kind == "file"])
         for entry in batch:
             if entry.kind == "file" and entry not in unnamed:
                 continue
@@ -110,32 +121,28 @@ def _storage(uri: str, folder: str, before: float, delete: bool) -> Iterator[Fin
                 "folder": "The folder is empty.",
             }[entry.kind]
             finding = Finding(entry.kind, entry.path, text, entry.size)
-            yield _tried(finding, partial(_remove, entry)) if delete else finding
+            yield _tried(finding, partial(_remove, place, entry)) if delete else finding
 
 
-def _unnamed(uri: str, folder: str, entries: list[Entry]) -> set[Entry]:
+def _unnamed(place: Place, entries: list[Entry]) -> set[Entry]:
     """Find the files that no row names: neither by identifier nor by any way to write their URI."""
-    root = os.path.realpath(folder)
-
-    def spellings(entry: Entry) -> list[str]:
-        path = os.path.relpath(entry.path, folder)
-        paths = {os.path.join(base, path) for base in (uri, folder, root)}
-        return [scheme + path for path in paths for scheme in ("", "file://", "osfs://")]
-
-    uris = {spelling: entry for entry in entries for spelling in spellings(entry)}
+    uris = {spelling: entry for entry in entries for spelling in place.spellings(entry.below)}
     file_ids = [entry.file_id for entry in entries if entry.file_id]
     known_ids, known_uris = in_transaction(lambda: known_files(file_ids, list(uris))) if entries else (set(), set())
     named = {uris[known].path for known in known_uris}
     return {entry for entry in entries if entry.file_id not in known_ids and entry.path not in named}
 
 
-def _remove(entry: Entry) -> bool:
-    if entry.kind == "folder":
-        try:
-            os.rmdir(entry.path)
-        except OSError:
-            # An upload has begun in it.
-            return not os.path.isdir(entry.path)
-    else:
-        LocalFile(entry.path).remove(clean_dir=True)
+def _remove(place: Place, entry: Entry) -> bool:
+    if entry.kind != "folder":
+        place.remove_file(entry.path)
+        return True
+    try:
+        place.remove_folder(entry.path)
+    except FileNotFoundError:
+        # Somebody else did.
+        return True
+    except OSError:
+        # An upload has begun in it.
+        return False
     return True

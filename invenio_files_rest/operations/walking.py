@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
+from ..errors import StorageError
 from ..storage.local import TEMPORARY_PREFIX
-
-FILE_NAME = "data"
-"""Name of a file in its folder."""
+from .places import FILE_NAME, Item, Place
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -19,6 +17,11 @@ class Entry(NamedTuple):
     """A file or a folder of our making."""
 
     path: str
+    """Its path in its file system."""
+
+    below: str
+    """Its path below the location."""
+
     kind: str
     """``file``, ``temporary`` for one that is or was being written, ``folder`` for one with nothing in it."""
 
@@ -35,48 +38,63 @@ def _begins_an_identifier(text: str) -> bool:
     )
 
 
-def walk(folder: str, before: float) -> Iterator[Entry]:
+def walk(place: Place, before: float) -> Iterator[Entry]:
     """Find the files and the empty folders that storage has made in a location, and that are not young.
 
     Only a file that lies where storage puts one is found: in a folder whose path below the location is an identifier.
     All others, and all links, are none of our business. Whoever takes an entry may remove it.
 
-    :param folder: Path of the location.
+    :param place: The location.
     :param before: Unix time that what is found was last changed before.
+    :raises StorageError: Where nobody can tell how old a file is.
     """
-    yield from _walk(folder, "", before)
+    yield from _walk(place, place.folder, "", before)
 
 
-def _walk(folder: str, identifier: str, before: float) -> Generator[Entry, None, bool]:
-    """Find them in a folder, and tell whether it is to be removed itself, for it is empty or will be."""
+def _walk(place: Place, folder: str, below: str, before: float) -> Generator[Entry, None, bool]:
+    """Find them in a folder, and tell whether that has nothing else in it."""
+    identifier = below.replace("/", "")
     file_id = uuid.UUID(identifier) if len(identifier) == 36 else None
+    is_empty = True
     try:
-        # Before what is in it is removed, which would make it young again.
-        is_empty = bool(identifier) and os.stat(folder).st_mtime < before
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False) and _begins_an_identifier(identifier + entry.name):
-                    inner = yield from _walk(entry.path, identifier + entry.name, before)
-                    is_empty = is_empty and inner
-                else:
-                    is_empty = False
-                    if file_id and entry.is_file(follow_symlinks=False):
-                        yield from _file(entry, file_id, before)
+        for item in place.items(folder):
+            if item.kind == "folder" and _begins_an_identifier(identifier + item.name):
+                inner = yield from _folder(place, item, f"{below}{item.name}/", before)
+                is_empty = is_empty and inner
+            else:
+                is_empty = False
+                if file_id and item.kind == "file":
+                    yield from _file(item, file_id, below + item.name, before)
     except FileNotFoundError:
         # Somebody removed it meanwhile.
         return True
-    if is_empty:
-        yield Entry(folder, "folder", file_id, 0)
     return is_empty
 
 
-def _file(entry: os.DirEntry[str], file_id: uuid.UUID, before: float) -> Iterator[Entry]:
-    is_temporary = entry.name.startswith(TEMPORARY_PREFIX)
-    if not is_temporary and entry.name != FILE_NAME:
+def _folder(place: Place, item: Item, below: str, before: float) -> Generator[Entry, None, bool]:
+    """Find them in a folder, and the folder itself where it is empty or will be; tell whether it is."""
+    try:
+        # Before what is in it is removed, which would make it young again.
+        changed = item.status().modified
+    except FileNotFoundError:
+        return True
+    inner = yield from _walk(place, item.path, below, before)
+    if not inner or changed is None or changed >= before:
+        return False
+    identifier = below.replace("/", "")
+    yield Entry(item.path, below, "folder", uuid.UUID(identifier) if len(identifier) == 36 else None, 0)
+    return True
+
+
+def _file(item: Item, file_id: uuid.UUID, below: str, before: float) -> Iterator[Entry]:
+    is_temporary = item.name.startswith(TEMPORARY_PREFIX)
+    if not is_temporary and item.name != FILE_NAME:
         return
     try:
-        status = entry.stat(follow_symlinks=False)
+        size, changed = item.status()
     except FileNotFoundError:
         return
-    if status.st_mtime < before:
-        yield Entry(entry.path, "temporary" if is_temporary else "file", file_id, status.st_size)
+    if changed is None:
+        raise StorageError("The storage does not tell when a file was changed.")
+    if changed < before:
+        yield Entry(item.path, below, "temporary" if is_temporary else "file", file_id, size)

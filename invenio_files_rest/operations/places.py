@@ -1,0 +1,211 @@
+"""What the sweep can see of a location, and do in it: in a folder, in a PyFilesystem, in a storage without folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from posixpath import basename, dirname, join
+from typing import Any, NamedTuple
+
+from ..errors import StorageError
+from ..models import FileInstance
+from ..storage import PyFSFileStorage
+from ..storage._pyfilesystem import FS
+from ..storage.failures import translated_errors
+from ..storage.filesystems import stored_file
+from ..storage.local import LocalFile
+from ..storage.paths import split_scheme
+
+FILE_NAME = "data"
+"""Name of a file in its folder."""
+
+
+class Status(NamedTuple):
+    """What is known of a file or of a folder."""
+
+    size: int
+    """Size in bytes."""
+
+    modified: float | None
+    """When it was last changed, as Unix time; ``None`` where the storage does not tell."""
+
+
+class Item(NamedTuple):
+    """Something in a folder."""
+
+    name: str
+    path: str
+    kind: str
+    """``folder``, ``file``, or ``other`` for what is neither, a link say."""
+
+    status: Callable[[], Status]
+    """Function that asks for it, and raises ``FileNotFoundError`` where it is gone."""
+
+
+class Place:
+    """A location.
+
+    :param uri: Its URI.
+    :param filesystem: The file system that has it; ``None`` for the one of this machine.
+    :param folder: Its path in the file system.
+    """
+
+    def __init__(self, uri: str, filesystem: Any, folder: str) -> None:
+        """Keep where it is."""
+        self.uri = uri
+        self.filesystem = filesystem
+        self.folder = folder
+
+    def exists(self) -> bool:
+        """Tell whether the location is there."""
+        raise NotImplementedError
+
+    def items(self, folder: str) -> Iterator[Item]:
+        """Find what is in a folder, one after the other.
+
+        :param folder: Its path.
+        :raises FileNotFoundError: Where it is gone.
+        """
+        raise NotImplementedError
+
+    def spellings(self, path: str) -> set[str]:
+        """Return the ways to write the URI of a file.
+
+        :param path: Path of the file below the location.
+        """
+        scheme, folder = split_scheme(f"{self.uri}/{FILE_NAME}")
+        below = join(dirname(folder).strip("/"), path)
+        return {join(self.uri, path), f"{scheme}://{below}", f"{scheme}:///{below}"}
+
+    def remove_file(self, path: str) -> None:
+        """Remove a file, and the folders that only it needed.
+
+        :param path: Its path.
+        """
+        stored_file(self.filesystem, path).remove(clean_dir=True)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder, where it is empty still.
+
+        :param path: Its path.
+        :raises OSError: Where it is not.
+        """
+        raise NotImplementedError
+
+
+class LocalPlace(Place):
+    """A folder of this machine."""
+
+    def exists(self) -> bool:
+        """Tell whether the location is there."""
+        return os.path.isdir(self.folder)
+
+    def items(self, folder: str) -> Iterator[Item]:
+        """Find what is in a folder; see :meth:`Place.items`."""
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    kind = "folder"
+                else:
+                    kind = "file" if entry.is_file(follow_symlinks=False) else "other"
+                yield Item(entry.name, entry.path, kind, partial(self._status, entry))
+
+    @staticmethod
+    def _status(entry: os.DirEntry[str]) -> Status:
+        status = entry.stat(follow_symlinks=False)
+        return Status(status.st_size, status.st_mtime)
+
+    def spellings(self, path: str) -> set[str]:
+        """Return the ways to write the URI of a file; see :meth:`Place.spellings`."""
+        paths = {join(base, path) for base in (self.uri, self.folder, os.path.realpath(self.folder))}
+        return {scheme + path for path in paths for scheme in ("", "file://", "osfs://")}
+
+    def remove_file(self, path: str) -> None:
+        """Remove a file, and the folders that only it needed; see :meth:`Place.remove_file`."""
+        LocalFile(path).remove(clean_dir=True)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder, where it is empty still; see :meth:`Place.remove_folder`."""
+        os.rmdir(path)
+
+
+class VirtualPlace(Place):
+    """A folder of a PyFilesystem: in memory, or on another machine."""
+
+    def exists(self) -> bool:
+        """Tell whether the location is there."""
+        with translated_errors():
+            return bool(self.filesystem.isdir(self.folder))
+
+    def items(self, folder: str) -> Iterator[Item]:
+        """Find what is in a folder; see :meth:`Place.items`."""
+        with translated_errors():
+            for info in self.filesystem.scandir(folder, namespaces=["details", "link"]):
+                kind = "folder" if info.is_dir else "file"
+                if info.get("link", "target") is not None:
+                    kind = "other"
+                status = partial(Status, info.get("details", "size") or 0, info.get("details", "modified"))
+                yield Item(info.name, join(folder, info.name), kind, status)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder, where it is empty still; see :meth:`Place.remove_folder`."""
+        with translated_errors():
+            self.filesystem.removedir(path)
+
+
+class ForeignPlace(Place):
+    """A part of a storage in the manner of fsspec, S3 say, in which a folder is there as long as it has files."""
+
+    def exists(self) -> bool:
+        """Tell that there is no telling: a location without files is not there."""
+        return True
+
+    def items(self, folder: str) -> Iterator[Item]:
+        """Find what is in a folder; see :meth:`Place.items`."""
+        try:
+            found = self.filesystem.ls(folder, detail=True)
+        except FileNotFoundError:
+            return
+        for item in found:
+            path = item["name"].rstrip("/")
+            # A folder may hold itself, as an object without bytes.
+            if path != split_scheme(folder)[1].rstrip("/"):
+                kind = "folder" if item["type"] == "directory" else "file"
+                yield Item(basename(path), path, kind, partial(self._status, item, kind))
+
+    def _status(self, item: dict[str, Any], kind: str) -> Status:
+        modified = None
+        if kind == "file":
+            with suppress(AttributeError, KeyError, NotImplementedError):
+                modified = self.filesystem.modified(item["name"]).timestamp()
+        return Status(item.get("size") or 0, modified)
+
+    def remove_folder(self, path: str) -> None:
+        """Do nothing: a folder has gone with its last file."""
+
+
+def place_of(uri: str) -> Place:
+    """Return what can be seen of a location through the storage that its files have.
+
+    :param uri: URI of the location.
+    :raises FileNotFoundError: Where it is not there.
+    :raises StorageError: Where its files cannot be listed.
+    """
+    storage = FileInstance.new().storage(default_location=uri)
+    if not isinstance(storage, PyFSFileStorage):
+        raise StorageError(f"{type(storage).__name__} does not list its files.")
+    storage.fileurl = f"{uri}/{FILE_NAME}"
+    with translated_errors():
+        filesystem, path = storage._get_fs(create_dir=False)
+        file = stored_file(filesystem, path)
+    if isinstance(file, LocalFile):
+        return LocalPlace(uri, None, os.path.dirname(file.path))
+    if isinstance(filesystem, FS):
+        return VirtualPlace(uri, filesystem, dirname(path))
+    if not hasattr(filesystem, "ls"):
+        raise StorageError(f"{type(filesystem).__name__} does not list its files.")
+    if hasattr(filesystem, "invalidate_cache"):
+        filesystem.invalidate_cache()
+    return ForeignPlace(uri, filesystem, dirname(path))
