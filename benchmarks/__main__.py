@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -19,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from . import growth, report
-from .contestants import ROOT, Contestant, floor, nginx, ours, peer
+from .contestants import Contestant, floor, nginx, ours, peer
 from .machine import describe
 from .measures import MIB, QUICK, LargeFiles, Measure, Scale, listing, run, small_get, small_put, writers
+from .services import with_postgresql
 
 
 def say(message: str) -> None:
@@ -100,10 +100,7 @@ def main() -> None:
         "--output", metavar="DIR", type=Path, help="where to write results.json, tables and plots; nowhere by default"
     )
     arguments = parser.parse_args()
-    if not os.environ.get("TEST_POSTGRESQL_URL"):
-        services = str(ROOT / "scripts" / "services.py")
-        again = [sys.executable, "-m", "benchmarks", *sys.argv[1:]]
-        os.execv(sys.executable, [sys.executable, services, "--install", *again])
+    with_postgresql("benchmarks")
     with tempfile.TemporaryDirectory(prefix="files-rest-benchmarks-") as folder:
         results = measure(Path(folder), QUICK if arguments.quick else Scale(), arguments.peer)
     report.print_table([[name, value] for name, value in results["machine"].items()])

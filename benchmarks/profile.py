@@ -1,100 +1,56 @@
 """Where the time of a small ``PUT`` and of a small ``GET`` goes: ``python -m benchmarks.profile``.
 
-py-spy looks at the stack of the server a thousand times a second, whether it computes or waits. What it sees counts for
-the innermost of our neighbours' packages in the stack.
+The whole is what a client waits for, one request after another. What the application does of it is measured by a
+program of its own, which calls it without a server (``served/stages.py``).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
-import subprocess
-import sys
+import statistics
 import tempfile
-import threading
 import time
-from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from .contestants import ROOT, Contestant, ours
+from .contestants import Contestant, ours
 from .report import list_table, print_table
+from .services import with_postgresql
 
-SECONDS = 10
-
-WHERE = (
-    ("waiting for PostgreSQL", re.compile(r"do_(execute|commit|rollback) \([^;]*sqlalchemy/[^;]*$")),
-    (
-        "waiting for the disk",
-        re.compile(r"(_sync_folder|replace|_syncing_above|update) \([^;]*storage/local\.py[^;]*$"),
-    ),
-    (
-        "waiting for the disk",
-        re.compile(r"_syncing_above \([^;]*storage/local\.py[^;]*;(result|wait|__exit__|__enter__)"),
-    ),
-    ("SQLAlchemy, psycopg2", re.compile(r"sqlalchemy/")),
-    ("marshmallow, webargs", re.compile(r"(marshmallow|webargs)/")),
-    ("this package", re.compile(r"invenio_files_rest/")),
-    ("Flask, Werkzeug, Invenio-REST", re.compile(r"(flask|werkzeug|invenio_rest|blinker)[^;/]*/")),
-    ("gunicorn", re.compile(r"gunicorn/")),
-)
-"""What each stack counts for: the first that is found in it."""
+REQUESTS = 1000
 
 
-def _place(stack: str) -> str:
-    frames = stack.split(";")
-    for name, pattern in WHERE[:3]:
-        if pattern.search(stack):
-            return name
-    for frame in reversed(frames):
-        for name, pattern in WHERE[3:]:
-            if pattern.search(frame):
-                return name
-    return "the rest"
-
-
-def profile(contestant: Contestant, pid: int, method: str, body: bytes | None) -> tuple[float, Counter[str]]:
-    """Return the seconds of a request, and how often each part of the server was seen at work.
+def seconds_of(contestant: Contestant, method: str, body: bytes | None) -> float:
+    """Return the seconds of a request, as a client sees it.
 
     :param contestant: This package's server.
-    :param pid: Process of the one worker.
-    :param method: Method of the requests.
-    :param body: Their body.
+    :param method: Method of the request.
+    :param body: Its body.
     """
-    stop, times = threading.Event(), []
+    times = []
+    with contestant.client() as client:
+        for number in range(REQUESTS):
+            path = f"{contestant.path}/{number if body else 0}"
+            begun = time.perf_counter()
+            client.expect(200, method, path, body)
+            times.append(time.perf_counter() - begun)
+    return statistics.fmean(times[REQUESTS // 10 :])
 
-    def ask() -> None:
-        with contestant.client() as client:
-            while not stop.is_set():
-                begun = time.perf_counter()
-                client.expect(200, method, f"{contestant.path}/profile", body)
-                times.append(time.perf_counter() - begun)
 
-    with tempfile.NamedTemporaryFile("r") as output:
-        spy = [str(Path(sys.executable).parent / "py-spy"), "record", "--pid", str(pid), "--idle", "--full-filenames"]
-        spy += [
-            "--rate",
-            "1000",
-            "--duration",
-            str(SECONDS),
-            "--format",
-            "raw",
-            "--output",
-            output.name,
-            "--nonblocking",
-        ]
-        thread = threading.Thread(target=ask)
-        thread.start()
-        subprocess.run(spy, check=True, capture_output=True)
-        stop.set()
-        thread.join()
-        seen: Counter[str] = Counter()
-        for line in output:
-            stack, _, count = line.rpartition(" ")
-            # Other threads wait for work.
-            if "handle_request" in stack:
-                seen[_place(stack)] += int(count)
-    return sorted(times)[len(times) // 2], seen
+def table(whole: dict[str, float], stages: dict[str, Any]) -> list[list[str]]:
+    """Return the table: a row for each part, with milliseconds of each method."""
+    columns = []
+    for method, seconds in whole.items():
+        inside = stages[method]
+        python = inside["seconds"] - sum(inside["waits"].values())
+        parts = {"client, network, gunicorn": seconds - inside["seconds"]}
+        parts |= {f"waiting for {name}": waited for name, waited in inside["waits"].items()}
+        parts |= {name: share * python for name, share in inside["shares"].items()}
+        columns.append(parts)
+    names = sorted(columns[0], key=lambda name: -columns[0][name])
+    rows = [["", *whole], *([name, *(f"{column.get(name, 0) * 1000:.2f}" for column in columns)] for name in names)]
+    return [*rows, ["all, in milliseconds", *(f"{seconds * 1000:.2f}" for seconds in whole.values())]]
 
 
 def main() -> None:
@@ -102,23 +58,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
     parser.add_argument("--output", metavar="DIR", type=Path, help="where to write profile.inc; nowhere by default")
     arguments = parser.parse_args()
-    if not os.environ.get("TEST_POSTGRESQL_URL"):
-        services = str(ROOT / "scripts" / "services.py")
-        again = [sys.executable, "-m", "benchmarks.profile", *sys.argv[1:]]
-        os.execv(sys.executable, [sys.executable, services, "--install", *again])
-    found = {}
+    with_postgresql("benchmarks.profile")
     with (
         tempfile.TemporaryDirectory(prefix="files-rest-benchmarks-") as folder,
-        ours(Path(folder), workers=1) as server,
+        ours(Path(folder)) as server,
     ):
-        children = subprocess.check_output(["pgrep", "--parent", str(server.pid)], text=True)
-        for method, body in (("PUT", os.urandom(1024)), ("GET", None)):
-            found[method] = profile(server, int(children.split()[0]), method, body)
-    rows = [["", *(f"{method}, {seconds * 1000:.2f} ms" for method, (seconds, _) in found.items())]]
-    for name in sorted({name for _, seen in found.values() for name in seen}):
-        rows.append([name, *(f"{seen[name] / sum(seen.values()):.0%}" for _, seen in found.values())])
+        whole = {"PUT": seconds_of(server, "PUT", os.urandom(1024)), "GET": seconds_of(server, "GET", None)}
+        rows = table(whole, server.run("stages.py"))
     print_table(rows)
     if arguments.output:
+        arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "profile.inc").write_text("\n".join(list_table(rows)))
 
 

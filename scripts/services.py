@@ -7,7 +7,7 @@
 which the tests that need it start themselves; their services are not started.
 
 The databases listen on a socket in the temporary folder alone, the brokers on this machine's loopback interface. None
-waits for the disk.
+waits for the disk. ``--durable`` starts PostgreSQL alone, on the loopback interface, and lets it wait for the disk.
 """
 
 from __future__ import annotations
@@ -179,6 +179,28 @@ class PostgreSQL(Service):
         )
 
 
+class NetworkedPostgreSQL(PostgreSQL):
+    """A PostgreSQL server as in production: over the network, and on the disk before it answers."""
+
+    settings = ("fsync=on", "synchronous_commit=on", "autovacuum_naptime=1s")
+
+    def __init__(self, folder: Path) -> None:
+        """Choose a port of the loopback interface."""
+        super().__init__(folder)
+        self.port = free_port()
+
+    @property
+    def url(self) -> str:
+        """URL of the database ``postgres``."""
+        return f"postgresql+psycopg2://postgres@127.0.0.1:{self.port}/postgres"
+
+    def commands(self, create: str, serve: str, ping: str) -> tuple[list[str], list[str], list[str]]:
+        """Trust whoever reaches the port."""
+        creating, serving, pinging = super().commands(create, serve, ping)
+        address = f"--port={self.port}", "--listen_addresses=127.0.0.1"
+        return creating, [*serving, *address], [*pinging, "-p", str(self.port)]
+
+
 class MariaDB(Service):
     """A MariaDB server."""
 
@@ -310,12 +332,13 @@ def free_port() -> int:
 SERVICES: tuple[type[Service], ...] = (PostgreSQL, MariaDB, Redis, RabbitMQ)
 
 
-def install() -> None:
+def install(kinds: Sequence[type[Service]] = SERVICES) -> None:
     """Install the servers' packages where they are missing, without starting the services that come with them.
 
+    :param kinds: The servers.
     :raises ServiceError: If they cannot be installed here.
     """
-    missing = [service.package for service in SERVICES if not service.installed()]
+    missing = [service.package for service in kinds if not service.installed()]
     if not shutil.which("nginx", path=SBIN):
         missing.append("nginx")
     if not missing:
@@ -347,16 +370,17 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def serve(command: Sequence[str], folder: Path) -> int:
+def serve(command: Sequence[str], folder: Path, kinds: Sequence[type[Service]] = SERVICES) -> int:
     """Start the servers, run the command or wait for Ctrl-C, and stop them.
 
     :param command: The command, empty for none.
     :param folder: An empty folder for all that the servers write.
+    :param kinds: The servers.
     :returns: Exit status of the command.
     """
     started: list[Service] = []
     try:
-        for kind in SERVICES:
+        for kind in kinds:
             service = kind(folder)
             # Before it starts, so that one that half starts is stopped too.
             started.append(service)
@@ -407,20 +431,22 @@ def main() -> int:
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--install", action="store_true", help="install missing servers with apt-get")
+    parser.add_argument("--durable", action="store_true", help="PostgreSQL alone, and let it wait for the disk")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run with the servers")
     arguments = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
+    kinds = (NetworkedPostgreSQL,) if arguments.durable else SERVICES
     if arguments.install:
         try:
-            install()
+            install(kinds)
         except ServiceError as error:
             say(str(error))
     folder = Path(tempfile.mkdtemp(prefix="files-rest-tests-"))
     # Other users, whom the servers run as, have to pass through.
     folder.chmod(0o711)
     try:
-        return serve(arguments.command, folder)
+        return serve(arguments.command, folder, kinds)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     finally:
