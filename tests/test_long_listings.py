@@ -1,4 +1,4 @@
-"""Listings of very many objects, from a real server: they stream, in memory that does not grow with them."""
+"""Listings of very many objects or uploads, from a real server: they stream, in memory that does not grow with them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import requests
 from servers import Server, command, free_port, serving
 from sqlalchemy import URL
 
-from invenio_files_rest.models import Bucket, FileInstance, ObjectVersion
+from invenio_files_rest.models import Bucket, FileInstance, MultipartObject, ObjectVersion
 
 MIB = 1024**2
 OBJECTS = 100_000
+UPLOADS = 20_000
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,23 @@ def fill(db: Any, bucket: Bucket, objects: int) -> None:
     db.session.commit()
 
 
+def peak_while_read(server: Server, path: str, once: bytes, items: int) -> int:
+    """Read a listing without keeping it, and return how much memory the server has taken for it.
+
+    :param once: A text that each item has once, by which they are counted.
+    :param items: How many there have to be.
+    """
+    idle = server.memory("VmRSS")
+    server.forget_peak()
+    with requests.get(path, stream=True, timeout=100) as response:
+        count, last = 0, b""
+        for chunk in response.iter_content(MIB):
+            count += (last + chunk).count(once)
+            last = chunk[-len(once) + 1 :]
+    assert count == items
+    return server.memory("VmHWM") - idle
+
+
 def test_a_hundred_thousand_objects_are_listed_in_flat_memory(server: Server, db: Any, bucket: Bucket) -> None:
     few = Bucket.create()
     fill(db, few, 1000)
@@ -48,13 +66,20 @@ def test_a_hundred_thousand_objects_are_listed_in_flat_memory(server: Server, db
     paths = [f"{server.url}/files/{one.id}" for one in (few, bucket)]
     db.session.commit()
     assert len(requests.get(paths[0], timeout=60).json()["contents"]) == 1000
-    idle = server.memory("VmRSS")
-    server.forget_peak()
-    with requests.get(paths[1], stream=True, timeout=100) as response:
-        # Read without keeping it: the objects are counted by a text that each has once.
-        count, last = 0, b""
-        for chunk in response.iter_content(MIB):
-            count += (last + chunk).count(b'"is_head"')
-            last = chunk[-len(b'"is_head"') + 1 :]
-    assert count == OBJECTS
-    assert server.memory("VmHWM") - idle < 16 * MIB
+    assert peak_while_read(server, paths[1], b'"is_head"', OBJECTS) < 16 * MIB
+
+
+def test_twenty_thousand_uploads_are_listed_in_flat_memory(server: Server, db: Any, bucket: Bucket) -> None:
+    few = Bucket.create()
+    for one, number in ((few, 1000), (bucket, UPLOADS)):
+        files = [{"id": uuid.uuid4(), "uri": f"/nowhere/{uuid.uuid4()}"} for _ in range(number)]
+        db.session.execute(FileInstance.__table__.insert(), files)
+        rows = [
+            {"bucket_id": one.id, "key": f"{place}", "file_id": file["id"], "size": 10, "chunk_size": 5}
+            for place, file in enumerate(files)
+        ]
+        db.session.execute(MultipartObject.__table__.insert(), rows)
+    paths = [f"{server.url}/files/{one.id}?uploads" for one in (few, bucket)]
+    db.session.commit()
+    assert len(requests.get(paths[0], timeout=60).json()) == 1000
+    assert peak_while_read(server, paths[1], b'"part_size"', UPLOADS) < 16 * MIB

@@ -134,7 +134,7 @@ class Listing:
         if after and self._common_prefix(after) == after:
             if (end := _after_prefix(after)) is None:
                 return None
-            bounds["first"] = max(self.prefix, end)
+            bounds["first"] = end
         elif after:
             bounds["after"] = after
         return bounds

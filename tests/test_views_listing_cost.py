@@ -1,0 +1,273 @@
+"""What a listing costs: what is not shown is not read, and what is shown fast is what marshmallow would show."""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+from typing import Any
+
+import pytest
+from marshmallow import Schema, fields, post_dump
+from rest import put, statements, url
+from sqlalchemy import event, insert
+
+from invenio_files_rest import serializer
+from invenio_files_rest.models import Bucket, FileInstance, MultipartObject, ObjectVersion, ObjectVersionTag, listing
+from invenio_files_rest.models.listing import Listing
+from invenio_files_rest.serializer import MultipartObjectSchema, ObjectVersionSchema, json_serializer
+
+pytestmark = pytest.mark.usefixtures("allow_all")
+
+LAST = "\U0010ffff"
+
+
+@pytest.fixture
+def fill(db: Any, bucket: Any) -> Any:
+    """Add objects that share a file, with two versions and two tags of each."""
+
+    def add(keys: Any) -> None:
+        file = FileInstance.new().set_uri(f"/nowhere/{uuid.uuid4()}", 7, "md5:" + "0" * 32)
+        db.session.add(file)
+        db.session.flush()
+        rows = [
+            {
+                "version_id": uuid.uuid4(),
+                "bucket_id": bucket.id,
+                "key": key,
+                "file_id": file.id,
+                "is_head": is_head,
+            }
+            for key in keys
+            for is_head in (False, True)
+        ]
+        db.session.execute(insert(ObjectVersion), rows)
+        tags = [{"version_id": row["version_id"], "key": key, "value": "x"} for row in rows for key in ("t", "u")]
+        db.session.execute(insert(ObjectVersionTag), tags)
+        db.session.commit()
+
+    return add
+
+
+@contextmanager
+def rows_found(db: Any) -> Iterator[list[int]]:
+    """Collect how many rows each statement of a listing finds, whether they are fetched or not."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *args: Any) -> None:
+        if "files_objecttags" in statement:
+            sent.append((statement, parameters))
+
+    found: list[int] = []
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+    for statement, parameters in sent:
+        found.append(len(db.session.connection().exec_driver_sql(statement, parameters).all()))
+
+
+@pytest.mark.parametrize(("query", "per_key"), [({}, 2), ({"versions": True}, 4)])
+def test_the_database_finds_no_more_for_a_page_than_the_page_and_a_key(
+    client: Any, bucket: Any, db: Any, fill: Any, query: dict[str, Any], per_key: int
+) -> None:
+    fill(f"{number:03}" for number in range(100))
+    path = url(bucket, **query, **{"max-keys": 10, "start-after": "020"})
+    with rows_found(db) as found:
+        page = client.get(path).json
+    assert found == [11 * per_key]
+    assert {item["key"] for item in page["contents"]} == {f"{number:03}" for number in range(21, 31)}
+
+
+def test_what_is_left_of_a_large_group_is_not_read(client: Any, bucket: Any, db: Any, fill: Any) -> None:
+    fill(f"{group}/{number:04}" for group in "abcd" for number in range(1500))
+    path = url(bucket, delimiter="/")
+    with rows_found(db) as found:
+        assert client.get(path).json["common_prefixes"] == ["a/", "b/", "c/", "d/"]
+    # The first has to find out that groups are large; the last finds that there is nothing more.
+    assert found == [2000, 20, 20, 20, 0]
+
+
+def test_small_groups_are_read_many_at_once(client: Any, bucket: Any, fill: Any) -> None:
+    fill(f"{group:03}/{number}" for group in range(300) for number in range(3))
+    path = url(bucket, delimiter="/")
+    with statements() as sent:
+        assert len(client.get(path).json["common_prefixes"]) == 300
+    assert len(sent) == 2
+
+
+@pytest.mark.parametrize("versions", [False, True])
+def test_a_listing_is_what_its_definition_says_however_it_is_read(
+    bucket: Any, fill: Any, monkeypatch: pytest.MonkeyPatch, versions: bool
+) -> None:
+    monkeypatch.setattr(listing, "_AT_A_TIME", 4)
+    monkeypatch.setattr(listing, "_FEW", 2)
+    choose = random.Random(7)
+    keys = {"".join(choose.choices(["a", "b", "/", LAST], k=choose.randint(1, 6))) for _ in range(120)}
+    fill(keys)
+    starts = ["", "a/", "b", f"{LAST}", f"a{LAST}", *choose.sample(sorted(keys), 4)]
+    for prefix, delimiter, start, most in product(["", "a", LAST], ["", "/", LAST], starts, [None, 1, 3, 50]):
+        expected: list[str] = []
+        for key in sorted(keys):
+            head, found, _ = key[len(prefix) :].partition(delimiter or "\0")
+            entry = prefix + head + found if found else key
+            skipped = start if start == _group(start, prefix, delimiter) else None
+            if key.startswith(prefix) and key > start and entry not in (skipped, *expected[-1:]):
+                expected.append(entry)
+        entries = Listing(bucket.id, versions, prefix, delimiter, start, most)
+        objects = list(entries)
+        shown = sorted({item.key for item in objects} | set(entries.common_prefixes))
+        assert shown == expected[:most], (prefix, delimiter, start, most)
+        assert entries.next_start_after == (expected[most - 1] if most and len(expected) > most else None)
+        assert len(objects) == len({item.key for item in objects}) * (1 + versions)
+        assert all(item.tags == {"t": "x", "u": "x"} for item in objects)
+
+
+def _group(key: str, prefix: str, delimiter: str) -> str | None:
+    head, found, _ = key[len(prefix) :].partition(delimiter or "\0")
+    return prefix + head + found if found and key.startswith(prefix) else None
+
+
+def dumped(schema: Schema, obj: Any) -> str:
+    """Return what marshmallow itself dumps, as text, for the order counts too."""
+    return json.dumps(Schema._serialize(schema, obj))
+
+
+def test_objects_are_shown_as_marshmallow_shows_them(app: Any, client: Any, bucket: Any, db: Any) -> None:
+    put(client, bucket, "é/b c?#%.txt", headers={"X-Invenio-File-Tags": "lang=fr"})
+    put(client, bucket, "é/b c?#%.txt")
+    put(client, bucket, "gone")
+    client.delete(url(bucket, "gone"))
+    MultipartObject.create(bucket, "upload", 10 * 1024**2, 5 * 1024**2)
+    db.session.commit()
+    listed = list(Listing(bucket.id, versions=True))
+    assert [(item.is_head, item.deleted) for item in listed].count((True, True)) == 1
+    with app.test_request_context():
+        for model in (Bucket, ObjectVersion, MultipartObject):
+            schema = serializer.serializer_mapping[model]()
+            assert schema._plan
+            for obj in [*model.query, *(listed if model is ObjectVersion else [])]:
+                assert json.dumps(schema.dump(obj)) == dumped(schema, obj)
+
+
+class Louder(fields.String):
+    """A field that has its own way to serialize."""
+
+    def serialize(self, *args: Any, **kwargs: Any) -> Any:
+        """Return it in capitals."""
+        return super().serialize(*args, **kwargs).upper()
+
+
+class WithField(ObjectVersionSchema):
+    """A schema of another package with fields of its own."""
+
+    key = Louder()
+    size = fields.String(attribute="file.size")
+    twice = fields.Function(lambda obj: obj.key * 2)
+    named = fields.Constant(1, data_key="other name")
+
+
+class WithGaps(ObjectVersionSchema):
+    """A schema of another package with fields that objects do not have."""
+
+    absent = fields.String()
+    default = fields.String(dump_default="yes")
+
+
+class WithMethod(ObjectVersionSchema):
+    """A schema of another package with a field that is only read."""
+
+    absent = fields.Method(deserialize="get_attribute")
+
+
+class WithHook(ObjectVersionSchema):
+    """A schema of another package that changes what is shown."""
+
+    @post_dump
+    def shorten(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Show the key alone."""
+        return {"just": data["key"]}
+
+
+class WithAccess(ObjectVersionSchema):
+    """A schema of another package that gets attributes in its own way."""
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """Hide checksums."""
+        return None if attr == "file.checksum" else super().get_attribute(obj, attr, default)
+
+
+class OfItsOwn(Schema):
+    """A schema of another package that has nothing of ours."""
+
+    key = fields.String()
+    when = fields.DateTime(attribute="created", format="timestamp")
+
+
+@pytest.mark.parametrize(
+    ("schema", "facts"),
+    [
+        (WithField, {"key": "A", "size": "22", "twice": "aa", "other name": 1, "checksum": ...}),
+        (WithGaps, {"key": "a", "default": "yes"}),
+        (WithMethod, {"key": "a"}),
+        (WithHook, {"just": "a"}),
+        (WithAccess, {"key": "a", "checksum": None}),
+        (OfItsOwn, {"key": "a", "when": ...}),
+    ],
+)
+@pytest.mark.parametrize("query", ["", "?prettyprint=1"])
+def test_the_schemas_of_other_packages_are_used(
+    app: Any, client: Any, bucket: Any, schema: type[Schema], facts: dict[str, Any], query: str
+) -> None:
+    put(client, bucket, "a")
+    mapping = {**serializer.serializer_mapping, ObjectVersion: schema}
+    context = {"class": ObjectVersion, "bucket": bucket, "many": True}
+    with (
+        app.test_request_context(f"/{query}"),
+        json_serializer(Listing(bucket.id), context=context, serializer_mapping=mapping) as response,
+    ):
+        [shown] = json.loads(response.get_data())["contents"]
+        hook = schema is WithHook
+        assert hook or json.dumps(shown) == dumped(schema(), ObjectVersion.query.one())
+    assert "absent" not in shown
+    for name, value in facts.items():
+        assert name in shown
+        assert value is ... or shown[name] == value
+
+
+@pytest.mark.parametrize("number", [0, 1, 250])
+def test_uploads_are_streamed_as_the_array_that_they_are(
+    app: Any, client: Any, bucket: Any, db: Any, number: int
+) -> None:
+    files = [{"id": uuid.uuid4(), "uri": f"/nowhere/{uuid.uuid4()}"} for _ in range(number)]
+    rows = [
+        {
+            "upload_id": uuid.uuid4(),
+            "bucket_id": bucket.id,
+            "key": f"é {place}",
+            "file_id": file["id"],
+            "size": 10,
+            "chunk_size": 4,
+        }
+        for place, file in enumerate(files)
+    ]
+    if rows:
+        db.session.execute(insert(FileInstance), files)
+        db.session.execute(insert(MultipartObject), rows)
+    paths = url(bucket, uploads=True), url(bucket, uploads=True, prettyprint=1)
+    with statements() as sent:
+        plain = client.get(paths[0])
+    assert len(sent) == 2
+    assert plain.mimetype == "application/json"
+    assert plain.content_length == len(plain.data)
+    with app.test_request_context():
+        every = MultipartObject.query_by_bucket(bucket).all()
+        expected = {item["id"]: item for item in MultipartObjectSchema().dump(every, many=True)}
+    assert len(plain.json) == number
+    assert {item["id"]: item for item in plain.json} == expected
+    assert plain.text == json.dumps(plain.json, separators=(",", ":"))
+    assert client.get(paths[1]).text == json.dumps(plain.json, indent=2) + "\n"
