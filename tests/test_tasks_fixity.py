@@ -128,6 +128,27 @@ def test_a_file_that_is_gone_is_no_error(db: Any):
     assert verify_checksum(str(uuid4())) is None
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_file_that_is_removed_while_it_is_verified_is_no_error(
+    bucket: Bucket, db: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, begun: bool
+):
+    version = store(bucket)
+    file_id = version.file.id
+    original = PyFSFileStorage.checksum
+
+    def checksum(self: Any, **kwargs: Any) -> Any:
+        found = original(self, **kwargs) if begun else None
+        version.remove()
+        db.session.commit()
+        assert tasks.remove_file_data(file_id, force=True)
+        return found or original(self, **kwargs)
+
+    monkeypatch.setattr(PyFSFileStorage, "checksum", checksum)
+    with received(file_integrity_failed) as failed:
+        assert verify_checksum(str(file_id)) is None
+    assert failed == caplog.records == []
+
+
 def test_a_pessimistic_check_forgets_the_last_one_first(bucket: Bucket, db: Any, monkeypatch: pytest.MonkeyPatch):
     file = store(bucket).file
     seen = []

@@ -169,6 +169,25 @@ def test_versions_that_are_removed_meanwhile_leave_no_copy(bucket: Bucket, other
     assert not Path(source_uri).exists()
 
 
+def test_versions_that_are_removed_before_their_file_is_read_leave_nothing(
+    bucket: Bucket, other: Location, db: Any, monkeypatch: pytest.MonkeyPatch
+):
+    version = store(bucket)
+    source_id = version.file.id
+    original = PyFSFileStorage.copy
+
+    def copy(self: Any, *args: Any, **kwargs: Any) -> Any:
+        version.remove()
+        db.session.commit()
+        assert remove_file_data(source_id, force=True)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(PyFSFileStorage, "copy", copy)
+    assert migrate_file(str(source_id), "other") is None
+    assert FileInstance.query.count() == 0
+    assert list(Path(other.uri).iterdir()) == []
+
+
 def test_versions_that_come_meanwhile_refer_to_the_copy(bucket: Bucket, other: Location, db: Any, while_copied: Any):
     version = store(bucket)
 

@@ -81,12 +81,16 @@ def verify_checksum(
         )
         result = agree(expected, computed)
     except Exception as caught:
-        current_app.logger.exception("The checksum of file %s could not be computed.", file_id)
         error = caught
     if result is False:
         current_app.logger.error("The file %s has the checksum %s, not %s.", file_id, computed, expected)
     noted = in_transaction(lambda: FileInstance.note_check(file_id, result))
-    if noted is not None and (result is False or error is not None):
+    if noted is None:
+        # Somebody removed it meanwhile, its bytes as well.
+        return None
+    if error is not None:
+        current_app.logger.error("The checksum of file %s could not be computed.", file_id, exc_info=error)
+    if result is False or error is not None:
         notify(file_integrity_failed, noted)
     if error is not None and throws:
         raise error

@@ -93,7 +93,12 @@ def migrate_file(src_id: str | uuid.UUID, location_name: str, post_fixity_check:
     copy_storage = copy.storage(default_location=location.uri, default_storage_class=known.storage_class)
     release_connection()
 
-    uri, size, checksum = copy_storage.copy(storage, progress_callback=progress_updater)
+    try:
+        uri, size, checksum = copy_storage.copy(storage, progress_callback=progress_updater)
+    except Exception:
+        if not _is_used(known.id):
+            return None
+        raise
     # A storage that copies by itself, within S3 say, returns neither size nor checksum.
     stored = uri, known.size if size is None else size, checksum or known.checksum
     copy.keep(copy_storage, stored, storage_class=known.storage_class)
