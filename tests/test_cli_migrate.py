@@ -15,6 +15,7 @@ from stored import CONTENT, damage, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 from invenio_files_rest.operations import migrate as migrating
+from invenio_files_rest.storage import PyFSFileStorage
 
 Run = Callable[..., Result]
 
@@ -113,6 +114,31 @@ def test_sources_are_removed_where_asked(run: Run, bucket: Bucket, new: Location
     assert stored(old) == []
     assert stored(new) == [CONTENT]
     assert FileInstance.query.count() == 1
+
+
+def test_a_source_that_cannot_be_removed_is_told_and_the_others_go_on(
+    run: Run, bucket: Bucket, new: Location, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    old = bucket.location
+    for key in "abc":
+        store(bucket, key)
+    failing = iter([True])
+    original = PyFSFileStorage.delete
+
+    def delete(self: PyFSFileStorage) -> bool:
+        if next(failing, False):
+            raise PermissionError("not now")
+        return original(self)
+
+    monkeypatch.setattr(PyFSFileStorage, "delete", delete)
+    result = run("files", "migrate", "--location", "testloc", "new", "--remove-source", "--json")
+    assert result.exit_code == 1
+    summary = json.loads(result.stdout.splitlines()[-1])
+    assert (summary["found"], summary["left"]) == ({"file": 3, "source": 1}, {"source": 1})
+    assert len(caplog.records) == 1
+    assert (stored(new), stored(old)) == (3 * [CONTENT], [CONTENT])
+    assert run("files", "sweep", "--delete", "--grace", "0").exit_code == 0
+    assert stored(old) == []
 
 
 def test_a_source_stays_where_the_copy_cannot_be_verified(

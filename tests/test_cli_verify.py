@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from sqlalchemy.exc import OperationalError
 from stored import ago, damage, store
 
-from invenio_files_rest.models import Bucket
+from invenio_files_rest.models import Bucket, FileInstance
 
 Run = Callable[..., Result]
 
@@ -48,6 +49,18 @@ def test_changed_and_missing_files_are_told_and_noted(run: Run, files: Any, capl
     }
     assert summary["fine"] == 1
     assert [file.last_check for file in files] == [False, None, True]
+
+
+def test_a_database_that_fails_is_told_and_no_file_is_called_unreadable(
+    run: Run, files: Any, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*args: Any) -> None:
+        raise OperationalError("UPDATE", {}, Exception("gone away"))
+
+    monkeypatch.setattr(FileInstance, "note_check", fail)
+    result = run("files", "verify", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: The database failed: gone away\n"
 
 
 def test_the_oldest_check_comes_first(run: Run, files: Any):

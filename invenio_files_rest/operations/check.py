@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import current_app
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import BucketDeletedError, StorageError
 from ..models import FileInstance
@@ -90,9 +91,12 @@ def verify_file(file_id: Any) -> Finding | None:
 
     :param file_id: Identifier of the file.
     :returns: What is wrong; ``None`` where nothing is, or there is no checksum to compare.
+    :raises sqlalchemy.exc.SQLAlchemyError: Where the database fails.
     """
     try:
         result = verify_checksum(file_id)
+    except SQLAlchemyError:
+        raise
     except Exception as error:
         text = "The file is not there." if isinstance(error, FileNotFoundError) else "The file cannot be read."
         kind = "missing" if isinstance(error, FileNotFoundError) else "unreadable"

@@ -60,10 +60,10 @@ def migrate(
             if _migrate(row.id, to, remove, finding) and remove:
                 sources.append((time.monotonic(), row.id))
             yield finding
-            _remove(sources)
+            yield from _remove(sources)
     while sources:
         time.sleep(max(0, sources[0][0] + READ_SECONDS - time.monotonic()))
-        _remove(sources)
+        yield from _remove(sources)
 
 
 def _migrate(file_id: uuid.UUID, to: str, verify: bool, finding: Finding) -> bool:
@@ -84,6 +84,14 @@ def _migrate(file_id: uuid.UUID, to: str, verify: bool, finding: Finding) -> boo
     return False
 
 
-def _remove(sources: deque[tuple[float, uuid.UUID]]) -> None:
+def _remove(sources: deque[tuple[float, uuid.UUID]]) -> Iterator[Finding]:
+    """Remove the sources whose time has come, and tell which could not be."""
     while sources and sources[0][0] + READ_SECONDS <= time.monotonic():
-        remove_file_data(sources.popleft()[1], force=True)
+        file_id = sources.popleft()[1]
+        try:
+            remove_file_data(file_id, force=True)
+        except Exception as error:
+            db.session.rollback()
+            current_app.logger.exception("The source %s could not be removed.", file_id)
+            text = "The source could not be removed; the sweep will."
+            yield Finding("source", str(file_id), text, error=f"{type(error).__name__}: {error}")
