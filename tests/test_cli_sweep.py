@@ -17,8 +17,10 @@ from stored import CONTENT, ago, findings, kinds, orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
 from invenio_files_rest.operations import sweep as sweeping
+from invenio_files_rest.operations.places import LocalPlace
 from invenio_files_rest.operations.sweep import sweep
 from invenio_files_rest.storage import PyFSFileStorage
+from invenio_files_rest.storage.locking import locked_region
 from invenio_files_rest.storage.paths import make_path
 
 Run = Callable[..., Result]
@@ -205,8 +207,44 @@ def test_a_folder_that_comes_into_use_meanwhile_stays(bucket: Bucket):
     findings = sweep(timedelta(hours=1), delete=True)
     entry = sweeping.Entry(str(folder), "abc/", "folder", None, 0)
     (folder / "cd").mkdir()
-    assert sweeping._remove(sweeping.place_of(bucket.location.uri), entry) is False
+    with pytest.raises(sweeping._UsedAgainError):
+        sweeping._remove(sweeping.place_of(bucket.location.uri), entry)
     assert list(findings) == []
+
+
+def test_what_comes_into_use_meanwhile_is_not_left_over(
+    run: Run, bucket: Bucket, upload: MultipartObject, monkeypatch: pytest.MonkeyPatch
+):
+    folder = Path(bucket.location.uri, "abc")
+    folder.mkdir()
+    age(folder)
+    (file,) = (path for path in Path(bucket.location.uri).rglob("data") if path.is_file())
+    original = LocalPlace.remove_folder
+
+    def remove_folder(self: LocalPlace, path: str) -> None:
+        Path(path, "cd").mkdir()
+        original(self, path)
+
+    monkeypatch.setattr(LocalPlace, "remove_folder", remove_folder)
+    with file.open("r+b") as sending, locked_region(sending, 0, 1, timeout=0):
+        result = run("files", "sweep", "--delete", "--json")
+    assert (result.exit_code, kinds(result)) == (0, ["summary"])
+    assert MultipartObject.query.count() == 1
+    assert (folder / "cd").is_dir()
+
+
+def test_a_folder_that_cannot_be_removed_is_a_problem(run: Run, bucket: Bucket, monkeypatch: pytest.MonkeyPatch):
+    folder = Path(bucket.location.uri, "abc")
+    folder.mkdir()
+    age(folder)
+
+    def remove_folder(self: LocalPlace, path: str) -> None:
+        raise PermissionError("not mine")
+
+    monkeypatch.setattr(LocalPlace, "remove_folder", remove_folder)
+    result = run("files", "sweep", "--delete", "--json")
+    assert (result.exit_code, kinds(result)) == (1, ["folder", "summary"])
+    assert findings(result)[0]["error"] == "PermissionError: not mine"
 
 
 def test_a_failure_is_told_logged_and_does_not_end_the_sweep(

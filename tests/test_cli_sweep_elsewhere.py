@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from posixpath import dirname
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from stored import CONTENT, ago, findings, kinds, orphan, store
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 from invenio_files_rest.operations.sweep import sweep
 from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
-from invenio_files_rest.storage._pyfilesystem import FS, MemoryFS
+from invenio_files_rest.storage._pyfilesystem import MemoryFS
 from invenio_files_rest.storage.filesystems import filesystem_of
 from invenio_files_rest.storage.paths import make_path
 
@@ -23,10 +24,11 @@ Run = Callable[..., Result]
 
 @pytest.fixture(params=["mem://", "mem://some/where", "temp://here"])
 def uri(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Give the URI of a location, and empty it in the end."""
-    filesystem = filesystem_of(f"{request.param}/data", create_dir=True)[0]
+    """Give the URI of a location with nothing in it."""
+    filesystem, path = filesystem_of(f"{request.param}/data", create_dir=False)
+    filesystem.removetree("/")
+    filesystem.makedirs(dirname(path), recreate=True)
     yield request.param
-    assert isinstance(filesystem, FS)
     filesystem.removetree("/")
 
 

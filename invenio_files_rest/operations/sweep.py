@@ -7,14 +7,16 @@ bytes first and commits their row afterwards.
 
 from __future__ import annotations
 
+import errno
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from itertools import islice
 from typing import Any
 
 from flask import current_app
+from invenio_db import db
 
 from ..errors import StorageError
 from ..models import FileInstance, Location
@@ -66,28 +68,37 @@ def _location(location: Any, before: float, delete: bool) -> Iterator[Finding]:
         yield Finding("skipped", location.uri, text, error=f"{type(error).__name__}: {error}")
 
 
-def _tried(finding: Finding, remove: Any) -> Finding:
-    """Remove what was found, and note on the finding whether that succeeded."""
+class _UsedAgainError(Exception):
+    """What was left over has come into use meanwhile."""
+
+
+def _tried(finding: Finding, delete: bool, remove: Callable[[], Any]) -> Iterator[Finding]:
+    """Tell what was found; remove it where it is to be removed, and note on the finding whether that succeeded."""
     try:
-        finding.done = bool(remove())
+        if delete:
+            remove()
+            finding.done = True
+    except _UsedAgainError:
+        return
     except Exception as error:
+        db.session.rollback()
         current_app.logger.exception("The sweep could not remove %s.", finding.name)
         finding.error = f"{type(error).__name__}: {error}"
-    return finding
+    yield finding
 
 
 def _uploads(delete: bool) -> Iterator[Finding]:
     expires = current_app.config["FILES_REST_MULTIPART_EXPIRES"]
 
-    def remove(upload_id: Any) -> bool:
+    def remove(upload_id: Any) -> None:
         file_id = in_transaction(partial(remove_expired_upload, upload_id, expires))
-        if file_id is not None:
-            remove_file_data(file_id)
-        return file_id is not None
+        if file_id is None:
+            raise _UsedAgainError
+        remove_file_data(file_id)
 
     for upload in expired_uploads(expires):
         finding = Finding("upload", str(upload.upload_id), f"The upload of {upload.key!r} has expired.", upload.size)
-        yield _tried(finding, partial(remove, upload.upload_id)) if delete else finding
+        yield from _tried(finding, delete, partial(remove, upload.upload_id))
 
 
 def _orphans(grace: timedelta, delete: bool) -> Iterator[Finding]:
@@ -105,7 +116,7 @@ def _orphans(grace: timedelta, delete: bool) -> Iterator[Finding]:
             is_ours = Location.of_uri(row.uri, locations) is not None
             text = "Nothing refers to the file" + (f" {row.uri}." if is_ours else ", which lies elsewhere and stays.")
             finding = Finding("orphan", str(row.id), text, row.size if is_ours else None, done=delete and not is_ours)
-            yield _tried(finding, FileInstance(**row._asdict()).storage().delete) if delete and is_ours else finding
+            yield from _tried(finding, delete and is_ours, FileInstance(**row._asdict()).storage().delete)
 
 
 def _storage(place: Place, before: float, delete: bool) -> Iterator[Finding]:
@@ -121,7 +132,7 @@ def _storage(place: Place, before: float, delete: bool) -> Iterator[Finding]:
                 "folder": "The folder is empty.",
             }[entry.kind]
             finding = Finding(entry.kind, entry.path, text, entry.size)
-            yield _tried(finding, partial(_remove, place, entry)) if delete else finding
+            yield from _tried(finding, delete, partial(_remove, place, entry))
 
 
 def _unnamed(place: Place, entries: list[Entry]) -> set[Entry]:
@@ -133,16 +144,16 @@ def _unnamed(place: Place, entries: list[Entry]) -> set[Entry]:
     return {entry for entry in entries if entry.file_id not in known_ids and entry.path not in named}
 
 
-def _remove(place: Place, entry: Entry) -> bool:
+def _remove(place: Place, entry: Entry) -> None:
     if entry.kind != "folder":
         place.remove_file(entry.path)
-        return True
+        return
     try:
         place.remove_folder(entry.path)
     except FileNotFoundError:
         # Somebody else did.
-        return True
-    except OSError:
-        # An upload has begun in it.
-        return False
-    return True
+        return
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise _UsedAgainError from error
+        raise
