@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from click.testing import Result
 from rest import nothing_stays, statements, stored, tree
+from sqlalchemy import update
 from stored import CONTENT, ago, findings, kinds, orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
@@ -184,6 +185,15 @@ def test_the_row_of_a_link_to_elsewhere_goes_and_its_bytes_stay(run: Run, bucket
     assert run("files", "sweep", "--delete", "--grace", "0").exit_code == 0
     assert FileInstance.query.count() == 0
     assert elsewhere.read_bytes() == CONTENT
+
+
+def test_the_row_of_a_file_that_never_got_bytes_goes(run: Run, bucket: Bucket, db: Any):
+    file = FileInstance.create()
+    db.session.commit()
+    db.session.execute(update(FileInstance).where(FileInstance.id == file.id).values(updated=ago(days=2)))
+    assert kinds(run("files", "sweep", "--json")) == ["orphan", "summary"]
+    assert run("files", "sweep", "--delete").exit_code == 0
+    assert FileInstance.query.count() == 0
 
 
 def test_a_file_that_comes_into_use_meanwhile_stays(bucket: Bucket, db: Any, monkeypatch: pytest.MonkeyPatch):

@@ -114,9 +114,16 @@ def _orphans(grace: timedelta, delete: bool) -> Iterator[Finding]:
                 # Somebody has come to refer to it.
                 continue
             is_ours = Location.of_uri(row.uri, locations) is not None
-            text = "Nothing refers to the file" + (f" {row.uri}." if is_ours else ", which lies elsewhere and stays.")
+            where = f"{row.uri}." if is_ours else f"{row.uri}, which lies elsewhere and stays."
+            text = (
+                f"Nothing refers to the file {where}" if row.uri else "Nothing refers to the file, which has no bytes."
+            )
             finding = Finding("orphan", str(row.id), text, row.size if is_ours else None, done=delete and not is_ours)
-            yield from _tried(finding, delete and is_ours, FileInstance(**row._asdict()).storage().delete)
+            yield from _tried(finding, delete and is_ours, partial(_delete_bytes, row))
+
+
+def _delete_bytes(row: Any) -> None:
+    FileInstance(**row._asdict()).storage().delete()
 
 
 def _storage(place: Place, before: float, delete: bool) -> Iterator[Finding]:
