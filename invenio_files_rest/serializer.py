@@ -33,6 +33,9 @@ _BLOCK = 64 * 1024
 _PATH_SAFE = "!$&'()*+,/:;=@~"
 """Characters that stand for themselves in the path of a URL (RFC 3986, section 3.3)."""
 
+_QUOTED = {code: quote(chr(code), safe=_PATH_SAFE) for code in range(128)}
+"""What the characters of ASCII are in the path of a URL."""
+
 
 def bucket_url(bucket_id: Any) -> str:
     """Return the URL of a bucket.
@@ -76,19 +79,8 @@ def object_url(bucket_id: Any, key: str) -> str:
     :param bucket_id: Identifier of the bucket.
     :param key: Key of the object.
     """
-    return f"{bucket_url(bucket_id)}/{key.translate(_quoted)}"
-
-
-class _Quoted(dict[int, str]):
-    """What characters are in the path of a URL, each of which is quoted once."""
-
-    def __missing__(self, character: int) -> str:
-        """Quote a character that is met for the first time."""
-        self[character] = text = quote(chr(character), safe=_PATH_SAFE)
-        return text
-
-
-_quoted = _Quoted()
+    path = key.translate(_QUOTED) if key.isascii() else quote(key, safe=_PATH_SAFE)
+    return f"{bucket_url(bucket_id)}/{path}"
 
 
 class BaseSchema(Schema):
