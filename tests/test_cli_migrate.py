@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from click.testing import Result
 from rest import stored, url
-from stored import CONTENT, damage, store
+from stored import CONTENT, damage, findings, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 from invenio_files_rest.operations import migrate as migrating
@@ -141,21 +141,39 @@ def test_a_source_that_cannot_be_removed_is_told_and_the_others_go_on(
     assert stored(old) == []
 
 
-def test_a_source_stays_where_the_copy_cannot_be_verified(
-    run: Run, bucket: Bucket, new: Location, db: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("content", [b"damaged", None])
+def test_a_source_is_in_use_again_where_the_copy_is_damaged(
+    run: Run, bucket: Bucket, new: Location, db: Any, monkeypatch: pytest.MonkeyPatch, content: bytes | None
 ):
     old = bucket.location
-    store(bucket)
+    versions = [store(bucket, key) for key in "ab"]
+    source_id = versions[0].file.id
     original = migrating.migrate_file
 
-    def migrate_file(*args: Any) -> Any:
-        copy_id = original(*args)
-        damage(FileInstance.get(copy_id))
+    def migrate_file(file_id: str, *args: Any) -> Any:
+        copy_id = original(file_id, *args)
+        if file_id == str(source_id):
+            damage(FileInstance.get(copy_id), content)
         return copy_id
 
     monkeypatch.setattr(migrating, "migrate_file", migrate_file)
-    run("files", "migrate", "--location", "testloc", "new", "--remove-source")
-    assert stored(old) == [CONTENT]
+    result = run("files", "migrate", "--location", "testloc", "new", "--remove-source", "--json")
+    assert result.exit_code == 1
+    assert findings(result)[-1]["left"] == {"file": 1}
+    assert (stored(old), stored(new)) == ([CONTENT], [CONTENT])
+    db.session.expire_all()
+    assert [version.file.id == source_id for version in versions] == [True, False]
+    assert FileInstance.query.count() == 2
+
+
+def test_a_source_stays_where_the_copy_has_no_checksum(run: Run, bucket: Bucket, new: Location, db: Any):
+    old = bucket.location
+    store(bucket).file.checksum = None
+    db.session.commit()
+    result = run("files", "migrate", "--location", "testloc", "new", "--remove-source")
+    assert result.exit_code == 0
+    assert "no checksum to verify" in result.stdout
+    assert (stored(old), stored(new)) == ([CONTENT], [CONTENT])
 
 
 def test_a_source_stays_for_a_while_for_those_who_read_it(

@@ -6,14 +6,17 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 
 from flask import current_app
 from invenio_db import db
 
-from ..models import Bucket, FileInstance, Location
+from ..errors import StorageError
+from ..models import Bucket, FileInstance, Location, ObjectVersion
 from ..models.batches import in_batches
 from ..models.usage import files_in_use, put_new_files
 from ..tasks import migrate_file, remove_file_data, verify_checksum
+from ..transactions import in_transaction
 from .finding import Finding
 
 READ_SECONDS = 10
@@ -45,7 +48,8 @@ def migrate(
     :param to: Name of the location to migrate to.
     :param bucket_id: Identifier of the bucket.
     :param source: Name of the location to migrate from; any other where none is given.
-    :param remove: Whether to remove the sources, each once its copy has been read again.
+    :param remove: Whether to remove the sources, each once its copy has been read again. Where that fails the source is
+        in use again.
     """
     locations = Location.rows()
     sources: deque[tuple[float, uuid.UUID]] = deque()
@@ -70,18 +74,41 @@ def _migrate(file_id: uuid.UUID, to: str, verify: bool, finding: Finding) -> boo
     """Migrate a file, and tell whether its source may go."""
     try:
         copy_id = migrate_file(str(file_id), to)
+        may_go = copy_id is not None and verify and _verified(copy_id, file_id)
         finding.done = True
         finding.text = "The file is not in use any more." if copy_id is None else f"The file has moved to {copy_id}."
-        if not verify or copy_id is None:
-            return False
-        if verify_checksum(copy_id) is True:
-            return True
-        finding.text += " Its checksum cannot be verified, so that the source stays."
+        if copy_id is not None and verify and not may_go:
+            finding.text += " It has no checksum to verify, so that the source stays."
+        return may_go
     except Exception as error:
         db.session.rollback()
         current_app.logger.exception("The file %s could not be migrated.", file_id)
         finding.error = f"{type(error).__name__}: {error}"
     return False
+
+
+def _verified(copy_id: str, source_id: uuid.UUID) -> bool:
+    """Read a copy, and put the source in use again where the copy has other bytes or cannot be read.
+
+    :returns: Whether it has the right bytes; not where it has no checksum to tell.
+    :raises StorageError: Where it has other bytes.
+    """
+    try:
+        result = verify_checksum(copy_id)
+        if result is False:
+            raise StorageError(f"The copy {copy_id} has other bytes.")
+    except Exception:
+        db.session.rollback()
+        in_transaction(partial(_relink, copy_id, source_id))
+        remove_file_data(copy_id, force=True)
+        raise
+    return result is True
+
+
+def _relink(copy_id: str, source_id: uuid.UUID) -> None:
+    copy, source = FileInstance.get(copy_id), FileInstance.get(source_id)
+    if copy is not None and source is not None and source.hold():
+        ObjectVersion.relink_all(copy, source)
 
 
 def _remove(sources: deque[tuple[float, uuid.UUID]]) -> Iterator[Finding]:
