@@ -187,6 +187,16 @@ def test_the_row_of_a_link_to_elsewhere_goes_and_its_bytes_stay(run: Run, bucket
     assert elsewhere.read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("spelling", ["{}", "{}/", "file://{}"])
+def test_an_empty_location_in_another_one_stays(run: Run, bucket: Bucket, db: Any, spelling: str):
+    inner = Path(bucket.location.uri, "cafe")
+    inner.mkdir()
+    age(inner)
+    db.session.add(Location(name="inner", uri=spelling.format(inner)))
+    assert run("files", "sweep", "--delete").exit_code == 0
+    assert inner.is_dir()
+
+
 def test_the_row_of_a_file_that_never_got_bytes_goes(run: Run, bucket: Bucket, db: Any):
     file = FileInstance.create()
     db.session.commit()

@@ -44,16 +44,18 @@ def sweep(grace: timedelta, delete: bool) -> Iterator[Finding]:
     yield from _uploads(delete)
     yield from _orphans(grace, delete)
     before = time.time() - grace.total_seconds()
-    for location in Location.rows():
-        yield from _location(location, before, delete)
+    locations = Location.rows()
+    roots = {location.uri.rstrip("/") for location in locations}
+    for location in locations:
+        yield from _location(location, roots, before, delete)
 
 
-def _location(location: Any, before: float, delete: bool) -> Iterator[Finding]:
+def _location(location: Any, roots: set[str], before: float, delete: bool) -> Iterator[Finding]:
     """Find what is left over in a location, or tell why nobody can look."""
     try:
         place = place_of(location.uri)
         if place.exists():
-            yield from _storage(place, before, delete)
+            yield from _storage(place, roots, before, delete)
             return
         error = None
     except FileNotFoundError:
@@ -126,12 +128,15 @@ def _delete_bytes(row: Any) -> None:
     FileInstance(**row._asdict()).storage().delete()
 
 
-def _storage(place: Place, before: float, delete: bool) -> Iterator[Finding]:
+def _storage(place: Place, roots: set[str], before: float, delete: bool) -> Iterator[Finding]:
     entries = walk(place, before)
     while batch := list(islice(entries, PATHS_PER_QUERY)):
         unnamed = _unnamed(place, [entry for entry in batch if entry.kind == "file"])
         for entry in batch:
             if entry.kind == "file" and entry not in unnamed:
+                continue
+            # A location in this one is empty in the beginning.
+            if entry.kind == "folder" and not roots.isdisjoint(place.spellings(entry.below.rstrip("/"))):
                 continue
             text = {
                 "file": "No row names the file.",
