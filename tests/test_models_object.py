@@ -168,6 +168,29 @@ def test_a_rolled_back_upload_leaves_no_row_and_no_size(db: Any, bucket: Bucket)
     assert (state(bucket), bucket.size) == ([(b"before", True)], 6)
 
 
+def test_a_savepoint_that_is_rolled_back_takes_its_version_back(db: Any, bucket: Bucket) -> None:
+    first = put(bucket, data=b"before")
+    db.session.commit()
+    assert (first.is_head, bucket.size) == (True, 6)
+    savepoint = db.session.begin_nested()
+    put(bucket, data=b"after")
+    assert (first.is_head, bucket.size) == (False, 11)
+    savepoint.rollback()
+    assert (first.is_head, ObjectVersion.get(bucket, "key").is_head, bucket.size) == (True, True, 6)
+
+
+def test_a_savepoint_that_is_rolled_back_takes_copies_back(db: Any, bucket: Bucket) -> None:
+    other = Bucket.create()
+    first = put(other, data=b"before")
+    put(bucket, data=b"copied")
+    db.session.commit()
+    savepoint = db.session.begin_nested()
+    ObjectVersion.copy_from(bucket.id, other.id)
+    assert (first.is_head, other.size) == (False, 12)
+    savepoint.rollback()
+    assert (first.is_head, other.size) == (True, 6)
+
+
 @pytest.mark.filterwarnings("ignore:New instance:sqlalchemy.exc.SAWarning")
 def test_a_second_version_of_an_identifier_is_refused_and_its_bytes_deleted(db: Any, bucket: Bucket) -> None:
     version = put(bucket)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
 from invenio_db import db
 from invenio_db.shared import UTCDateTime
-from sqlalchemy import Text, event
+from sqlalchemy import Text, event, inspect
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import object_session
@@ -122,6 +123,19 @@ def loaded(model: Any, identity: Any) -> Any:
     :param identity: Value of its primary key.
     """
     return db.session.identity_map.get(db.session.identity_key(model, identity))
+
+
+def read_again(item: Any, names: Iterable[str]) -> None:
+    """Have attributes of an object read from its row, which a statement has changed.
+
+    They are read when they are asked for, and once more after a rollback, be it to a savepoint: the session sees to
+    that only for what it has changed itself, or with statements that it synchronises, which take it twice as long.
+
+    :param item: The object.
+    :param names: Names of the attributes.
+    """
+    db.session.expire(item, names)
+    db.session()._register_altered([inspect(item)])
 
 
 class by_bytes(GenericFunction[str]):  # noqa: N801 (a function of SQL)

@@ -26,7 +26,7 @@ from ..errors import (
 )
 from ..limiters import FileSizeLimit
 from ..proxies import current_files_rest
-from .base import Timestamp, loaded, utcnow
+from .base import Timestamp, loaded, read_again, utcnow
 from .location import Location
 from .tags import TagMixin, tag_key_column
 
@@ -202,10 +202,10 @@ class Bucket(db.Model, Timestamp):
             limit = bucket.size_limit_before(size)
             if limit is not None and size > limit.limit:
                 cls._add_size(bucket_id, -size, deleted=True, locked=True)
-                db.session.expire(bucket)
+                read_again(bucket, ["size", "updated"])
                 raise FileSizeError(description=limit.reason)
-        elif bucket := loaded(cls, bucket_id):
-            db.session.expire(bucket, ["size", "updated"])
+        if bucket := loaded(cls, bucket_id):
+            read_again(bucket, ["size", "updated"])
 
     @classmethod
     def _add_size(cls, bucket_id: uuid.UUID, size: int, deleted: bool, locked: bool, returning: bool = False) -> Any:

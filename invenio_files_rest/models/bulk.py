@@ -12,7 +12,7 @@ from sqlalchemy import and_, delete, func, insert, literal, select, update
 from sqlalchemy.orm import aliased, joinedload
 
 from ..limiters import FileSizeLimit
-from .base import random_uuid, utcnow
+from .base import random_uuid, read_again, utcnow
 from .bucket import Bucket, BucketTag
 from .file_instance import FileInstance
 from .multipart import MultipartObject
@@ -76,9 +76,7 @@ def _step_down(bucket_id: uuid.UUID, keys: Any) -> None:
         .values(is_head=False),
         execution_options={"synchronize_session": False},
     )
-    for known in list(db.session.identity_map.values()):
-        if isinstance(known, ObjectVersion) and known.__dict__.get("bucket_id") == bucket_id:
-            db.session.expire(known, ["is_head"])
+    ObjectVersion.read_heads_again(bucket_id)
 
 
 def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> datetime:
@@ -117,7 +115,7 @@ def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> datetime:
         update(Bucket).where(Bucket.id == destination_id).values(size=Bucket.size + copied),
         execution_options={"synchronize_session": False},
     )
-    db.session.expire(db.session.get(Bucket, destination_id), ["size"])
+    read_again(db.session.get(Bucket, destination_id), ["size"])
     return now
 
 

@@ -11,7 +11,7 @@ from flask import Response, current_app
 from invenio_db import db
 from sqlalchemy import bindparam, delete, event, select, update
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import Query, attributes, joinedload, validates
+from sqlalchemy.orm import Query, joinedload, validates
 from sqlalchemy.schema import DDL
 from sqlalchemy_utils.types import UUIDType
 
@@ -21,7 +21,7 @@ from ..errors import (
     InvalidOperationError,
 )
 from ..utils import guess_mimetype
-from .base import ExactText, Timestamp
+from .base import ExactText, Timestamp, read_again
 from .bucket import Bucket, as_bucket_id, open_bucket
 from .contents import discarded_on_error, new_contents
 from .file_instance import FileInstance
@@ -205,12 +205,7 @@ class ObjectVersion(db.Model, Timestamp):
         if precondition is not None:
             precondition(cls.get(bucket_id, key))
         db.session.execute(cls._stepping_down(), {"in_bucket": bucket_id, "of_key": key})
-        for known in list(db.session.identity_map.values()):
-            if isinstance(known, cls) and (known.__dict__.get("bucket_id"), known.__dict__.get("key")) == (
-                bucket_id,
-                key,
-            ):
-                attributes.set_committed_value(known, "is_head", False)
+        cls.read_heads_again(bucket_id, key)
         version = cls(
             version_id=version_id or uuid.uuid4(),
             bucket_id=bucket_id,
@@ -223,6 +218,20 @@ class ObjectVersion(db.Model, Timestamp):
         db.session.add(version)
         db.session.flush()
         return version
+
+    @classmethod
+    def read_heads_again(cls, bucket_id: uuid.UUID, key: str | None = None) -> None:
+        """Have the session ask the database which versions are heads, where a statement has changed that.
+
+        :param bucket_id: Identifier of the bucket.
+        :param key: Key of the object; all objects where none is given.
+        """
+        for known in list(db.session.identity_map.values()):
+            if isinstance(known, cls):
+                # What is not loaded may be anything.
+                of_bucket = known.__dict__.get("bucket_id", bucket_id)
+                if of_bucket == bucket_id and key in (None, known.__dict__.get("key", key)):
+                    read_again(known, ["is_head"])
 
     @classmethod
     @cache

@@ -28,9 +28,11 @@ _THREADS = 8
 """How many folders are made durable at a time."""
 
 _EAGER_BYTES = 8 * 1024**2
+"""Bytes after which the system is asked to write them to the disk."""
 
 _sync_file_range = getattr(ctypes.CDLL(None), "sync_file_range", None)
 _SYNC_FILE_RANGE_WRITE = 2
+"""The system begins to write, and nobody waits (``linux/fs.h``)."""
 
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 """What file systems answer (of some networks) that cannot synchronise a folder."""
