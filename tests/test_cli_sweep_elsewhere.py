@@ -10,9 +10,11 @@ from uuid import uuid4
 
 import pytest
 from click.testing import Result
+from sqlalchemy.exc import OperationalError
 from stored import CONTENT, ago, findings, kinds, orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
+from invenio_files_rest.operations import sweep as sweeping
 from invenio_files_rest.operations.sweep import sweep
 from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
 from invenio_files_rest.storage._pyfilesystem import MemoryFS
@@ -226,6 +228,40 @@ def test_a_storage_that_cannot_be_listed_is_a_problem_and_keeps_no_other_from_be
     assert len(caplog.records) == 1
     with pytest.raises(FileNotFoundError):
         PyFSFileStorage(url).open()
+
+
+def test_a_storage_that_is_away_is_a_problem_whatever_it_raises(
+    run: Run, objects: Callable[[bool], Objects], db: Any, monkeypatch: pytest.MonkeyPatch
+):
+    filesystem = objects(True)
+
+    def ls(path: str, detail: bool) -> Any:
+        if path.startswith("objects://away"):
+            raise RuntimeError("no route to it")
+        return original(path, detail)
+
+    original = filesystem.ls
+    monkeypatch.setattr(filesystem, "ls", ls)
+    Location.query.one().uri = "objects://away/files"
+    db.session.add(Location(name="later", uri="objects://files"))
+    db.session.commit()
+    result = run("files", "sweep", "--delete", "--json")
+    assert (result.exit_code, sorted(kinds(result))) == (1, ["file", "skipped", "summary"])
+    assert findings(result)[0]["error"] == "RuntimeError: no route to it"
+
+
+def test_a_database_that_fails_ends_the_sweep(
+    run: Run, objects: Callable[[bool], Objects], monkeypatch: pytest.MonkeyPatch
+):
+    objects(True)
+
+    def known_files(*args: Any) -> Any:
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    monkeypatch.setattr(sweeping, "known_files", known_files)
+    result = run("files", "sweep", "--delete", "--json")
+    assert result.exit_code == 1
+    assert "skipped" not in result.stdout
 
 
 @pytest.mark.parametrize("uri", ["mem://"], indirect=True)

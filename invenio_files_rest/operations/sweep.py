@@ -17,8 +17,8 @@ from typing import Any
 
 from flask import current_app
 from invenio_db import db
+from sqlalchemy.exc import SQLAlchemyError
 
-from ..errors import StorageError
 from ..models import FileInstance, Location
 from ..models.base import utcnow
 from ..models.batches import in_batches
@@ -60,7 +60,10 @@ def _location(location: Any, roots: set[str], before: float, delete: bool) -> It
         error = None
     except FileNotFoundError:
         error = None
-    except (OSError, StorageError) as caught:
+    except SQLAlchemyError:
+        raise
+    except Exception as caught:
+        # Each storage has errors of its own, and none may keep the other locations from being swept.
         current_app.logger.exception("The sweep could not look into the location %s.", location.name)
         error = caught
     if error is None:
