@@ -16,11 +16,11 @@ from celery import current_app as current_celery_app
 from celery.schedules import crontab, schedule
 from flask import Flask
 from rest import statements
-from sqlalchemy import insert
+from sqlalchemy import delete, event, insert
 from stored import ago, damage, received, store
 
 from invenio_files_rest import tasks
-from invenio_files_rest.models import Bucket, FileInstance
+from invenio_files_rest.models import Bucket, FileInstance, ObjectVersion
 from invenio_files_rest.signals import file_integrity_failed
 from invenio_files_rest.storage import PyFSFileStorage
 from invenio_files_rest.tasks import schedule_checksum_verification, verify_checksum
@@ -147,6 +147,42 @@ def test_a_file_that_is_removed_while_it_is_verified_is_no_error(
     with received(file_integrity_failed) as failed:
         assert verify_checksum(str(file_id)) is None
     assert failed == caplog.records == []
+
+
+@pytest.fixture
+def removed(bucket: Bucket, db: Any) -> Iterator[FileInstance]:
+    """Store a file whose row another connection deletes just before the first statement that changes it."""
+    file = store(bucket).file
+    deletions = iter([True])
+
+    def remove(connection: Any, cursor: Any, statement: str, *args: Any) -> None:
+        if statement.startswith("UPDATE files_files") and next(deletions, False):
+            with db.engine.begin() as other:
+                other.execute(delete(ObjectVersion))
+                other.execute(delete(FileInstance))
+
+    event.listen(db.engine, "before_cursor_execute", remove)
+    yield file
+    event.remove(db.engine, "before_cursor_execute", remove)
+    assert next(deletions, None) is None
+    assert FileInstance.query.count() == 0
+
+
+@pytest.mark.parametrize("pessimistic", [False, True])
+def test_a_file_that_is_removed_while_its_result_is_noted_is_no_error(
+    removed: FileInstance, caplog: pytest.LogCaptureFixture, pessimistic: bool
+):
+    damage(removed)
+    with received(file_integrity_failed) as failed:
+        assert verify_checksum(str(removed.id), pessimistic=pessimistic) is None
+    assert failed == caplog.records == []
+
+
+def test_a_file_that_is_removed_while_it_is_touched_is_no_error(removed: FileInstance, db: Any):
+    file_id = removed.id
+    db.session.commit()
+    FileInstance.touch(file_id)
+    db.session.commit()
 
 
 def test_a_pessimistic_check_forgets_the_last_one_first(bucket: Bucket, db: Any, monkeypatch: pytest.MonkeyPatch):

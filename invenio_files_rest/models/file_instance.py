@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app
 from invenio_db import db
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Query, validates
 from sqlalchemy_utils.types import UUIDType
@@ -138,10 +138,8 @@ class FileInstance(db.Model, Timestamp):
         :param result: Whether they agree; ``None`` where that could not be told.
         :returns: The file; ``None`` where it is gone.
         """
-        file = cls.get(file_id)
-        if file is not None:
-            file.last_check, file.last_check_at = result, utcnow()
-        return file
+        noted = cls._note(file_id, last_check=result, last_check_at=utcnow())
+        return cls.get(file_id) if noted else None
 
     @classmethod
     def touch(cls, file_id: uuid.UUID | str) -> None:
@@ -149,9 +147,14 @@ class FileInstance(db.Model, Timestamp):
 
         :param file_id: Identifier of the file, which may be gone.
         """
-        file = cls.get(file_id)
-        if file is not None:
-            file.updated = utcnow()
+        cls._note(file_id)
+
+    @classmethod
+    def _note(cls, file_id: uuid.UUID | str, **columns: Any) -> bool:
+        """Change columns of a file that somebody else may delete at any moment, and tell whether it is there."""
+        # One statement: between reading the row and writing it, it might go.
+        statement = update(cls).where(cls.id == uuid.UUID(str(file_id))).values(updated=utcnow(), **columns)
+        return bool(db.session.execute(statement).rowcount)
 
     def delete(self) -> FileInstance:
         """Delete the row of this file; its bytes stay.

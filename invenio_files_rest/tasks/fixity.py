@@ -68,9 +68,9 @@ def verify_checksum(
     file = FileInstance.get(file_id)
     if file is None or not file.readable:
         return None
-    if pessimistic:
-        file.clear_last_check()
     storage, expected = file.storage(), file.checksum
+    if pessimistic and in_transaction(lambda: FileInstance.note_check(file_id, None)) is None:
+        return None
     release_connection()
 
     result: bool | None = None
@@ -82,12 +82,12 @@ def verify_checksum(
         result = agree(expected, computed)
     except Exception as caught:
         error = caught
-    if result is False:
-        current_app.logger.error("The file %s has the checksum %s, not %s.", file_id, computed, expected)
     noted = in_transaction(lambda: FileInstance.note_check(file_id, result))
     if noted is None:
         # Somebody removed it meanwhile, its bytes as well.
         return None
+    if result is False:
+        current_app.logger.error("The file %s has the checksum %s, not %s.", file_id, computed, expected)
     if error is not None:
         current_app.logger.error("The checksum of file %s could not be computed.", file_id, exc_info=error)
     if result is False or error is not None:
