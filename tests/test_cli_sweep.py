@@ -187,14 +187,19 @@ def test_the_row_of_a_link_to_elsewhere_goes_and_its_bytes_stay(run: Run, bucket
     assert elsewhere.read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("spelling", ["{}", "{}/", "file://{}"])
-def test_an_empty_location_in_another_one_stays(run: Run, bucket: Bucket, db: Any, spelling: str):
-    inner = Path(bucket.location.uri, "cafe")
-    inner.mkdir()
-    age(inner)
-    db.session.add(Location(name="inner", uri=spelling.format(inner)))
+@pytest.mark.parametrize("spelling", ["{0}/{1}", "{0}/{1}/", "file://{0}/{1}", "{0}//{1}", "{0}/./{1}", "{0}-link/{1}"])
+@pytest.mark.parametrize("below", ["cafe", "ca/fe"])
+def test_an_empty_location_in_another_one_stays(run: Run, bucket: Bucket, db: Any, spelling: str, below: str):
+    outer = Path(bucket.location.uri)
+    Path(f"{outer}-link").symlink_to(outer)
+    inner, other = outer / below, outer / "caf"
+    for folder in (inner, other):
+        folder.mkdir(parents=True)
+    age_all(outer)
+    db.session.add(Location(name="inner", uri=spelling.format(outer, below)))
+    assert kinds(run("files", "sweep", "--json")) == ["folder", "summary"]
     assert run("files", "sweep", "--delete").exit_code == 0
-    assert inner.is_dir()
+    assert (inner.is_dir(), other.is_dir()) == (True, False)
 
 
 def test_the_row_of_a_file_that_never_got_bytes_goes(run: Run, bucket: Bucket, db: Any):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from posixpath import basename, dirname, join
@@ -16,7 +16,7 @@ from ..storage._pyfilesystem import FS
 from ..storage.failures import translated_errors
 from ..storage.filesystems import stored_file
 from ..storage.local import LocalFile
-from ..storage.paths import split_scheme
+from ..storage.paths import local_path, split_scheme
 
 FILE_NAME = "data"
 """Name of a file in its folder."""
@@ -42,6 +42,18 @@ class Item(NamedTuple):
 
     status: Callable[[], Status]
     """Function that asks for it, and raises ``FileNotFoundError`` where it is gone."""
+
+
+def _segments(uri: str) -> list[str]:
+    """Return a location's scheme and the names of the folders that lead to it; nothing where its URI is not allowed."""
+    file = f"{uri}/{FILE_NAME}"
+    try:
+        scheme, path = split_scheme(file)
+        here = local_path(file)
+    except StorageError:
+        return []
+    folder = dirname(path) if here is None else os.path.realpath(dirname(here))
+    return [scheme or "" if here is None else "", *(name for name in folder.split("/") if name not in ("", "."))]
 
 
 class Place:
@@ -78,6 +90,16 @@ class Place:
         scheme, folder = split_scheme(f"{self.uri}/{FILE_NAME}")
         below = join(dirname(folder).strip("/"), path)
         return {join(self.uri, path), f"{scheme}://{below}", f"{scheme}:///{below}"}
+
+    def inner(self, uris: Iterable[str]) -> set[str]:
+        """Find the locations that lie in this one, however they are spelled.
+
+        :param uris: URIs of locations.
+        :returns: Their paths below this one, each with a slash at its end.
+        """
+        own = _segments(self.uri)
+        found = [segments for uri in uris if (segments := _segments(uri))[: len(own)] == own and segments != own]
+        return {"/".join(segments[len(own) :]) + "/" for segments in found}
 
     def remove_file(self, path: str) -> None:
         """Remove a file, and the folders that only it needed.

@@ -45,7 +45,7 @@ def sweep(grace: timedelta, delete: bool) -> Iterator[Finding]:
     yield from _orphans(grace, delete)
     before = time.time() - grace.total_seconds()
     locations = Location.rows()
-    roots = {location.uri.rstrip("/") for location in locations}
+    roots = {location.uri for location in locations}
     for location in locations:
         yield from _location(location, roots, before, delete)
 
@@ -133,13 +133,14 @@ def _delete_bytes(row: Any) -> None:
 
 def _storage(place: Place, roots: set[str], before: float, delete: bool) -> Iterator[Finding]:
     entries = walk(place, before)
+    inner = place.inner(roots)
     while batch := list(islice(entries, PATHS_PER_QUERY)):
         unnamed = _unnamed(place, [entry for entry in batch if entry.kind == "file"])
         for entry in batch:
             if entry.kind == "file" and entry not in unnamed:
                 continue
             # A location in this one is empty in the beginning.
-            if entry.kind == "folder" and not roots.isdisjoint(place.spellings(entry.below.rstrip("/"))):
+            if entry.kind == "folder" and any(path.startswith(entry.below) for path in inner):
                 continue
             text = {
                 "file": "No row names the file.",
