@@ -78,7 +78,7 @@ def _migrate(file_id: uuid.UUID, to: str, verify: bool, finding: Finding) -> boo
         finding.done = True
         finding.text = "The file is not in use any more." if copy_id is None else f"The file has moved to {copy_id}."
         if copy_id is not None and verify and not may_go:
-            finding.text += " It has no checksum to verify, so that the source stays."
+            finding.text += " It could not be verified, so that the source stays."
         return may_go
     except Exception as error:
         db.session.rollback()
