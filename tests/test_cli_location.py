@@ -150,6 +150,12 @@ def test_the_settings_tell_how_long_a_uri_can_be(run: Run, base_app: Flask, monk
     assert "at most 8 characters, not 9:" in run("files", "location", "create", "long", "/srv/file").stderr
 
 
+def test_without_an_application_the_column_tells_how_long_a_uri_can_be():
+    assert len(Location(name="long", uri="/" + 254 * "a").uri) == 255
+    with pytest.raises(ValueError, match="at most 255 characters, not 256"):
+        Location(name="long", uri="/" + 255 * "a")
+
+
 @pytest.mark.parametrize("arguments", [["create"], ["create", "name"], ["set-default"], ["list", "more"], ["name"]])
 def test_wrong_arguments_exit_with_2(run: Run, arguments: list[str]):
     result = run("files", "location", *arguments)

@@ -61,10 +61,13 @@ class Location(db.Model, Timestamp):
 
     @classmethod
     def _longest_uri(cls) -> int:
+        in_column: int = cls.uri.type.length
+        if not current_app:
+            return in_column
         config = current_app.config
         split = config["FILES_REST_STORAGE_PATH_DIMENSIONS"], config["FILES_REST_STORAGE_PATH_SPLIT_LENGTH"]
         of_a_file = make_path("/", str(uuid.UUID(int=0)), "data", *split)
-        return min(config["FILES_REST_FILE_URI_MAX_LEN"] - len(of_a_file), cls.uri.type.length)
+        return min(config["FILES_REST_FILE_URI_MAX_LEN"] - len(of_a_file), in_column)
 
     @classmethod
     def get_by_name(cls, name: str) -> Location | None:
