@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from posixpath import dirname
@@ -194,6 +195,23 @@ def test_objects_that_no_row_names_are_found_and_removed(run: Run, objects: Call
     assert len(filesystem.kept) == 2
     filesystem.kept.clear()
     assert run("files", "sweep", "--delete").exit_code == 0
+
+
+@pytest.mark.parametrize("zone", ["UTC-9", "UTC+9"])
+def test_a_time_without_a_zone_is_in_utc(
+    run: Run, objects: Callable[[bool], Objects], monkeypatch: pytest.MonkeyPatch, zone: str
+):
+    filesystem = objects(True)
+    ages = {name: kept[1].replace(tzinfo=None) for name, kept in filesystem.kept.items()}
+    monkeypatch.setattr(filesystem, "modified", ages.__getitem__)
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        found = [kinds(run("files", "sweep", "--json", "--grace", grace)) for grace in ("1", "47", "49")]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert found == [["file", "summary"], ["file", "summary"], ["summary"]]
 
 
 def test_a_storage_that_tells_no_age_is_a_problem_and_loses_nothing(run: Run, objects: Callable[[bool], Objects]):

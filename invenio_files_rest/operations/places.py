@@ -13,6 +13,7 @@ from ..errors import StorageError
 from ..models import FileInstance
 from ..storage import PyFSFileStorage
 from ..storage._pyfilesystem import FS
+from ..storage.base import unix_time
 from ..storage.failures import translated_errors
 from ..storage.filesystems import stored_file
 from ..storage.local import LocalFile
@@ -201,7 +202,7 @@ class ForeignPlace(Place):
         modified = None
         if kind == "file":
             with suppress(AttributeError, KeyError, NotImplementedError):
-                modified = self.filesystem.modified(item["name"]).timestamp()
+                modified = unix_time(self.filesystem.modified(item["name"]))
         return Status(item.get("size") or 0, modified)
 
     def remove_folder(self, path: str) -> None:

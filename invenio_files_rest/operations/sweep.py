@@ -38,7 +38,8 @@ def sweep(grace: timedelta, delete: bool) -> Iterator[Finding]:
     """Find, and remove, what is left over.
 
     :param grace: Time for which something has to have been as it is. It has to be longer than the longest pause in any
-        upload, and than the longest transaction that stores a file.
+        upload, and than the longest transaction that stores a file; where an object storage tells when
+        the upload of an object began, as S3 does for one in parts, than the longest whole upload.
     :param delete: Whether to remove what is found.
     """
     yield from _uploads(delete)

@@ -31,7 +31,11 @@ ProgressCallback = Callable[[int | None, int], Any]
 __all__ = ("FileStorage", "ProgressCallback", "check_size", "check_sizelimit")
 
 
-def _timestamp(modified: datetime | float | None) -> float | None:
+def unix_time(modified: datetime | float | None) -> float | None:
+    """Return a time as Unix time.
+
+    :param modified: A Unix timestamp, or a date and time, in UTC where it names no zone.
+    """
     if not isinstance(modified, datetime):
         return modified
     # The database has its times in UTC and without a zone.
@@ -51,7 +55,7 @@ class FileStorage:
     def __init__(self, size: int | None = None, modified: datetime | float | None = None) -> None:
         """Keep what is known of the file."""
         self._size = size
-        self._modified = _timestamp(modified)
+        self._modified = unix_time(modified)
 
     def open(self, mode: str | None = None) -> IO[bytes]:
         """Open the file. The caller closes it.
