@@ -89,7 +89,7 @@ def test_what_is_left_of_a_large_group_is_not_read(client: Any, bucket: Any, db:
     with rows_found(db) as found:
         assert client.get(path).json["common_prefixes"] == ["a/", "b/", "c/", "d/"]
     # The first has to find out that groups are large; the last finds that there is nothing more.
-    assert found == [2000, 20, 20, 20, 0]
+    assert found == [2000, 200, 200, 200, 0]
 
 
 def test_small_groups_are_read_many_at_once(client: Any, bucket: Any, fill: Any) -> None:
@@ -98,6 +98,15 @@ def test_small_groups_are_read_many_at_once(client: Any, bucket: Any, fill: Any)
     with statements() as sent:
         assert len(client.get(path).json["common_prefixes"]) == 300
     assert len(sent) == 2
+
+
+@pytest.mark.parametrize("size", [12, 40])
+def test_small_groups_are_read_many_at_once_behind_a_large_one(client: Any, bucket: Any, fill: Any, size: int) -> None:
+    fill(f"a/{number:04}" for number in range(1100))
+    fill(f"b{group:03}/{number:02}" for group in range(200) for number in range(size))
+    with statements() as sent:
+        assert len(client.get(url(bucket, delimiter="/")).json["common_prefixes"]) == 201
+    assert len(sent) <= 15
 
 
 @pytest.mark.parametrize("versions", [False, True])

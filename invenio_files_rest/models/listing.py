@@ -23,8 +23,11 @@ from .object_version import ObjectVersion
 _AT_A_TIME = 1000
 """Rows that are fetched at once, and the most keys that a statement reads where some may be of one group."""
 
-_FEW = 10
-"""Keys that a statement reads where the last one found nothing but keys of one group, so that groups may be large."""
+_FEW = 100
+"""Keys that a statement reads where the last one found nothing but keys of one group, so that groups may be large.
+
+Fewer would make a statement for each group where large groups are followed by many that are just larger than this.
+"""
 
 
 class ListedFile(NamedTuple):
