@@ -83,6 +83,28 @@ def test_the_database_finds_no_more_for_a_page_than_the_page_and_a_key(
     assert {item["key"] for item in page["contents"]} == {f"{number:03}" for number in range(21, 31)}
 
 
+@pytest.mark.parametrize("versions", [False, True])
+def test_sqlite_does_no_more_for_a_page_of_a_large_bucket(bucket: Any, db: Any, fill: Any, versions: bool) -> None:
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("counts the instructions of SQLite")
+    fill(f"{number:04}" for number in range(100))
+    few = instructions_for_a_page(db, bucket, versions)
+    fill(f"{number:04}" for number in range(100, 2000))
+    assert instructions_for_a_page(db, bucket, versions) < 1.5 * few
+
+
+def instructions_for_a_page(db: Any, bucket: Any, versions: bool) -> int:
+    """Return how many instructions SQLite runs, in tens, to list ten keys."""
+    connection = db.session.connection().connection.driver_connection
+    done = []
+    connection.set_progress_handler(lambda: done.append(1), 10)
+    try:
+        assert len({item.key for item in Listing(bucket.id, versions, start_after="0020", max_keys=10)}) == 10
+    finally:
+        connection.set_progress_handler(None, 0)
+    return len(done)
+
+
 def test_what_is_left_of_a_large_group_is_not_read(client: Any, bucket: Any, db: Any, fill: Any) -> None:
     fill(f"{group}/{number:04}" for group in "abcd" for number in range(1500))
     path = url(bucket, delimiter="/")

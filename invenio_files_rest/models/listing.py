@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from invenio_db import db
-from sqlalchemy import bindparam, select
+from sqlalchemy import and_, bindparam, select
 
 from ..utils import guess_mimetype
 from .base import by_bytes
@@ -185,13 +185,15 @@ def _statement(versions: bool, limited: bool, *bounds: str) -> Any:
     there = [version.bucket_id == bindparam("bucket")]
     if not versions:
         there += [version.is_head, version.file_id.isnot(None)]
-    within = [compared[bound] for bound in bounds]
+    conditions = [*there, *(compared[bound] for bound in bounds)]
     source: Any = ObjectVersion.__table__
     if limited:
         # Versions and tags have rows of their own, so that it is the keys that have to be counted.
-        keys = select(key.label("key")).where(*there, *within).distinct().order_by(key).limit(bindparam("keys"))
+        keys = select(key.label("key")).where(*conditions).distinct().order_by(key).limit(bindparam("keys"))
         page = keys.subquery()
-        source, within = source.join(page, version.key == page.c.key), []
+        # An outer join, though each key is there: without statistics, SQLite and MariaDB begin an inner join with all
+        # the bucket has.
+        source, conditions = page.outerjoin(source, and_(version.key == page.c.key, *there)), []
     return (
         select(
             version.key,
@@ -209,7 +211,7 @@ def _statement(versions: bool, limited: bool, *bounds: str) -> Any:
         .select_from(source)
         .outerjoin(FileInstance.__table__, file.id == version.file_id)
         .outerjoin(ObjectVersionTag.__table__, tag.version_id == version.version_id)
-        .where(*there, *within)
+        .where(*conditions)
         .order_by(key, version.is_head.desc(), version.created.desc(), version.version_id, tag.key)
     )
 
