@@ -336,9 +336,16 @@ def _write_items(spool: SpooledTemporaryFile[bytes], items: Iterable[dict[str, A
 
 
 def _spooled(spool: SpooledTemporaryFile[bytes]) -> Response:
-    """Make the response that sends what is in a file, and closes it."""
+    """Make the response that sends what is in a file, and closes it.
+
+    A web server would ask for the descriptor of a file, and so have it written to the disk: what is in memory is sent
+    by itself.
+    """
     size = spool.tell()
     spool.seek(0)
+    if size <= _SPOOLED_IN_MEMORY:
+        with spool:
+            return current_app.response_class(spool.read(), mimetype="application/json")
     response = current_app.response_class(wrap_file(request.environ, spool, _BLOCK), mimetype="application/json")
     response.content_length = size
     return response

@@ -15,6 +15,7 @@ import pytest
 from rest import error, put, run_on_server, url
 from sqlalchemy import insert
 
+from invenio_files_rest import serializer
 from invenio_files_rest.models import FileInstance, ObjectVersion, ObjectVersionTag
 from invenio_files_rest.serializer import json_serializer
 
@@ -312,3 +313,22 @@ def test_a_view_of_another_package_shows_what_it_has_found(
         for objects in (query, query.all()):
             with json_serializer(objects, context=context) as response:
                 assert response.json == expected
+
+
+def test_only_a_listing_that_does_not_fit_in_memory_is_sent_from_a_file(
+    app: Any, bucket: Any, fill: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill("ab")
+    context = {"class": ObjectVersion, "bucket": bucket, "many": True}
+    objects = ObjectVersion.get_by_bucket(bucket).all()
+    with app.test_request_context():
+        with json_serializer(objects, context=context) as response:
+            assert response.is_sequence
+            assert response.content_length == len(response.data)
+            whole = response.data
+        for limit, in_memory in ((len(whole), True), (len(whole) - 1, False)):
+            monkeypatch.setattr(serializer, "_SPOOLED_IN_MEMORY", limit)
+            with json_serializer(objects, context=context) as response:
+                assert response.is_sequence is in_memory
+                assert response.content_length == len(whole)
+                assert response.get_data() == whole
