@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import islice
 from operator import attrgetter
 from tempfile import SpooledTemporaryFile
@@ -230,9 +230,13 @@ def dumps(data: Any) -> str:
     return _compact(data)
 
 
-@cache
-def _schema(schema: type[Schema]) -> Schema:
-    return schema()
+_own_schemas = {schema: schema() for schema in serializer_mapping.values()}
+"""The schemas of this module, made once. Those of other packages may depend on the request, or show many together."""
+
+
+def _schema_of(model: type, mapping: Mapping[type, type[Schema]]) -> Schema:
+    schema = mapping[model]
+    return _own_schemas.get(schema) or schema()
 
 
 def json_serializer(
@@ -245,8 +249,8 @@ def json_serializer(
 ) -> Response:
     """Make the response that shows an object, or several.
 
-    :param data: The object; several where the context has ``many``, which are streamed unless they are a list; ``None``
-        for an empty response.
+    :param data: The object; several where the context has ``many``, which are streamed where they are no list and the
+        schema is one of this module; ``None`` for an empty response.
     :param code: HTTP status.
     :param headers: Further headers.
     :param context: ``class``, the model whose schema is used; ``many``; ``bucket``, whose contents the objects are.
@@ -258,11 +262,11 @@ def json_serializer(
     if data is None:
         response = current_app.response_class(status=code, mimetype="application/json")
     else:
-        schema = _schema(serializer_mapping[context.get("class", type(data))])
+        schema = _schema_of(context.get("class", type(data)), serializer_mapping)
         if "bucket" in context:
-            container = _schema(serializer_mapping[type(context["bucket"])]).dump(context["bucket"])
+            container = _schema_of(type(context["bucket"]), serializer_mapping).dump(context["bucket"])
             response = _contents(map(schema.dump, data), container, data)
-        elif context.get("many") and not isinstance(data, (list, tuple)):
+        elif context.get("many") and type(schema) in _own_schemas and not isinstance(data, (list, tuple)):
             response = _array(map(schema.dump, data))
         else:
             body = dumps(schema.dump(data, many=context.get("many", False)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from flask import Response
@@ -9,13 +10,11 @@ from invenio_rest import ContentNegotiatedMethodView
 from marshmallow import missing
 
 from ..models import Bucket, MultipartObject, ObjectVersion
+from ..models.batches import in_batches
 from ..models.listing import Listing
 from ..proxies import current_permission_factory
 from .arguments import PAGE, flag, use_kwargs
 from .decorators import check_permission, need_bucket_permission, need_permissions, pass_bucket
-
-_ROWS_AT_A_TIME = 1000
-"""Uploads that are fetched at once."""
 
 
 class BucketResource(ContentNegotiatedMethodView):
@@ -50,7 +49,7 @@ class BucketResource(ContentNegotiatedMethodView):
 
         :param bucket: The bucket.
         """
-        uploads = MultipartObject.query_by_bucket(bucket).yield_per(_ROWS_AT_A_TIME)
+        uploads = chain.from_iterable(in_batches(MultipartObject.query_by_bucket(bucket), MultipartObject.upload_id))
         return self.make_response(data=uploads, context={"class": MultipartObject, "many": True})
 
     @need_permissions(lambda self, bucket, versions, **page: bucket, "bucket-read")

@@ -1,0 +1,95 @@
+"""Schemas of other packages: each sees its own request, and shows many together where it wants to."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from flask import request
+from marshmallow import fields, post_dump
+from rest import put, url
+from sqlalchemy import insert
+
+from invenio_files_rest import serializer
+from invenio_files_rest.models import FileInstance, MultipartObject, ObjectVersion
+from invenio_files_rest.serializer import MultipartObjectSchema, ObjectVersionSchema, json_serializer
+
+pytestmark = pytest.mark.usefixtures("allow_all")
+
+
+class OfTheRequest(ObjectVersionSchema):
+    """A schema that shows what the request asks for."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Look at the request."""
+        super().__init__(exclude=() if "full" in request.args else ("checksum",), **kwargs)
+
+
+class Envelope(MultipartObjectSchema):
+    """A schema that shows many uploads in one object."""
+
+    @post_dump(pass_many=True)
+    def wrap(self, data: Any, many: bool, **kwargs: Any) -> Any:
+        """Wrap them."""
+        return {"uploads": data} if many else data
+
+
+class Curious(MultipartObjectSchema):
+    """A schema that reads more of each upload from the database."""
+
+    storage_class = fields.String(attribute="file.storage_class")
+
+
+@pytest.fixture
+def uploads(db: Any, bucket: Any) -> int:
+    """Begin uploads, more than are read at a time."""
+    files = [{"id": uuid.uuid4(), "uri": f"/nowhere/{uuid.uuid4()}", "storage_class": "S"} for _ in range(1500)]
+    rows = [
+        {
+            "upload_id": uuid.uuid4(),
+            "bucket_id": bucket.id,
+            "key": str(number),
+            "file_id": file["id"],
+            "size": 10,
+            "chunk_size": 4,
+        }
+        for number, file in enumerate(files)
+    ]
+    db.session.execute(insert(FileInstance), files)
+    db.session.execute(insert(MultipartObject), rows)
+    db.session.commit()
+    return len(rows)
+
+
+def test_a_schema_is_made_for_each_request(app: Any, client: Any, bucket: Any) -> None:
+    put(client, bucket, "key")
+    mapping = {**serializer.serializer_mapping, ObjectVersion: OfTheRequest}
+    shown = []
+    for query in ("full", ""):
+        with app.test_request_context(f"/?{query}"):
+            shown.append("checksum" in json_serializer(ObjectVersion.query.one(), serializer_mapping=mapping).json)
+    assert shown == [True, False]
+
+
+@pytest.mark.usefixtures("uploads")
+def test_a_schema_may_show_many_together(app: Any, bucket: Any) -> None:
+    mapping = {**serializer.serializer_mapping, MultipartObject: Envelope}
+    context = {"class": MultipartObject, "many": True}
+    with app.test_request_context():
+        query = MultipartObject.query_by_bucket(bucket)
+        response = json_serializer(query, context=context, serializer_mapping=mapping)
+    assert list(response.json) == ["uploads"]
+    assert len(response.json["uploads"]) == 1500
+
+
+def test_uploads_are_all_shown_where_a_schema_asks_the_database_for_more(
+    client: Any, bucket: Any, uploads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(serializer.serializer_mapping, MultipartObject, Curious)
+    # As if it were ours, so that uploads are streamed.
+    monkeypatch.setitem(serializer._own_schemas, Curious, Curious())
+    found = json.loads(client.get(url(bucket, uploads=True)).data)
+    assert len({item["id"] for item in found}) == len(found) == uploads
+    assert {item["storage_class"] for item in found} == {"S"}
