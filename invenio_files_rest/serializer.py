@@ -269,7 +269,8 @@ def json_serializer(
         elif context.get("many") and type(schema) in _own_schemas and not isinstance(data, (list, tuple)):
             response = _array(map(schema.dump, data))
         else:
-            body = dumps(schema.dump(data, many=context.get("many", False)))
+            many = bool(context.get("many"))
+            body = dumps(schema.dump(list(data) if many else data, many=many))
             response = current_app.response_class(body, mimetype="application/json")
         response.status_code = code
     response.headers.extend(headers or {})

@@ -49,7 +49,8 @@ class BucketResource(ContentNegotiatedMethodView):
 
         :param bucket: The bucket.
         """
-        uploads = chain.from_iterable(in_batches(MultipartObject.query_by_bucket(bucket), MultipartObject.upload_id))
+        query = MultipartObject.query_by_bucket(bucket)
+        uploads = chain.from_iterable(in_batches(query, MultipartObject.created, MultipartObject.upload_id))
         return self.make_response(data=uploads, context={"class": MultipartObject, "many": True})
 
     @need_permissions(lambda self, bucket, versions, **page: bucket, "bucket-read")
