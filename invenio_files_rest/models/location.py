@@ -11,7 +11,7 @@ from flask import current_app
 from invenio_db import db
 from sqlalchemy.orm import Query, validates
 
-from ..storage.paths import depth, lies_within, make_path
+from ..storage.paths import folders_to, lies_within, make_path
 from .base import Timestamp
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}\Z")
@@ -99,7 +99,7 @@ class Location(db.Model, Timestamp):
             for location in (cls.all() if locations is None else locations)
             if uri and lies_within(uri, location.uri)
         ]
-        return max(holding, key=lambda location: depth(location.uri), default=None)
+        return max(holding, key=lambda location: len(folders_to(location.uri)), default=None)
 
     @classmethod
     def all(cls) -> Query[Any]:

@@ -17,7 +17,7 @@ from ..storage.base import unix_time
 from ..storage.failures import translated_errors
 from ..storage.filesystems import stored_file
 from ..storage.local import LocalFile
-from ..storage.paths import local_path, split_scheme
+from ..storage.paths import folders_to, split_scheme
 
 FILE_NAME = "data"
 """Name of a file in its folder."""
@@ -43,18 +43,6 @@ class Item(NamedTuple):
 
     status: Callable[[], Status]
     """Function that asks for it, and raises ``FileNotFoundError`` where it is gone."""
-
-
-def _segments(uri: str) -> list[str]:
-    """Return a location's scheme and the names of the folders that lead to it; nothing where its URI is not allowed."""
-    file = f"{uri}/{FILE_NAME}"
-    try:
-        scheme, path = split_scheme(file)
-        here = local_path(file)
-    except StorageError:
-        return []
-    folder = dirname(path) if here is None else os.path.realpath(dirname(here))
-    return [scheme or "" if here is None else "", *(name for name in folder.split("/") if name not in ("", "."))]
 
 
 class Place:
@@ -98,9 +86,9 @@ class Place:
         :param uris: URIs of locations.
         :returns: Their paths below this one, each with a slash at its end.
         """
-        own = _segments(self.uri)
-        found = [segments for uri in uris if (segments := _segments(uri))[: len(own)] == own and segments != own]
-        return {"/".join(segments[len(own) :]) + "/" for segments in found}
+        own = folders_to(self.uri)
+        found = [names for uri in uris if (names := folders_to(uri))[: len(own)] == own and names != own]
+        return {"/".join(names[len(own) :]) + "/" for names in found}
 
     def remove_file(self, path: str) -> None:
         """Remove a file, and the folders that only it needed.

@@ -101,18 +101,20 @@ def lies_within(url: str, base_uri: str) -> bool:
     return path.startswith(base.rstrip("/") + "/")
 
 
-def depth(base_uri: str) -> int:
-    """Return how many folders lead to a location, however its URI is spelled.
+def folders_to(base_uri: str) -> list[str]:
+    """Return a location's scheme and the names of the folders that lead to it, however its URI is spelled.
 
     :param base_uri: URI of the location, or its path.
+    :returns: The names, after an empty text for a folder of this machine; nothing where the URI is not allowed.
     """
+    file = f"{base_uri}/data"
     try:
-        path = split_scheme(base_uri)[1]
-        if (here := local_path(base_uri)) is not None:
-            path = os.path.realpath(here)
+        scheme, path = split_scheme(file)
+        here = local_path(file)
     except StorageError:
-        return 0
-    return sum(segment not in ("", ".") for segment in path.split("/"))
+        return []
+    folder = dirname(path) if here is None else os.path.realpath(dirname(here))
+    return [scheme or "" if here is None else "", *(name for name in folder.split("/") if name not in ("", "."))]
 
 
 def _is_uuid(text: str) -> bool:
