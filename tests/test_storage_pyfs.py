@@ -23,7 +23,7 @@ import pytest
 from flask import Flask
 
 from invenio_files_rest.errors import FileSizeError, StorageError, UnexpectedFileSizeError
-from invenio_files_rest.storage import PyFSFileStorage, local, pyfs_storage_factory
+from invenio_files_rest.storage import PyFSFileStorage, pyfs_storage_factory
 from invenio_files_rest.storage.local import TEMPORARY_PREFIX
 from invenio_files_rest.testing.storage import GeneratedStream
 
@@ -141,25 +141,6 @@ def test_a_saved_file_has_the_permissions_of_the_process(storage: PyFSFileStorag
     finally:
         os.umask(mask)
     assert stat.S_IMODE((location / PATH).stat().st_mode) == 0o640
-
-
-def test_a_large_file_is_written_to_the_disk_piece_by_piece_while_it_comes(
-    storage: PyFSFileStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun = []
-
-    def spy(descriptor: int, start: int, size: int) -> None:
-        # What is asked for is there already.
-        assert os.fstat(descriptor).st_size >= start + size
-        begun.append((start, size))
-        write_back(descriptor, start, size)
-
-    write_back = local._write_back
-    monkeypatch.setattr(local, "_write_back", spy)
-    mib = 1024**2
-    storage.save(GeneratedStream(30 * mib))
-    assert begun == [(start * mib, 8 * mib) for start in (0, 8, 16)]
-    assert os.path.getsize(str(storage.local_path())) == 30 * mib
 
 
 def test_bytes_are_durable_before_their_name_and_their_name_before_saving_returns(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import io
 import os
@@ -14,6 +13,7 @@ from typing import IO, Any
 
 from .failures import translated_errors
 from .paths import folders_of
+from .writeback import StreamedFile
 
 TEMPORARY_PREFIX = ".incoming-"
 """What the name of a file begins with that is still being written.
@@ -26,13 +26,6 @@ ATTEMPTS = 100
 
 _THREADS = 8
 """How many folders are made durable at a time."""
-
-_EAGER_BYTES = 8 * 1024**2
-"""Bytes after which the system is asked to write them to the disk."""
-
-_sync_file_range = getattr(ctypes.CDLL(None), "sync_file_range", None)
-_SYNC_FILE_RANGE_WRITE = 2
-"""The system begins to write, and nobody waits (``linux/fs.h``)."""
 
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 """What file systems answer (of some networks) that cannot synchronise a folder."""
@@ -65,28 +58,6 @@ def _sync_folder(folder: int) -> None:
     except OSError as error:
         if error.errno not in _NO_FOLDER_SYNC:
             raise
-
-
-class _EagerFile(io.FileIO):
-    """A file whose bytes begin to go to the disk while more are written, so that little is left for fsync."""
-
-    _begun = 0
-    _written = 0
-
-    def write(self, data: Any, /) -> int:
-        """Write bytes, and have the system write them on every few megabytes."""
-        count = super().write(data)
-        self._written += count
-        if self._written - self._begun >= _EAGER_BYTES:
-            _write_back(self.fileno(), self._begun, self._written - self._begun)
-            self._begun = self._written
-        return count
-
-
-def _write_back(descriptor: int, start: int, size: int) -> None:
-    """Have a part of a file written to the disk without waiting for it, where the system can (sync_file_range(2))."""
-    if _sync_file_range is not None:
-        _sync_file_range(descriptor, ctypes.c_int64(start), ctypes.c_int64(size), _SYNC_FILE_RANGE_WRITE)
 
 
 def _open_folder(path: str) -> int:
@@ -244,7 +215,7 @@ class LocalFile:
                 _make_folders(folder_path, made)
                 continue
             try:
-                return folder, io.BufferedWriter(_EagerFile(os.open(name, flags, 0o666, dir_fd=folder), "wb"))
+                return folder, io.BufferedWriter(StreamedFile(os.open(name, flags, 0o666, dir_fd=folder), "wb"))
             except FileNotFoundError:
                 os.close(folder)
             except BaseException:
