@@ -7,7 +7,6 @@ import io
 import os
 import secrets
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
@@ -23,9 +22,6 @@ One that is older than any upload can last was left behind by a process that was
 
 ATTEMPTS = 100
 """How often a folder is made anew that others remove, as empty, in the same moment."""
-
-_THREADS = 8
-"""How many folders are made durable at a time."""
 
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 """What file systems answer (of some networks) that cannot synchronise a folder."""
@@ -85,39 +81,17 @@ def _parent(path: str) -> str:
     return os.path.dirname(path.rstrip(os.sep))
 
 
-def _sync_path(path: str) -> None:
-    folder = _open_folder(path)
-    try:
-        _sync_folder(folder)
-    finally:
-        os.close(folder)
+def _sync_above(folders: list[str]) -> None:
+    """Make new folders durable: their names are in those above them.
 
-
-_threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="files-rest-sync")
-
-
-def _replace_threads() -> None:
-    # A forked process has none of them.
-    global _threads
-    _threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="files-rest-sync")
-
-
-os.register_at_fork(after_in_child=_replace_threads)
-
-
-@contextmanager
-def _syncing_above(folders: list[str]) -> Iterator[None]:
-    """Make new folders durable while the block makes something else so: disks do both in the time of one.
-
-    :param folders: The folders, whose names are in those above them.
+    :param folders: The folders. A journal that has been written for a file in them has them too: then this is quick.
     """
-    above = [_threads.submit(_sync_path, _parent(folder)) for folder in folders]
-    try:
-        yield
-    finally:
-        wait(above)
-    for done in above:
-        done.result()
+    for path in folders:
+        folder = _open_folder(_parent(path))
+        try:
+            _sync_folder(folder)
+        finally:
+            os.close(folder)
 
 
 def _remove_folders(folders: Iterator[str] | list[str]) -> None:
@@ -159,8 +133,8 @@ class LocalFile:
                     raise
                 made: list[str] = []
                 _make_folders(folder, made)
-                with _syncing_above(made):
-                    return open(self.path, mode)
+                _sync_above(made)
+                return open(self.path, mode)
 
     @contextmanager
     def update(self) -> Iterator[IO[bytes]]:
@@ -186,9 +160,10 @@ class LocalFile:
             try:
                 with closed_quietly(file):
                     yield file
-                    with translated_errors(), _syncing_above(made):
+                    with translated_errors():
                         file.flush()
                         os.fsync(file.fileno())
+                        _sync_above(made)
                 with translated_errors():
                     os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
                     _sync_folder(folder)
