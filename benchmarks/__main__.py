@@ -1,7 +1,8 @@
 """Measure this package beside others, in turns, and show how its cost grows.
 
 PostgreSQL is started for it (see ``scripts/services.py``), gunicorn serves the application with two processes of four
-threads. Beside it stand nginx and a bare loop from socket to hash to file; with ``--peer``, another installation of the
+threads. Beside it stand nginx, a bare loop from socket to hash to file, and a bare application that sends the same
+statements; with ``--peer``, another installation of the
 module, under uWSGI, runs the same application.
 """
 
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from . import growth, report
-from .contestants import Contestant, floor, nginx, ours, peer
+from .contestants import Contestant, bare, floor, nginx, ours, peer
 from .machine import describe
 from .measures import MIB, QUICK, LargeFiles, Measure, Scale, listing, run, small_get, small_put, writers
 from .services import with_postgresql
@@ -35,11 +36,12 @@ def side_by_side(folder: Path, scale: Scale, mine: Contestant, others: dict[str,
     :param folder: Folder for the files that are sent.
     :param scale: How much to measure.
     :param mine: This package's server.
-    :param others: The other servers: ``peer``, where there is one, ``nginx`` and ``floor``.
+    :param others: The other servers: ``peer``, where there is one, ``bare``, ``nginx`` and ``floor``.
     :returns: The results.
     """
     peers = [others["peer"]] if "peer" in others else []
     web = [mine, *peers, others["nginx"]]
+    small = [mine, *peers, others["bare"], others["nginx"]]
     files = LargeFiles(folder, scale.large)
     files.prepare(web)
     size = f"{scale.large // MIB} MiB"
@@ -50,8 +52,8 @@ def side_by_side(folder: Path, scale: Scale, mine: Contestant, others: dict[str,
     measures = [
         Measure(f"PUT of {size}", "MiB/s", files.put, [*web, others["floor"]], aims(2)),
         Measure(f"GET of {size}", "MiB/s", files.get, web, aims(1, nginx=0.8)),
-        Measure("PUT of 1 KiB", "op/s", small_put(scale.seconds), [*web, others["floor"]], aims(4)),
-        Measure("GET of 1 KiB", "op/s", small_get(scale.seconds, web), web, aims(3)),
+        Measure("PUT of 1 KiB", "op/s", small_put(scale.seconds), [*small, others["floor"]], aims(4)),
+        Measure("GET of 1 KiB", "op/s", small_get(scale.seconds, small), small, aims(3)),
         Measure("listing of 601", "op/s", listing(scale.seconds), [mine, *peers], aims(20)),
     ]
     run(measures, scale.rounds, say)
@@ -69,7 +71,7 @@ def measure(folder: Path, scale: Scale, python: str | None) -> dict[str, Any]:
     with ExitStack() as stack:
         say("starting the servers")
         mine = stack.enter_context(ours(folder))
-        others = {"nginx": stack.enter_context(nginx(folder)), "floor": stack.enter_context(floor(folder))}
+        others = {server.__name__: stack.enter_context(server(folder)) for server in (bare, nginx, floor)}
         if python:
             others["peer"] = stack.enter_context(peer(folder, python))
             assert others["peer"].setup["path"] != mine.setup["path"]

@@ -113,6 +113,14 @@ def _prepared(name: str, python: str, folder: Path, ours: bool) -> Iterator[tupl
         drop_database(url)
 
 
+def _gunicorn(port: int, workers: int, threads: int, module: str) -> list[str]:
+    return [
+        *(sys.executable, "-W", "ignore", "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--chdir", str(SERVED)),
+        *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads)),
+        *("--keep-alive", "60", f"{module}:application"),
+    ]
+
+
 @contextmanager
 def ours(
     folder: Path, name: str = "ours", workers: int = WORKERS, threads: int = THREADS, **engine: Any
@@ -128,14 +136,24 @@ def ours(
     port = free_port()
     with _prepared(name, sys.executable, folder, ours=True) as (environment, setup):
         environment["BENCHMARK_ENGINE"] = json.dumps(engine)
-        command = [
-            *(sys.executable, "-W", "ignore", "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--chdir", str(SERVED)),
-            *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads)),
-            *("--keep-alive", "60", "application:application"),
-        ]
+        command = _gunicorn(port, workers, threads, "application")
         with _serving(command, folder / f"{name}.log", environment) as pid:
             wait_for(port, f"/files/{setup['bucket']}")
             yield Contestant(name, port, f"/files/{setup['bucket']}", setup, environment, pid=pid)
+
+
+@contextmanager
+def bare(folder: Path) -> Iterator[Contestant]:
+    """Serve the bare statements, with gunicorn, too.
+
+    :param folder: Folder of all files.
+    """
+    port = free_port()
+    with _prepared("bare", sys.executable, folder, ours=True) as (environment, setup):
+        command = _gunicorn(port, WORKERS, THREADS, "bare")
+        with _serving(command, folder / "bare.log", environment):
+            wait_for(port, f"/files/{setup['bucket']}")
+            yield Contestant("Flask, psycopg2", port, f"/files/{setup['bucket']}")
 
 
 @contextmanager
