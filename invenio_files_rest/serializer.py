@@ -253,7 +253,8 @@ def json_serializer(
         schema is one of this module; ``None`` for an empty response.
     :param code: HTTP status.
     :param headers: Further headers.
-    :param context: ``class``, the model whose schema is used; ``many``; ``bucket``, whose contents the objects are.
+    :param context: ``class``, the model whose schema is used; ``many``; ``bucket``, whose contents the objects are,
+        which are streamed where the schema is one of this module.
     :param etag: Entity tag.
     :param serializer_mapping: The schema of each model.
     :returns: The response.
@@ -265,7 +266,10 @@ def json_serializer(
         schema = _schema_of(context.get("class", type(data)), serializer_mapping)
         if "bucket" in context:
             container = _schema_of(type(context["bucket"]), serializer_mapping).dump(context["bucket"])
-            response = _contents(map(schema.dump, data), container, data)
+            # A schema of another package may ask the database for more: in the middle of an unbuffered result, MySQL's
+            # driver would forget the rest of that.
+            items = map(schema.dump, data) if type(schema) in _own_schemas else schema.dump(list(data), many=True)
+            response = _contents(items, container, data)
         elif context.get("many") and type(schema) in _own_schemas and not isinstance(data, (list, tuple)):
             response = _array(map(schema.dump, data))
         else:

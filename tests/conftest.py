@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextvars
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -18,7 +19,7 @@ import pytest
 from click.testing import Result
 from flask import Flask, has_app_context
 from flask.testing import FlaskClient
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, insert, make_url
 from sqlalchemy_utils.functions import create_database, drop_database
 from werkzeug.test import TestResponse
 
@@ -259,6 +260,43 @@ def bucket(db: SQLAlchemy, location: Location) -> Bucket:
     bucket = Bucket.create(location)
     db.session.commit()
     return bucket
+
+
+@pytest.fixture
+def fill(db: SQLAlchemy, bucket: Bucket) -> Callable[..., None]:
+    """Add objects that share a file, the last version of each its head, with as few statements as there are tables."""
+    from invenio_files_rest.models import FileInstance, ObjectVersion, ObjectVersionTag
+
+    start = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+    def add(keys: Iterable[str], versions: int = 1, tags: int = 0) -> None:
+        file = FileInstance.new().set_uri(f"/nowhere/{uuid4()}", 7, "md5:" + "0" * 32)
+        db.session.add(file)
+        db.session.flush()
+        rows = [
+            {
+                "version_id": uuid4(),
+                "bucket_id": bucket.id,
+                "key": key,
+                "file_id": file.id,
+                "is_head": number == versions - 1,
+                "created": start + timedelta(seconds=number),
+                "updated": start + timedelta(seconds=number),
+            }
+            for key in keys
+            for number in range(versions)
+        ]
+        db.session.execute(insert(ObjectVersion), rows)
+        if tags:
+            values = [
+                {"version_id": row["version_id"], "key": f"t{number}", "value": row["key"]}
+                for row in rows
+                for number in range(tags)
+            ]
+            db.session.execute(insert(ObjectVersionTag), values)
+        db.session.commit()
+
+    return add
 
 
 @pytest.fixture

@@ -42,6 +42,17 @@ class Curious(MultipartObjectSchema):
     storage_class = fields.String(attribute="file.storage_class")
 
 
+class CuriousObject(ObjectVersionSchema):
+    """A schema that counts the versions of each object in the database, and gives all a number."""
+
+    versions = fields.Function(lambda obj: ObjectVersion.get_versions(obj.bucket_id, obj.key).count())
+
+    @post_dump(pass_many=True)
+    def number(self, data: Any, many: bool, **kwargs: Any) -> Any:
+        """Give each object its number."""
+        return [item | {"number": number} for number, item in enumerate(data)] if many else data
+
+
 @pytest.fixture
 def uploads(db: Any, bucket: Any) -> int:
     """Begin uploads, more than are read at a time."""
@@ -93,3 +104,14 @@ def test_uploads_are_all_shown_where_a_schema_asks_the_database_for_more(
     found = json.loads(client.get(url(bucket, uploads=True)).data)
     assert len({item["id"] for item in found}) == len(found) == uploads
     assert {item["storage_class"] for item in found} == {"S"}
+
+
+def test_objects_are_all_shown_where_a_schema_asks_the_database_for_more(
+    client: Any, bucket: Any, fill: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill((str(number) for number in range(2500)), versions=2)
+    monkeypatch.setitem(serializer.serializer_mapping, ObjectVersion, CuriousObject)
+    found = client.get(url(bucket)).json["contents"]
+    assert len({item["key"] for item in found}) == len(found) == 2500
+    assert {item["versions"] for item in found} == {2}
+    assert [item["number"] for item in found] == list(range(2500))

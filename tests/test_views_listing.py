@@ -5,57 +5,17 @@ from __future__ import annotations
 import os
 import re
 import tracemalloc
-import uuid
-from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
 from itertools import groupby
 from typing import Any
 
 import pytest
 from rest import error, put, run_on_server, url
-from sqlalchemy import insert
 
 from invenio_files_rest import serializer
-from invenio_files_rest.models import FileInstance, ObjectVersion, ObjectVersionTag
+from invenio_files_rest.models import ObjectVersion
 from invenio_files_rest.serializer import json_serializer
 
 pytestmark = pytest.mark.usefixtures("allow_all")
-
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
-
-
-@pytest.fixture
-def fill(db: Any, bucket: Any) -> Any:
-    """Add objects that share a file, with as few statements as there are tables."""
-
-    def add(keys: Iterable[str], versions: int = 1, tags: int = 0) -> None:
-        file = FileInstance.new().set_uri(f"/nowhere/{uuid.uuid4()}", 7, "md5:" + "0" * 32)
-        db.session.add(file)
-        db.session.flush()
-        rows = [
-            {
-                "version_id": uuid.uuid4(),
-                "bucket_id": bucket.id,
-                "key": key,
-                "file_id": file.id,
-                "is_head": number == versions - 1,
-                "created": START + timedelta(seconds=number),
-                "updated": START + timedelta(seconds=number),
-            }
-            for key in keys
-            for number in range(versions)
-        ]
-        db.session.execute(insert(ObjectVersion), rows)
-        if tags:
-            values = [
-                {"version_id": row["version_id"], "key": f"t{number}", "value": row["key"]}
-                for row in rows
-                for number in range(tags)
-            ]
-            db.session.execute(insert(ObjectVersionTag), values)
-        db.session.commit()
-
-    return add
 
 
 def keys_of(response: Any) -> list[str]:
