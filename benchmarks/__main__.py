@@ -2,8 +2,7 @@
 
 PostgreSQL is started for it (see ``scripts/services.py``), gunicorn serves the application with two processes of four
 threads. Beside it stand nginx, a bare loop from socket to hash to file, and a bare application that sends the same
-statements; with ``--peer``, another installation of the
-module, under uWSGI, runs the same application.
+statements; with ``--peer``, another installation of the module, under uWSGI, runs the same application.
 """
 
 from __future__ import annotations

@@ -123,7 +123,12 @@ def _gunicorn(port: int, workers: int, threads: int, module: str) -> list[str]:
 
 @contextmanager
 def ours(
-    folder: Path, name: str = "ours", workers: int = WORKERS, threads: int = THREADS, **engine: Any
+    folder: Path,
+    name: str = "ours",
+    workers: int = WORKERS,
+    threads: int = THREADS,
+    module: str = "application",
+    **engine: Any,
 ) -> Iterator[Contestant]:
     """Serve this package with gunicorn.
 
@@ -131,12 +136,13 @@ def ours(
     :param name: Name of the contestant.
     :param workers: Number of processes.
     :param threads: Number of threads of each.
+    :param module: Module that has the application.
     :param engine: Options of the database engine.
     """
     port = free_port()
     with _prepared(name, sys.executable, folder, ours=True) as (environment, setup):
         environment["BENCHMARK_ENGINE"] = json.dumps(engine)
-        command = _gunicorn(port, workers, threads, "application")
+        command = _gunicorn(port, workers, threads, module)
         with _serving(command, folder / f"{name}.log", environment) as pid:
             wait_for(port, f"/files/{setup['bucket']}")
             yield Contestant(name, port, f"/files/{setup['bucket']}", setup, environment, pid=pid)

@@ -1,18 +1,18 @@
 """Where the time of a small ``PUT`` and of a small ``GET`` goes: ``python -m benchmarks.profile``.
 
-The whole is what a client waits for, one request after another. What the application does of it is measured by a
-program of its own, which calls it without a server (``served/stages.py``).
+The whole is what a client waits for, one request after another. What the application takes of it, and what it waits
+for, it tells with each answer (``served/stages.py``).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from .contestants import Contestant, ours
 from .report import list_table, print_table
@@ -21,36 +21,47 @@ from .services import with_postgresql
 REQUESTS = 1000
 
 
-def seconds_of(contestant: Contestant, method: str, body: bytes | None) -> float:
-    """Return the seconds of a request, as a client sees it.
+def seconds_of(contestant: Contestant, method: str, body: bytes | None) -> dict[str, float]:
+    """Return the mean seconds of a request: ``all``, as a client sees it, ``app``, ``db`` and ``fs``.
 
-    :param contestant: This package's server.
+    :param contestant: This package's server, which tells the latter three.
     :param method: Method of the request.
     :param body: Its body.
     """
-    times = []
+    found = []
     with contestant.client() as client:
         for number in range(REQUESTS):
-            path = f"{contestant.path}/{number if body else 0}"
             begun = time.perf_counter()
-            client.expect(200, method, path, body)
-            times.append(time.perf_counter() - begun)
-    return statistics.fmean(times[REQUESTS // 10 :])
+            client.connection.request(method, f"{contestant.path}/{number if body else 0}", body)
+            response = client.connection.getresponse()
+            response.read()
+            seconds = {"all": time.perf_counter() - begun}
+            for name, milliseconds in re.findall(r"(\w+);dur=([0-9.]+)", response.headers["Server-Timing"]):
+                seconds[name] = float(milliseconds) / 1000
+            found.append(seconds)
+    # The first ones make statements and connections that later ones have.
+    counted = found[REQUESTS // 10 :]
+    return {name: statistics.fmean(seconds[name] for seconds in counted) for name in counted[0]}
 
 
-def table(whole: dict[str, float], stages: dict[str, Any]) -> list[list[str]]:
-    """Return the table: a row for each part, with milliseconds of each method."""
+def table(seconds: dict[str, dict[str, float]], shares: dict[str, dict[str, float]]) -> list[list[str]]:
+    """Return the table: a row for each part, with milliseconds of each method.
+
+    :param seconds: What :func:`seconds_of` found, by method.
+    :param shares: How Python's part is shared out among the packages, by method.
+    """
     columns = []
-    for method, seconds in whole.items():
-        inside = stages[method]
-        python = inside["seconds"] - sum(inside["waits"].values())
-        parts = {"client, network, gunicorn": seconds - inside["seconds"]}
-        parts |= {f"waiting for {name}": waited for name, waited in inside["waits"].items()}
-        parts |= {name: share * python for name, share in inside["shares"].items()}
-        columns.append(parts)
+    for method, one in seconds.items():
+        python = one["app"] - one["db"] - one["fs"]
+        parts = {
+            "client, network, gunicorn": one["all"] - one["app"],
+            "waiting for PostgreSQL": one["db"],
+            "waiting for the file system": one["fs"],
+        }
+        columns.append(parts | {name: share * python for name, share in shares[method].items()})
     names = sorted(columns[0], key=lambda name: -columns[0][name])
-    rows = [["", *whole], *([name, *(f"{column.get(name, 0) * 1000:.2f}" for column in columns)] for name in names)]
-    return [*rows, ["all, in milliseconds", *(f"{seconds * 1000:.2f}" for seconds in whole.values())]]
+    rows = [["", *seconds], *([name, *(f"{column.get(name, 0) * 1000:.2f}" for column in columns)] for name in names)]
+    return [*rows, ["all, in milliseconds", *(f"{one['all'] * 1000:.2f}" for one in seconds.values())]]
 
 
 def main() -> None:
@@ -61,10 +72,10 @@ def main() -> None:
     with_postgresql("benchmarks.profile")
     with (
         tempfile.TemporaryDirectory(prefix="files-rest-benchmarks-") as folder,
-        ours(Path(folder)) as server,
+        ours(Path(folder), module="stages") as server,
     ):
-        whole = {"PUT": seconds_of(server, "PUT", os.urandom(1024)), "GET": seconds_of(server, "GET", None)}
-        rows = table(whole, server.run("stages.py"))
+        seconds = {"PUT": seconds_of(server, "PUT", os.urandom(1024)), "GET": seconds_of(server, "GET", None)}
+        rows = table(seconds, server.run("stages.py"))
     print_table(rows)
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)

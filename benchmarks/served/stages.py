@@ -1,7 +1,8 @@
-"""Tell where the time of a small ``PUT`` and of a small ``GET`` goes inside the application, and print it as JSON.
+"""Tell where the time of a small ``PUT`` and of a small ``GET`` goes inside the application.
 
-Some requests are timed, and the waiting for the database and for the disk in them. Others run under cProfile, which
-slows all down, so that it only tells how what is left, Python, is shared out among the packages.
+Served, it tells with each answer what that took, and what of it was waiting for the database and for the file system.
+Run as a program, it calls the application under cProfile, which slows all down, so that it only tells how what is left,
+Python, is shared out among the packages; it prints that as JSON.
 """
 
 from __future__ import annotations
@@ -11,19 +12,17 @@ import io
 import json
 import os
 import re
-import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from application import application
+from application import application as served
 from invenio_db import db
 from werkzeug.test import EnvironBuilder
 
-REQUESTS = 1000
+REQUESTS = 300
 
 PACKAGES = (
     ("SQLAlchemy, psycopg2", r"/(flask_)?sqlalchemy/|/invenio_db/|/psycopg2/"),
@@ -33,60 +32,56 @@ PACKAGES = (
 )
 """Packages, by what is in the paths of their modules. The standard library counts for who calls it."""
 
-WAITING = re.compile(r"^<.*\b(fsync|execute|commit|rollback)\b.*>$")
-"""Built-in functions that wait for the disk or the database."""
+FILE_SYSTEM = ("mkdir", "open", "rename", "fsync")
+"""Functions of :mod:`os` that wait for the file system."""
 
-_clocks: Counter[str] = Counter()
+WAITING = re.compile(rf"^<.*\b(posix\.({'|'.join(FILE_SYSTEM)})|execute|commit|rollback)\b.*>$")
+"""Built-in functions that wait for the file system or the database."""
+
+_request = threading.local()
+"""The request that a thread answers: ``waits``, the seconds that it has waited, by what for."""
 
 
 def timed(clock: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that adds the time it takes to a clock, where the request waits for it."""
+    """Return a function that adds the time it takes to a clock of the request."""
 
     def inner(*args: Any, **kwargs: Any) -> Any:
-        if threading.current_thread() is not threading.main_thread():
-            return function(*args, **kwargs)
         begun = time.perf_counter()
         try:
             return function(*args, **kwargs)
         finally:
-            _clocks[clock] += time.perf_counter() - begun
+            if hasattr(_request, "waits"):
+                _request.waits[clock] += time.perf_counter() - begun
 
     return inner
 
 
-@contextmanager
-def clocks() -> Iterator[Counter[str]]:
-    """Measure the time that the block waits for the database and for the disk."""
-    dialect = db.engine.dialect
-    waits = [(dialect, name, "PostgreSQL") for name in ("do_execute", "do_commit", "do_rollback")]
-    waits += [(os, "fsync", "the disk")]
-    usual = [getattr(owner, name) for owner, name, _ in waits]
-    for owner, name, clock in waits:
-        setattr(owner, name, timed(clock, getattr(owner, name)))
-    _clocks.clear()
-    try:
-        yield _clocks
-    finally:
-        for (owner, name, _), function in zip(waits, usual, strict=True):
-            setattr(owner, name, function)
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answer with ``Server-Timing`` (W3C): ``app``, all that the application took, and of that ``db`` and ``fs``."""
+    _request.waits = Counter()
+    told: list[Any] = []
+    begun = time.perf_counter()
+    answer = served(environ, lambda *args: told.append(args))
+    waits = {"app": time.perf_counter() - begun, "db": 0.0, "fs": 0.0} | _request.waits
+    (status, headers, *error), *_ = told
+    timing = ", ".join(f"{name};dur={seconds * 1000:.4f}" for name, seconds in waits.items())
+    start_response(status, [*headers, ("Server-Timing", timing)], *error)
+    return answer
 
 
-def request(method: str, path: str, body: bytes) -> float:
-    """Call the application as a server does, and return the seconds that it takes."""
+def request(method: str, path: str, body: bytes) -> None:
+    """Call the application as a server does."""
     environ = EnvironBuilder(path, method=method, input_stream=io.BytesIO(body), content_length=len(body)).get_environ()
     environ["wsgi.multithread"] = environ["wsgi.multiprocess"] = True
     statuses = []
-    begun = time.perf_counter()
-    answer = application(environ, lambda status, headers, error=None: statuses.append(status))
+    answer = served(environ, lambda status, headers, error=None: statuses.append(status))
     try:
         for _ in answer:
             pass
     finally:
         if hasattr(answer, "close"):
             answer.close()
-    seconds = time.perf_counter() - begun
     assert statuses == ["200 OK"], statuses
-    return seconds
 
 
 def package(path: str) -> str | None:
@@ -111,29 +106,31 @@ def shares(profile: cProfile.Profile) -> dict[str, float]:
     return {name: value / total for name, value in seconds.items()}
 
 
-def stages(method: str, path: Callable[[int], str], body: bytes) -> dict[str, Any]:
-    """Return the seconds of a request, of its waiting, and the shares of the packages in the rest."""
+def shares_of(method: str, path: Callable[[int], str], body: bytes) -> dict[str, float]:
+    """Return how the time of Python in a request is shared out among the packages."""
     for number in range(100):
         request(method, path(number), body)
-    with clocks() as waited:
-        times = [request(method, path(number), body) for number in range(100, REQUESTS)]
-        waits = {name: seconds / len(times) for name, seconds in waited.items()}
     with cProfile.Profile() as profile:
-        for number in range(REQUESTS, REQUESTS + 300):
+        for number in range(100, 100 + REQUESTS):
             request(method, path(number), body)
-    return {"seconds": statistics.fmean(times), "waits": waits, "shares": shares(profile)}
+    return shares(profile)
 
 
 def main() -> dict[str, Any]:
     """Measure both."""
-    bucket = application.test_client().post("/files").get_json()["id"]
+    bucket = served.test_client().post("/files").get_json()["id"]
     body = os.urandom(1024)
     return {
-        "PUT": stages("PUT", lambda number: f"/files/{bucket}/{number}", body),
-        "GET": stages("GET", lambda number: f"/files/{bucket}/0", b""),
+        "PUT": shares_of("PUT", lambda number: f"/files/{bucket}/{number}", body),
+        "GET": shares_of("GET", lambda number: f"/files/{bucket}/0", b""),
     }
 
 
-if __name__ == "__main__":
-    with application.app_context():
+with served.app_context():
+    if __name__ == "__main__":
         print(json.dumps(main()))
+    else:
+        for name in ("do_execute", "do_commit", "do_rollback"):
+            setattr(db.engine.dialect, name, timed("db", getattr(db.engine.dialect, name)))
+        for name in FILE_SYSTEM:
+            setattr(os, name, timed("fs", getattr(os, name)))
