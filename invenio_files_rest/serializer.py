@@ -283,17 +283,22 @@ def json_serializer(
     return response
 
 
-def _contents(items: Iterable[dict[str, Any]], container: dict[str, Any], objects: Any) -> Response:
+def _contents(items: Any, container: dict[str, Any], objects: Any) -> Response:
     """Make the response that shows a bucket with its contents, which views of other packages have as a query or a list.
 
-    :param items: What is shown of each object.
+    :param items: What is shown of each object; a dictionary where a schema shows them all together.
     :param container: What is shown of the bucket.
     :param objects: The objects.
     """
     spool = _new_spool()
     pretty = bool(request.args.get("prettyprint"))
-    spool.write(b'{\n  "contents": [' if pretty else b'{"contents":[')
-    _write_items(spool, items, "  " if pretty else None)
+    spool.write(b'{\n  "contents": ' if pretty else b'{"contents":')
+    if isinstance(items, dict):
+        spool.write((indent(json.dumps(items, indent=2), "  ")[2:] if pretty else _compact(items)).encode())
+    else:
+        spool.write(b"[")
+        _write_items(spool, items, "  " if pretty else None)
+        spool.write(b"\n  ]" if pretty else b"]")
     rest = dict(container)
     listing = objects if isinstance(objects, Listing) else None
     if listing is not None and listing.delimiter:
@@ -301,7 +306,7 @@ def _contents(items: Iterable[dict[str, Any]], container: dict[str, Any], object
     if listing is not None and listing.next_start_after is not None:
         following = request.args.to_dict() | {"start-after": listing.next_start_after}
         rest["links"] = rest["links"] | {"next": f"{rest['links']['self']}?{urlencode(following)}"}
-    spool.write((b"\n  ]," if pretty else b"],") + dumps(rest)[1:].encode())
+    spool.write(("," + dumps(rest)[1:]).encode())
     response = _spooled(spool)
     if "next" in rest["links"]:
         response.headers["Link"] = f'<{rest["links"]["next"]}>; rel="next"'

@@ -115,3 +115,25 @@ def test_objects_are_all_shown_where_a_schema_asks_the_database_for_more(
     assert len({item["key"] for item in found}) == len(found) == 2500
     assert {item["versions"] for item in found} == {2}
     assert [item["number"] for item in found] == list(range(2500))
+
+
+class Counted(ObjectVersionSchema):
+    """A schema that shows how many objects there are."""
+
+    @post_dump(pass_many=True)
+    def count(self, data: Any, many: bool, **kwargs: Any) -> Any:
+        """Count them."""
+        return {"count": len(data), "keys": [item["key"] for item in data]} if many else data
+
+
+@pytest.mark.parametrize("query", [{}, {"prettyprint": 1}])
+def test_a_schema_may_show_the_objects_of_a_bucket_together(
+    client: Any, bucket: Any, fill: Any, monkeypatch: pytest.MonkeyPatch, query: dict[str, Any]
+) -> None:
+    fill("ab")
+    monkeypatch.setitem(serializer.serializer_mapping, ObjectVersion, Counted)
+    response = client.get(url(bucket, **query))
+    assert response.json["contents"] == {"count": 2, "keys": ["a", "b"]}
+    assert response.json["id"] == str(bucket.id)
+    if query:
+        assert response.text == json.dumps(response.json, indent=2) + "\n"

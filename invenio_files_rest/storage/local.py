@@ -138,8 +138,13 @@ class LocalFile:
 
     @contextmanager
     def update(self) -> Iterator[IO[bytes]]:
-        """Open the file to write parts of it in place, durable when the block ends without an error."""
-        with closed_quietly(self.open("r+b")) as file:
+        """Open the file to write a part of it in place, durable when the block ends without an error.
+
+        The part stays in memory as far as there is room, for the file is read when all parts are there.
+        """
+        with translated_errors():
+            part = io.BufferedWriter(StreamedFile(self.path, "r+b", kept=None))
+        with closed_quietly(part) as file:
             yield file
             with translated_errors():
                 file.flush()

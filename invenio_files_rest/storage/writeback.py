@@ -25,16 +25,28 @@ _sync_file_range: Any = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_ra
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
 """What sync_file_range(2) does with a range; ``linux/fs.h`` has the numbers."""
 
-_UNABLE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ESPIPE})
-"""What is answered where the file is not one that can be written so."""
+_UNABLE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP, errno.EPERM})
+"""What is answered where the file is not one that can be written so, or a sandbox does not know the call."""
 
 
 class StreamedFile(io.FileIO):
-    """A file that is written from its start to its end, and goes to the disk meanwhile where the system can do that."""
+    """A file that is written from one place on, and goes to the disk meanwhile where the system can do that.
 
-    _written = 0
-    _begun = 0
-    _released = 0
+    :param file: Path or descriptor, as of :class:`io.FileIO`.
+    :param mode: Mode, as of :class:`io.FileIO`.
+    :param kept: Bytes before the place of writing that stay in memory; ``None`` for all.
+    """
+
+    def __init__(self, file: str | int, mode: str, kept: int | None = KEPT) -> None:
+        """Open the file."""
+        super().__init__(file, mode)
+        self._kept = kept
+        self._begun = self._released = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to the place to write from."""
+        self._begun = self._released = super().seek(offset, whence)
+        return self._begun
 
     def write(self, data: Any, /) -> int:
         """Write bytes, and have the disk catch up every few megabytes.
@@ -44,11 +56,12 @@ class StreamedFile(io.FileIO):
         :raises OSError: Where they cannot be written, or earlier ones could not.
         """
         count = super().write(data)
-        self._written += count
-        if self._written - self._begun >= PIECE and _sync_file_range is not None:
-            self._sync(self._begun, self._written, _WRITE)
-            self._begun = self._written
-            self._release(self._written - KEPT)
+        end = self.tell()
+        if end - self._begun >= PIECE and _sync_file_range is not None:
+            self._sync(self._begun, end, _WRITE)
+            self._begun = end
+            if self._kept is not None:
+                self._release(end - self._kept)
         return count
 
     def _release(self, end: int) -> None:
