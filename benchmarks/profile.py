@@ -35,6 +35,8 @@ def seconds_of(contestant: Contestant, method: str, body: bytes | None) -> dict[
             client.connection.request(method, f"{contestant.path}/{number if body else 0}", body)
             response = client.connection.getresponse()
             response.read()
+            if response.status != 200:
+                raise RuntimeError(f"{method} was answered {response.status}.")
             seconds = {"all": time.perf_counter() - begun}
             for name, milliseconds in re.findall(r"(\w+);dur=([0-9.]+)", response.headers["Server-Timing"]):
                 seconds[name] = float(milliseconds) / 1000

@@ -8,7 +8,10 @@ import hashlib
 import mmap
 import os
 import subprocess
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,62 +45,106 @@ def test_a_long_file_stays_in_memory_with_its_end_alone(tmp_path: Path) -> None:
         pytest.skip(f"{system} keeps its files in memory, or has others keep them")
     PyFSFileStorage(f"{tmp_path}/long").save(GeneratedStream(KEPT + 60 * MIB))
     assert bytes_in_memory(tmp_path / "long") <= KEPT + PIECE
-    PyFSFileStorage(f"{tmp_path}/short").save(GeneratedStream(KEPT))
-    assert bytes_in_memory(tmp_path / "short") == KEPT
 
 
 @pytest.fixture
-def ranges(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[tuple[int, int]]]:
-    """Collect the ranges that the system is asked to write, by whether it is waited for."""
-    found: dict[int, list[tuple[int, int]]] = {BEGIN: [], WAIT: []}
+def ranges(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[int, int]]]:
+    """Collect the ranges of the file that are asked to be written, waited for, and given back."""
+    found: dict[str, list[tuple[int, int]]] = {"begun": [], "awaited": [], "released": []}
 
-    def spy(descriptor: int, offset: ctypes.c_int64, size: ctypes.c_int64, flags: int) -> int:
+    def sync(descriptor: int, offset: ctypes.c_int64, size: ctypes.c_int64, flags: int) -> int:
         assert os.fstat(descriptor).st_size >= offset.value + size.value
-        found[flags].append((offset.value, offset.value + size.value))
-        return int(call(descriptor, offset, size, flags))
+        kind = {BEGIN: "begun", WAIT: "awaited"}[flags]
+        found[kind].append((offset.value, offset.value + size.value))
+        return int(sync_file_range(descriptor, offset, size, flags))
 
-    call = writeback._sync_file_range
-    monkeypatch.setattr(writeback, "_sync_file_range", spy)
+    def advise(descriptor: int, offset: int, size: int, advice: int) -> None:
+        assert advice == os.POSIX_FADV_DONTNEED
+        found["released"].append((offset, offset + size))
+        assert found["released"] == found["awaited"]
+        # It may be refused.
+        raise OSError(errno.ENOSYS, "no advice is taken")
+
+    sync_file_range = writeback._sync_file_range
+    monkeypatch.setattr(writeback, "_sync_file_range", sync)
+    monkeypatch.setattr(os, "posix_fadvise", advise)
     return found
 
 
 def test_the_disk_gets_each_piece_as_soon_as_it_is_there_and_is_waited_for_much_later(
-    tmp_path: Path, ranges: dict[int, list[tuple[int, int]]]
+    tmp_path: Path, ranges: dict[str, list[tuple[int, int]]]
 ) -> None:
     pieces = KEPT // PIECE + 2
     PyFSFileStorage(f"{tmp_path}/file").save(GeneratedStream(pieces * PIECE + 1))
-    assert ranges[BEGIN] == [(number * PIECE, (number + 1) * PIECE) for number in range(pieces)]
-    assert ranges[WAIT] == [(0, PIECE), (PIECE, 2 * PIECE)]
+    assert ranges["begun"] == [(number * PIECE, (number + 1) * PIECE) for number in range(pieces)]
+    assert ranges["released"] == [(0, PIECE), (PIECE, 2 * PIECE)]
+
+
+def test_the_disk_is_asked_for_what_the_system_has(tmp_path: Path, ranges: dict[str, list[tuple[int, int]]]) -> None:
+    PyFSFileStorage(f"{tmp_path}/file").save(GeneratedStream(3 * PIECE), chunk_size=1000)
+    ends = [0, *(end for _, end in ranges["begun"])]
+    assert ranges["begun"] == list(pairwise(ends))
+    assert len(ends) == 3
 
 
 def test_the_disk_gets_a_part_from_where_it_begins_and_all_of_it_stays_in_memory(
-    tmp_path: Path, ranges: dict[int, list[tuple[int, int]]]
+    tmp_path: Path, ranges: dict[str, list[tuple[int, int]]]
 ) -> None:
     storage = PyFSFileStorage(f"{tmp_path}/file")
     start, pieces = 12_345, KEPT // PIECE + 2
     storage.initialize(start + pieces * PIECE + 1)
     checksum = storage.update(GeneratedStream(pieces * PIECE + 1), seek=start)[1]
-    assert ranges[BEGIN] == [(start + number * PIECE, start + (number + 1) * PIECE) for number in range(pieces)]
-    assert ranges[WAIT] == []
+    assert ranges["begun"] == [(start + number * PIECE, start + (number + 1) * PIECE) for number in range(pieces)]
+    assert ranges["awaited"] == ranges["released"] == []
     with (tmp_path / "file").open("rb") as file:
         assert file.read(start) == bytes(start)
         assert checksum == f"md5:{hashlib.md5(file.read(), usedforsecurity=False).hexdigest()}"
 
 
-@pytest.mark.parametrize(("number", "fails"), [(errno.EIO, True), (errno.EINVAL, False), (errno.ENOSYS, False)])
-def test_what_the_disk_refuses_meanwhile_is_an_error_and_what_cannot_be_asked_for_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, fails: bool
-) -> None:
-    def refuse(*args: object) -> int:
-        ctypes.set_errno(number)
-        return -1
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Let what is asked of the disk with some flags fail, once, with an error."""
 
-    monkeypatch.setattr(writeback, "_sync_file_range", refuse)
-    storage = PyFSFileStorage(f"{tmp_path}/file")
-    if fails:
-        with pytest.raises(OSError, match=os.strerror(number)):
-            storage.save(GeneratedStream(KEPT + 2 * PIECE))
-        assert list(tmp_path.iterdir()) == []
-    else:
-        storage.save(GeneratedStream(KEPT + 2 * PIECE))
-        assert (tmp_path / "file").stat().st_size == KEPT + 2 * PIECE
+    def set_refusal(flags: int, number: int) -> None:
+        refusals = iter([number])
+
+        def sync(descriptor: int, offset: Any, size: Any, asked: int) -> int:
+            if asked == flags and (error := next(refusals, 0)):
+                ctypes.set_errno(error)
+                return -1
+            return int(sync_file_range(descriptor, offset, size, asked))
+
+        sync_file_range = writeback._sync_file_range
+        monkeypatch.setattr(writeback, "_sync_file_range", sync)
+
+    return set_refusal
+
+
+@pytest.mark.parametrize(
+    ("flags", "number"),
+    [
+        *((BEGIN, number) for number in (errno.EIO, errno.EINTR, errno.EAGAIN)),
+        *((WAIT, number) for number in (errno.EIO, errno.EINTR, errno.EAGAIN, errno.EINVAL, errno.EPERM)),
+    ],
+)
+@pytest.mark.parametrize("chunk_size", [1000, None])
+def test_what_the_disk_says_meanwhile_fails_the_upload(
+    tmp_path: Path, refuse: Callable[[int, int], None], flags: int, number: int, chunk_size: int | None
+) -> None:
+    refuse(flags, number)
+    with pytest.raises(OSError, match=os.strerror(number)) as caught:
+        PyFSFileStorage(f"{tmp_path}/file").save(GeneratedStream(KEPT + 2 * PIECE), chunk_size=chunk_size)
+    assert caught.value.errno == number
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EPERM])
+def test_a_system_that_cannot_be_asked_is_not_asked_again(
+    tmp_path: Path, ranges: dict[str, list[tuple[int, int]]], refuse: Callable[[int, int], None], number: int
+) -> None:
+    refuse(BEGIN, number)
+    _, size, checksum = PyFSFileStorage(f"{tmp_path}/file").save(GeneratedStream(KEPT + 2 * PIECE))
+    assert ranges == {"begun": [], "awaited": [], "released": []}
+    content = (tmp_path / "file").read_bytes()
+    assert len(content) == size
+    assert checksum == f"md5:{hashlib.md5(content, usedforsecurity=False).hexdigest()}"

@@ -7,6 +7,7 @@ Python, is shared out among the packages; it prints that as JSON.
 
 from __future__ import annotations
 
+import builtins
 import cProfile
 import io
 import json
@@ -33,9 +34,9 @@ PACKAGES = (
 """Packages, by what is in the paths of their modules. The standard library counts for who calls it."""
 
 FILE_SYSTEM = ("mkdir", "open", "rename", "fsync")
-"""Functions of :mod:`os` that wait for the file system."""
+"""Functions of :mod:`os` that wait for the file system, as the built-in ``open`` does."""
 
-WAITING = re.compile(rf"^<.*\b(posix\.({'|'.join(FILE_SYSTEM)})|execute|commit|rollback)\b.*>$")
+WAITING = re.compile(rf"^<.*\b(io\.open|posix\.({'|'.join(FILE_SYSTEM)})|execute|commit|rollback)\b.*>$")
 """Built-in functions that wait for the file system or the database."""
 
 _request = threading.local()
@@ -63,7 +64,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     begun = time.perf_counter()
     answer = served(environ, lambda *args: told.append(args))
     waits = {"app": time.perf_counter() - begun, "db": 0.0, "fs": 0.0} | _request.waits
-    (status, headers, *error), *_ = told
+    status, headers, *error = told[-1]
     timing = ", ".join(f"{name};dur={seconds * 1000:.4f}" for name, seconds in waits.items())
     start_response(status, [*headers, ("Server-Timing", timing)], *error)
     return answer
@@ -134,3 +135,4 @@ with served.app_context():
             setattr(db.engine.dialect, name, timed("db", getattr(db.engine.dialect, name)))
         for name in FILE_SYSTEM:
             setattr(os, name, timed("fs", getattr(os, name)))
+        builtins.open = timed("fs", open)

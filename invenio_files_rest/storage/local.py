@@ -84,7 +84,8 @@ def _parent(path: str) -> str:
 def _sync_above(folders: list[str]) -> None:
     """Make new folders durable: their names are in those above them.
 
-    :param folders: The folders. A journal that has been written for a file in them has them too: then this is quick.
+    :param folders: The folders.
+    :raises OSError: Where the disk fails.
     """
     for path in folders:
         folder = _open_folder(_parent(path))
@@ -143,7 +144,7 @@ class LocalFile:
         The part stays in memory as far as there is room, for the file is read when all parts are there.
         """
         with translated_errors():
-            part = io.BufferedWriter(StreamedFile(self.path, "r+b", kept=None))
+            part = StreamedFile(io.FileIO(self.path, "r+b"), kept=None)
         with closed_quietly(part) as file:
             yield file
             with translated_errors():
@@ -168,6 +169,7 @@ class LocalFile:
                     with translated_errors():
                         file.flush()
                         os.fsync(file.fileno())
+                        # The journal that has the file has them too: what is left is to flush the disk's cache.
                         _sync_above(made)
                 with translated_errors():
                     os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -195,7 +197,7 @@ class LocalFile:
                 _make_folders(folder_path, made)
                 continue
             try:
-                return folder, io.BufferedWriter(StreamedFile(os.open(name, flags, 0o666, dir_fd=folder), "wb"))
+                return folder, StreamedFile(io.FileIO(os.open(name, flags, 0o666, dir_fd=folder), "wb"))
             except FileNotFoundError:
                 os.close(folder)
             except BaseException:

@@ -13,13 +13,14 @@ import ctypes
 import errno
 import io
 import os
+from contextlib import suppress
 from typing import Any
 
 PIECE = 8 * 1024**2
-"""Bytes after which the system is asked to write them to the disk."""
+"""Bytes, at least, after which the system is asked to write them to the disk."""
 
 KEPT = 32 * 1024**2
-"""Bytes at the end of the file that stay in memory, on the disk or not: a file of no more is kept as a whole."""
+"""Bytes before the place of writing that stay in memory, on the disk or not."""
 
 _sync_file_range: Any = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
@@ -29,22 +30,30 @@ _UNABLE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP,
 """What is answered where the file is not one that can be written so, or a sandbox does not know the call."""
 
 
-class StreamedFile(io.FileIO):
+class StreamedFile(io.BufferedWriter):
     """A file that is written from one place on, and goes to the disk meanwhile where the system can do that.
 
-    :param file: Path or descriptor, as of :class:`io.FileIO`.
-    :param mode: Mode, as of :class:`io.FileIO`.
+    It is no raw file below a buffer: the buffer would take an error of earlier bytes for one of the bytes that it has
+    just handed over, and write these again.
+
+    :param raw: The file.
     :param kept: Bytes before the place of writing that stay in memory; ``None`` for all.
     """
 
-    def __init__(self, file: str | int, mode: str, kept: int | None = KEPT) -> None:
-        """Open the file."""
-        super().__init__(file, mode)
+    def __init__(self, raw: io.FileIO, kept: int | None = KEPT) -> None:
+        """Begin where the file is."""
+        super().__init__(raw)
         self._kept = kept
-        self._begun = self._released = 0
+        self._able = _sync_file_range is not None
+        self._begun = self._released = self.tell()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to the place to write from."""
+        """Go to the place to write from.
+
+        :param offset: Place, in bytes.
+        :param whence: What it is counted from, as of :meth:`io.IOBase.seek`.
+        :returns: The place, in bytes from the start.
+        """
         self._begun = self._released = super().seek(offset, whence)
         return self._begun
 
@@ -52,29 +61,42 @@ class StreamedFile(io.FileIO):
         """Write bytes, and have the disk catch up every few megabytes.
 
         :param data: The bytes.
-        :returns: How many of them were written.
+        :returns: How many they are.
         :raises OSError: Where they cannot be written, or earlier ones could not.
         """
         count = super().write(data)
         end = self.tell()
-        if end - self._begun >= PIECE and _sync_file_range is not None:
-            self._sync(self._begun, end, _WRITE)
-            self._begun = end
-            if self._kept is not None:
+        if self._able and end - self._begun >= PIECE:
+            self.flush()
+            self._begin(end)
+            if self._able and self._kept is not None:
                 self._release(end - self._kept)
         return count
 
-    def _release(self, end: int) -> None:
-        """Wait until the disk has all bytes before an offset, and give their memory back."""
-        if end > self._released:
-            self._sync(self._released, end, _WAIT_BEFORE | _WRITE | _WAIT_AFTER)
-            os.posix_fadvise(self.fileno(), self._released, end - self._released, os.POSIX_FADV_DONTNEED)
-            self._released = end
+    def _begin(self, end: int) -> None:
+        """Have the disk get what has been written up to an offset in bytes, without waiting for it."""
+        error = self._sync(self._begun, end, _WRITE)
+        if error in _UNABLE:
+            self._able = False
+        elif error:
+            raise OSError(error, os.strerror(error))
+        self._begun = end
 
-    def _sync(self, start: int, end: int, flags: int) -> None:
-        offset, size = ctypes.c_int64(start), ctypes.c_int64(end - start)
-        if _sync_file_range(self.fileno(), offset, size, flags):
-            error = ctypes.get_errno()
-            # An error that is told here is not told again by fsync.
-            if error not in _UNABLE:
-                raise OSError(error, os.strerror(error))
+    def _release(self, end: int) -> None:
+        """Wait until the disk has all before an offset in bytes, and give its memory back.
+
+        :raises OSError: Where the disk has not got it: who waits is told, and fsync does not tell it again.
+        """
+        if end <= self._released:
+            return
+        if error := self._sync(self._released, end, _WAIT_BEFORE | _WRITE | _WAIT_AFTER):
+            raise OSError(error, os.strerror(error))
+        # That is advice, which may be refused.
+        with suppress(OSError):
+            os.posix_fadvise(self.fileno(), self._released, end - self._released, os.POSIX_FADV_DONTNEED)
+        self._released = end
+
+    def _sync(self, start: int, end: int, flags: int) -> int:
+        """Call sync_file_range(2), and return the number of its error, or 0."""
+        failed = _sync_file_range(self.fileno(), ctypes.c_int64(start), ctypes.c_int64(end - start), flags)
+        return ctypes.get_errno() if failed else 0
