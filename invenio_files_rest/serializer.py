@@ -286,19 +286,19 @@ def json_serializer(
 def _contents(items: Any, container: dict[str, Any], objects: Any) -> Response:
     """Make the response that shows a bucket with its contents, which views of other packages have as a query or a list.
 
-    :param items: What is shown of each object; a dictionary where a schema shows them all together.
+    :param items: Iterator over what is shown of each object, or all of it where a schema shows them together.
     :param container: What is shown of the bucket.
     :param objects: The objects.
     """
     spool = _new_spool()
     pretty = bool(request.args.get("prettyprint"))
     spool.write(b'{\n  "contents": ' if pretty else b'{"contents":')
-    if isinstance(items, dict):
-        spool.write((indent(json.dumps(items, indent=2), "  ")[2:] if pretty else _compact(items)).encode())
-    else:
+    if isinstance(items, Iterator):
         spool.write(b"[")
         _write_items(spool, items, "  " if pretty else None)
         spool.write(b"\n  ]" if pretty else b"]")
+    else:
+        spool.write((indent(json.dumps(items, indent=2), "  ")[2:] if pretty else _compact(items)).encode())
     rest = dict(container)
     listing = objects if isinstance(objects, Listing) else None
     if listing is not None and listing.delimiter:

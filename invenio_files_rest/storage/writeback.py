@@ -75,11 +75,12 @@ class StreamedFile(io.BufferedWriter):
 
     def _begin(self, end: int) -> None:
         """Have the disk get what has been written up to an offset in bytes, without waiting for it."""
-        error = self._sync(self._begun, end, _WRITE)
-        if error in _UNABLE:
+        try:
+            self._sync(self._begun, end, _WRITE)
+        except OSError as error:
+            if error.errno not in _UNABLE:
+                raise
             self._able = False
-        elif error:
-            raise OSError(error, os.strerror(error))
         self._begun = end
 
     def _release(self, end: int) -> None:
@@ -89,14 +90,13 @@ class StreamedFile(io.BufferedWriter):
         """
         if end <= self._released:
             return
-        if error := self._sync(self._released, end, _WAIT_BEFORE | _WRITE | _WAIT_AFTER):
-            raise OSError(error, os.strerror(error))
+        self._sync(self._released, end, _WAIT_BEFORE | _WRITE | _WAIT_AFTER)
         # That is advice, which may be refused.
         with suppress(OSError):
             os.posix_fadvise(self.fileno(), self._released, end - self._released, os.POSIX_FADV_DONTNEED)
         self._released = end
 
-    def _sync(self, start: int, end: int, flags: int) -> int:
-        """Call sync_file_range(2), and return the number of its error, or 0."""
-        failed = _sync_file_range(self.fileno(), ctypes.c_int64(start), ctypes.c_int64(end - start), flags)
-        return ctypes.get_errno() if failed else 0
+    def _sync(self, start: int, end: int, flags: int) -> None:
+        if _sync_file_range(self.fileno(), ctypes.c_int64(start), ctypes.c_int64(end - start), flags):
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error))
