@@ -23,6 +23,8 @@ class Client:
         self.keep = keep
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600, blocksize=BLOCK)
         self.buffer = bytearray(BLOCK)
+        self.headers = http.client.HTTPMessage()
+        """Headers of the last answer."""
 
     def __enter__(self) -> Client:
         """Return the client."""
@@ -51,6 +53,7 @@ class Client:
         else:
             self.connection.request(method, path, body)
         response = self.connection.getresponse()
+        self.headers = response.headers
         content = response.read()
         if not self.keep:
             self.connection.close()

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -113,14 +113,6 @@ def _prepared(name: str, python: str, folder: Path, ours: bool) -> Iterator[tupl
         drop_database(url)
 
 
-def _gunicorn(port: int, workers: int, threads: int, module: str) -> list[str]:
-    return [
-        *(sys.executable, "-W", "ignore", "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--chdir", str(SERVED)),
-        *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads)),
-        *("--keep-alive", "60", f"{module}:application"),
-    ]
-
-
 @contextmanager
 def ours(
     folder: Path,
@@ -142,7 +134,11 @@ def ours(
     port = free_port()
     with _prepared(name, sys.executable, folder, ours=True) as (environment, setup):
         environment["BENCHMARK_ENGINE"] = json.dumps(engine)
-        command = _gunicorn(port, workers, threads, module)
+        command = [
+            *(sys.executable, "-W", "ignore", "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--chdir", str(SERVED)),
+            *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads)),
+            *("--keep-alive", "60", f"{module}:application"),
+        ]
         with _serving(command, folder / f"{name}.log", environment) as pid:
             wait_for(port, f"/files/{setup['bucket']}")
             yield Contestant(name, port, f"/files/{setup['bucket']}", setup, environment, pid=pid)
@@ -150,16 +146,12 @@ def ours(
 
 @contextmanager
 def bare(folder: Path) -> Iterator[Contestant]:
-    """Serve the bare statements, with gunicorn, too.
+    """Serve the bare statements, as this package is served; it has no more of the REST API than ``PUT`` and ``GET``.
 
     :param folder: Folder of all files.
     """
-    port = free_port()
-    with _prepared("bare", sys.executable, folder, ours=True) as (environment, setup):
-        command = _gunicorn(port, WORKERS, THREADS, "bare")
-        with _serving(command, folder / "bare.log", environment):
-            wait_for(port, f"/files/{setup['bucket']}")
-            yield Contestant("Flask, psycopg2", port, f"/files/{setup['bucket']}")
+    with ours(folder, "bare", module="bare") as server:
+        yield replace(server, name="Flask, psycopg2", setup={})
 
 
 @contextmanager

@@ -32,13 +32,9 @@ def seconds_of(contestant: Contestant, method: str, body: bytes | None) -> dict[
     with contestant.client() as client:
         for number in range(REQUESTS):
             begun = time.perf_counter()
-            client.connection.request(method, f"{contestant.path}/{number if body else 0}", body)
-            response = client.connection.getresponse()
-            response.read()
-            if response.status != 200:
-                raise RuntimeError(f"{method} was answered {response.status}.")
+            client.expect(200, method, f"{contestant.path}/{number if body else 0}", body)
             seconds = {"all": time.perf_counter() - begun}
-            for name, milliseconds in re.findall(r"(\w+);dur=([0-9.]+)", response.headers["Server-Timing"]):
+            for name, milliseconds in re.findall(r"(\w+);dur=([0-9.]+)", client.headers["Server-Timing"]):
                 seconds[name] = float(milliseconds) / 1000
             found.append(seconds)
     # The first ones make statements and connections that later ones have.
