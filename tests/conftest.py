@@ -269,7 +269,7 @@ def fill(db: SQLAlchemy, bucket: Bucket) -> Callable[..., None]:
 
     start = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
-    def add(keys: Iterable[str], versions: int = 1, tags: int = 0) -> None:
+    def add(keys: Iterable[str], versions: int = 1, tags: int = 0, bucket: Bucket = bucket) -> None:
         file = FileInstance.new().set_uri(f"/nowhere/{uuid4()}", 7, "md5:" + "0" * 32)
         db.session.add(file)
         db.session.flush()
@@ -297,6 +297,22 @@ def fill(db: SQLAlchemy, bucket: Bucket) -> Callable[..., None]:
         db.session.commit()
 
     return add
+
+
+@pytest.fixture
+def begin_uploads(db: SQLAlchemy) -> Callable[[Bucket, Iterable[str]], None]:
+    """Begin multipart uploads, with as few statements as there are tables."""
+    from invenio_files_rest.models import FileInstance, MultipartObject
+
+    def begin(bucket: Bucket, keys: Iterable[str]) -> None:
+        rows = [{"bucket_id": bucket.id, "key": key, "file_id": uuid4(), "size": 10, "chunk_size": 4} for key in keys]
+        files = [{"id": row["file_id"], "uri": f"/nowhere/{row['file_id']}", "storage_class": "S"} for row in rows]
+        if rows:
+            db.session.execute(insert(FileInstance), files)
+            db.session.execute(insert(MultipartObject), rows)
+        db.session.commit()
+
+    return begin
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ import requests
 from servers import Server, command, free_port, serving
 from sqlalchemy import URL
 
-from invenio_files_rest.models import Bucket, FileInstance, MultipartObject, ObjectVersion
+from invenio_files_rest.models import Bucket
 
 MIB = 1024**2
 OBJECTS = 100_000
@@ -26,20 +25,6 @@ def server(base_app: Any, database_url: URL, tmp_path_factory: pytest.TempPathFa
     url = database_url.render_as_string(hide_password=False)
     with serving("gunicorn", arguments, port, folder, SQLALCHEMY_DATABASE_URI=url) as running:
         yield running
-
-
-def fill(db: Any, bucket: Bucket, objects: int) -> None:
-    file = FileInstance.new().set_uri(f"/nowhere/{uuid.uuid4()}", 1, "md5:" + "0" * 32)
-    db.session.add(file)
-    db.session.flush()
-    table = ObjectVersion.__table__
-    for begin in range(0, objects, 10_000):
-        rows = [
-            {"version_id": uuid.uuid4(), "bucket_id": bucket.id, "key": f"{number:09}", "file_id": file.id}
-            for number in range(begin, min(begin + 10_000, objects))
-        ]
-        db.session.execute(table.insert(), rows)
-    db.session.commit()
 
 
 def peak_while_read(server: Server, path: str, once: bytes, items: int) -> int:
@@ -59,26 +44,24 @@ def peak_while_read(server: Server, path: str, once: bytes, items: int) -> int:
     return server.memory("VmHWM") - idle
 
 
-def test_a_hundred_thousand_objects_are_listed_in_flat_memory(server: Server, db: Any, bucket: Bucket) -> None:
+def test_a_hundred_thousand_objects_are_listed_in_flat_memory(
+    server: Server, db: Any, bucket: Bucket, fill: Any
+) -> None:
     few = Bucket.create()
-    fill(db, few, 1000)
-    fill(db, bucket, OBJECTS)
+    for one, number in ((few, 1000), (bucket, OBJECTS)):
+        fill((f"{place:09}" for place in range(number)), bucket=one)
     paths = [f"{server.url}/files/{one.id}" for one in (few, bucket)]
     db.session.commit()
     assert len(requests.get(paths[0], timeout=60).json()["contents"]) == 1000
     assert peak_while_read(server, paths[1], b'"is_head"', OBJECTS) < 16 * MIB
 
 
-def test_twenty_thousand_uploads_are_listed_in_flat_memory(server: Server, db: Any, bucket: Bucket) -> None:
+def test_twenty_thousand_uploads_are_listed_in_flat_memory(
+    server: Server, db: Any, bucket: Bucket, begin_uploads: Any
+) -> None:
     few = Bucket.create()
     for one, number in ((few, 1000), (bucket, UPLOADS)):
-        files = [{"id": uuid.uuid4(), "uri": f"/nowhere/{uuid.uuid4()}"} for _ in range(number)]
-        db.session.execute(FileInstance.__table__.insert(), files)
-        rows = [
-            {"bucket_id": one.id, "key": f"{place}", "file_id": file["id"], "size": 10, "chunk_size": 5}
-            for place, file in enumerate(files)
-        ]
-        db.session.execute(MultipartObject.__table__.insert(), rows)
+        begin_uploads(one, map(str, range(number)))
     paths = [f"{server.url}/files/{one.id}?uploads" for one in (few, bucket)]
     db.session.commit()
     assert len(requests.get(paths[0], timeout=60).json()) == 1000

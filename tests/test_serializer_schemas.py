@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import uuid
 from typing import Any
 
 import pytest
 from flask import request
 from marshmallow import fields, post_dump
 from rest import put, url
-from sqlalchemy import insert
 
 from invenio_files_rest import serializer
-from invenio_files_rest.models import FileInstance, MultipartObject, ObjectVersion
+from invenio_files_rest.models import MultipartObject, ObjectVersion
 from invenio_files_rest.serializer import MultipartObjectSchema, ObjectVersionSchema, json_serializer
 
 pytestmark = pytest.mark.usefixtures("allow_all")
@@ -54,24 +52,10 @@ class CuriousObject(ObjectVersionSchema):
 
 
 @pytest.fixture
-def uploads(db: Any, bucket: Any) -> int:
+def uploads(bucket: Any, begin_uploads: Any) -> int:
     """Begin uploads, more than are read at a time."""
-    files = [{"id": uuid.uuid4(), "uri": f"/nowhere/{uuid.uuid4()}", "storage_class": "S"} for _ in range(1500)]
-    rows = [
-        {
-            "upload_id": uuid.uuid4(),
-            "bucket_id": bucket.id,
-            "key": str(number),
-            "file_id": file["id"],
-            "size": 10,
-            "chunk_size": 4,
-        }
-        for number, file in enumerate(files)
-    ]
-    db.session.execute(insert(FileInstance), files)
-    db.session.execute(insert(MultipartObject), rows)
-    db.session.commit()
-    return len(rows)
+    begin_uploads(bucket, map(str, range(1500)))
+    return 1500
 
 
 def test_a_schema_is_made_for_each_request(app: Any, client: Any, bucket: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
@@ -13,10 +12,10 @@ from typing import Any
 import pytest
 from marshmallow import Schema, fields, missing, post_dump
 from rest import put, statements, url
-from sqlalchemy import event, insert
+from sqlalchemy import event
 
 from invenio_files_rest import serializer
-from invenio_files_rest.models import Bucket, FileInstance, MultipartObject, ObjectVersion, listing
+from invenio_files_rest.models import Bucket, MultipartObject, ObjectVersion, listing
 from invenio_files_rest.models.listing import Listing
 from invenio_files_rest.serializer import MultipartObjectSchema, ObjectVersionSchema, json_serializer
 
@@ -245,23 +244,9 @@ def test_the_schemas_of_other_packages_are_used(
 
 @pytest.mark.parametrize("number", [0, 1, 250])
 def test_uploads_are_streamed_as_the_array_that_they_are(
-    app: Any, client: Any, bucket: Any, db: Any, number: int
+    app: Any, client: Any, bucket: Any, begin_uploads: Any, number: int
 ) -> None:
-    files = [{"id": uuid.uuid4(), "uri": f"/nowhere/{uuid.uuid4()}"} for _ in range(number)]
-    rows = [
-        {
-            "upload_id": uuid.uuid4(),
-            "bucket_id": bucket.id,
-            "key": f"é {place}",
-            "file_id": file["id"],
-            "size": 10,
-            "chunk_size": 4,
-        }
-        for place, file in enumerate(files)
-    ]
-    if rows:
-        db.session.execute(insert(FileInstance), files)
-        db.session.execute(insert(MultipartObject), rows)
+    begin_uploads(bucket, (f"é {place}" for place in range(number)))
     paths = url(bucket, uploads=True), url(bucket, uploads=True, prettyprint=1)
     with statements() as sent:
         plain = client.get(paths[0])
