@@ -14,7 +14,7 @@ MariaDB, and with workers over Redis and RabbitMQ. Arguments are pytest's, and t
 Those of Invenio-Records-Files run by themselves: ./run-tests.sh invenio-records-files/tests
 
 Makes the virtual environment .venv. As root of a Debian system it installs the packages of these servers that are
-missing, and nginx; without them it says what is not tested. No server is left running.
+missing, nginx, Chromium, curl and wget; without them it says what is not tested. No server is left running.
 
 Environment:
   PYTHON   the Python to make the virtual environment with (3.10 or newer)

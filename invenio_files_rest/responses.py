@@ -7,16 +7,15 @@ it, so that its bytes never pass through Python.
 from __future__ import annotations
 
 import base64
-import unicodedata
 from datetime import datetime, timedelta, timezone
 from typing import IO, Any
-from urllib.parse import quote
 
 from flask import Response, current_app, request
 from werkzeug.datastructures import Headers
-from werkzeug.http import dump_options_header, http_date
+from werkzeug.http import http_date
 
 from .conditions import check_preconditions, requested_range
+from .disposition import content_disposition
 from .sending import FilePart, served_by_server
 from .utils import guess_mimetype
 
@@ -67,9 +66,6 @@ SECURITY_HEADERS = {
 _REPR_DIGESTS = {"md5": ("md5", 16), "sha256": ("sha-256", 32), "sha512": ("sha-512", 64)}
 """Algorithms of checksums: the names that RFC 9530 (section 7.2) registers, and the lengths of digests in bytes."""
 
-_ATTR_CHARS = "!#$&+-.^_`|~"
-"""Characters besides letters and digits that stand for themselves in ``filename*`` (RFC 8187, section 3.2.1)."""
-
 
 def sanitize_mimetype(mimetype: str | None, filename: str | None = None) -> str:
     """Return a MIME type that makes no browser run the file.
@@ -85,24 +81,6 @@ def sanitize_mimetype(mimetype: str | None, filename: str | None = None) -> str:
     if essence.startswith("text/") or essence in _SOURCE_TYPES or (filename or "").lower() == "readme":
         return "text/plain"
     return "application/octet-stream"
-
-
-def content_disposition(kind: str, filename: str) -> str:
-    """Make the value of ``Content-Disposition`` (RFC 6266).
-
-    A name that not all clients could read as it is comes in two forms: a plain one, and ``filename*`` for those that
-    know it.
-
-    :param kind: ``attachment`` or ``inline``.
-    :param filename: Name of the file; control characters are left out.
-    :returns: The value, with characters of ASCII only.
-    """
-    filename = "".join(char for char in filename if unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp"))
-    plain = unicodedata.normalize("NFKD", filename).encode("ascii", "ignore").decode("ascii")
-    options = {"filename": plain}
-    if plain != filename:
-        options["filename*"] = f"UTF-8''{quote(filename, safe=_ATTR_CHARS)}"
-    return dump_options_header(kind, options)
 
 
 def _digest_header(checksum: str | None) -> str | None:

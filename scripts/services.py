@@ -4,7 +4,7 @@
 ``services.py COMMAND...`` runs a command with ``TEST_POSTGRESQL_URL``, ``TEST_MARIADB_URL``, ``TEST_REDIS_URL`` and
 ``TEST_RABBITMQ_URL`` set. Without a command it prints them as exports for another shell, and serves until Ctrl-C. With
 ``--install`` it installs, as root of a Debian system, the packages of the servers that are missing, also of nginx,
-which the tests that need it start themselves; their services are not started.
+which the tests that need it start themselves, and of the clients that tests call; their services are not started.
 
 The databases listen on a socket in the temporary folder alone, the brokers on this machine's loopback interface. None
 waits for the disk. ``--durable`` starts PostgreSQL alone, on the loopback interface, and lets it wait for the disk.
@@ -331,16 +331,16 @@ def free_port() -> int:
 
 SERVICES: tuple[type[Service], ...] = (PostgreSQL, MariaDB, Redis, RabbitMQ)
 
+CLIENTS = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl", "wget": "wget"}
+"""Programs that the tests call, and the packages that have them."""
 
-def install(kinds: Sequence[type[Service]] = SERVICES) -> None:
-    """Install the servers' packages where they are missing, without starting the services that come with them.
 
-    :param kinds: The servers.
+def install(missing: Sequence[str]) -> None:
+    """Install packages, without starting the services that come with them.
+
+    :param missing: Names of the packages.
     :raises ServiceError: If they cannot be installed here.
     """
-    missing = [service.package for service in kinds if not service.installed()]
-    if not shutil.which("nginx", path=SBIN):
-        missing.append("nginx")
     if not missing:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
@@ -438,10 +438,16 @@ def main() -> int:
         signal.signal(number, _terminate)
     kinds = (NetworkedPostgreSQL,) if arguments.durable else SERVICES
     if arguments.install:
-        try:
-            install(kinds)
-        except ServiceError as error:
-            say(str(error))
+        servers = [service.package for service in kinds if not service.installed()]
+        if not shutil.which("nginx", path=SBIN):
+            servers.append("nginx")
+        clients = [] if arguments.durable else [CLIENTS[name] for name in CLIENTS if not shutil.which(name)]
+        # By themselves, for not every system that has the servers has a browser of this name.
+        for packages in (servers, clients):
+            try:
+                install(packages)
+            except ServiceError as error:
+                say(str(error))
     folder = Path(tempfile.mkdtemp(prefix="files-rest-tests-"))
     # Other users, whom the servers run as, have to pass through.
     folder.chmod(0o711)

@@ -158,9 +158,9 @@ def test_an_attachment_has_its_name(send: Sender) -> None:
     ("name", "expected"),
     [
         ("a b.txt", 'attachment; filename="a b.txt"'),
-        ('a"b\\c;d.txt', 'attachment; filename="a\\"b\\\\c;d.txt"'),
+        ('a"b\\c;d.txt', "attachment; filename=\"a_b_c;d.txt\"; filename*=UTF-8''a%22b%5Cc%3Bd.txt"),
         ("žluť.txt", "attachment; filename=zlut.txt; filename*=UTF-8''%C5%BElu%C5%A5.txt"),
-        ("\U0001f600.txt", "attachment; filename=.txt; filename*=UTF-8''%F0%9F%98%80.txt"),
+        ("\U0001f600.txt", "attachment; filename=download.txt; filename*=UTF-8''%F0%9F%98%80.txt"),
         ("a\r\nSet-Cookie: b=c.txt", 'attachment; filename="aSet-Cookie: b=c.txt"'),
         ("a\0\x7f\x1b\u2028\ud800b.txt", "attachment; filename=ab.txt"),
     ],

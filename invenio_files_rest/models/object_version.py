@@ -123,8 +123,8 @@ class ObjectVersion(db.Model, Timestamp):
 
     @property
     def basename(self) -> str:
-        """Name of the file: the key from its last slash on."""
-        return basename(self.key)
+        """Name of the file: the last segment of the key that is not empty."""
+        return basename(self.key.rstrip("/"))
 
     @property
     def deleted(self) -> bool:
