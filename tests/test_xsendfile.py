@@ -4,14 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
-import os
-import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,50 +15,14 @@ import pytest
 import requests
 from flask import Flask, Response
 from rest import put, url
-from servers import HERE, command, environment, free_port, serving
+from servers import free_port
+from servers.nginx import Redirecting, documented, needs_nginx, redirecting, running_nginx
 
 from invenio_files_rest.errors import FileInstanceUnreadableError
 from invenio_files_rest.helpers import create_file_streaming_redirect_response
 from invenio_files_rest.responses import SECURITY_HEADERS
 
-NGINX = shutil.which("nginx", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/usr/local/sbin"]))
-CONFIGURATION = HERE.parent.parent / "docs" / "nginx.conf"
-ODD = "location é %41 'a' \"b\" ?c#d;+&"
 CONTENT = b"0123456789" * 1000
-
-needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed; ./run-tests.sh installs it on Debian")
-
-
-def quoted(text: str) -> str:
-    """Write a text as nginx's configuration wants it."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'
-
-
-def nginx_configuration(folder: Path, port: int, application: int) -> str:
-    """Return the documented configuration, for a temporary folder and two free ports."""
-    shown = CONFIGURATION.read_text()
-    for old, new in {
-        "listen 80;": f"listen 127.0.0.1:{port};",
-        "127.0.0.1:5000;": f"127.0.0.1:{application};",
-        "location /api/files {": "location /files {",
-        "alias /var/lib/files/;": f"alias {folder}/location/;",
-    }.items():
-        assert old in shown
-        shown = shown.replace(old, new)
-    # A second location, which the documentation says to add likewise.
-    block = re.search(r"\n    location /internal/files/ \{.*?\n    \}\n", shown, re.S)
-    assert block
-    odd = block[0].replace("/internal/files/", "/internal/odd/")
-    odd = odd.replace(f"alias {folder}/location/;", f"alias {quoted(f'{folder}/{ODD}/')};")
-    shown = shown.replace(block[0], block[0] + odd)
-    user = "user root;" if os.geteuid() == 0 else ""
-    paths = "".join(
-        f"{kind}_temp_path {folder}/nginx-{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    return (
-        f"{user} daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\n"
-        f"events {{}}\nhttp {{ access_log off; {paths}\n{shown}\n}}\n"
-    )
 
 
 @pytest.fixture(scope="module")
@@ -75,46 +31,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def buckets(folder: Path) -> dict[str, str]:
-    program = [sys.executable, str(HERE / "redirecting.py")]
-    found: dict[str, str] = json.loads(subprocess.check_output(program, env=environment(folder), text=True))
-    return found
+def files(folder: Path) -> Iterator[Redirecting]:
+    with redirecting(folder) as files:
+        yield files
 
 
 @pytest.fixture(scope="module")
-def application(folder: Path, buckets: dict[str, str]) -> Iterator[str]:
-    port = free_port()
-    arguments = command("gunicorn", port)
-    assert arguments is not None
-    with serving("gunicorn", [*arguments[:-1], "redirecting:application"], port, folder) as server:
-        yield server.url
+def application(files: Redirecting) -> str:
+    return files.url
 
 
 @pytest.fixture(scope="module")
 def nginx(folder: Path, application: str) -> Iterator[str]:
     port = free_port()
-    path = folder / "nginx.conf"
-    path.write_text(nginx_configuration(folder, port, int(application.rsplit(":", 1)[1])))
-    with subprocess.Popen([str(NGINX), "-p", str(folder), "-c", str(path), "-e", f"{folder}/nginx.log"]) as process:
-        try:
-            deadline = time.monotonic() + 20
-            with socket.socket() as probe:
-                while probe.connect_ex(("127.0.0.1", port)):
-                    assert process.poll() is None, (folder / "nginx.log").read_text()
-                    assert time.monotonic() < deadline
-                    time.sleep(0.05)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(20)
+    with running_nginx(folder, port, documented(folder, port, application)) as url:
+        yield url
 
 
 @pytest.fixture
-def stored(application: str, nginx: str, buckets: dict[str, str]) -> Any:
+def stored(files: Redirecting, nginx: str) -> Any:
     """Return a function that stores an object, and returns its address at nginx."""
 
     def stored(key: str = "a.txt", content: bytes = CONTENT, location: str = "plain") -> str:
-        path = f"/files/{buckets[location]}/{quote(key)}"
+        path = files.path(key, location)
         assert requests.put(nginx + path, data=content).status_code == 200
         return nginx + path
 
@@ -148,21 +87,42 @@ def test_files_that_nginx_does_not_have_are_sent_by_us(
     assert not sent_by_nginx(address, application, nginx)
 
 
+def described(answer: requests.Response) -> dict[str, str]:
+    """Return the headers that say something of the file, and not of the connection or the version."""
+    connection = ("Connection", "Date", "Keep-Alive", "Last-Modified", "Server", "Transfer-Encoding")
+    return {name: value for name, value in answer.headers.items() if name not in connection}
+
+
 @needs_nginx
-def test_headers_are_those_without_nginx(stored: Any, application: str, nginx: str, buckets: dict[str, str]) -> None:
-    page = requests.get(stored("page.html"))
-    other = requests.get(stored("page.html", location="unmapped"))
-    names = {
-        *SECURITY_HEADERS,
-        *("Content-Type", "Content-Disposition", "Content-Length", "Content-MD5", "Repr-Digest", "ETag"),
-        *("Cache-Control", "Accept-Ranges"),
-    }
-    assert names <= set(other.headers)
-    assert {name: page.headers[name] for name in names} == {name: other.headers[name] for name in names}
+@pytest.mark.parametrize("query", ["", "?download"])
+def test_headers_are_those_without_nginx(stored: Any, application: str, nginx: str, query: str) -> None:
+    page = requests.get(stored("page.html") + query)
+    other = requests.get(stored("page.html", location="unmapped") + query)
+    assert described(page) == described(other)
+    assert set(SECURITY_HEADERS) < set(page.headers)
     assert page.headers["ETag"] == f'"md5:{hashlib.md5(CONTENT).hexdigest()}"'
     direct = requests.head(page.url.replace(nginx, application))
     assert page.headers["Last-Modified"] == direct.headers["Last-Modified"]
-    assert "X-Accel-Redirect" not in page.headers
+
+
+@needs_nginx
+def test_the_longest_name_gets_through(stored: Any) -> None:
+    name = "\U0001f600" * 255
+    answer = requests.get(stored(name) + "?download")
+    assert (answer.status_code, answer.content) == (200, CONTENT)
+    assert quote(name) in answer.headers["Content-Disposition"]
+
+
+@needs_nginx
+def test_errors_of_nginx_are_guarded_too(stored: Any, folder: Path) -> None:
+    address = stored("gone.html", b"<script>")
+    assert requests.get(address, headers={"Range": "bytes=99-"}).status_code == 416
+    for path in (folder / "location").rglob("data"):
+        path.unlink()
+    answer = requests.get(address)
+    assert answer.status_code == 404
+    assert SECURITY_HEADERS.items() <= dict(answer.headers).items()
+    assert "ETag" not in answer.headers
 
 
 @needs_nginx

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from application import FOLDER, Anybody, create_app
-from flask import request
+from flask import Response, request
 from invenio_db import db
 
 from invenio_files_rest.models import Bucket, Location
@@ -37,6 +37,23 @@ application.config.update(
         str(FOLDER / ODD): "/internal/odd/",
     },
 )
+
+ADDED = {
+    "Access-Control-Allow-Credentials": "true",
+    "Access-Control-Allow-Origin": "https://example.org",
+    "Access-Control-Expose-Headers": "ETag",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Set-Cookie": f"session={'0123456789' * 35}; Secure; HttpOnly; Path=/; SameSite=Lax",
+    "Strict-Transport-Security": "max-age=31556926; includeSubDomains",
+}
+"""What Flask-Talisman, Flask-CORS and a session add to the answers of an Invenio application."""
+
+
+@application.after_request
+def add_headers(response: Response) -> Response:
+    """Do as they do."""
+    response.headers.update(ADDED)
+    return response
 
 
 def main() -> dict[str, Any]:
