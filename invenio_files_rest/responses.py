@@ -110,7 +110,9 @@ def _file_headers(filename: str, mimetype: str | None, as_attachment: bool, trus
 
 def _set_caching(response: Response, restricted: bool) -> None:
     if restricted:
+        response.cache_control.private = True
         response.cache_control.no_cache = True
+        response.vary.update(("Authorization", "Cookie"))
         return
     response.cache_control.public = True
     max_age = current_app.config.get("SEND_FILE_MAX_AGE_DEFAULT")
@@ -177,8 +179,8 @@ def send_stream(
     :param size: Size of the file in bytes; ``None`` where it is not known, and then no ranges are served.
     :param mtime: When the file was last modified, as a Unix timestamp; ``None`` where it is not known.
     :param mimetype: MIME type; guessed from the name where none is given.
-    :param restricted: Whether caches must ask each time. If not, they may keep the file, for as long as
-        ``SEND_FILE_MAX_AGE_DEFAULT`` says.
+    :param restricted: Whether the file is for who asked: only a cache of his own may keep it, and must ask each time.
+        If not, every cache may keep it, for as long as ``SEND_FILE_MAX_AGE_DEFAULT`` says.
     :param as_attachment: Whether the browser shall save the file rather than show it.
     :param etag: Entity tag. Where it is a checksum as ``algorithm:hexdigest``, ``Repr-Digest`` is sent, too.
     :param content_md5: Value of ``Content-MD5``.

@@ -84,7 +84,7 @@ def test_a_file_is_sent_with_its_headers(send: Sender) -> None:
     assert response.data == CONTENT
     expected = {
         "Accept-Ranges": "bytes",
-        "Cache-Control": "no-cache",
+        "Cache-Control": "private, no-cache",
         "Content-Disposition": "inline",
         "Content-Length": "10",
         "Content-MD5": DIGEST,
@@ -92,6 +92,7 @@ def test_a_file_is_sent_with_its_headers(send: Sender) -> None:
         "ETag": ETAG,
         "Last-Modified": DATE,
         "Repr-Digest": f"md5=:{base64.b64encode(hashlib.md5(CONTENT).digest()).decode()}:",
+        "Vary": "Authorization, Cookie",
         **SECURITY,
     }
     assert dict(response.headers) == expected
@@ -141,6 +142,8 @@ def test_an_open_file_may_be_kept_as_long_as_the_application_says(
     response = send(restricted=False)
     assert response.cache_control.public
     assert not response.cache_control.no_cache
+    assert not response.cache_control.private
+    assert "Vary" not in response.headers
     assert response.cache_control.max_age == expected
     assert ("Expires" in response.headers) == (expected is not None)
 
@@ -256,7 +259,8 @@ def test_conditions_are_heeded_in_their_order(send: Sender, method: str, headers
     if status == 304:
         assert response.data == b""
         assert response.headers["ETag"] == ETAG
-        assert response.headers["Cache-Control"] == "no-cache"
+        assert response.headers["Cache-Control"] == "private, no-cache"
+        assert response.headers["Vary"] == "Authorization, Cookie"
         assert "Content-Type" not in response.headers
     if status == 412 and method == "GET":
         assert response.json == {"status": 412, "message": "A precondition of the request does not hold."}

@@ -30,7 +30,7 @@ def test_a_head_is_served_with_its_headers(client: Any, bucket: Any) -> None:
     digest = base64.b64encode(hashlib.md5(CONTENT).digest()).decode()
     expected = {
         "Accept-Ranges": "bytes",
-        "Cache-Control": "no-cache",
+        "Cache-Control": "private, no-cache",
         "Content-Disposition": "inline",
         "Content-Length": str(len(CONTENT)),
         "Content-MD5": MD5,
@@ -38,6 +38,7 @@ def test_a_head_is_served_with_its_headers(client: Any, bucket: Any) -> None:
         "Content-Type": "text/plain; charset=utf-8",
         "ETag": ETAG,
         "Repr-Digest": f"md5=:{digest}:",
+        "Vary": "Authorization, Cookie",
         "X-Content-Type-Options": "nosniff",
         "X-Download-Options": "noopen",
         "X-Frame-Options": "deny",

@@ -103,6 +103,21 @@ def test_a_key_that_is_not_in_utf_8_is_refused(client: Any, bucket: Any, locatio
     assert client.get(url(bucket, "\ufffd")).data == CONTENT
 
 
+@pytest.mark.parametrize("name", ["prefix", "delimiter", "start-after"])
+def test_a_text_of_the_query_that_is_not_in_utf_8_is_refused(client: Any, bucket: Any, name: str) -> None:
+    put(client, bucket, "%FF")
+    answer = error(client.get(f"{url(bucket)}?{name}=%FF"), 422)
+    assert answer["errors"] == [{"field": name, "message": "Not in UTF-8."}]
+    # What means nothing to us may be what it likes.
+    assert client.get(f"{url(bucket)}?other=%FF").status_code == 200
+
+
+def test_a_query_that_is_not_in_utf_8_is_refused(client: Any, bucket: Any) -> None:
+    put(client, bucket, "a")
+    for path in (url(bucket), url(bucket, "a")):
+        error(client.get(path, environ_overrides={"QUERY_STRING": "other=\xff"}), 400)
+
+
 def test_the_longest_key_is_a_setting(client: Any, bucket: Any, app: Any, monkeypatch: Any) -> None:
     monkeypatch.setitem(app.config, "FILES_REST_OBJECT_KEY_MAX_LEN", 5)
     put(client, bucket, "a" * 5)

@@ -241,9 +241,9 @@ def test_a_number_of_keys_that_is_none_is_refused(client: Any, bucket: Any, valu
 
 @pytest.mark.parametrize("name", ["prefix", "delimiter", "start-after"])
 def test_a_character_that_no_key_has_is_refused(client: Any, bucket: Any, name: str) -> None:
-    answer = error(client.get(f"{url(bucket)}?{name}=a%00"), 422)
-    assert [item["field"] for item in answer["errors"]] == [name]
-    assert keys_of(client.get(f"{url(bucket)}?{name}=%ff%fe")) == []
+    for value in ("a%00", "%ff%fe"):
+        answer = error(client.get(f"{url(bucket)}?{name}={value}"), 422)
+        assert [item["field"] for item in answer["errors"]] == [name]
 
 
 def test_the_memory_of_a_listing_does_not_grow_with_it(app: Any, client: Any, bucket: Any, fill: Any) -> None:

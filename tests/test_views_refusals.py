@@ -114,6 +114,11 @@ def test_tags_that_are_wrong_are_refused(refused: Any, allow_all: None, tags: st
     refused(400, headers={"X-Invenio-File-Tags": tags})
 
 
+@pytest.mark.parametrize("tags", ["a=%FF", "%C5=1", "a=\xe9", "a=\xc5%BE", "a=%ED%A0%80", "b=1&a=\xff"])
+def test_tags_that_are_not_in_utf_8_are_refused(refused: Any, allow_all: None, tags: str) -> None:
+    assert "UTF-8" in refused(400, headers={"X-Invenio-File-Tags": tags})["message"]
+
+
 @pytest.mark.parametrize("key", ["k" * 256, "é" * 256, "a\0b"])
 def test_a_key_that_is_too_long_or_cannot_be_stored_is_refused(refused: Any, allow_all: None, key: str) -> None:
     refused(400, key=key)

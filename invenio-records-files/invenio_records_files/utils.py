@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Response, abort, request
 from invenio_files_rest.models import Bucket, ObjectVersion
 from invenio_files_rest.views import ObjectResource
+from invenio_files_rest.views.base import for_who_asked
 
 if TYPE_CHECKING:
     from .files import FileObject
@@ -44,6 +45,7 @@ def record_file_factory(pid: Any, record: Any, filename: str) -> FileObject | No
     return file
 
 
+@for_who_asked
 def file_download_ui(
     pid: Any,
     record: Any,

@@ -9,9 +9,9 @@ from invenio_files_rest.serializer import bucket_served_at, json_serializer
 from invenio_files_rest.utils import obj_or_import_string
 from invenio_files_rest.views import BucketResource, ObjectResource, add_error_handlers, as_uuid, object_view
 from invenio_files_rest.views.arguments import NOT_FOUND, KeyConverter
+from invenio_files_rest.views.base import FilesView, for_who_asked
 from invenio_pidstore.errors import PersistentIdentifierError
 from invenio_pidstore.resolver import Resolver
-from invenio_rest import ContentNegotiatedMethodView
 from sqlalchemy.exc import NoResultFound
 
 from .api import Record
@@ -36,7 +36,7 @@ def _find_record(pid_value: Any, pid_type: str, record_class: Any) -> Any:
     return record if hasattr(record, "bucket_id") else record_class(record, model=record.model)
 
 
-class RecordFilesView(ContentNegotiatedMethodView):
+class RecordFilesView(FilesView):
     """A view of Files-REST under the URL of a record.
 
     :param pid_type: Type of the persistent identifiers.
@@ -51,6 +51,7 @@ class RecordFilesView(ContentNegotiatedMethodView):
         self.record_class = record_class
         self.bucket_endpoint = bucket_endpoint
 
+    @for_who_asked
     def dispatch_request(self, pid_value: Any, key: str | None = None, **route: Any) -> Response:
         """Do with the record's bucket what Files-REST does, with links that lead to it under the record.
 

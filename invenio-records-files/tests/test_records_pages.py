@@ -28,6 +28,7 @@ def test_a_file_is_sent(client: FlaskClient, page: str):
     answer = client.get(f"{page}/a.txt")
     assert (answer.status_code, answer.data) == (200, b"first")
     assert answer.headers["Content-Disposition"] == "inline"
+    assert answer.headers["Cache-Control"] == "private, no-cache"
 
 
 def test_a_file_is_sent_as_an_attachment_where_that_is_asked(client: FlaskClient, page: str):
@@ -45,7 +46,9 @@ def test_a_file_that_may_not_be_read_is_404(
     client: FlaskClient, record_with_files: Record, register: Callable[..., str]
 ):
     register(record_with_files)
-    assert client.get("/pages/1/files/a.txt").status_code == 404
+    answer = client.get("/pages/1/files/a.txt")
+    assert answer.status_code == 404
+    assert answer.headers["Cache-Control"] == "private, no-store"
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:

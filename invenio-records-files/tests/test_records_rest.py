@@ -329,3 +329,20 @@ def test_without_settings_nothing_is_served():
     app = Flask("empty")
     app.register_blueprint(create_blueprint_from_app(app))
     assert [rule.endpoint for rule in app.url_map.iter_rules()] == ["static"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "?versions", "?uploads", "/a.txt", "/none", "/a.txt?versionId=none"],
+)
+@pytest.mark.parametrize("refused", [False, True])
+def test_no_shared_cache_keeps_an_answer(
+    client: FlaskClient, app: Flask, files: str, monkeypatch: pytest.MonkeyPatch, path: str, refused: bool
+):
+    if refused:
+        permission = type("Nobody", (), {"can": lambda self: False})()
+        monkeypatch.setattr(app.extensions["invenio-files-rest"], "permission_factory", lambda obj, action: permission)
+    for answer in (client.get(files + path), client.get(files.replace("1", "99") + path)):
+        assert answer.cache_control.private
+        assert answer.cache_control.no_store or answer.status_code == 200
+        assert "Authorization" in answer.vary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
 from flask import abort, current_app
 from invenio_rest.errors import FieldError, RESTException
@@ -54,6 +55,17 @@ class ArgumentParser(FlaskParser):
         ]
         raise InvalidArguments(errors=errors)
 
+    def load_querystring(self, req: Any, schema: Any) -> Any:
+        """Load arguments from the query.
+
+        :raises InvalidArguments: Where a text is not in UTF-8, of which Werkzeug would make another text.
+        """
+        texts = {field.data_key or name for name, field in schema.fields.items() if isinstance(field, fields.String)}
+        query = parse_qsl(req.query_string.decode(), keep_blank_values=True, errors="surrogateescape")
+        if broken := [name for name, value in query if name in texts and not is_unicode(value)]:
+            raise InvalidArguments(errors=[FieldError(name, "Not in UTF-8.") for name in broken])
+        return super().load_querystring(req, schema)
+
     def load_json(self, req: Any, schema: Any) -> Any:
         """Load arguments from a body in JSON.
 
@@ -78,6 +90,18 @@ class ArgumentParser(FlaskParser):
 
     def _handle_invalid_json_error(self, error: Any, req: Any, *args: Any, **kwargs: Any) -> NoReturn:
         abort(400, description="The body is not valid JSON.")
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether a text has whole characters alone, and no bytes that could not be decoded.
+
+    :param text: The text.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 use_kwargs = ArgumentParser().use_kwargs

@@ -6,7 +6,6 @@ from itertools import chain
 from typing import Any
 
 from flask import Response
-from invenio_rest import ContentNegotiatedMethodView
 from marshmallow import missing
 
 from ..models import Bucket, MultipartObject, ObjectVersion
@@ -14,10 +13,11 @@ from ..models.batches import in_batches
 from ..models.listing import Listing
 from ..proxies import current_permission_factory
 from .arguments import PAGE, flag, use_kwargs
+from .base import FilesView
 from .decorators import check_permission, need_bucket_permission, need_permissions, pass_bucket
 
 
-class BucketResource(ContentNegotiatedMethodView):
+class BucketResource(FilesView):
     """A bucket."""
 
     @use_kwargs({"versions": flag("versions"), "uploads": flag("uploads"), **PAGE}, location="query")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from flask import Response
-from invenio_rest import ContentNegotiatedMethodView
 
 from ..models import Bucket
 from ..transactions import in_transaction
+from .base import FilesView
 from .decorators import ensure_acceptable, need_location_permission
 
 
-class LocationResource(ContentNegotiatedMethodView):
+class LocationResource(FilesView):
     """The default location."""
 
     @need_location_permission("location-update", hidden=False)

@@ -8,12 +8,11 @@ from operator import methodcaller
 from typing import Any
 
 from flask import Response, abort, current_app, request
-from invenio_rest import ContentNegotiatedMethodView
 from marshmallow import missing
 from webargs import fields
 
 from ..conditions import check_update_preconditions
-from ..errors import InvalidKeyError, StorageError
+from ..errors import StorageError
 from ..ingest import delete_object, remove_version, store_object
 from ..models import Bucket, ObjectVersion
 from ..proxies import current_permission_factory
@@ -21,6 +20,7 @@ from ..signals import file_downloaded, notify
 from ..transactions import release_connection
 from ..utils import load_or_import_from_config
 from .arguments import NOT_FOUND, as_uuid, flag, invalid_subresource_validator, use_kwargs
+from .base import FilesView
 from .decorators import (
     check_permission,
     ensure_acceptable,
@@ -74,21 +74,10 @@ def _sent(obj: ObjectVersion, send: Callable[[ObjectVersion], Response]) -> Resp
     raise AssertionError("unreachable")
 
 
-class ObjectResource(MultipartMixin, ContentNegotiatedMethodView):
+class ObjectResource(MultipartMixin, FilesView):
     """An object."""
 
     takes_stream = True
-
-    def dispatch_request(self, *args: Any, **kwargs: Any) -> Response:
-        """Refuse a key that is not in UTF-8: what replaces its bytes would make one object of several.
-
-        :raises InvalidKeyError: Where it is so.
-        """
-        try:
-            request.environ["PATH_INFO"].encode("latin-1").decode()
-        except UnicodeDecodeError as error:
-            raise InvalidKeyError(description="The URL is not in UTF-8.") from error
-        return super().dispatch_request(*args, **kwargs)
 
     @staticmethod
     def check_object_permission(obj: ObjectVersion) -> None:

@@ -221,14 +221,19 @@ def ngfileupload_uploadfactory(
 
 
 def parse_header_tags() -> dict[str, str]:
-    """Return the tags that the header of ``FILES_REST_FILE_TAGS_HEADER`` sets.
+    """Return the tags that the header of ``FILES_REST_FILE_TAGS_HEADER`` sets, in UTF-8, percent-encoded or not.
 
-    :raises InvalidTagError: Where a tag is empty or too long.
+    :raises InvalidTagError: Where a tag is empty or too long, or not in UTF-8.
     :raises DuplicateTagError: Where a tag is given twice.
     """
     tags: dict[str, str] = {}
     header = request.headers.get(current_app.config["FILES_REST_FILE_TAGS_HEADER"], "")
-    for key, value in parse_qsl(header, keep_blank_values=True):
+    try:
+        # WSGI has the bytes of a header as characters of Latin-1 (PEP 3333).
+        pairs = parse_qsl(header.encode("latin-1").decode(), keep_blank_values=True, errors="strict")
+    except UnicodeError as error:
+        raise InvalidTagError(description="Tags have to be in UTF-8, percent-encoded or not.") from error
+    for key, value in pairs:
         validate_tag(key, value)
         if key in tags:
             raise DuplicateTagError()

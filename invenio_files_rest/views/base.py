@@ -1,0 +1,55 @@
+"""What all views have in common: their answers are for who asked, and their requests are in UTF-8."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import Response, after_this_request, request
+from invenio_rest import ContentNegotiatedMethodView
+
+from ..errors import InvalidKeyError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def for_who_asked(f: F) -> F:
+    """Let no cache keep the answer of a view, errors included, unless it says for itself who may.
+
+    It depends on what the caller may do, and often on what others have done since (RFC 9111, section 5.2.2).
+
+    :param f: The view.
+    """
+
+    @wraps(f)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        after_this_request(_keep_from_caches)
+        return f(*args, **kwargs)
+
+    return inner  # type: ignore[return-value]
+
+
+def _keep_from_caches(response: Response) -> Response:
+    if "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "private, no-store"
+        response.vary.update(("Accept", "Authorization", "Cookie"))
+    return response
+
+
+class FilesView(ContentNegotiatedMethodView):
+    """A view whose answers are for who asked."""
+
+    @for_who_asked
+    def dispatch_request(self, *args: Any, **kwargs: Any) -> Response:
+        """Refuse a URL that is not in UTF-8: what replaces its bytes would make one object of several.
+
+        :raises InvalidKeyError: Where it is so.
+        """
+        try:
+            request.environ["PATH_INFO"].encode("latin-1").decode()
+            request.query_string.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidKeyError(description="The URL is not in UTF-8.") from error
+        response: Response = super().dispatch_request(*args, **kwargs)
+        return response
