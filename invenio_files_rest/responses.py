@@ -17,6 +17,7 @@ from werkzeug.http import http_date
 from .conditions import check_preconditions, requested_range
 from .disposition import content_disposition
 from .sending import FilePart, served_by_server
+from .talisman import keep_policy
 from .utils import guess_mimetype
 
 MIMETYPE_WHITELIST = {
@@ -101,6 +102,7 @@ def _file_headers(filename: str, mimetype: str | None, as_attachment: bool, trus
     if not trusted:
         mimetype = sanitize_mimetype(mimetype, filename=filename)
         headers.extend(SECURITY_HEADERS)
+        keep_policy(SECURITY_HEADERS["Content-Security-Policy"], SECURITY_HEADERS["X-Frame-Options"])
     if as_attachment or mimetype == "application/octet-stream":
         headers["Content-Disposition"] = content_disposition("attachment", filename)
     else:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, abort, url_for
 from invenio_files_rest.serializer import bucket_served_at, json_serializer
 from invenio_files_rest.utils import obj_or_import_string
-from invenio_files_rest.views import BucketResource, ObjectResource, add_error_handlers, as_uuid, object_view
+from invenio_files_rest.views import BucketResource, ObjectResource, add_error_handlers, as_uuid
 from invenio_files_rest.views.arguments import NOT_FOUND, KeyConverter
 from invenio_files_rest.views.base import FilesView, for_who_asked
 from invenio_pidstore.errors import PersistentIdentifierError
@@ -112,5 +112,4 @@ def _add_endpoint(blueprint: Blueprint, endpoint: str, options: dict[str, Any], 
     blueprint.add_url_rule(url, view_func=bucket)
     blueprint.add_url_rule(f"{url}/", view_func=bucket)
     objects = RecordObjectResource.as_view(f"{endpoint}_object_api", **arguments)
-    objects.talisman_view_options = object_view.talisman_view_options
     blueprint.add_url_rule(f"{url}/<files_rest_key:key>", view_func=objects, merge_slashes=False)

@@ -7,7 +7,6 @@ from invenio_rest.errors import RESTException
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from ..errors import FilesException
-from ..responses import SECURITY_HEADERS
 from ..serializer import json_serializer
 from .arguments import KeyConverter, as_uuid, invalid_subresource_validator, minsize_validator
 from .bucket import BucketResource
@@ -69,12 +68,6 @@ bucket_view = BucketResource.as_view("bucket_api", serializers=_serializers)
 
 object_view = ObjectResource.as_view("object_api", serializers=_serializers)
 """View of an object."""
-
-# Flask-Talisman, where an application has it, would replace what a file is served with by what suits a page.
-object_view.talisman_view_options = {
-    "content_security_policy": SECURITY_HEADERS["Content-Security-Policy"],
-    "frame_options": SECURITY_HEADERS["X-Frame-Options"],
-}
 
 blueprint.add_url_rule("", view_func=location_view)
 blueprint.add_url_rule("/", view_func=location_view)
