@@ -2,7 +2,8 @@
 """Upload a file to a bucket of Invenio-Files-REST: in parts, in parallel, and on from where it was after a stop.
 
 ``upload.py FILE BUCKET``, where BUCKET is the bucket's URL, e.g. https://example.org/api/files/<id>. The same command
-again goes on with what is missing: the server knows which parts it has. It needs nothing but ``requests``.
+again goes on with what is missing: the server knows which parts it has, and whether it has all. It needs nothing but
+``requests``.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +31,10 @@ MOST_PARTS = 10_000
 """Largest number of parts that the server takes, unless it has been set otherwise."""
 RETRIED = {409, 429, 500, 502, 503, 504, 507}
 """Statuses after which the same request may succeed: 409 is a part that an earlier connection still holds."""
+REFUSED = frozenset(range(400, 600)) - RETRIED
+"""All other statuses of errors."""
+ALGORITHMS = ("md5", "sha256", "sha512", "blake2b")
+"""Algorithms of the server's checksums that Python has, too."""
 
 
 class UploadError(Exception):
@@ -94,9 +100,9 @@ class Slice:
         self._read(len(block))
         return block
 
-    def md5(self) -> Any:
+    def digest(self, algorithm: str) -> Any:
         """Read it all, and return its digest."""
-        digest = hashlib.md5(usedforsecurity=False)
+        digest = hashlib.new(algorithm, usedforsecurity=False)
         for block in self:
             digest.update(block)
         self.file.close()
@@ -122,14 +128,24 @@ class Client:
         if self.stopped.wait(seconds):
             raise Stopped
 
-    def request(self, method: str, url: str, make: Callable[[], dict[str, Any]] = dict, ok: tuple = ()) -> Any:
+    def request(
+        self,
+        method: str,
+        url: str,
+        make: Callable[[], dict[str, Any]] = dict,
+        ok: Container[int] = (),
+        done: Callable[[], Any] = lambda: False,
+    ) -> Any:
         """Make a request, and return the response.
 
         :param make: Makes the arguments of ``requests``, anew for each attempt.
         :param ok: Statuses over 399 to return, not to raise.
+        :param done: Tells before another attempt whether one whose answer was lost has succeeded: then there is none.
         :raises UploadError: Where the server refuses it, or does not answer after all.
         """
         for attempt in range(1, self.attempts + 1):
+            if attempt > 1 and done():
+                return None
             if not hasattr(self._local, "session"):
                 self._local.session = requests.Session()
             arguments = {"timeout": (10, 900)} | make()
@@ -162,6 +178,29 @@ def content_md5(digest: Any) -> dict[str, str]:
     return {"Content-MD5": base64.b64encode(digest.digest()).decode()}
 
 
+def is_stored(client: Client, url: str, path: Path) -> bool | None:
+    """Tell whether an object has the bytes of a file; ``None`` where there is none, or it is hidden from us."""
+    # Compressed on the way, an answer would tell neither size nor checksum.
+    plain = {"headers": {"Accept-Encoding": "identity"}}
+    answer = client.request("HEAD", url, lambda: plain, ok=REFUSED)
+    if not answer.ok:
+        return None
+    size = path.stat().st_size
+    if int(answer.headers.get("Content-Length", size)) != size:
+        return False
+    algorithm, _, checksum = answer.headers.get("ETag", "").strip('"').partition(":")
+    if algorithm in ALGORITHMS:
+        return bool(Slice(path, 0, size, lambda count: None).digest(algorithm).hexdigest() == checksum)
+    # The server has an algorithm that we do not: the bytes themselves tell.
+    answer = client.request("GET", url, lambda: plain | {"stream": True})
+    try:
+        with answer, path.open("rb") as file:
+            same = all(file.read(len(block)) == block for block in answer.iter_content(BLOCK))
+            return same and not file.read(1)
+    except requests.RequestException as error:
+        raise UploadError(f"The object could not be compared with the file: {error}") from error
+
+
 def find_upload(client: Client, bucket: str, key: str, size: int) -> dict[str, Any] | None:
     """Return the upload that an earlier run has begun, with its parts; ``None`` where there is none."""
     for upload in client.request("GET", f"{bucket}?uploads").json():
@@ -171,12 +210,9 @@ def find_upload(client: Client, bucket: str, key: str, size: int) -> dict[str, A
     return None
 
 
-def upload_parts(client: Client, path: Path, upload: dict[str, Any], parallel: int, progress: Progress) -> str:
-    """Send the parts that the server does not have, and return the checksum of the whole file."""
+def upload_parts(client: Client, path: Path, upload: dict[str, Any], parallel: int, progress: Progress) -> None:
+    """Send the parts that the server does not have."""
     there = {part["part_number"]: part["checksum"] for part in upload.get("parts", ())}
-
-    def hashed(start: int, size: int) -> Any:
-        return Slice(path, start, size, lambda count: client.go_on()).md5()
 
     def read(count: int) -> None:
         client.go_on()
@@ -185,10 +221,15 @@ def upload_parts(client: Client, path: Path, upload: dict[str, Any], parallel: i
     def send(number: int) -> None:
         start = number * upload["part_size"]
         size = min(upload["part_size"], upload["size"] - start)
-        digest = hashed(start, size)
-        if there.get(number) == f"md5:{digest.hexdigest()}":
+
+        def hashed(algorithm: str) -> Any:
+            return Slice(path, start, size, lambda count: client.go_on()).digest(algorithm)
+
+        algorithm, _, checksum = there.get(number, "").partition(":")
+        if algorithm in ALGORITHMS and hashed(algorithm).hexdigest() == checksum:
             progress.add(size, sent=False)
             return
+        digest = hashed("md5")
         attempts: list[Slice] = []
 
         def make() -> dict[str, Any]:
@@ -203,58 +244,60 @@ def upload_parts(client: Client, path: Path, upload: dict[str, Any], parallel: i
             for attempt in attempts:
                 attempt.file.close()
 
-    with ThreadPoolExecutor(parallel + 1) as pool:
-        whole = pool.submit(hashed, 0, upload["size"])
+    with ThreadPoolExecutor(parallel) as pool:
         sending = [pool.submit(send, number) for number in range(upload["last_part_number"] + 1)]
         try:
-            for future in wait([whole, *sending], return_when=FIRST_EXCEPTION).done:
+            for future in wait(sending, return_when=FIRST_EXCEPTION).done:
                 future.result()
         except BaseException:
             client.stopped.set()
             pool.shutdown(cancel_futures=True)
             raise
-    return f"md5:{whole.result().hexdigest()}"
 
 
-def complete(client: Client, upload: dict[str, Any]) -> None:
-    """Have the parts made one object, and wait for it."""
+def complete(client: Client, upload: dict[str, Any]) -> bool:
+    """Have the parts made one object, wait for it, and tell whether the server says that it is there."""
     for _ in range(client.attempts):
         response = client.request("POST", upload["links"]["self"], ok=(404,))
-        # The status is sent before the work begins, and white space while it lasts: the JSON tells how it went. With
-        # 404 an attempt whose answer was lost has succeeded, or there is no such upload any more: the checksum tells.
-        if response.status_code == 404 or "status" not in (answer := response.json()):
-            return
+        # With 404 an attempt whose answer was lost has succeeded, or there is no such upload any more.
+        if response.status_code == 404:
+            return False
+        # The status is sent before the work begins, and white space while it lasts: the JSON tells how it went.
+        if "status" not in (answer := response.json()):
+            return True
         client.go_on(1)
     raise UploadError(f"The upload could not be completed: {answer['message']}")
 
 
-def check(client: Client, url: str, checksum: str) -> None:
-    """Compare the checksum of the object with ours."""
-    etag = client.request("HEAD", url).headers.get("ETag", "").strip('"')
-    if etag != checksum:
-        raise UploadError(f"The object has the checksum {etag}, and the file {checksum}.")
-
-
 def upload_file(path: Path, bucket: str, key: str, client: Client, part_size: int, parallel: int, shown: bool) -> str:
-    """Upload a file, and return its URL.
+    """Upload a file, unless the object is that already, and return its URL.
 
     :raises UploadError: Where that cannot be done.
     """
     size = path.stat().st_size
-    url = f"{bucket}/{quote(key)}"
+    try:
+        url = f"{bucket}/{quote(key)}"
+    except UnicodeEncodeError:
+        raise UploadError("The name of the file is not in UTF-8: choose a key for the object with --key.") from None
+    if is_stored(client, url, path):
+        return url
     if size <= part_size:
         content = path.read_bytes()
-        digest = hashlib.md5(content, usedforsecurity=False)
-        client.request("PUT", url, lambda: {"data": content, "headers": content_md5(digest)})
-        check(client, url, f"md5:{digest.hexdigest()}")
-        return url
-    upload = find_upload(client, bucket, key, size)
-    if upload is None:
-        part_size = max(part_size, -(-size // MOST_PARTS))
-        upload = client.request("POST", f"{url}?uploads&size={size}&partSize={part_size}").json()
-    checksum = upload_parts(client, path, upload, parallel, Progress(size, shown))
-    complete(client, upload)
-    check(client, url, checksum)
+        headers = content_md5(hashlib.md5(content, usedforsecurity=False))
+        stored = partial(is_stored, client, url, path)
+        client.request("PUT", url, lambda: {"data": content, "headers": headers}, done=stored)
+        told = True
+    else:
+        upload = find_upload(client, bucket, key, size)
+        if upload is None:
+            part_size = max(part_size, -(-size // MOST_PARTS))
+            upload = client.request("POST", f"{url}?uploads&size={size}&partSize={part_size}").json()
+        upload_parts(client, path, upload, parallel, Progress(size, shown))
+        told = complete(client, upload)
+    right = is_stored(client, url, path)
+    # Who may write need not be allowed to read: then the digests, which the server has compared, have to do.
+    if not (told if right is None else right):
+        raise UploadError("The object is not the same as the file: somebody has changed one of them meanwhile.")
     return url
 
 

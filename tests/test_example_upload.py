@@ -40,14 +40,19 @@ class Place:
         self.locked = f"http://127.0.0.1:{self.port}/files/{buckets[1]}"
 
     @contextmanager
-    def served(self) -> Iterator[Server]:
+    def served(self, **settings: Any) -> Iterator[Server]:
         arguments = command("gunicorn", self.port)
         assert arguments is not None
-        with serving("gunicorn", arguments, self.port, self.folder) as server:
+        with serving("gunicorn", arguments, self.port, self.folder, **settings) as server:
             yield server
 
     def uploads(self) -> list[Any]:
         return list(requests.get(f"{self.bucket}?uploads").json())
+
+    def versions(self, key: str) -> list[str]:
+        """Return the checksums of the versions of an object."""
+        listed = requests.get(f"{self.bucket}?versions").json()["contents"]
+        return [item["checksum"] for item in listed if item["key"] == key]
 
     def parts(self) -> dict[int, str]:
         """Return when each part of the only upload arrived."""
@@ -189,6 +194,101 @@ def test_a_refusal_is_told_at_once(place: Place, tmp_path: Path, size: int) -> N
     assert code == 1
     assert "403: Bucket is locked" in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "blake2b", "blake3"])
+def test_it_succeeds_whatever_the_server_hashes_with_and_again_adds_no_version(
+    place: Place, tmp_path: Path, algorithm: str
+) -> None:
+    """Python has the first two algorithms, and not the last one."""
+    with place.served(FILES_REST_CHECKSUM_ALGORITHM=algorithm):
+        for size in (1, PART + 1):
+            path = tmp_path / f"{algorithm}-{size}.bin"
+            made(path, size)
+            for _ in range(2):
+                code, output, errors = uploaded(path, place.bucket)
+                assert (code, output) == (0, f"{place.bucket}/{path.name}\n"), errors
+                assert requests.get(output.strip()).content == path.read_bytes()
+                (version,) = place.versions(path.name)
+                assert version.startswith(f"{algorithm}:")
+            # The same size is not the same file.
+            with path.open("r+b") as file:
+                file.write(b"other")
+            assert uploaded(path, place.bucket)[0] == 0
+            assert len(place.versions(path.name)) == 2
+
+
+def test_parts_that_have_arrived_are_not_sent_again_whatever_they_are_hashed_with(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "parts.bin"
+    made(path, 3 * PART)
+    with place.served(FILES_REST_CHECKSUM_ALGORITHM="sha256"):
+        begun = requests.post(f"{place.bucket}/parts.bin?uploads&size={3 * PART * MIB}&partSize={PART * MIB}").json()
+        part = f"{begun['links']['self']}&partNumber=0"
+        assert requests.put(part, data=path.read_bytes()[: PART * MIB]).status_code == 200
+        client = Path(__file__).parent.parent / "examples"
+        program = (
+            "import runpy, sys, requests\n"
+            "send = requests.Session.request\n"
+            "def told(self, method, url, **kwargs):\n"
+            "    print(method, url, file=sys.stderr)\n"
+            "    return send(self, method, url, **kwargs)\n"
+            "requests.Session.request = told\n"
+            "sys.argv[0] = 'upload.py'\n"
+            f"runpy.run_path({str(client / 'upload.py')!r}, run_name='__main__')\n"
+        )
+        arguments = [sys.executable, "-c", program, str(path), place.bucket, "--part-size", str(PART)]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [number for number in range(3) if f"partNumber={number}" in done.stderr] == [1, 2]
+
+
+@pytest.mark.parametrize("size", [1, PART + 1])
+def test_who_may_not_read_may_upload(place: Place, tmp_path: Path, size: int) -> None:
+    path = tmp_path / f"hidden-{size}.bin"
+    checksum = made(path, size)
+    with place.served(FILES_REST_PERMISSION_FACTORY="owner.all_but_reading"):
+        code, _, errors = uploaded(path, place.bucket)
+        assert code == 0, errors
+        assert place.versions(path.name) == [checksum]
+
+
+@pytest.mark.usefixtures("server")
+def test_a_name_that_is_not_in_utf_8_is_told(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"not \xff.txt")
+    path.write_bytes(b"content")
+    code, output, errors = uploaded(path, place.bucket)
+    assert (code, output) == (1, "")
+    assert "--key" in errors
+    assert "Traceback" not in errors
+    assert uploaded(path, place.bucket, "--key", "named.txt")[0] == 0
+
+
+def test_an_answer_that_is_lost_adds_no_second_version(tmp_path: Path) -> None:
+    stored: list[bytes] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200 if stored else 404)
+            for content in stored:
+                self.send_header("ETag", f'"md5:{hashlib.md5(content).hexdigest()}"')
+                self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+
+        def do_PUT(self) -> None:
+            stored.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.close_connection = True
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    path = tmp_path / "a"
+    path.write_bytes(b"content")
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        code, _, errors = uploaded(path, f"http://127.0.0.1:{listener.server_port}/bucket")
+        listener.shutdown()
+    assert code == 0, errors
+    assert stored == [b"content"]
 
 
 def test_a_server_that_is_away_is_told(place: Place, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The permission of the owner alone, for ``FILES_REST_PERMISSION_FACTORY``."""
+"""Permissions of some, for ``FILES_REST_PERMISSION_FACTORY``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,18 @@ class Owner:
 
     def can(self) -> bool:
         return request.headers.get("Authorization") == OWNER["Authorization"]
+
+
+class Nobody:
+    """The permission that nobody has."""
+
+    def can(self) -> bool:
+        return False
+
+
+def all_but_reading(obj: Any, action: str) -> Nobody | None:
+    """Let everybody do everything, but read no file."""
+    return Nobody() if action == "object-read" else None
 
 
 def permission_factory(obj: Any, action: str) -> Owner:
