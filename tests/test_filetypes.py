@@ -84,7 +84,9 @@ def python(version: str) -> str | None:
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     found = [shutil.which(f"python{version}"), *sorted(map(str, root.glob(f"versions/{version}.*/bin/python")))]
     for program in filter(None, found):
-        result = subprocess.run([program, "-c", "import sys; print(*sys.version_info[:2], sep='.')"], capture_output=True)
+        result = subprocess.run(
+            [program, "-c", "import sys; print(*sys.version_info[:2], sep='.')"], capture_output=True
+        )
         if result.stdout.decode().strip() == version:
             return program
     return None

@@ -23,7 +23,7 @@ import pytest
 import requests
 from flask import Flask, Response
 from rest import put, url
-from servers import HERE, command, environment, free_port, serving
+from servers import HERE, OLD_KEYS, add_old_keys, command, environment, free_port, serving
 
 from invenio_files_rest.errors import FileInstanceUnreadableError
 from invenio_files_rest.helpers import create_file_streaming_redirect_response
@@ -136,6 +136,25 @@ def test_nginx_sends_any_key_from_any_location(
     address = stored(key, key.encode() + CONTENT, location)
     assert requests.get(address).content == key.encode() + CONTENT
     assert sent_by_nginx(address, application, nginx)
+
+
+@needs_nginx
+def test_old_keys_with_segments_of_dots_are_reached_through_nginx(
+    nginx: str, buckets: dict[str, str], folder: Path
+) -> None:
+    """For a location nginx decodes a path and takes such segments out, which those of a link to a version outlast."""
+    add_old_keys(folder, buckets["beside"])
+    items = requests.get(f"{nginx}/files/{buckets['beside']}").json()["contents"]
+    assert {item["key"] for item in items} == set(OLD_KEYS)
+    for item in items:
+        answer = requests.get(item["links"]["self"])
+        if item["key"] == OLD_KEYS[-1]:
+            assert answer.status_code == 400
+            assert "nginx" in answer.text
+        else:
+            assert answer.text == item["key"]
+        assert requests.get(item["links"]["version"]).text == item["key"]
+        assert requests.delete(item["links"]["version"]).status_code == 204
 
 
 @needs_nginx

@@ -7,6 +7,7 @@ from invenio_rest import ContentNegotiatedMethodView
 
 from ..models import Bucket
 from ..transactions import in_transaction
+from .arguments import refuse_stray_arguments
 from .decorators import ensure_acceptable, need_location_permission
 
 
@@ -20,5 +21,6 @@ class LocationResource(ContentNegotiatedMethodView):
 
         :returns: The bucket.
         """
+        refuse_stray_arguments()
         bucket = in_transaction(Bucket.create)
         return self.make_response(data=bucket, context={"class": Bucket})
