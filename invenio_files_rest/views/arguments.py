@@ -204,7 +204,7 @@ def _refuse_strays(kind: str, given: MultiDict[str, Any], ours: frozenset[str], 
         if right is None:
             continue
         if name != right:
-            abort(400, description=f"There is no {kind} {name}: it is written {right}.")
+            abort(400, description=f"The {kind} {name} does not exist: it is written {right}.")
         if name not in expected:
             abort(400, description=f"The {kind} {name} has no meaning in this request.")
         if len(values) > 1:
