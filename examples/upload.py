@@ -235,13 +235,23 @@ def check(client: Client, url: str, checksum: str) -> None:
         raise UploadError(f"The object has the checksum {etag}, and the file {checksum}.")
 
 
+def path_of(key: str) -> str:
+    """Return the path of an object in a URL.
+
+    :raises UploadError: Where a segment of it is ``.`` or ``..``, which would not arrive: the request would be another.
+    """
+    if not {".", ".."}.isdisjoint(key.split("/")):
+        raise UploadError(f"{key} cannot be the key of an object, for '.' and '..' lead elsewhere.")
+    return quote(key)
+
+
 def upload_file(path: Path, bucket: str, key: str, client: Client, part_size: int, parallel: int, shown: bool) -> str:
     """Upload a file, and return its URL.
 
     :raises UploadError: Where that cannot be done.
     """
     size = path.stat().st_size
-    url = f"{bucket}/{quote(key)}"
+    url = f"{bucket}/{path_of(key)}"
     if size <= part_size:
         content = path.read_bytes()
         digest = hashlib.md5(content, usedforsecurity=False)
