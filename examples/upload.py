@@ -269,16 +269,27 @@ def complete(client: Client, upload: dict[str, Any]) -> bool:
     raise UploadError(f"The upload could not be completed: {answer['message']}")
 
 
+def path_of(key: str) -> str:
+    """Return the path of an object in a URL.
+
+    :raises UploadError: Where it has none: a segment ``.`` or ``..`` would make another request of it, and what is not
+        in UTF-8 could not be sent.
+    """
+    if not {".", ".."}.isdisjoint(key.split("/")):
+        raise UploadError(f"{key} cannot be the key of an object, for '.' and '..' lead elsewhere.")
+    try:
+        return quote(key)
+    except UnicodeEncodeError:
+        raise UploadError("The name of the file is not in UTF-8: choose a key for the object with --key.") from None
+
+
 def upload_file(path: Path, bucket: str, key: str, client: Client, part_size: int, parallel: int, shown: bool) -> str:
     """Upload a file, unless the object is that already, and return its URL.
 
     :raises UploadError: Where that cannot be done.
     """
     size = path.stat().st_size
-    try:
-        url = f"{bucket}/{quote(key)}"
-    except UnicodeEncodeError:
-        raise UploadError("The name of the file is not in UTF-8: choose a key for the object with --key.") from None
+    url = f"{bucket}/{path_of(key)}"
     if is_stored(client, url, path):
         return url
     if size <= part_size:

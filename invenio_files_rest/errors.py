@@ -108,7 +108,7 @@ class BucketDeletedError(InvalidOperationError):
 
 
 class InvalidKeyError(InvalidOperationError, ValueError):
-    """The key of an object is empty, too long, or cannot be stored."""
+    """The key of an object is too long, cannot be stored, or could not be linked to."""
 
     code = 400
     description = "Filename is too long."

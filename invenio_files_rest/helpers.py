@@ -9,7 +9,8 @@ from itertools import islice
 
 from .checksums import chunk_size_or_default, compute_checksum, compute_md5_checksum
 from .errors import FileSizeError
-from .models import Bucket, FileInstance, ObjectVersion, discard_bytes, validate_key
+from .keys import validate_new_key
+from .models import Bucket, FileInstance, ObjectVersion, discard_bytes
 from .models.bucket import open_bucket
 from .models.bulk import add_files
 from .models.contents import new_contents
@@ -58,7 +59,8 @@ def populate_from_path(
     :param chunk_size: Bytes to read at a time.
     :returns: An iterator over the new versions, each added with its batch. The caller may commit between two.
     :raises OSError: Where a file or folder cannot be read, or there is none.
-    :raises InvalidKeyError: Where a path is too long for a key, or is no text in the file system's encoding.
+    :raises InvalidKeyError: Where a path is too long for a key, or is no text in the file system's encoding, or the
+        prefix has a segment ``.`` or ``..``.
     :raises FileSizeError: Where a size limit is exceeded.
     :raises InvalidOperationError: Where the bucket is locked or deleted, or there is none.
     :raises StorageError: Where the storage fails.
@@ -95,7 +97,7 @@ def _stored(
     try:
         for key, path in paths:
             with open(path, "rb") as stream:
-                files[validate_key(key)] = file = new_contents(
+                files[validate_new_key(key)] = file = new_contents(
                     target,
                     stream,
                     size_limit=target.size_limit_before(-size),

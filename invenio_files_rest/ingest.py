@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .models import Bucket, FileInstance, Location, ObjectVersion, validate_key
+from .keys import validate_new_key
+from .models import Bucket, FileInstance, Location, ObjectVersion
 from .recording import recorded
 from .signals import file_deleted, file_uploaded, notify
 from .tasks import remove_file_data
@@ -37,14 +38,14 @@ def store_object(
     :param tags: Tags of the version.
     :param precondition: Asked in the transaction that records the version.
     :returns: The version.
-    :raises InvalidKeyError: Where the key is too long or cannot be stored.
+    :raises InvalidKeyError: Where the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
     :raises BucketLockedError: Where the bucket has been locked meanwhile.
     :raises BucketDeletedError: Where it has been deleted meanwhile.
     :raises FileSizeError: Where a size limit is exceeded.
     :raises UnexpectedFileSizeError: Where the stream is not of the given size.
     :raises StorageError: Where the storage fails.
     """
-    validate_key(key)
+    validate_new_key(key)
     bucket_id, limit, storage_class = bucket.id, bucket.size_limit, bucket.default_storage_class
     file = FileInstance.new()
     storage = file.storage(default_location=bucket.location.uri, default_storage_class=storage_class)

@@ -37,6 +37,9 @@ A type that a browser runs as a program, e.g. ``text/html`` or ``image/svg+xml``
 a file could act as whoever opens it.
 """
 
+_OTHER_NAMES = {"audio/vnd.wave": "audio/wav", "audio/wave": "audio/wav", "audio/x-wav": "audio/wav"}
+"""Other names of types that :data:`MIMETYPE_WHITELIST` has: what ``.wav`` is guessed as depends on the Python."""
+
 _SOURCE_TYPES = frozenset(
     {
         "application/javascript",
@@ -73,10 +76,11 @@ def sanitize_mimetype(mimetype: str | None, filename: str | None = None) -> str:
 
     :param mimetype: The type of the file.
     :param filename: The name of the file.
-    :returns: The type itself where :data:`MIMETYPE_WHITELIST` has it, ``text/plain`` for text of any kind and for a
-        file called ``README``, else ``application/octet-stream``.
+    :returns: The type itself where :data:`MIMETYPE_WHITELIST` has it, under the name that it has there, ``text/plain``
+        for text of any kind and for a file called ``README``, else ``application/octet-stream``.
     """
     essence = (mimetype or "").partition(";")[0].strip().lower()
+    essence = _OTHER_NAMES.get(essence, essence)
     if essence in MIMETYPE_WHITELIST:
         return essence
     if essence.startswith("text/") or essence in _SOURCE_TYPES or (filename or "").lower() == "readme":

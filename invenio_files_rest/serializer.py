@@ -12,12 +12,13 @@ from operator import attrgetter
 from tempfile import SpooledTemporaryFile
 from textwrap import indent
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from flask import Response, current_app, g, request, url_for
 from marshmallow import Schema, fields, missing
 from werkzeug.wsgi import wrap_file
 
+from .keys import paths_of
 from .models import Bucket, MultipartObject, ObjectVersion, Part
 from .models.listing import Listing
 
@@ -29,12 +30,6 @@ _ITEMS_AT_A_TIME = 100
 
 _BLOCK = 64 * 1024
 """Bytes of a listing that are sent at once."""
-
-_PATH_SAFE = "!$&'()*+,/:;=@~"
-"""Characters that stand for themselves in the path of a URL (RFC 3986, section 3.3)."""
-
-_QUOTED = {code: quote(chr(code), safe=_PATH_SAFE) for code in range(128)}
-"""What the characters of ASCII are in the path of a URL."""
 
 
 def bucket_url(bucket_id: Any) -> str:
@@ -73,14 +68,17 @@ def _bucket_urls() -> dict[Any, str]:
     return urls
 
 
-def object_url(bucket_id: Any, key: str) -> str:
-    """Return the URL of an object.
+def object_urls(bucket_id: Any, key: str) -> tuple[str | None, str]:
+    """Return the URLs of an object.
 
     :param bucket_id: Identifier of the bucket.
     :param key: Key of the object.
+    :returns: The URL of the object, ``None`` where none can name it, and the one to which the identifier of a version
+        or of an upload is added. See :mod:`invenio_files_rest.keys`.
     """
-    path = key.translate(_QUOTED) if key.isascii() else quote(key, safe=_PATH_SAFE)
-    return f"{bucket_url(bucket_id)}/{path}"
+    path, with_identifier = paths_of(key)
+    url = bucket_url(bucket_id)
+    return path and f"{url}/{path}", f"{url}/{with_identifier}"
 
 
 class BaseSchema(Schema):
@@ -174,10 +172,12 @@ class ObjectVersionSchema(BaseSchema):
 
     def dump_links(self, obj: Any) -> dict[str, str]:
         """Return the links of a version."""
-        url = object_url(obj.bucket_id, obj.key)
-        version_url = f"{url}?versionId={obj.version_id}"
-        links = {"self": url if obj.is_head else version_url, "version": version_url}
-        if obj.is_head and not obj.deleted:
+        url, with_identifier = object_urls(obj.bucket_id, obj.key)
+        version_url = f"{with_identifier}?versionId={obj.version_id}"
+        if not obj.is_head or url is None:
+            return {"self": version_url, "version": version_url}
+        links = {"self": url, "version": version_url}
+        if not obj.deleted:
             links["uploads"] = f"{url}?uploads"
         return links
 
@@ -196,8 +196,20 @@ class MultipartObjectSchema(BaseSchema):
 
     def dump_links(self, obj: Any) -> dict[str, str]:
         """Return the links of an upload."""
-        url = object_url(obj.bucket_id, obj.key)
-        return {"self": f"{url}?uploadId={obj.upload_id}", "object": url, "bucket": bucket_url(obj.bucket_id)}
+        url, with_identifier = object_urls(obj.bucket_id, obj.key)
+        return {
+            "self": f"{with_identifier}?uploadId={obj.upload_id}",
+            "object": url or self.version_url(obj),
+            "bucket": bucket_url(obj.bucket_id),
+        }
+
+    @staticmethod
+    def version_url(obj: Any) -> str:
+        """Return the URL of the version that an upload becomes.
+
+        :param obj: The upload.
+        """
+        return f"{object_urls(obj.bucket_id, obj.key)[1]}?versionId={obj.version_id}"
 
 
 class PartSchema(Schema):

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import mimetypes
 from typing import Any
 
 from flask import Flask, current_app
 from werkzeug.utils import import_string
 
-_ENCODING_MIMETYPES = {
-    "br": "application/x-brotli",
-    "bzip2": "application/x-bzip2",
-    "compress": "application/x-compress",
-    "gzip": "application/gzip",
-    "xz": "application/x-xz",
-}
+from .filetypes import guess_mimetype
 
-
-def guess_mimetype(filename: str) -> str:
-    """Guess a MIME type from the extension of a file name.
-
-    A compressed file is what compresses it: ``data.tar.gz`` is a gzip file, not a tar archive.
-
-    :param filename: Name of the file.
-    :returns: The MIME type, ``application/octet-stream`` where nothing better is known.
-    """
-    mimetype, encoding = mimetypes.guess_type(filename)
-    if encoding:
-        mimetype = _ENCODING_MIMETYPES.get(encoding)
-    return mimetype or "application/octet-stream"
+__all__ = ("guess_mimetype", "load_or_import_from_config", "obj_or_import_string")
 
 
 def obj_or_import_string(value: Any, default: Any = None) -> Any:

@@ -291,6 +291,19 @@ def test_an_answer_that_is_lost_adds_no_second_version(tmp_path: Path) -> None:
     assert stored == [b"content"]
 
 
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("key", ["..", "../other/x", "a/.", "./a"])
+def test_a_key_that_would_lead_elsewhere_is_refused(place: Place, tmp_path: Path, key: str) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"a")
+    before = requests.get(f"{place.bucket}?versions").json()
+    code, output, errors = uploaded(path, place.bucket, "--key", key)
+    assert (code, output) == (1, "")
+    assert f"{key} cannot be the key" in errors
+    assert "Traceback" not in errors
+    assert requests.get(f"{place.bucket}?versions").json() == before
+
+
 def test_a_server_that_is_away_is_told(place: Place, tmp_path: Path) -> None:
     path = tmp_path / "away.bin"
     made(path, 3 * PART)

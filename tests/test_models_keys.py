@@ -33,7 +33,7 @@ ODD = [
     "two\nlines\r\n\tand a tab",
     "a; DROP TABLE files_object; --",
     ":name %(name)s ? {}",
-    "../../etc/passwd",
+    "..\\../etc/passwd",
     "/absolute",
     "folder/",
     "日本語/ファイル.txt",

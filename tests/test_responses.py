@@ -190,6 +190,11 @@ def test_a_harmless_type_stays(mimetype: str) -> None:
     assert sanitize_mimetype(mimetype, filename="README") == mimetype
 
 
+@pytest.mark.parametrize("mimetype", ["audio/x-wav", "audio/wave", "Audio/vnd.wave; codec=1"])
+def test_a_safe_type_is_known_by_its_other_names(mimetype: str) -> None:
+    assert sanitize_mimetype(mimetype) == "audio/wav"
+
+
 @pytest.mark.parametrize(
     "mimetype",
     [

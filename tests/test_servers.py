@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import pytest
 import requests
-from servers import HERE, Server, command, environment, free_port, serving
+from servers import HERE, OLD_KEYS, Server, add_old_keys, command, environment, free_port, serving
 
 MIB = 1024**2
 BLOCK = hashlib.shake_256(b"block").digest(MIB)
@@ -205,6 +205,29 @@ def test_memory_does_not_grow_with_a_file(server: Server, url: str) -> None:
     server.forget_peak()
     there_and_back(256)
     assert server.memory("VmHWM") - idle < 64 * MIB
+
+
+def test_clients_that_follow_the_links_of_an_old_key_reach_its_object(
+    url: str, buckets: list[str], folder: Path
+) -> None:
+    """Clients take segments of dots out of a path, and keys were once allowed to have them."""
+    add_old_keys(folder, buckets[0])
+    items = requests.get(url, timeout=60).json()["contents"]
+    assert {item["key"] for item in items} == set(OLD_KEYS)
+    for item in items:
+        for link in (item["links"]["self"], item["links"]["version"]):
+            assert requests.get(link, timeout=60).text == item["key"]
+            assert subprocess.check_output(["curl", "-sS", link], text=True) == item["key"]
+
+
+def test_a_client_that_leaves_dots_in_a_path_is_refused(server: Server, url: str) -> None:
+    bucket = "/" + url.split("/", 3)[3]
+    # uWSGI takes such segments out itself, unless their slash is encoded.
+    for path in ("..%2Fnew", *(("../new", "a/%2e%2e/new", ".") if server.name != "uwsgi" else ())):
+        with send(server, f"{bucket}/{path}", {"Content-Length": "4", "Connection": "close"}, b"body") as connection:
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            assert (answer.status, b"segment" in answer.read()) == (400, True)
 
 
 def test_keys_arrive_as_they_were_sent(url: str) -> None:

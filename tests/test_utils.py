@@ -1,4 +1,4 @@
-"""MIME types of file names, and import paths in settings."""
+"""Import paths in settings."""
 
 from __future__ import annotations
 
@@ -10,41 +10,8 @@ from flask import Flask
 from invenio_files_rest.utils import guess_mimetype, load_or_import_from_config, obj_or_import_string
 
 
-@pytest.mark.parametrize(
-    ("filename", "mimetype"),
-    [
-        ("a.txt", "text/plain"),
-        ("A.PDF", "application/pdf"),
-        ("folder/a.png", "image/png"),
-        ("a b & é.html", "text/html"),
-        ("a.json", "application/json"),
-        ("folder.png/a", "application/octet-stream"),
-        ("README", "application/octet-stream"),
-        (".txt", "application/octet-stream"),
-        ("a.no-such-type", "application/octet-stream"),
-        ("", "application/octet-stream"),
-    ],
-)
-def test_the_extension_tells_the_type(filename: str, mimetype: str):
-    assert guess_mimetype(filename) == mimetype
-
-
-@pytest.mark.parametrize(
-    ("filename", "mimetype"),
-    [
-        ("a.tar.gz", "application/gzip"),
-        ("a.tgz", "application/gzip"),
-        ("a.txt.gz", "application/gzip"),
-        ("a.svgz", "application/gzip"),
-        ("a.tar.bz2", "application/x-bzip2"),
-        ("a.tar.xz", "application/x-xz"),
-        ("a.tar.Z", "application/x-compress"),
-        ("a.html.br", "application/x-brotli"),
-        ("a.zip", "application/zip"),
-    ],
-)
-def test_a_compressed_file_is_what_compresses_it(filename: str, mimetype: str):
-    assert guess_mimetype(filename) == mimetype
+def test_mimetypes_are_guessed_where_dependents_look_for_it():
+    assert guess_mimetype("a.txt") == "text/plain"
 
 
 @pytest.mark.parametrize("path", ["os.path:join", "os.path.join"])

@@ -24,12 +24,10 @@ KEYS = [
     "/a",
     "//a",
     "a/",
-    "a/./b",
-    "a/../b",
-    "../../a",
-    ".",
-    "..",
     "...",
+    "..a/.b/c..",
+    "%2e%2E/%2e",
+    "a\\..\\b",
     " ",
     " a ",
     "a\nb",
@@ -38,6 +36,10 @@ KEYS = [
     "a?b=c&d#e",
     "a;b:c@d",
     "'\"<script>",
+    "ftp://a[b.pdf",
+    "//[.png",
+    "data:image/png,evil.html",
+    "note: my file #2.pdf",
     "é",
     "e\u0301",
     "日本語/ファイル.txt",
@@ -57,8 +59,9 @@ def test_every_key_is_stored_listed_served_and_deleted_as_it_is(client: Any, buc
         answer = put(client, bucket, key, str(number).encode() * 2)
         assert answer["key"] == key
         assert client.get(answer["links"]["self"]).data == str(number).encode() * 2
-    shown = {item["key"] for item in client.get(url(bucket)).json["contents"]}
-    assert shown == set(KEYS)
+    for query in ({}, {"versions": True}):
+        shown = {item["key"] for item in client.get(url(bucket, **query)).json["contents"]}
+        assert shown == set(KEYS)
     for number, key in enumerate(KEYS):
         assert client.get(url(bucket, key)).data == str(number).encode() * 2, key
         response = client.head(url(bucket, key))
@@ -122,6 +125,20 @@ def test_the_longest_key_is_a_setting(client: Any, bucket: Any, app: Any, monkey
     monkeypatch.setitem(app.config, "FILES_REST_OBJECT_KEY_MAX_LEN", 5)
     put(client, bucket, "a" * 5)
     assert error(client.put(url(bucket, "a" * 6), data=CONTENT), 400)["message"] == "Filename is too long."
+
+
+@pytest.mark.parametrize("key", ["data:image/png,evil.html", "data:image/png;base64,a.svg", "image/png:.xhtml"])
+def test_what_a_browser_would_run_is_sent_as_text_whatever_its_name_looks_like(
+    client: Any, bucket: Any, key: str
+) -> None:
+    put(client, bucket, key, b"<script>alert(1)</script>")
+    assert client.get(url(bucket, key)).mimetype in ("text/plain", "application/octet-stream")
+
+
+def test_a_wave_file_is_played_in_the_page(client: Any, bucket: Any) -> None:
+    assert put(client, bucket, "a.wav")["mimetype"] in ("audio/x-wav", "audio/vnd.wave")
+    response = client.get(url(bucket, "a.wav"))
+    assert (response.mimetype, response.headers["Content-Disposition"]) == ("audio/wav", "inline")
 
 
 def test_a_name_in_a_download_is_the_last_part_of_the_key(client: Any, bucket: Any) -> None:

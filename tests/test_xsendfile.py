@@ -15,7 +15,7 @@ import pytest
 import requests
 from flask import Flask, Response
 from rest import put, url
-from servers import free_port
+from servers import OLD_KEYS, add_old_keys, free_port
 from servers.nginx import Redirecting, documented, needs_nginx, redirecting, running_nginx
 
 from invenio_files_rest.errors import FileInstanceUnreadableError
@@ -75,6 +75,24 @@ def test_nginx_sends_any_key_from_any_location(
     address = stored(key, key.encode() + CONTENT, location)
     assert requests.get(address).content == key.encode() + CONTENT
     assert sent_by_nginx(address, application, nginx)
+
+
+@needs_nginx
+def test_old_keys_with_segments_of_dots_are_reached_through_nginx(nginx: str, files: Redirecting, folder: Path) -> None:
+    """For a location nginx decodes a path and takes such segments out, which those of a link to a version outlast."""
+    bucket = files.buckets["beside"]
+    add_old_keys(folder, bucket)
+    items = requests.get(f"{nginx}/files/{bucket}").json()["contents"]
+    assert {item["key"] for item in items} >= set(OLD_KEYS)
+    for item in filter(lambda item: item["key"] in OLD_KEYS, items):
+        answer = requests.get(item["links"]["self"])
+        if item["key"] == OLD_KEYS[-1]:
+            assert answer.status_code == 400
+            assert "nginx" in answer.text
+        else:
+            assert answer.text == item["key"]
+        assert requests.get(item["links"]["version"]).text == item["key"]
+        assert requests.delete(item["links"]["version"]).status_code == 204
 
 
 @needs_nginx

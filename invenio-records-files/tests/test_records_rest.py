@@ -9,12 +9,14 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
+import requests
 from files_rest_tests.rest import error
 from flask import Flask
 from flask.testing import FlaskClient
 from invenio_access.models import ActionUsers
 from invenio_accounts.testutils import create_test_user
 from invenio_db import db
+from invenio_files_rest.errors import InvalidKeyError
 from invenio_files_rest.models import Bucket, ObjectVersion
 from invenio_pidstore.models import PersistentIdentifier, PIDStatus
 from invenio_records.api import Record as PlainRecord
@@ -70,6 +72,37 @@ def test_a_file_is_uploaded_downloaded_and_deleted(client: FlaskClient, files: s
     error(client.get(f"{files}/folder/c.txt"), 404)
     old = client.get(f"{files}/folder/c.txt?versionId={stored.json['version_id']}")
     assert old.data == b"third"
+
+
+@pytest.mark.parametrize("key", ["..", "../x", "a/./b"])
+def test_links_to_an_old_key_with_segments_of_dots_stay_under_the_record(
+    client: FlaskClient, files: str, record_with_files: Record, key: str
+):
+    record_with_files.files["new"] = BytesIO(b"old")
+    ObjectVersion.record(record_with_files.bucket.id, key, record_with_files.files["new"].obj.file)
+    db.session.commit()
+    links = next(entry["links"] for entry in client.get(files).json["contents"] if entry["key"] == key)
+    for link in (links["self"], links["version"]):
+        assert requests.Request("GET", link).prepare().url == link
+        assert link.startswith(f"{HOST}{files}/")
+        assert client.get(link).data == b"old"
+    assert client.delete(links["version"]).status_code == 204
+    assert ObjectVersion.get(record_with_files.bucket, key) is None
+
+
+def test_a_record_takes_no_new_key_with_segments_of_dots(client: FlaskClient, files: str, record_with_files: Record):
+    assert "segment" in error(client.put(f"{files}/a%2F..%2Fx", data=b"x"), 400)["message"]
+    with pytest.raises(InvalidKeyError):
+        record_with_files.files["../x"] = BytesIO(b"x")
+    with pytest.raises(InvalidKeyError):
+        record_with_files.files.rename("a.txt", "../x")
+    assert record_with_files.files.keys == ["b.txt", "a.txt"]
+
+
+@pytest.mark.parametrize("query", ["partNumber=1", "uploadid=1", "uploads", "versionId="])
+def test_a_stray_part_is_no_file_of_a_record(client: FlaskClient, files: str, query: str):
+    error(client.put(f"{files}/a.txt?{query}", data=b"x"), 400)
+    assert client.get(f"{files}/a.txt").data == b"first"
 
 
 @pytest.mark.parametrize("key", ["a//b", "/a", "a/", "ä ö/&?#%", "a\nb"])

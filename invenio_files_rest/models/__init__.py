@@ -16,7 +16,7 @@ from .file_instance import FileInstance
 from .location import Location
 from .multipart import MultipartObject
 from .object_tag import ObjectVersionTag
-from .object_version import ObjectVersion, as_object_version, as_object_version_id, validate_key
+from .object_version import ObjectVersion, as_object_version, as_object_version_id
 from .part import Part
 
 __all__ = (
@@ -34,5 +34,4 @@ __all__ = (
     "as_object_version",
     "as_object_version_id",
     "discard_bytes",
-    "validate_key",
 )

@@ -23,11 +23,12 @@ from ..errors import (
     MultipartMissingParts,
     MultipartNotCompleted,
 )
+from ..keys import validate_key, validate_new_key
 from .base import ExactText, Timestamp, utcnow
 from .bucket import Bucket, as_bucket_id, open_bucket
 from .contents import discarded_on_error
 from .file_instance import FileInstance
-from .object_version import ObjectVersion, validate_key
+from .object_version import ObjectVersion
 
 _MISSING_NAMED = 100
 """How many missing parts an error names."""
@@ -73,11 +74,12 @@ class MultipartObject(db.Model, Timestamp):
 
     @validates("key")
     def validate_key(self, key: str, key_: str) -> str:
-        """Check the key.
+        """Check the key. One with a segment ``.`` or ``..`` may be of old, unless it takes the place of another.
 
         :raises InvalidKeyError: Where it is too long or cannot be stored.
         """
-        return validate_key(key_)
+        changed = self.__dict__.get("key", key_) != key_
+        return validate_new_key(key_) if changed else validate_key(key_)
 
     @property
     def version_id(self) -> uuid.UUID:
@@ -142,6 +144,7 @@ class MultipartObject(db.Model, Timestamp):
         :returns: The upload, flushed.
         :raises MultipartInvalidChunkSize: Where the part size is outside the limits.
         :raises MultipartInvalidSize: Where the size does not fit.
+        :raises InvalidKeyError: As :meth:`prepare` does.
         :raises FileSizeError: Where a size limit is exceeded.
         :raises BucketLockedError: Where the bucket is locked.
         """
@@ -161,14 +164,14 @@ class MultipartObject(db.Model, Timestamp):
         :returns: Function that makes room for the file in storage, asks the database nothing, and returns the file.
         :raises MultipartInvalidChunkSize: Where the part size is outside the limits.
         :raises MultipartInvalidSize: Where the size does not fit.
-        :raises InvalidKeyError: Where the key is too long or cannot be stored.
+        :raises InvalidKeyError: Where the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
         :raises FileSizeError: Where a size limit is exceeded.
         """
         if not cls.is_valid_chunksize(chunk_size):
             raise MultipartInvalidChunkSize()
         if not cls.is_valid_size(size, chunk_size):
             raise MultipartInvalidSize()
-        validate_key(key)
+        validate_new_key(key)
         limit = bucket.size_limit
         if limit is not None and size > limit:
             raise FileSizeError(description=limit.reason)

@@ -7,7 +7,7 @@ from functools import cache
 from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
-from flask import Response, current_app
+from flask import Response
 from invenio_db import db
 from sqlalchemy import bindparam, delete, event, select, update
 from sqlalchemy.ext.hybrid import hybrid_property
@@ -15,11 +15,8 @@ from sqlalchemy.orm import Query, joinedload, validates
 from sqlalchemy.schema import DDL
 from sqlalchemy_utils.types import UUIDType
 
-from ..errors import (
-    FileInstanceAlreadySetError,
-    InvalidKeyError,
-    InvalidOperationError,
-)
+from ..errors import FileInstanceAlreadySetError, InvalidOperationError
+from ..keys import validate_key, validate_new_key
 from ..utils import guess_mimetype
 from .base import ExactText, Timestamp, read_again
 from .bucket import Bucket, as_bucket_id, open_bucket
@@ -28,21 +25,6 @@ from .file_instance import FileInstance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-
-def validate_key(key: str) -> str:
-    """Check the key of an object against ``FILES_REST_OBJECT_KEY_MAX_LEN``.
-
-    :param key: The key.
-    :returns: The key.
-    :raises InvalidKeyError: Where it is too long, or holds what no database stores as text: a null character or half of
-        a surrogate pair.
-    """
-    if len(key) > current_app.config["FILES_REST_OBJECT_KEY_MAX_LEN"]:
-        raise InvalidKeyError()
-    if "\0" in key or any("\ud800" <= character <= "\udfff" for character in key):
-        raise InvalidKeyError(description="Filename has characters that cannot be stored.")
-    return key
 
 
 class ObjectVersion(db.Model, Timestamp):
@@ -101,11 +83,12 @@ class ObjectVersion(db.Model, Timestamp):
 
     @validates("key")
     def validate_key(self, key: str, key_: str) -> str:
-        """Check the key.
+        """Check the key. One with a segment ``.`` or ``..`` may be of old, unless it takes the place of another.
 
         :raises InvalidKeyError: Where it is too long or cannot be stored.
         """
-        return validate_key(key_)
+        changed = self.__dict__.get("key", key_) != key_
+        return validate_new_key(key_) if changed else validate_key(key_)
 
     @hybrid_property
     def mimetype(self) -> str:
@@ -157,12 +140,12 @@ class ObjectVersion(db.Model, Timestamp):
         :returns: The version, flushed.
         :raises BucketLockedError: Where the bucket is locked.
         :raises InvalidOperationError: Where the bucket is deleted, or there is none.
-        :raises InvalidKeyError: Where the key is too long or cannot be stored.
+        :raises InvalidKeyError: Where the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
         :raises FileSizeError: Where a size limit is exceeded.
         :raises StorageError: Where the storage fails.
         """
         bucket = open_bucket(bucket)
-        validate_key(key)
+        validate_new_key(key)
         file = FileInstance.get(_file_id) if isinstance(_file_id, (uuid.UUID, str)) else _file_id
         if file is None and _file_id is not None:
             raise InvalidOperationError(description="The file does not exist.")
@@ -451,13 +434,17 @@ class ObjectVersion(db.Model, Timestamp):
         :param key: Key of the new version; this key where none is given.
         :returns: The new version.
         :raises InvalidOperationError: Where this is a delete marker.
+        :raises InvalidKeyError: Where the key is another one, and is too long, cannot be stored, or has a segment ``.``
+            or ``..``.
         """
         if self.deleted:
             raise InvalidOperationError(description="A delete marker cannot be copied.")
         target = open_bucket(self.bucket_id if bucket is None else bucket)
+        if key and key != self.key:
+            validate_new_key(key)
         return type(self).record(
             target.id,
-            validate_key(key or self.key),
+            key or self.key,
             self.file,
             mimetype=self._mimetype,
             tags=self.get_tags(),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
-from flask import abort, current_app
+from flask import abort, current_app, request
 from invenio_rest.errors import FieldError, RESTException
 from marshmallow import EXCLUDE, ValidationError, missing
 from webargs import fields, validate
 from webargs.flaskparser import FlaskParser
+from werkzeug.datastructures import CombinedMultiDict, MultiDict
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import PathConverter
 
@@ -108,16 +110,44 @@ use_kwargs = ArgumentParser().use_kwargs
 """Decorator that passes arguments of the request."""
 
 
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+"""The one spelling of a UUID (RFC 9562, section 4). Python reads others, too."""
+
+_NUMBER = re.compile("-?[0-9]+")
+"""A number in digits. Python reads others, too: ``1_000``, ``+1``, digits of other scripts."""
+
+
 def as_uuid(value: str) -> uuid.UUID:
-    """Return the UUID that a string is.
+    """Return the UUID that a string is, as URLs have it: in hexadecimal digits of any case, with its dashes.
 
     :param value: The string.
     :raises werkzeug.exceptions.NotFound: Where it is none.
     """
-    try:
-        return uuid.UUID(value)
-    except ValueError:
+    if not _UUID.fullmatch(str(value)):
         abort(404, description=NOT_FOUND)
+    return uuid.UUID(str(value))
+
+
+class Identifier(fields.UUID):
+    """The identifier of a version or an upload, as :func:`as_uuid` reads it."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _UUID.fullmatch(str(value)):
+            raise self.make_error("invalid_uuid")
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class WholeNumber(fields.Integer):
+    """A whole number in the digits 0 to 9; in JSON also a number that is whole."""
+
+    default_error_messages = {"invalid": "Not a whole number in the digits 0 to 9."}
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str) and not _NUMBER.fullmatch(value):
+            raise self.make_error("invalid", input=value)
+        if isinstance(value, float) and not value.is_integer():
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, *args, **kwargs)
 
 
 def minsize_validator(value: int) -> None:
@@ -154,6 +184,52 @@ PAGE = {
     "prefix": fields.String(validate=_of_a_key),
     "delimiter": fields.String(validate=_of_a_key),
     "start_after": fields.String(data_key="start-after", validate=_of_a_key),
-    "max_keys": fields.Integer(data_key="max-keys", validate=validate.Range(1, 1000)),
+    "max_keys": WholeNumber(data_key="max-keys", validate=validate.Range(1, 1000)),
 }
 """Arguments that select a page of a listing."""
+
+QUERY = frozenset(
+    {
+        *("prettyprint", "versions", "uploads", "prefix", "delimiter", "max-keys", "start-after"),
+        *("versionId", "download", "uploadId", "partNumber", "part", "size", "partSize"),
+    }
+)
+"""Names of arguments in the query that mean something in some request."""
+
+FORM = frozenset({"file", "_totalSize", "_chunkNumber", "_currentChunkSize"})
+"""Names of fields of a form that mean something in some request."""
+
+
+def refuse_stray_arguments(*expected: str) -> None:
+    """Refuse arguments in the query that may mean something else than what the request does, before it does it.
+
+    An argument of ours that is misspelt in case, or has no meaning in this request, would be passed over, and a part of
+    an upload without its ``uploadId`` take the place of the whole object. Names that are not ours may be somebody's.
+
+    :param expected: Names that have a meaning in this request, as ``prettyprint`` has in all.
+    :raises werkzeug.exceptions.BadRequest: Where there is such an argument, or one of ours twice. The message names it.
+    """
+    _refuse_strays("argument", request.args, QUERY, {*expected, "prettyprint"})
+
+
+def refuse_stray_fields(*expected: str) -> None:
+    """Refuse fields of a form as :func:`refuse_stray_arguments` refuses arguments.
+
+    :param expected: Names that have a meaning in this request.
+    :raises werkzeug.exceptions.BadRequest: Where there is such a field, or one of ours twice. The message names it.
+    """
+    _refuse_strays("field", CombinedMultiDict([request.form, request.files]), FORM, {*expected})
+
+
+def _refuse_strays(kind: str, given: MultiDict[str, Any], ours: frozenset[str], expected: set[str]) -> None:
+    known = {name.lower(): name for name in ours}
+    for name, values in given.lists():
+        right = known.get(name.lower())
+        if right is None:
+            continue
+        if name != right:
+            abort(400, description=f"The {kind} {name} does not exist: it is written {right}.")
+        if name not in expected:
+            abort(400, description=f"The {kind} {name} has no meaning in this request.")
+        if len(values) > 1:
+            abort(400, description=f"The {kind} {name} is given {len(values)} times.")

@@ -6,6 +6,7 @@ from flask import Response
 
 from ..models import Bucket
 from ..transactions import in_transaction
+from .arguments import refuse_stray_arguments
 from .base import FilesView
 from .decorators import ensure_acceptable, need_location_permission
 
@@ -20,5 +21,6 @@ class LocationResource(FilesView):
 
         :returns: The bucket.
         """
+        refuse_stray_arguments()
         bucket = in_transaction(Bucket.create)
         return self.make_response(data=bucket, context={"class": Bucket})

@@ -15,6 +15,7 @@ from webargs import fields
 from werkzeug.exceptions import HTTPException
 
 from ..errors import MissingQueryParameter
+from ..keys import key_with_encoded_dots
 from ..models import Bucket, MultipartObject, Part, as_object_version
 from ..proxies import current_files_rest
 from ..serializer import MultipartObjectSchema, PartSchema, dumps
@@ -22,7 +23,7 @@ from ..storage.stream import VerifiedStream
 from ..tasks import merge_multipartobject
 from ..transactions import release_connection
 from ..uploading import abort_upload, begin_upload, complete_upload, store_part
-from .arguments import NOT_FOUND, use_kwargs
+from .arguments import NOT_FOUND, WholeNumber, refuse_stray_fields, use_kwargs
 from .decorators import need_permissions
 from .uploads import body_stream, is_form, read_digests
 
@@ -42,6 +43,8 @@ def pass_multipart(with_completed: bool = False) -> Callable[[Callable[..., Any]
         @wraps(f)
         def inner(self: Any, bucket: Bucket, key: str, upload_id: uuid.UUID, *args: Any, **kwargs: Any) -> Any:
             upload = MultipartObject.get(bucket, key, upload_id, with_completed=with_completed)
+            if upload is None and (meant := key_with_encoded_dots(key)) is not None:
+                upload = MultipartObject.get(bucket, meant, upload_id, with_completed=with_completed)
             if upload is None:
                 abort(404, description=NOT_FOUND)
             return f(self, upload, *args, **kwargs)
@@ -53,14 +56,14 @@ def pass_multipart(with_completed: bool = False) -> Callable[[Callable[..., Any]
 
 @use_kwargs(
     {
-        "part_number": fields.Integer(data_key="partNumber", load_default=None),
-        "part": fields.Integer(load_default=None),
+        "part_number": WholeNumber(data_key="partNumber", load_default=None),
+        "part": WholeNumber(load_default=None),
     },
     location="query",
 )
 @use_kwargs(
     {
-        "content_length": fields.Integer(data_key="Content-Length", load_default=None),
+        "content_length": WholeNumber(data_key="Content-Length", load_default=None),
         "content_type": fields.String(data_key="Content-Type", load_default=""),
         "content_md5": fields.String(data_key="Content-MD5", load_default=None),
     },
@@ -91,8 +94,8 @@ def default_partfactory(
 @use_kwargs({"content_type": fields.String(data_key="Content-Type", load_default="")}, location="headers")
 @use_kwargs(
     {
-        "part_number": fields.Integer(data_key="_chunkNumber", load_default=None),
-        "content_length": fields.Integer(data_key="_currentChunkSize", load_default=None),
+        "part_number": WholeNumber(data_key="_chunkNumber", load_default=None),
+        "content_length": WholeNumber(data_key="_currentChunkSize", load_default=None),
     },
     location="form",
 )
@@ -113,6 +116,7 @@ def ngfileupload_partfactory(
     """
     if not is_form(content_type):
         return None, None, None, None, None
+    refuse_stray_fields("file", "_totalSize", "_chunkNumber", "_currentChunkSize")
     if uploaded_file is None or part_number is None:
         return None, None, None, None, None
     return content_length, part_number, uploaded_file.stream, uploaded_file.content_type, None
@@ -123,7 +127,7 @@ class MultipartMixin:
 
     make_response: Callable[..., Response]
 
-    @use_kwargs({"size": fields.Integer(), "part_size": fields.Integer(data_key="partSize")}, location="query_or_json")
+    @use_kwargs({"size": WholeNumber(), "part_size": WholeNumber(data_key="partSize")}, location="query_or_json")
     def multipart_init(
         self, bucket: Bucket, key: str, size: int | None = None, part_size: int | None = None
     ) -> Response:
@@ -179,7 +183,7 @@ class MultipartMixin:
         multipart = complete_upload(multipart)
         body = MultipartObjectSchema().dump(multipart)
         version_id = multipart.version_id
-        body["links"]["object_version"] = f"{body['links']['object']}?versionId={version_id}"
+        body["links"]["object_version"] = MultipartObjectSchema.version_url(multipart)
         upload_id = str(multipart.upload_id)
         release_connection()
         try:

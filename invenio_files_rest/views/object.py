@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from functools import partial
 from operator import methodcaller
 from typing import Any
 
@@ -14,12 +15,22 @@ from webargs import fields
 from ..conditions import check_update_preconditions
 from ..errors import StorageError
 from ..ingest import delete_object, remove_version, store_object
+from ..keys import key_with_encoded_dots
 from ..models import Bucket, ObjectVersion
 from ..proxies import current_permission_factory
 from ..signals import file_downloaded, notify
 from ..transactions import release_connection
 from ..utils import load_or_import_from_config
-from .arguments import NOT_FOUND, as_uuid, flag, invalid_subresource_validator, use_kwargs
+from .arguments import (
+    NOT_FOUND,
+    QUERY,
+    Identifier,
+    as_uuid,
+    flag,
+    invalid_subresource_validator,
+    refuse_stray_arguments,
+    use_kwargs,
+)
 from .base import FilesView
 from .decorators import (
     check_permission,
@@ -33,8 +44,8 @@ from .decorators import (
 from .multipart import MultipartMixin
 from .uploads import read_upload
 
-VERSION = {"version_id": fields.UUID(data_key="versionId", load_default=None)}
-UPLOAD = {"upload_id": fields.UUID(data_key="uploadId", load_default=None)}
+VERSION = {"version_id": Identifier(data_key="versionId", load_default=None)}
+UPLOAD = {"upload_id": Identifier(data_key="uploadId", load_default=None)}
 NO_UPLOADS = {"uploads": fields.Raw(data_key="uploads", validate=invalid_subresource_validator)}
 
 
@@ -103,7 +114,10 @@ class ObjectResource(MultipartMixin, FilesView):
         # Views of other packages pass identifiers as the URL has them.
         bucket = as_uuid(bucket) if isinstance(bucket, str) else bucket
         version_id = as_uuid(version_id) if isinstance(version_id, str) else version_id
-        obj = ObjectVersion.get(bucket, key, version_id=version_id, with_bucket=not isinstance(bucket, Bucket))
+        find = partial(ObjectVersion.get, bucket, version_id=version_id, with_bucket=not isinstance(bucket, Bucket))
+        obj = find(key=key)
+        if obj is None and version_id is not None and (meant := key_with_encoded_dots(key)) is not None:
+            obj = find(key=meant)
         if obj is None or obj.bucket.deleted:
             abort(404, description=NOT_FOUND)
         cls.check_object_permission(obj)
@@ -206,7 +220,9 @@ class ObjectResource(MultipartMixin, FilesView):
         :param upload_id: Identifier of a multipart upload, to store a part of it.
         """
         if upload_id is not None:
+            refuse_stray_arguments("uploadId", "partNumber", "part")
             return self.multipart_uploadpart(bucket, key, upload_id)
+        refuse_stray_arguments()
         return self.create_object(bucket, key)
 
     @pass_bucket
@@ -225,9 +241,12 @@ class ObjectResource(MultipartMixin, FilesView):
         :param upload_id: Identifier of the upload to complete.
         """
         if uploads is not missing:
+            refuse_stray_arguments("uploads", "size", "partSize")
             return self.multipart_init(bucket, key)
         if upload_id is None:
+            refuse_stray_arguments(*QUERY)
             abort(403, description="A POST begins or completes a multipart upload: it needs uploads or uploadId.")
+        refuse_stray_arguments("uploadId")
         return self.multipart_complete(bucket, key, upload_id)
 
     @use_kwargs({**VERSION, **UPLOAD, **NO_UPLOADS}, location="query")
@@ -248,6 +267,7 @@ class ObjectResource(MultipartMixin, FilesView):
         :param upload_id: Identifier of a multipart upload, to abort it.
         :param uploads: Never set.
         """
+        refuse_stray_arguments("versionId" if upload_id is None else "uploadId")
         if upload_id is not None:
             return self.multipart_delete(bucket, key, upload_id)
         obj = self.get_object(bucket, key, version_id)

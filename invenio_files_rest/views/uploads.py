@@ -26,7 +26,7 @@ from ..limiters import FileSizeLimit
 from ..pacing import paced
 from ..proxies import current_files_rest
 from ..storage.stream import VerifiedStream, check_sizelimit
-from .arguments import minsize_validator, use_kwargs
+from .arguments import WholeNumber, minsize_validator, refuse_stray_fields, use_kwargs
 
 TAG_MAX_LEN = 255
 """Largest length of a tag's key and of its value, in characters."""
@@ -173,7 +173,7 @@ class _TerminatedStream:
 @use_kwargs(
     {
         "content_md5": fields.String(data_key="Content-MD5", load_default=None),
-        "content_length": fields.Integer(data_key="Content-Length", load_default=None),
+        "content_length": WholeNumber(data_key="Content-Length", load_default=None),
         "content_type": fields.String(data_key="Content-Type", load_default=""),
     },
     location="headers",
@@ -197,7 +197,7 @@ def stream_uploadfactory(
 
 
 @use_kwargs({"content_type": fields.String(data_key="Content-Type", load_default="")}, location="headers")
-@use_kwargs({"content_length": fields.Integer(data_key="_totalSize", load_default=None)}, location="form")
+@use_kwargs({"content_length": WholeNumber(data_key="_totalSize", load_default=None)}, location="form")
 @use_kwargs({"uploaded_file": fields.Raw(data_key="file", load_default=None)}, location="files")
 def ngfileupload_uploadfactory(
     content_length: int | None = None,
@@ -210,9 +210,11 @@ def ngfileupload_uploadfactory(
     :param content_type: Value of the header ``Content-Type``.
     :param uploaded_file: The field ``file``.
     :returns: The stream, its length in bytes, no ``Content-MD5``, and the tags.
+    :raises werkzeug.exceptions.BadRequest: Where either field is missing, or the form is one of a part.
     """
     if not is_form(content_type):
         return _NOTHING
+    refuse_stray_fields("file", "_totalSize")
     if uploaded_file is None:
         abort(400, description="The form has no field named file.")
     if content_length is None:

@@ -17,6 +17,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 START_SECONDS = 60
+OLD_KEYS = ("..", ".", "../x", "a/./b", "../é/%2E", "../../../../../x")
+"""Keys with segments of dots, which earlier versions took. The last leads out of all that a server has."""
 
 
 def _program(*names: str) -> str | None:
@@ -99,6 +101,16 @@ def environment(folder: Path, **settings: Any) -> dict[str, str]:
     """
     path = os.pathsep.join([str(HERE), str(HERE.parent.parent)])
     return os.environ | {"FILES_FOLDER": str(folder), "FILES_SETTINGS": json.dumps(settings), "PYTHONPATH": path}
+
+
+def add_old_keys(folder: Path, bucket: str) -> None:
+    """Add objects with :data:`OLD_KEYS`, whose contents are their keys.
+
+    :param folder: The folder of the application's data.
+    :param bucket: Identifier of the bucket.
+    """
+    program = [sys.executable, str(HERE / "old_keys.py"), bucket, *OLD_KEYS]
+    subprocess.run(program, env=environment(folder), check=True)
 
 
 @contextmanager
