@@ -10,11 +10,12 @@ import pytest
 from celery import current_app as current_celery_app
 from celery.app.trace import build_tracer
 from flask import Flask
+from kombu import Producer
 from stored import orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance
 from invenio_files_rest.tasks import clear_orphaned_files, schedule_checksum_verification, verify_checksum
-from invenio_files_rest.tasks.redelivery import RUNS
+from invenio_files_rest.tasks.redelivery import RUNS, GivenUpError
 
 TASKS = {
     "schedule_checksum_verification": (schedule_checksum_verification, "files_query", {"max_count": 1}),
@@ -125,6 +126,17 @@ def test_a_task_that_fails_may_come_back_any_number_of_times(bucket: Bucket, cel
     for _ in range(2 * RUNS):
         assert isinstance(come_back(verify_checksum, task_id, str(file.id)).retval.exception, FileNotFoundError)
     assert marks(task_id) == 0
+
+
+def test_a_task_that_is_given_up_stays_so(bucket: Bucket, celery_app: Any):
+    file_id, task_id = str(store(bucket).file.id), str(uuid.uuid4())
+    with current_celery_app.pool.acquire(block=True) as connection, connection.channel() as channel:
+        channel.queue_declare(f"files_rest.begun.{task_id}")
+        for _ in range(RUNS - 1):
+            Producer(channel).publish("", routing_key=f"files_rest.begun.{task_id}")
+    # The worker may be lost once more before the broker knows.
+    for _ in range(2):
+        assert isinstance(come_back(verify_checksum, task_id, file_id).retval.exception, GivenUpError)
 
 
 def test_a_task_runs_also_where_the_broker_keeps_no_marks(

@@ -22,7 +22,7 @@ RUNS = 5
 """How often a task is begun at most that no worker brings to its end."""
 
 FORGOTTEN_SECONDS = 24 * 3600
-"""Time after which RabbitMQ forgets the marks of a task whose message never came back."""
+"""Time after which RabbitMQ forgets the marks of a task that was given up, or whose message never came back."""
 
 
 class GivenUpError(Exception):
@@ -40,11 +40,10 @@ def at_most_some_runs(function: Callable[..., Any]) -> Callable[..., Any]:
         request = current_task.request if current_task else None
         if request is None or not (request.delivery_info or {}).get("redelivered"):
             return function(*args, **kwargs)
+        if _begin_again(request.id) > RUNS:
+            # Its marks stay, for the worker may be lost before it tells the broker.
+            raise GivenUpError(f"The task was begun {RUNS} times, and each time its worker was lost: it is given up.")
         try:
-            if _begin_again(request.id) > RUNS:
-                raise GivenUpError(
-                    f"The task was begun {RUNS} times, and each time its worker was lost: it is given up."
-                )
             return function(*args, **kwargs)
         finally:
             _end(request.id)
