@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +12,9 @@ from .errors import StorageError
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
+
+CHECKSUM = re.compile(r"[^:\s]+:[^:\s]+\Z")
+"""What a checksum looks like: ``algorithm:value``."""
 
 DEFAULT_CHUNK_SIZE = 1024 * 1024
 """Number of bytes that are read at a time, where the caller does not say."""
@@ -124,8 +128,11 @@ def agree(expected: str | None, computed: str | None) -> bool | None:
 
     :param expected: Checksum as ``algorithm:hexdigest``.
     :param computed: Another one.
-    :returns: Whether they are; ``None`` where one is missing, or they are of two algorithms.
+    :returns: Whether they are, which a text that is no checksum never is; ``None`` where one is missing, or they are of
+        two algorithms.
     """
-    if expected is None or computed is None or expected.split(":")[0] != computed.split(":")[0]:
+    if expected is None or computed is None:
+        return None
+    if CHECKSUM.match(expected) and expected.split(":")[0] != computed.split(":")[0]:
         return None
     return expected == computed

@@ -66,7 +66,7 @@ FILES_REST_MULTIPART_PART_FACTORIES = [
     "invenio_files_rest.views:default_partfactory",
     "invenio_files_rest.views:ngfileupload_partfactory",
 ]
-"""Factories that find a part in a request; the first that finds one is taken."""
+"""Factories that find a part in a request; the first that finds one is taken, see :doc:`uploads`."""
 
 FILES_REST_OBJECT_KEY_MAX_LEN = 255
 """Largest length of an object's key, in characters. On MySQL and MariaDB the column has no more than 255."""
@@ -89,6 +89,15 @@ FILES_REST_STORAGE_PATH_DIMENSIONS = 2
 FILES_REST_STORAGE_PATH_SPLIT_LENGTH = 2
 """Number of characters of each of these folders' names."""
 
+FILES_REST_TASK_FUNCTIONS: list[str] = []
+"""Import paths of functions that messages to workers may name, as ``files_query`` of
+:func:`~invenio_files_rest.tasks.schedule_checksum_verification` and ``force_delete_check`` of
+:func:`~invenio_files_rest.tasks.clear_orphaned_files`.
+
+Those that ``CELERY_BEAT_SCHEDULE`` has for our tasks are registered with it. Others are refused, for a message could
+name any function there is.
+"""
+
 FILES_REST_TASK_WAIT_INTERVAL = 2
 """Seconds between two spaces that keep a connection open while a client waits for a task."""
 
@@ -99,7 +108,7 @@ FILES_REST_UPLOAD_FACTORIES = [
     "invenio_files_rest.views:stream_uploadfactory",
     "invenio_files_rest.views:ngfileupload_uploadfactory",
 ]
-"""Factories that find a file in a request; the first that finds one is taken.
+"""Factories that find a file in a request; the first that finds one is taken, see :doc:`uploads`.
 
 One that reads the body as it comes has to stand before those that parse it as a form.
 """

@@ -7,9 +7,10 @@ behind as ``__cause__``; it is logged and never sent.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from invenio_rest.errors import RESTException
+from invenio_rest.errors import FieldError, RESTException
 
 
 class FilesException(RESTException):
@@ -130,6 +131,26 @@ class DuplicateTagError(InvalidOperationError):
 
     code = 400
     description = "Duplicate tag key"
+
+
+class InvalidArguments(RESTException):
+    """Arguments of the request are wrong."""
+
+    code = 422
+    description = "Validation error."
+
+
+def field_errors(messages: Mapping[str, Any]) -> list[FieldError]:
+    """Return what is wrong with arguments of a request, argument by argument.
+
+    :param messages: Messages by the place of the request, and in it by the argument, as webargs has them.
+    """
+    return [
+        FieldError(field, str(message))
+        for in_place in messages.values()
+        for field, texts in in_place.items()
+        for message in (texts if isinstance(texts, list) else [texts])
+    ]
 
 
 class MissingQueryParameter(FilesException):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 from flask import Flask
+from werkzeug.exceptions import UnprocessableEntity
 
 from . import config
 from .checksums import new_digest
 from .cli import files as files_cli
-from .errors import MultipartNoPart
+from .errors import InvalidArguments, MultipartNoPart, field_errors
 from .utils import load_or_import_from_config, obj_or_import_string
 
 
@@ -59,26 +61,49 @@ class FilesRESTState:
     def upload_factory(self) -> Any:
         """Return what the first upload factory that fits finds in the request.
 
-        :returns: The stream, its length in bytes or ``None``, the Content-MD5 or ``None``, and the tags.
+        :returns: The stream, its length in bytes or ``None``, the Content-MD5 or ``None``, and the tags or ``None``.
         :raises MultipartNoPart: Where no factory fits.
+        :raises InvalidArguments: Where none does, and the arguments of one were wrong.
         """
-        return self._first(self.upload_factories)
+        nothing = "The request has no file: a body needs a Content-Length, or to be chunked."
+        return _first(self.upload_factories, 4, nothing)
 
     def multipart_partfactory(self) -> Any:
         """Return what the first part factory that fits finds in the request.
 
-        :returns: The length in bytes, the part's number, the stream, the content type, the Content-MD5.
+        :returns: The length in bytes, the part's number, the stream, the content type, the Content-MD5 or ``None``.
         :raises MultipartNoPart: Where no factory fits.
+        :raises InvalidArguments: Where none does, and the arguments of one were wrong.
         """
-        return self._first(self.part_factories)
+        return _first(self.part_factories, 5, MultipartNoPart.description)
 
-    @staticmethod
-    def _first(factories: list[Callable[[], Any]]) -> Any:
-        for factory in factories:
+
+def _first(factories: list[Callable[[], Any]], length: int, nothing: str) -> tuple[Any, ...]:
+    """Return what the first factory finds that finds something.
+
+    One that refuses the arguments of the request, as webargs does with 422, has found nothing. Any other refusal is for
+    the client.
+
+    :param factories: The factories.
+    :param length: Number of elements to return, the last of which a factory may leave out.
+    :param nothing: What to tell the client where no factory finds anything, or says why.
+    """
+    errors: list[Any] = []
+    wrong: InvalidArguments | None = None
+    for factory in factories:
+        try:
             found = factory()
+        except InvalidArguments as refusal:
+            wrong = wrong or refusal
+        except (MultipartNoPart, UnprocessableEntity) as refusal:
+            if refusal.description != type(refusal).description:
+                nothing = str(refusal.description)
+            # Of webargs, where it is used by itself.
+            errors += field_errors(getattr(refusal, "data", {}).get("messages", {}))
+        else:
             if any(found):
-                return found
-        raise MultipartNoPart()
+                return (*found, *repeat(None, length - len(found)))
+    raise wrong or MultipartNoPart(description=nothing, errors=errors or None)
 
 
 class InvenioFilesREST:

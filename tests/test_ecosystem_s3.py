@@ -157,7 +157,7 @@ def test_an_object_is_stored_copied_read_and_removed_on_s3(app: Flask, db: SQLAl
     assert obj.file.verify_checksum()
 
     copy = FileInstance.create()
-    obj.file.copy_contents(copy, default_location=s3_location.uri)
+    copy.copy_contents(obj.file, default_location=s3_location.uri)
     with copy.storage().open() as file:
         assert file.read() == b"on s3"
     assert (copy.size, copy.checksum) == (5, obj.file.checksum)

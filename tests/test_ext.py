@@ -112,9 +112,10 @@ def finds(*found: Any) -> Any:
     ],
 )
 def test_the_first_factory_that_finds_something_is_taken(bare_app: Flask, setting: str, method: str):
-    bare_app.config[setting] = [finds(None, None), finds(None, "second"), finds("third", None)]
+    found = (None, "second", None, None, None)
+    bare_app.config[setting] = [finds(None, None), finds(*found), finds("third", None)]
     InvenioFilesREST(bare_app)
-    assert getattr(bare_app.extensions["invenio-files-rest"], method)() == (None, "second")
+    assert getattr(bare_app.extensions["invenio-files-rest"], method)() == found
 
 
 def test_where_no_factory_finds_anything_there_is_no_part(bare_app: Flask):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
 from invenio_files_rest.errors import (
@@ -110,24 +111,42 @@ def test_room_is_made_and_filled_in_any_order(db: Any, location: Location) -> No
 
 def test_contents_are_copied_to_another_file(file: FileInstance, location: Location) -> None:
     copy = FileInstance.create()
-    file.copy_contents(copy, default_location=location.uri)
+    copy.copy_contents(file, default_location=location.uri)
     assert (copy.readable, copy.writable, copy.size, copy.checksum) == (True, False, 5, HELLO)
     assert copy.uri != file.uri
-    assert read(copy) == b"hello"
+    assert (read(copy), read(file)) == (b"hello", b"hello")
+
+
+def test_room_without_bytes_is_filled_from_another_file(file: FileInstance, location: Location) -> None:
+    room = FileInstance.create()
+    room.init_contents(default_location=location.uri)
+    uri = room.uri
+    room.copy_contents(file)
+    assert (room.uri, room.readable, room.writable, read(room)) == (uri, True, False, b"hello")
 
 
 def test_contents_are_copied_from_readable_to_writable_files_alone(file: FileInstance, location: Location) -> None:
     with pytest.raises(ValueError, match="not readable"):
         FileInstance.create().copy_contents(FileInstance.create(), default_location=location.uri)
     with pytest.raises(ValueError, match="not writable"):
-        file.copy_contents(file)
+        file.copy_contents(FileInstance.create())
+
+
+@pytest.mark.parametrize("size", [5, None])
+def test_a_copy_never_takes_the_place_of_bytes(file: FileInstance, location: Location, size: int | None) -> None:
+    other = FileInstance.create()
+    other.set_contents(BytesIO(b"other"), default_location=location.uri)
+    other.writable, other.size = True, size
+    with pytest.raises(ValueError, match="has data"):
+        other.copy_contents(file)
+    assert read(other) == b"other"
 
 
 def test_a_copy_of_another_size_is_not_kept(file: FileInstance, location: Location) -> None:
     file.size = 7
     copy = FileInstance.create()
     with pytest.raises(UnexpectedFileSizeError):
-        file.copy_contents(copy, default_location=location.uri)
+        copy.copy_contents(file, default_location=location.uri)
     assert (copy.readable, copy.uri) == (False, None)
     assert len(files_in(Path(location.uri))) == 1
 
@@ -155,6 +174,17 @@ def test_a_checksum_that_cannot_be_compared_leaves_the_check_unknown(file: FileI
     assert file.last_check_at is not None
 
 
+@pytest.mark.parametrize("checksum", ["", "md5", "abc", "md5:", ":abc", f"{HELLO}:x"])
+def test_a_text_that_is_no_checksum_never_agrees(db: Any, file: FileInstance, checksum: str) -> None:
+    db.session.commit()
+    # Past the model, as a row that others have written.
+    db.session.execute(update(FileInstance).values(checksum=checksum))
+    assert file.checksum == checksum
+    assert file.verify_checksum() is False
+    assert file.last_check is False
+    assert file.last_check_at is not None
+
+
 def test_a_missing_file_raises_or_leaves_the_check_unknown(file: FileInstance) -> None:
     os.unlink(file.uri)
     with pytest.raises((OSError, StorageError)):
@@ -170,6 +200,37 @@ def test_a_checksum_reports_progress(file: FileInstance) -> None:
     file.update_checksum(progress_callback=lambda *numbers: seen.append(numbers), chunk_size=2)
     assert seen[-1] == (5, 5)
     assert file.checksum == HELLO
+
+
+def test_a_checksum_of_a_file_without_a_known_size_reports_no_progress(file: FileInstance) -> None:
+    seen: list[Any] = []
+    file.size = None
+    assert file.verify_checksum(progress_callback=lambda *numbers: seen.append(numbers)) is True
+    assert seen == []
+
+
+def test_a_failing_callback_of_a_checksum_is_a_storage_error(file: FileInstance) -> None:
+    def fail(size: int | None, done: int) -> None:
+        raise RuntimeError("The caller is gone.")
+
+    with pytest.raises(StorageError) as caught:
+        file.update_checksum(progress_callback=fail)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    with pytest.raises(StorageError):
+        file.verify_checksum(progress_callback=fail)
+    assert (file.checksum, file.last_check, file.last_check_at) == (HELLO, True, None)
+    assert file.verify_checksum(progress_callback=fail, throws=False) is None
+    assert file.last_check is None
+
+
+def test_a_failing_callback_of_an_upload_is_raised_and_nothing_is_kept(db: Any, location: Location) -> None:
+    def fail(size: int | None, done: int) -> None:
+        raise RuntimeError("The caller is gone.")
+
+    file = FileInstance.create()
+    with pytest.raises(RuntimeError):
+        file.set_contents(BytesIO(b"hello"), default_location=location.uri, progress_callback=fail)
+    assert (file.readable, file.uri, files_in(Path(location.uri))) == (False, None, [])
 
 
 def test_a_file_that_is_not_readable_is_neither_checked_nor_sent(db: Any) -> None:

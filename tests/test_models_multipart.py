@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,27 @@ def test_uploads_that_nobody_uses_expire(db: Any, bucket: Bucket, upload: Multip
     assert MultipartObject.query_expired(timedelta(hours=1)).all() == []
     assert set(MultipartObject.query_expired(timedelta(seconds=-1))) == {upload, elsewhere}
     assert MultipartObject.query_expired(timedelta(seconds=-1), bucket=bucket).all() == [upload]
+
+
+@pytest.mark.parametrize("zone", [None, timezone.utc, timezone(timedelta(hours=5))])
+def test_uploads_expire_by_a_point_in_time(db: Any, upload: MultipartObject, zone: timezone | None) -> None:
+    now = datetime.now(timezone.utc)
+    for hours, expired in ((-1, []), (1, [upload])):
+        time = now + timedelta(hours=hours)
+        time = time.astimezone(zone) if zone else time.replace(tzinfo=None)
+        assert MultipartObject.query_expired(time).all() == expired
+
+
+def test_a_completed_upload_expires_by_the_time_of_its_completion(db: Any, upload: MultipartObject) -> None:
+    fill(upload).complete()
+    db.session.commit()
+    begun, completed = datetime.now(timezone.utc) - timedelta(days=9), datetime.now(timezone.utc) - timedelta(days=2)
+    table = MultipartObject.__table__
+    db.session.execute(table.update().values(created=begun, updated=completed))
+    db.session.execute(Part.__table__.update().values(created=begun, updated=begun))
+    db.session.commit()
+    assert MultipartObject.query_expired(timedelta(days=4)).all() == []
+    assert MultipartObject.query_expired(timedelta(days=1)).all() == [upload]
 
 
 def test_parts_come_in_any_order_and_again(db: Any, upload: MultipartObject) -> None:

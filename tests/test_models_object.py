@@ -374,7 +374,7 @@ def test_all_versions_of_a_file_are_linked_to_another(db: Any, bucket: Bucket) -
     version = put(bucket)
     copy, other = version.copy(key="copy"), put(bucket, "other")
     old, new = version.file, FileInstance.create()
-    old.copy_contents(new, default_location=bucket.location.uri)
+    new.copy_contents(old, default_location=bucket.location.uri)
     ObjectVersion.relink_all(old, new)
     db.session.commit()
     assert version.file == copy.file == new

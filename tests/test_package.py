@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, distribution
+import ast
+import re
+import sys
+from configparser import ConfigParser
+from importlib.metadata import EntryPoint, distribution, packages_distributions
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +16,7 @@ import invenio_files_rest
 from invenio_files_rest import permissions
 
 DISTRIBUTION = distribution("invenio-files-rest")
+ROOT = Path(__file__).parents[1]
 ACTIONS = [name for name in dir(permissions) if name.endswith("_all")]
 
 
@@ -45,3 +51,57 @@ def test_every_entry_point_leads_somewhere(entry_point: EntryPoint):
         assert list(files(entry_point.module).joinpath(entry_point.attr).glob("*.py"))
     else:
         assert entry_point.load() is not None
+
+
+@pytest.fixture(scope="module")
+def settings() -> ConfigParser:
+    """Read what the package is built from."""
+    settings = ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    return settings
+
+
+def names(requirements: str) -> set[str]:
+    """Return the names of the packages that lines require."""
+    return {re.split(r"[\[<>=!~ ]", line)[0].lower() for line in requirements.split("\n") if line.strip()}
+
+
+def imported(path: Path) -> set[str]:
+    """Return the packages that a file imports, whether at once or later."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def test_what_the_code_imports_is_among_the_dependencies(settings: ConfigParser):
+    # Of the extra "admin", of a storage's tests, of the server uWSGI itself, and of type checkers alone.
+    optional = {"_typeshed", "flask_admin", "invenio_admin", "pytest", "uwsgi"}
+    packages = set().union(*map(imported, (ROOT / "invenio_files_rest").rglob("*.py")))
+    distributions = packages_distributions()
+    needed = {
+        distributions[package][0].lower() for package in packages - optional if package not in sys.stdlib_module_names
+    }
+    assert needed <= names(settings["options"]["install_requires"])
+
+
+def test_the_base_of_the_models_is_among_the_dependencies(settings: ConfigParser):
+    assert "flask-sqlalchemy" in names(settings["options"]["install_requires"])
+
+
+def test_the_readme_names_every_dependency_and_every_extra(settings: ConfigParser):
+    readme = (ROOT / "README.rst").read_text()
+    table = readme.split("Package  ")[1].split("\nExtras: ")[0]
+    rows = {name.lower() for name in re.findall(r"^([\w-]+) +\w", table, re.MULTILINE)}
+    assert rows == names(settings["options"]["install_requires"])
+    extras = readme.split("\nExtras: ")[1].split("\n\n")[0]
+    assert {*re.findall(r"``(\w+)``", extras)} == {*settings["options.extras_require"]}
+
+
+def test_all_extras_but_other_packages_are_in_the_extra_all(settings: ConfigParser):
+    extras = settings["options.extras_require"]
+    (line,) = extras["all"].split()
+    assert set(line.partition("[")[2].rstrip("]").split(",")) == {*extras} - {"all", "ecosystem"}

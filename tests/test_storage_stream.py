@@ -148,7 +148,20 @@ def test_short_reads_are_gathered_to_full_blocks() -> None:
 def test_the_pump_tells_size_and_progress() -> None:
     calls: list[tuple[int | None, int]] = []
     pump(io.BytesIO(b"0123456789"), io.BytesIO(), chunk_size=4, progress_callback=lambda *args: calls.append(args))
-    assert calls == [(None, 4), (None, 8), (None, 10)]
+    assert calls == [(None, 4), (None, 8), (None, 10), (10, 10)]
+
+
+@pytest.mark.parametrize(("content", "calls"), [(b"0123456789", [(10, 4), (10, 8), (10, 10)]), (b"", [(0, 0)])])
+def test_the_pump_tells_the_end_once(content: bytes, calls: list[tuple[int, int]]) -> None:
+    told: list[tuple[int | None, int]] = []
+    pump(
+        io.BytesIO(content),
+        io.BytesIO(),
+        size=len(content),
+        chunk_size=4,
+        progress_callback=lambda *args: told.append(args),
+    )
+    assert told == calls
 
 
 def test_a_verified_stream_passes_what_has_its_digests() -> None:

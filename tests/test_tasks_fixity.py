@@ -16,7 +16,7 @@ from celery import current_app as current_celery_app
 from celery.schedules import crontab, schedule
 from flask import Flask
 from rest import statements
-from sqlalchemy import delete, event, insert
+from sqlalchemy import delete, event, insert, update
 from stored import ago, damage, received, store
 
 from invenio_files_rest import tasks
@@ -122,6 +122,17 @@ def test_a_checksum_that_cannot_be_compared_is_no_failure(bucket: Bucket, db: An
         assert verify_checksum(str(file.id)) is None
     assert file.last_check is None
     assert failed == []
+
+
+def test_a_text_that_is_no_checksum_is_a_failure(bucket: Bucket, db: Any):
+    file = store(bucket).file
+    # Past the model, as a row that others have written.
+    db.session.execute(update(FileInstance).values(checksum="no checksum"))
+    db.session.commit()
+    with received(file_integrity_failed) as failed:
+        assert verify_checksum(str(file.id)) is False
+    assert file.last_check is False
+    assert failed == [file]
 
 
 def test_a_file_that_is_gone_is_no_error(db: Any):

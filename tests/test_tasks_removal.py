@@ -118,15 +118,44 @@ def test_a_check_is_asked_for_each_orphan(bucket: Bucket):
     assert set(asked) == files
 
 
-def test_a_link_to_elsewhere_is_never_cleared(bucket: Bucket, db: Any, tmp_path: Path):
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_link_to_elsewhere_is_cleared_where_the_check_says_so(bucket: Bucket, db: Any, tmp_path: Path, forced: bool):
     elsewhere = tmp_path / "elsewhere"
-    elsewhere.write_bytes(CONTENT)
-    version = ObjectVersion.create(bucket, "key").set_location(str(elsewhere), len(CONTENT), "md5:x")
+    elsewhere.mkdir()
+    file, beside = elsewhere / "data", elsewhere / "beside"
+    file.write_bytes(CONTENT)
+    beside.write_bytes(CONTENT)
+    version = ObjectVersion.create(bucket, "key").set_location(str(file), len(CONTENT), "md5:x")
     db.session.flush()
     version.remove()
     db.session.commit()
-    assert clear_orphaned_files(never_refuse) == 0
-    assert elsewhere.read_bytes() == CONTENT
+    assert clear_orphaned_files(lambda file: forced) == forced
+    assert (file.exists(), FileInstance.query.count()) == (not forced, not forced)
+    assert beside.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 7])
+def test_the_limit_is_the_number_of_orphans_looked_at(bucket: Bucket, limit: int):
+    for writable in (True, False, True, False, False):
+        orphan(bucket, writable=writable)
+    asked = []
+
+    def check(file: FileInstance) -> bool:
+        asked.append(file.writable)
+        return False
+
+    assert clear_orphaned_files(check, limit=limit) == sum(asked)
+    assert len(asked) == min(limit, 5)
+
+
+def test_what_stays_does_not_keep_a_limited_run_from_the_others(bucket: Bucket):
+    for _ in range(4):
+        orphan(bucket)
+    last = max(orphan(bucket).id for _ in range(4))
+    for _ in range(200):
+        if clear_orphaned_files(lambda file: file.id == last, limit=4):
+            break
+    assert FileInstance.get(last) is None
 
 
 @pytest.mark.parametrize(("limit", "left"), [(2, 1), (3, 0), (0, 0), (-1, 0)])

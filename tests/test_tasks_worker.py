@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ import requests
 from crash.invariants import Witness
 from crash.machine import DurablePostgreSQL, Machine
 from crash.zygote import VISIBILITY_SECONDS
+
+from invenio_files_rest.tasks.redelivery import RUNS
 
 CONTENT = b"content"
 SECONDS = 40
@@ -33,6 +36,13 @@ pytestmark = pytest.mark.skipif(not DurablePostgreSQL.installed(), reason="Postg
 def always(file: Any) -> bool:
     """Be a check that an import path can name."""
     return True
+
+
+def kill_worker() -> None:
+    """Be a query that an import path can name, and that no worker survives."""
+    with Path(os.environ["CRASH_FOLDER"], "begun").open("a") as begun:
+        begun.write("x")
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module", params=BROKERS)
@@ -151,6 +161,53 @@ def test_a_task_whose_worker_was_killed_is_run_by_another(machine: Machine, witn
     # A worker that starts looks for what a dead one had from Redis, and then every 100 s.
     time.sleep(VISIBILITY_SECONDS + 0.5)
     machine.start()
+    until(lambda: checked(witness, file_id) == [(True,)])
+
+
+def given_up(machine: Machine) -> int:
+    """Return how often the log says of a task that it is given up."""
+    return machine.log.read_text().count("raised unexpected: GivenUpError")
+
+
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+def test_a_task_that_its_workers_die_of_is_given_up(machine: Machine, witness: Witness, address: str, pool: str):
+    begun, before = machine.folder / "begun", given_up(machine)
+    begun.unlink(missing_ok=True)
+    machine.kill("worker")
+    machine.pool = pool
+    machine.start()
+    # A file before and one after are verified, for they have killed nobody.
+    files = [store(address, witness)[0] for _ in range(2)]
+    machine.send("verify_checksum", file_id=files[0])
+    machine.send("schedule_checksum_verification", files_query="test_tasks_worker:kill_worker")
+    machine.send("verify_checksum", file_id=files[1])
+    deadline = time.monotonic() + 2 * SECONDS
+    while given_up(machine) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        if not machine.runs("worker"):
+            time.sleep(VISIBILITY_SECONDS + 0.5)
+            machine.kill("worker")
+            machine.start()
+    machine.kill("worker")
+    machine.pool = "solo"
+    time.sleep(VISIBILITY_SECONDS + 0.5)
+    machine.start()
+    until(lambda: all(checked(witness, file_id) == [(True,)] for file_id in files))
+    assert begun.read_text() == RUNS * "x"
+    # Again where the worker was killed before it had told the broker.
+    assert given_up(machine) in (before + 1, before + 2)
+
+
+def test_a_function_that_is_not_registered_is_refused_and_the_worker_goes_on(
+    machine: Machine, witness: Witness, address: str
+):
+    machine.send("schedule_checksum_verification", files_query="os:abort")
+    machine.send("clear_orphaned_files", force_delete_check="os:abort", limit=0)
+    refused = "The function 'os:abort' is not registered"
+    until(lambda: machine.log.read_text().count(f"ValueError: {refused}") == 2)
+    file_id, _ = store(address, witness)
+    machine.send("verify_checksum", file_id=file_id)
     until(lambda: checked(witness, file_id) == [(True,)])
 
 

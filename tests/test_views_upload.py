@@ -8,10 +8,12 @@ import io
 import os
 from typing import Any
 
+import flask
 import pytest
 from rest import CONTENT, error, nothing_stays, put, put_stream, stored, tree, url
 
 from invenio_files_rest.models import ObjectVersion
+from invenio_files_rest.wrappers import Request
 
 pytestmark = pytest.mark.usefixtures("allow_all")
 
@@ -156,7 +158,11 @@ def test_a_form_without_its_fields_is_refused(client: Any, bucket: Any, location
         error(client.put(url(bucket, "a"), data=CONTENT, content_type="multipart/form-data"), 400)
 
 
-def test_a_form_over_the_limit_is_refused(client: Any, bucket: Any, location: Any, app: Any, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("request_class", [flask.Request, Request])
+def test_a_form_over_the_limit_is_refused_and_a_file_never(
+    client: Any, bucket: Any, location: Any, app: Any, monkeypatch: Any, request_class: Any
+) -> None:
+    monkeypatch.setattr(app, "request_class", request_class)
     monkeypatch.setitem(app.config, "MAX_CONTENT_LENGTH", 1000)
     with nothing_stays(location):
         error(form(client, bucket, file=(io.BytesIO(b"x" * 1000), "a"), _totalSize="1000"), 413)

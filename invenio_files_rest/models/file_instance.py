@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +12,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Query, validates
 from sqlalchemy_utils.types import UUIDType
 
-from ..checksums import agree
+from ..checksums import CHECKSUM, agree
 from ..errors import FileInstanceUnreadableError, InvalidOperationError, UnexpectedFileSizeError
 from ..proxies import current_files_rest
 from .base import ExactText, Timestamp, UTCTimestamp, utcnow
 
 if TYPE_CHECKING:
     from ..storage import FileStorage
-
-_CHECKSUM = re.compile(r"[^:\s]+:[^:\s]+\Z")
 
 
 class FileInstance(db.Model, Timestamp):
@@ -76,7 +73,7 @@ class FileInstance(db.Model, Timestamp):
 
         :raises ValueError: Where it is not ``algorithm:value``, with one colon.
         """
-        if checksum and not _CHECKSUM.match(checksum):
+        if checksum and not CHECKSUM.match(checksum):
             raise ValueError(f"Invalid checksum format: {checksum!r}. Expected format 'algorithm:value'.")
         return checksum
 
@@ -307,26 +304,30 @@ class FileInstance(db.Model, Timestamp):
         chunk_size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Copy the bytes of this file into another.
+        """Fill this file, which has no bytes yet, with those of another, which stays as it is.
 
-        :param fileinstance: The file to write.
+        :param fileinstance: The file to copy, as in ``copy.copy_contents(original)``.
         :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :param chunk_size: Bytes to read at a time.
-        :param kwargs: Passed to the storage factory for the file to write.
-        :raises ValueError: Where this file is not readable, or the other one not writable.
-        :raises UnexpectedFileSizeError: Where the copy is not of this file's size.
+        :param kwargs: Passed to the storage factory for this file, e.g. ``default_location``.
+        :raises ValueError: Where this file is not writable or has bytes, or the other one is not readable.
+        :raises UnexpectedFileSizeError: Where the copy is not of the other file's size.
         """
-        if not self.readable:
+        self._ensure_writable()
+        if self.size != 0:
+            raise ValueError("File instance has data.")
+        if not fileinstance.readable:
             raise ValueError("Source file instance is not readable.")
-        fileinstance._ensure_writable()
-        storage = fileinstance.storage(**kwargs)
-        uri, size, checksum = storage.copy(self.storage(), chunk_size=chunk_size, progress_callback=progress_callback)
-        if size is not None and size != self.size:
+        storage = self.storage(**kwargs)
+        uri, size, checksum = storage.copy(
+            fileinstance.storage(), chunk_size=chunk_size, progress_callback=progress_callback
+        )
+        if size is not None and size != fileinstance.size:
             storage.delete()
             raise UnexpectedFileSizeError(description="The copy of the file is not of its size.")
         # A storage that copies by itself, within S3 say, returns neither size nor checksum.
-        stored = uri, self.size, checksum or self.checksum
-        fileinstance.keep(storage, stored, storage_class=kwargs.get("default_storage_class"))
+        stored = uri, fileinstance.size, checksum or fileinstance.checksum
+        self.keep(storage, stored, storage_class=kwargs.get("default_storage_class"))
 
     def update_checksum(
         self,

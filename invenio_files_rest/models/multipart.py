@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from flask import current_app
@@ -237,15 +237,19 @@ class MultipartObject(db.Model, Timestamp):
         return cls.query.filter(cls.bucket_id == as_bucket_id(bucket), ~cls.completed)
 
     @classmethod
-    def query_expired(cls, dt: timedelta, bucket: Bucket | uuid.UUID | str | None = None) -> Query[Any]:
-        """Return a query of the uploads that were begun longer ago than a time, and are not in use.
+    def query_expired(cls, dt: datetime | timedelta, bucket: Bucket | uuid.UUID | str | None = None) -> Query[Any]:
+        """Return a query of the uploads that were begun before a time, and have not been in use since.
 
-        One is in use where a part of it has arrived since, or where it has been completed since and may be merging.
+        One has been in use where a part of it has arrived, or where it has been completed and may be merging. So a
+        completed upload is among them only where it was completed before the time as well, and its merge failed or was
+        never run: one that was merged is gone.
 
-        :param dt: The time.
+        :param dt: The time, in UTC where it names no zone; or how long ago it was.
         :param bucket: A bucket to confine it to, or its identifier.
         """
-        query = cls.query.filter(cls.idle_since(utcnow() - dt))
+        time = utcnow() - dt if isinstance(dt, timedelta) else dt
+        time = time.astimezone(timezone.utc) if time.tzinfo else time.replace(tzinfo=timezone.utc)
+        query = cls.query.filter(cls.idle_since(time))
         return query if bucket is None else query.filter(cls.bucket_id == as_bucket_id(bucket))
 
     @classmethod

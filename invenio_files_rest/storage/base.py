@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from ..limiters import FileSizeLimit
 
 ProgressCallback = Callable[[int | None, int], Any]
-"""Function that is called with the size in bytes, ``None`` where it is not known, and the bytes done so far."""
+"""Function that is called with the size in bytes and the bytes done so far.
+
+While bytes are stored whose size is not known that is ``None``, and once they are all there the two are equal. While a
+checksum is computed of a file whose size is not known, the function is not called.
+"""
 
 __all__ = ("FileStorage", "ProgressCallback", "check_size", "check_sizelimit")
 
@@ -195,7 +199,7 @@ class FileStorage:
         :param kwargs: For backends that can do more.
         :returns: The checksum as ``algorithm:hexdigest``.
         :raises OSError: Where the file cannot be opened.
-        :raises StorageError: Where it cannot be read.
+        :raises StorageError: Where it cannot be read, or the callback fails.
         """
         with closing(self.open(mode="rb")) as stream:
             return self._compute_checksum(
@@ -232,17 +236,20 @@ class FileStorage:
         progress_callback: ProgressCallback | None = None,
         **kwargs: Any,
     ) -> str | None:
-        """Compute the checksum of a stream, with the algorithm of :meth:`_init_hash`."""
+        """Compute the checksum of a stream, with the algorithm of :meth:`_init_hash`.
+
+        :raises StorageError: Where the stream cannot be read, or the callback fails; its cause is kept.
+        """
         algorithm, message_digest = self._init_hash()
         if algorithm is None or message_digest is None:
             return None
-        return compute_checksum(
-            stream,
-            algorithm,
-            message_digest,
-            chunk_size=chunk_size,
-            progress_callback=progress_callback and partial(progress_callback, size),
-        )
+        told = partial(progress_callback, size) if progress_callback is not None and size is not None else None
+        try:
+            return compute_checksum(stream, algorithm, message_digest, chunk_size=chunk_size, progress_callback=told)
+        except StorageError:
+            raise
+        except Exception as error:
+            raise StorageError(f"Cannot compute the checksum: {error}") from error
 
     def _write_stream(
         self,

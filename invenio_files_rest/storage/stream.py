@@ -175,7 +175,7 @@ def pump(
     :param size_limit: Largest number of bytes that it may have. Nothing beyond the limit is written.
     :param chunk_size: Number of bytes to hand on at a time.
     :param progress_callback: Function that is called with the size, ``None`` where it is not known, and the number of
-        bytes so far.
+        bytes so far; at the end they are equal.
     :returns: Number of bytes copied.
     :raises FileSizeError: As soon as the limit is passed.
     :raises UnexpectedFileSizeError: Where the source has not as many bytes as announced.
@@ -213,6 +213,8 @@ def pump(
         check_size(done, size)
         for worker in workers:
             worker.finish()
+        if progress_callback is not None and (size is None or not done):
+            progress_callback(done, done)
     except BaseException:
         for worker in workers:
             worker.abandon()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from math import ceil
@@ -20,7 +20,7 @@ from ..models.base import utcnow
 from ..models.batches import in_batches
 from ..signals import file_integrity_failed, notify
 from ..transactions import in_transaction, release_connection
-from ..utils import obj_or_import_string
+from .named import named_function
 from .schedule import scheduled_interval
 from .sending import task
 
@@ -102,13 +102,13 @@ def default_checksum_verification_files_query() -> Any:
     return FileInstance.query.filter(FileInstance.readable)
 
 
-@task("schedule_checksum_verification", ignore_result=True)
+@task("schedule_checksum_verification", ignore_result=True, store_errors_even_if_ignored=True)
 def schedule_checksum_verification(
     frequency: dict[str, float] | None = None,
     batch_interval: dict[str, float] | None = None,
     max_count: int | None = None,
     max_size: int | None = None,
-    files_query: str | None = None,
+    files_query: Callable[[], Any] | str | None = None,
     checksum_kwargs: dict[str, Any] | None = None,
 ) -> int:
     """Send :func:`verify_checksum` for the files whose last check is longest ago.
@@ -122,14 +122,16 @@ def schedule_checksum_verification(
     :param max_count: Largest number of files in a batch; 0 to spread them evenly over the period.
     :param max_size: Largest size of a batch, in bytes; 0 to spread them evenly over the period. A file that is larger
         is a batch of its own.
-    :param files_query: Import path of a function that returns the query of files to choose from.
+    :param files_query: Function that returns the query of files to choose from, or its import path, which the
+        configuration has to register where it comes in a message; see
+        :data:`~invenio_files_rest.config.FILES_REST_TASK_FUNCTIONS`.
     :param checksum_kwargs: Passed to :func:`verify_checksum`.
     :returns: How many files are being verified.
-    :raises ValueError: Where the batches cannot be told, for lack of an interval.
+    :raises ValueError: Where the batches cannot be told, for lack of an interval, or ``files_query`` is not registered.
     """
     period = timedelta(**(frequency or {"days": 30}))
     interval = timedelta(**batch_interval) if batch_interval else scheduled_interval(period)
-    query = obj_or_import_string(files_query, default=default_checksum_verification_files_query)()
+    query = named_function(files_query or default_checksum_verification_files_query)()
     if max_count is None and max_size is None:
         max_count = 0
     if max_count == 0 or max_size == 0:

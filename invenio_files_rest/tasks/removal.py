@@ -13,11 +13,11 @@ from flask import current_app
 from invenio_db import db
 from sqlalchemy.exc import IntegrityError
 
-from ..models import FileInstance, Location, MultipartObject
+from ..models import FileInstance, MultipartObject
 from ..models.base import utcnow
 from ..models.batches import in_batches
 from ..transactions import in_transaction
-from ..utils import obj_or_import_string
+from .named import named_function
 from .sending import send_task, task
 
 EXPIRED_BATCH = 1000
@@ -55,32 +55,38 @@ def _never(file: FileInstance) -> bool:
     return False
 
 
-@task("clear_orphaned_files", ignore_result=True)
+@task("clear_orphaned_files", ignore_result=True, store_errors_even_if_ignored=True)
 def clear_orphaned_files(force_delete_check: Callable[[FileInstance], bool] | str = _never, limit: int = 1000) -> int:
     """Have the files removed that neither an object version nor a multipart upload refers to.
 
-    A file that is not ``writable``, as one is once it is stored, is removed only where the check says so, and never
-    where it lies outside all locations.
+    A file that is not ``writable``, as one is once it is stored, is removed only where the check says so, also where it
+    lies outside all locations.
 
-    :param force_delete_check: Function ``(file) -> bool``, or its import path.
-    :param limit: How many files to remove at most; 0 or less for all.
+    :param force_delete_check: Function ``(file) -> bool``, or its import path, which the configuration has to register
+        where it comes in a message; see :data:`~invenio_files_rest.config.FILES_REST_TASK_FUNCTIONS`.
+    :param limit: How many of these files to look at; 0 or less for all. Each run begins elsewhere among them, so that
+        those which stay do not keep it from the others.
     :returns: How many files are being removed.
+    :raises ValueError: Where ``force_delete_check`` is not registered.
     """
-    check = obj_or_import_string(force_delete_check)
-    locations = Location.rows()
-
-    def orphans() -> Iterator[tuple[str, bool]]:
-        for batch in in_batches(FileInstance.query_orphaned(), FileInstance.id):
-            for file in batch:
-                force = bool(check(file)) and Location.of_uri(file.uri, locations) is not None
-                if file.writable or force:
-                    yield str(file.id), force
-
+    check = named_function(force_delete_check)
     sent = 0
-    for file_id, force in islice(orphans(), limit if limit > 0 else None):
-        send_task(remove_file_data, file_id, force=force)
-        sent += 1
+    for file in islice(_orphans(only_writable=check is _never), limit if limit > 0 else None):
+        force = bool(check(file))
+        if file.writable or force:
+            send_task(remove_file_data, str(file.id), force=force)
+            sent += 1
     return sent
+
+
+def _orphans(only_writable: bool) -> Iterator[FileInstance]:
+    """Find the files that nothing refers to, from a random one on and around."""
+    query, start = FileInstance.query_orphaned(), uuid.uuid4()
+    if only_writable:
+        query = query.filter(FileInstance.writable)
+    for part in (query.filter(FileInstance.id >= start), query.filter(FileInstance.id < start)):
+        for batch in in_batches(part, FileInstance.id):
+            yield from batch
 
 
 @task("remove_expired_multipartobjects", ignore_result=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 from celery import shared_task
 from flask import current_app
 from sqlalchemy.exc import OperationalError
+
+from .redelivery import at_most_some_runs
 
 RETRIES = 10
 """How often a task is tried again for which the database was away; the pauses between grow from 1 s to 10 min."""
@@ -16,13 +18,13 @@ RETRIES = 10
 def task(name: str, **options: Any) -> Any:
     """Declare a task under the name that schedules and queued messages have for it, whatever file it is in.
 
-    A message is taken from the queue when the task has ended, so that another worker runs it where one is killed.
+    A message is taken from the queue when the task has ended, so that another worker runs it where one is killed; not
+    for ever, see :mod:`~invenio_files_rest.tasks.redelivery`.
 
     :param name: Name of the function.
     :param options: Options of the task.
     """
-    return partial(
-        shared_task,
+    declare = shared_task(
         name=f"invenio_files_rest.tasks.{name}",
         acks_late=True,
         reject_on_worker_lost=True,
@@ -30,7 +32,12 @@ def task(name: str, **options: Any) -> Any:
         retry_backoff=True,
         max_retries=RETRIES,
         **options,
-    )()
+    )
+
+    def decorator(function: Callable[..., Any]) -> Any:
+        return declare(at_most_some_runs(function))
+
+    return decorator
 
 
 def send_task(task: Any, *args: Any, **kwargs: Any) -> None:

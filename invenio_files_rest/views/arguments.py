@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
 from flask import abort, current_app, request
-from invenio_rest.errors import FieldError, RESTException
+from invenio_rest.errors import FieldError
 from marshmallow import EXCLUDE, ValidationError, missing
 from webargs import fields, validate
 from webargs.flaskparser import FlaskParser
@@ -16,7 +16,7 @@ from werkzeug.datastructures import CombinedMultiDict, MultiDict
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import PathConverter
 
-from ..errors import FileSizeError
+from ..errors import FileSizeError, InvalidArguments, field_errors
 
 NOT_FOUND = "The bucket or the object does not exist."
 """What a client learns of a thing that is not there, or that it may not know of: the same in every case."""
@@ -27,13 +27,6 @@ class KeyConverter(PathConverter):
 
     regex = "(?s:.+)"
     part_isolating = False
-
-
-class InvalidArguments(RESTException):
-    """Arguments of the request are wrong."""
-
-    code = 422
-    description = "Validation error."
 
 
 class ArgumentParser(FlaskParser):
@@ -49,13 +42,7 @@ class ArgumentParser(FlaskParser):
 
         :raises InvalidArguments: In any case.
         """
-        errors = [
-            FieldError(field, str(message))
-            for messages in error.normalized_messages().values()
-            for field, texts in messages.items()
-            for message in (texts if isinstance(texts, list) else [texts])
-        ]
-        raise InvalidArguments(errors=errors)
+        raise InvalidArguments(errors=field_errors(error.normalized_messages()))
 
     def load_querystring(self, req: Any, schema: Any) -> Any:
         """Load arguments from the query.

@@ -1,8 +1,8 @@
 """From a request to a stream: where its file is, how long it says that is, and what it says of the bytes.
 
 What finds the file is a factory of ``FILES_REST_UPLOAD_FACTORIES``, a function without arguments that returns the
-stream, its length in bytes or ``None``, the ``Content-MD5`` or ``None``, and the tags; or four times ``None`` where it
-finds none.
+stream, its length in bytes or ``None``, the ``Content-MD5`` or ``None``, and the tags, which may be left out. Where it
+finds none it returns four times ``None``, raises ``MultipartNoPart``, or refuses the request's arguments with 422.
 """
 
 from __future__ import annotations
@@ -57,13 +57,11 @@ def read_upload(size_limit: FileSizeLimit | None) -> Upload:
     :raises FileSizeError: Where the announced size is over a limit, or under ``FILES_REST_MIN_FILE_SIZE``.
     :raises InvalidTagError: Where a tag is empty or too long.
     :raises DuplicateTagError: Where a tag is given twice.
-    :raises werkzeug.exceptions.BadRequest: Where there is no file, only a part of it, or a digest that cannot be read.
+    :raises MultipartNoPart: Where there is no file.
+    :raises werkzeug.exceptions.BadRequest: Where there is only a part of it, or a digest that cannot be read.
     """
     _refuse_fragment()
-    try:
-        stream, size, content_md5, tags = current_files_rest.upload_factory()
-    except MultipartNoPart:
-        abort(400, description="The request has no file: a body needs a Content-Length, or to be chunked.")
+    stream, size, content_md5, tags = current_files_rest.upload_factory()
     if size is not None:
         minsize_validator(size)
         check_sizelimit(size_limit, size)
@@ -210,15 +208,16 @@ def ngfileupload_uploadfactory(
     :param content_type: Value of the header ``Content-Type``.
     :param uploaded_file: The field ``file``.
     :returns: The stream, its length in bytes, no ``Content-MD5``, and the tags.
-    :raises werkzeug.exceptions.BadRequest: Where either field is missing, or the form is one of a part.
+    :raises MultipartNoPart: Where a form lacks one of the fields.
+    :raises werkzeug.exceptions.BadRequest: Where the form is one of a part.
     """
     if not is_form(content_type):
         return _NOTHING
     refuse_stray_fields("file", "_totalSize")
     if uploaded_file is None:
-        abort(400, description="The form has no field named file.")
+        raise MultipartNoPart(description="The form has no field named file.")
     if content_length is None:
-        abort(400, description="The form has no field named _totalSize.")
+        raise MultipartNoPart(description="The form has no field named _totalSize.")
     return uploaded_file.stream, content_length, None, parse_header_tags()
 
 

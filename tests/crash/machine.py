@@ -89,6 +89,7 @@ class Machine:
         self.files = folder / "files"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/files"
+        self.pool = "solo"
         self.pids: dict[str, int] = {}
         self.log = folder / "crash.log"
 
@@ -98,7 +99,11 @@ class Machine:
         self.database.start()
         try:
             path = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
-            env = os.environ | {"CRASH_DATABASE": self.database.url, "PYTHONPATH": path}
+            env = os.environ | {
+                "CRASH_DATABASE": self.database.url,
+                "CRASH_FOLDER": str(self.folder),
+                "PYTHONPATH": path,
+            }
             env.pop("CRASH_BROKER", None)
             if self.broker:
                 env |= {"CRASH_BROKER": self.broker, "CRASH_QUEUE": self.folder.name}
@@ -145,7 +150,7 @@ class Machine:
         if "server" not in self.pids:
             self.pids["server"] = self.ask("serve", str(self.port))
         if self.broker and "worker" not in self.pids:
-            self.pids["worker"] = self.ask("work")
+            self.pids["worker"] = self.ask("work", self.pool)
         self.wait()
 
     def wait(self) -> None:
@@ -158,6 +163,10 @@ class Machine:
                     return
             assert time.monotonic() < deadline, self.log.read_text()[-3000:]
             time.sleep(0.03)
+
+    def runs(self, name: str) -> bool:
+        """Tell whether the server or the worker is there still."""
+        return name in self.pids and _runs(self.pids[name])
 
     def kill(self, name: str) -> None:
         """Kill the server, the worker or the database."""

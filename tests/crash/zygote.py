@@ -59,6 +59,7 @@ def create_app() -> Flask:
         DB_VERSIONING=False,
         FILES_REST_MULTIPART_CHUNKSIZE_MIN=1,
         FILES_REST_PERMISSION_FACTORY=lambda obj, action: Anybody(),
+        FILES_REST_TASK_FUNCTIONS=["test_tasks_worker:always", "test_tasks_worker:kill_worker"],
         FILES_REST_TASK_WAIT_INTERVAL=0.1,
         FILES_REST_TASK_WAIT_MAX_SECONDS=20,
         SECRET_KEY="for tests alone",
@@ -88,12 +89,11 @@ def serve(app: Flask, port: str) -> None:
     Server().run()
 
 
-def work(app: Flask) -> None:
+def work(app: Flask, pool: str) -> None:
     """Be a worker of Celery."""
     celery = app.extensions["invenio-celery"].celery
-    celery.worker_main(
-        ["worker", "--pool=solo", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=ERROR"]
-    )
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=ERROR"]
+    celery.worker_main(["worker", f"--pool={pool}", "--concurrency=1", *quiet])
 
 
 def prepare(app: Flask, folder: str) -> dict[str, Any]:
