@@ -99,7 +99,9 @@ def _digest_header(checksum: str | None) -> str | None:
     return f"{name}=:{base64.b64encode(raw).decode('ascii')}:" if name and len(raw) == length else None
 
 
-def _file_headers(filename: str, mimetype: str | None, as_attachment: bool, trusted: bool) -> tuple[str, Headers]:
+def _file_headers(
+    filename: str | None, mimetype: str | None, as_attachment: bool, trusted: bool
+) -> tuple[str, Headers]:
     """Return the MIME type of a file, and the headers that say what a browser may do with it."""
     mimetype = mimetype or guess_mimetype(filename or "")
     headers = Headers()
@@ -108,7 +110,7 @@ def _file_headers(filename: str, mimetype: str | None, as_attachment: bool, trus
         headers.extend(SECURITY_HEADERS)
         keep_policy(SECURITY_HEADERS["Content-Security-Policy"], SECURITY_HEADERS["X-Frame-Options"])
     if as_attachment or mimetype == "application/octet-stream":
-        headers["Content-Disposition"] = content_disposition("attachment", filename)
+        headers["Content-Disposition"] = content_disposition("attachment", filename or "")
     else:
         headers["Content-Disposition"] = "inline"
     return mimetype, headers
@@ -130,7 +132,7 @@ def _set_caching(response: Response, restricted: bool) -> None:
 
 
 def describing_response(
-    filename: str,
+    filename: str | None,
     mimetype: str | None,
     as_attachment: bool,
     trusted: bool,
@@ -140,7 +142,7 @@ def describing_response(
 ) -> Response:
     """Make a response without a body that says all of a file that does not depend on what is asked for.
 
-    :param filename: Name that the client gets to see.
+    :param filename: Name that the client gets to see; ``None`` where there is none.
     :param mimetype: MIME type; guessed from the name where none is given.
     :param as_attachment: See :func:`send_stream`.
     :param trusted: See :func:`send_stream`.
@@ -163,7 +165,7 @@ def describing_response(
 
 def send_stream(
     stream: IO[bytes],
-    filename: str,
+    filename: str | None,
     size: int | None,
     mtime: float | None,
     mimetype: str | None = None,
@@ -181,7 +183,7 @@ def send_stream(
     the site. Serve such files from a domain of their own, leave ``trusted`` off, and prefer ``as_attachment``.
 
     :param stream: The file, at its beginning. It is closed in any case, also after an error.
-    :param filename: Name that the client gets to see.
+    :param filename: Name that the client gets to see; ``None`` where there is none.
     :param size: Size of the file in bytes; ``None`` where it is not known, and then no ranges are served.
     :param mtime: When the file was last modified, as a Unix timestamp; ``None`` where it is not known.
     :param mimetype: MIME type; guessed from the name where none is given.

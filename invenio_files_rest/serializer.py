@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import islice
 from operator import attrgetter
 from tempfile import SpooledTemporaryFile
 from textwrap import indent
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from flask import Response, current_app, g, request, url_for
-from marshmallow import Schema, fields, missing
+from invenio_rest.serializer import BaseSchema as RESTSchema
+from marshmallow import Schema, fields, missing, post_dump
+from marshmallow_utils.context import context_schema
 from werkzeug.wsgi import wrap_file
 
 from .keys import paths_of
 from .models import Bucket, MultipartObject, ObjectVersion, Part
 from .models.listing import Listing
+from .waiting import once_done
 
 _SPOOLED_IN_MEMORY = 1024**2
 """Bytes of a listing that are kept in memory."""
@@ -37,35 +38,12 @@ def bucket_url(bucket_id: Any) -> str:
 
     :param bucket_id: Identifier of the bucket.
     """
-    urls = _bucket_urls()
+    # Those that this request has made already.
+    urls: dict[Any, str] = g.setdefault("files_rest_bucket_urls", {})
     url = urls.get(bucket_id)
     if url is None:
         urls[bucket_id] = url = url_for("invenio_files_rest.bucket_api", bucket_id=bucket_id, _external=True)
     return url
-
-
-@contextmanager
-def bucket_served_at(bucket_id: uuid.UUID, url: str) -> Iterator[None]:
-    """Let links lead to another URL of a bucket, where an application serves it somewhere else too.
-
-    :param bucket_id: Identifier of the bucket.
-    :param url: URL of the bucket, which has the objects below it.
-    """
-    urls = _bucket_urls()
-    usual = urls.get(bucket_id)
-    urls[bucket_id] = url
-    try:
-        yield
-    finally:
-        del urls[bucket_id]
-        if usual is not None:
-            urls[bucket_id] = usual
-
-
-def _bucket_urls() -> dict[Any, str]:
-    """Return the URLs that this request has made already."""
-    urls: dict[Any, str] = g.setdefault("files_rest_bucket_urls", {})
-    return urls
 
 
 def object_urls(bucket_id: Any, key: str) -> tuple[str | None, str]:
@@ -81,23 +59,35 @@ def object_urls(bucket_id: Any, key: str) -> tuple[str | None, str]:
     return path and f"{url}/{path}", f"{url}/{with_identifier}"
 
 
-class BaseSchema(Schema):
-    """What all representations have: time stamps and links."""
+def _asked(name: str) -> Any:
+    """Return what the context of :func:`json_serializer` has of a name, ``None`` where it has nothing."""
+    return context_schema.get({}).get(name)
+
+
+class BaseSchema(RESTSchema):
+    """What all representations have: time stamps, and links where a schema has some."""
+
+    one_by_one: ClassVar[bool] = False
+    """Whether each of many is shown by itself, in the same way in every request, and without the database.
+
+    Then a listing is streamed, and the schema made once. A class says so for itself, not for those that inherit from
+    it: they may show many together, or ask the database for more, which in the middle of an unbuffered result would
+    make the driver of MySQL forget the rest.
+    """
 
     created = fields.DateTime(dump_only=True)
     updated = fields.DateTime(dump_only=True)
     links = fields.Method("dump_links", dump_only=True)
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        """Return what a field shows: an attribute, or one of an attribute.
+        """Return what a field shows: an attribute, or one of an attribute, or an item.
 
         Marshmallow would look for an item first, which takes long where thousands are listed.
         """
-        if "." in attr:
-            for name in attr.split("."):
-                obj = getattr(obj, name, default)
-            return obj
-        return getattr(obj, attr, default)
+        try:
+            return attrgetter(attr)(obj)
+        except AttributeError:
+            return super().get_attribute(obj, attr, default)
 
     def _serialize(self, obj: Any, *, many: bool = False) -> Any:
         """Return what is shown of an object: as marshmallow does, but where each field is looked for is known."""
@@ -133,13 +123,15 @@ class BaseSchema(Schema):
             for name, field in self.dump_fields.items()
         ]
 
-    def dump_links(self, obj: Any) -> dict[str, str]:
-        """Return the links of an object."""
-        raise NotImplementedError
+    def dump_links(self, obj: Any) -> Any:
+        """Return the links of an object; ``missing`` for none."""
+        return missing
 
 
 class BucketSchema(BaseSchema):
     """A bucket."""
+
+    one_by_one = True
 
     id = fields.UUID()
     size = fields.Integer()
@@ -153,8 +145,16 @@ class BucketSchema(BaseSchema):
         return {"self": url, "versions": f"{url}?versions", "uploads": f"{url}?uploads"}
 
 
+def _shown_bucket() -> dict[str, Any]:
+    """Return what is shown of the bucket that the context has."""
+    bucket = _asked("bucket")
+    return {} if bucket is None else dict(_schema_of(Bucket, _asked("serializer_mapping") or {}).dump(bucket))
+
+
 class ObjectVersionSchema(BaseSchema):
-    """A version of an object."""
+    """A version of an object. Many are shown as the contents of the bucket that the context has."""
+
+    one_by_one = True
 
     key = fields.String()
     version_id = fields.UUID()
@@ -181,9 +181,21 @@ class ObjectVersionSchema(BaseSchema):
             links["uploads"] = f"{url}?uploads"
         return links
 
+    @post_dump(pass_many=True)
+    def wrap(self, data: Any, many: bool, **kwargs: Any) -> Any:
+        """Show many as the contents of a bucket.
+
+        :param data: What is shown of each.
+        :param many: Whether there are many.
+        :param kwargs: Not used: marshmallow has more.
+        """
+        return {"contents": data, **_shown_bucket()} if many else data
+
 
 class MultipartObjectSchema(BaseSchema):
     """A multipart upload."""
+
+    one_by_one = True
 
     id = fields.UUID(attribute="upload_id")
     bucket = fields.UUID(attribute="bucket_id")
@@ -195,32 +207,41 @@ class MultipartObjectSchema(BaseSchema):
     last_part_size = fields.Integer()
 
     def dump_links(self, obj: Any) -> dict[str, str]:
-        """Return the links of an upload."""
+        """Return the links of an upload, among them that of the version that it becomes, where the context has it."""
         url, with_identifier = object_urls(obj.bucket_id, obj.key)
-        return {
+        links = {
             "self": f"{with_identifier}?uploadId={obj.upload_id}",
-            "object": url or self.version_url(obj),
+            "object": url or f"{with_identifier}?versionId={obj.version_id}",
             "bucket": bucket_url(obj.bucket_id),
         }
-
-    @staticmethod
-    def version_url(obj: Any) -> str:
-        """Return the URL of the version that an upload becomes.
-
-        :param obj: The upload.
-        """
-        return f"{object_urls(obj.bucket_id, obj.key)[1]}?versionId={obj.version_id}"
+        if version_id := _asked("object_version_id"):
+            links["object_version"] = f"{with_identifier}?versionId={version_id}"
+        return links
 
 
-class PartSchema(Schema):
-    """A part of a multipart upload."""
+class PartSchema(BaseSchema):
+    """A part of a multipart upload. Many are shown with the upload that the context has."""
 
-    created = fields.DateTime(dump_only=True)
-    updated = fields.DateTime(dump_only=True)
+    links: Any = None
+
     part_number = fields.Integer()
     start_byte = fields.Integer()
     end_byte = fields.Integer()
     checksum = fields.String()
+
+    @post_dump(pass_many=True)
+    def wrap(self, data: Any, many: bool, **kwargs: Any) -> Any:
+        """Show many as the parts of an upload.
+
+        :param data: What is shown of each.
+        :param many: Whether there are many.
+        :param kwargs: Not used: marshmallow has more.
+        """
+        if not many:
+            return data
+        upload = _asked("multipart")
+        schema = _schema_of(MultipartObject, _asked("serializer_mapping") or {})
+        return {"parts": data, **({} if upload is None else schema.dump(upload))}
 
 
 serializer_mapping: dict[type, type[Schema]] = {
@@ -242,13 +263,20 @@ def dumps(data: Any) -> str:
     return _compact(data)
 
 
-_own_schemas = {schema: schema() for schema in serializer_mapping.values()}
-"""The schemas of this module, made once. Those of other packages may depend on the request, or show many together."""
+_made: dict[type[Schema], Schema] = {}
+"""The schemas that are made once."""
 
 
-def _schema_of(model: type, mapping: Mapping[type, type[Schema]]) -> Schema:
-    schema = mapping[model]
-    return _own_schemas.get(schema) or schema()
+def _is_one_by_one(schema: type[Schema]) -> bool:
+    return vars(schema).get("one_by_one", False)
+
+
+def _schema_of(model: Any, mapping: Mapping[Any, type[Schema]]) -> Schema:
+    """Return the schema of a model: that of the mapping, or else ours."""
+    schema = mapping.get(model) or serializer_mapping.get(model, BaseSchema)
+    if not _is_one_by_one(schema):
+        return schema()
+    return _made.get(schema) or _made.setdefault(schema, schema())
 
 
 def json_serializer(
@@ -257,72 +285,95 @@ def json_serializer(
     headers: Mapping[str, str] | None = None,
     context: Mapping[str, Any] | None = None,
     etag: str | None = None,
+    task_result: Any = None,
     serializer_mapping: Mapping[type, type[Schema]] = serializer_mapping,
+    view_name: str | None = None,
 ) -> Response:
     """Make the response that shows an object, or several.
 
-    :param data: The object; several where the context has ``many``, which are streamed where they are no list and the
-        schema is one of this module; ``None`` for an empty response.
+    :param data: The object; several where the context has ``many``, which are streamed where the schema shows them
+        :attr:`~BaseSchema.one_by_one`; ``None`` for an empty response.
     :param code: HTTP status.
     :param headers: Further headers.
-    :param context: ``class``, the model whose schema is used; ``many``; ``bucket``, whose contents the objects are,
-        which are streamed where the schema is one of this module.
+    :param context: ``class``, the model whose schema is used; ``many``; ``bucket``, whose contents the objects are, a
+        model or anything with its attributes; ``multipart``, whose parts they are; ``object_version_id``, identifier of
+        the version that an upload becomes. Schemas find it in ``marshmallow_utils.context.context_schema``.
     :param etag: Entity tag.
-    :param serializer_mapping: The schema of each model.
+    :param task_result: ``AsyncResult`` of a task that the response waits for; see
+        :func:`~invenio_files_rest.waiting.once_done`.
+    :param serializer_mapping: The schema of each model; ours where it lacks one.
+    :param view_name: Name of the view, for the schemas of other packages: it is in the context, too.
     :returns: The response.
     """
-    context = context or {}
+    context = dict(context or {})
     if data is None:
         response = current_app.response_class(status=code, mimetype="application/json")
     else:
-        schema = _schema_of(context.get("class", type(data)), serializer_mapping)
-        if "bucket" in context:
-            container = _schema_of(type(context["bucket"]), serializer_mapping).dump(context["bucket"])
-            # A schema of another package may ask the database for more: in the middle of an unbuffered result, MySQL's
-            # driver would forget the rest of that.
-            items = map(schema.dump, data) if type(schema) in _own_schemas else schema.dump(list(data), many=True)
-            response = _contents(items, container, data)
-        elif context.get("many") and type(schema) in _own_schemas and not isinstance(data, (list, tuple)):
-            response = _array(map(schema.dump, data))
-        else:
-            many = bool(context.get("many"))
-            body = dumps(schema.dump(list(data) if many else data, many=many))
-            response = current_app.response_class(body, mimetype="application/json")
+        known = context | {"serializer_mapping": serializer_mapping} | ({"view_name": view_name} if view_name else {})
+        token = context_schema.set(known)
+        try:
+            response = _shown(data, context.get("class", type(data)), bool(context.get("many")), serializer_mapping)
+        finally:
+            context_schema.reset(token)
         response.status_code = code
     response.headers.extend(headers or {})
     if etag:
         response.set_etag(etag)
+    if data is not None and task_result is not None:
+        once_done(response, task_result, context.get("object_version_id"))
     return response
 
 
-def _contents(items: Any, container: dict[str, Any], objects: Any) -> Response:
-    """Make the response that shows a bucket with its contents, which views of other packages have as a query or a list.
+def _shown(data: Any, model: Any, many: bool, mapping: Mapping[Any, type[Schema]]) -> Response:
+    schema = _schema_of(model, mapping)
+    if many and _is_one_by_one(type(schema)):
+        items = map(schema._serialize, data)
+        return _contents(items, data) if isinstance(schema, ObjectVersionSchema) else _array(items)
+    shown = schema.dump(list(data) if many else data, many=many)
+    if many and model is ObjectVersion and isinstance(shown, list):
+        shown = {"contents": shown, **_shown_bucket()}
+    next_page = _add_page(shown, data) if isinstance(data, Listing) else None
+    return _with_next(current_app.response_class(dumps(shown), mimetype="application/json"), next_page)
 
-    :param items: Iterator over what is shown of each object, or all of it where a schema shows them together.
-    :param container: What is shown of the bucket.
+
+def _add_page(shown: dict[str, Any], listing: Listing) -> str | None:
+    """Add what a client has to know of a page of a listing.
+
+    :param shown: What is shown of the bucket.
+    :param listing: The listing, which has been read.
+    :returns: URL of the next page, ``None`` where there is none.
+    """
+    if listing.delimiter:
+        shown["common_prefixes"] = listing.common_prefixes
+    if listing.next_start_after is None:
+        return None
+    following = request.args.to_dict() | {"start-after": listing.next_start_after}
+    url = f"{shown['links']['self']}?{urlencode(following)}"
+    shown["links"] = shown["links"] | {"next": url}
+    return url
+
+
+def _with_next(response: Response, url: str | None) -> Response:
+    if url:
+        response.headers["Link"] = f'<{url}>; rel="next"'
+    return response
+
+
+def _contents(items: Iterable[dict[str, Any]], objects: Any) -> Response:
+    """Make the response that shows a bucket with its contents.
+
+    :param items: What is shown of each object.
     :param objects: The objects.
     """
     spool = _new_spool()
     pretty = bool(request.args.get("prettyprint"))
-    spool.write(b'{\n  "contents": ' if pretty else b'{"contents":')
-    if isinstance(items, Iterator):
-        spool.write(b"[")
-        _write_items(spool, items, "  " if pretty else None)
-        spool.write(b"\n  ]" if pretty else b"]")
-    else:
-        spool.write((indent(json.dumps(items, indent=2), "  ")[2:] if pretty else _compact(items)).encode())
-    rest = dict(container)
-    listing = objects if isinstance(objects, Listing) else None
-    if listing is not None and listing.delimiter:
-        rest["common_prefixes"] = listing.common_prefixes
-    if listing is not None and listing.next_start_after is not None:
-        following = request.args.to_dict() | {"start-after": listing.next_start_after}
-        rest["links"] = rest["links"] | {"next": f"{rest['links']['self']}?{urlencode(following)}"}
-    spool.write(("," + dumps(rest)[1:]).encode())
-    response = _spooled(spool)
-    if "next" in rest["links"]:
-        response.headers["Link"] = f'<{rest["links"]["next"]}>; rel="next"'
-    return response
+    spool.write(b'{\n  "contents": [' if pretty else b'{"contents":[')
+    _write_items(spool, items, "  " if pretty else None)
+    spool.write(b"\n  ]" if pretty else b"]")
+    rest = _shown_bucket()
+    next_page = _add_page(rest, objects) if isinstance(objects, Listing) else None
+    spool.write(("," + dumps(rest)[1:]).encode() if rest else b"}")
+    return _with_next(_spooled(spool), next_page)
 
 
 def _array(items: Iterable[dict[str, Any]]) -> Response:

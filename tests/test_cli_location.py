@@ -23,7 +23,7 @@ def locations(run: Run) -> None:
 
 
 def defaults() -> list[str]:
-    return [location.name for location in Location.all().filter_by(default=True)]
+    return [location.name for location in Location.all() if location.default]
 
 
 def test_create_stores_a_location_and_says_so(run: Run):
@@ -90,7 +90,7 @@ def test_create_again_is_no_error_where_nothing_would_change(run: Run, locations
     result = run("files", "location", "create", "second", "/data/second", "--default")
     assert result.exit_code == 0
     assert "already exists" in result.stdout
-    assert Location.all().count() == 2
+    assert len(Location.all()) == 2
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_create_refuses_a_name_that_is_none(run: Run, name: str):
     result = run("files", "location", "create", name, "/data")
     assert result.exit_code == 1
     assert result.stderr == "Error: Invalid location name (lower-case alphanumeric + dashes).\n"
-    assert Location.all().count() == 0
+    assert len(Location.all()) == 0
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_create_refuses_a_uri_that_no_database_keeps(run: Run, uri: str, reason:
     result = run("files", "location", "create", "name", uri)
     assert result.exit_code == 1
     assert result.stderr == f"Error: {reason}\n"
-    assert Location.all().count() == 0
+    assert len(Location.all()) == 0
 
 
 def test_a_uri_as_long_as_can_be_has_room_for_those_of_its_files(run: Run, tmp_path: Path):

@@ -41,3 +41,8 @@ def test_a_documented_name_is_there_with_its_parameters(entry: dict[str, Any]) -
     found = find(entry["name"])
     if wanted:
         assert [name for name in parameters(found) if name in wanted] == wanted
+
+
+@pytest.mark.parametrize("name", ["storage.pyfs.FS", "views.merge_multipartobject", "views.remove_file_data"])
+def test_what_other_packages_import_is_there(name: str) -> None:
+    assert callable(find(f"invenio_files_rest.{name}"))

@@ -63,7 +63,14 @@ def test_of_several_default_locations_the_latest_counts(db: Any, location: Locat
     db.session.add(Location(name="later", uri="/later", default=True))
     db.session.commit()
     assert Location.get_default().name == "later"
-    assert {one.name for one in Location.all()} == {"testloc", "other", "later"}
+
+
+def test_all_locations_are_a_list(db: Any, location: Location) -> None:
+    db.session.add(Location(name="other", uri="/other"))
+    db.session.flush()
+    locations = Location.all()
+    assert isinstance(locations, list)
+    assert [one.name for one in locations] == ["testloc", "other"]
 
 
 def test_without_a_default_location_there_is_none(db: Any) -> None:

@@ -249,6 +249,23 @@ def test_a_file_is_sent(app: Any, file: FileInstance) -> None:
         assert response.headers["ETag"] == f'"{HELLO}"'
 
 
+@pytest.mark.parametrize(
+    ("asked", "disposition"),
+    [
+        ({}, "attachment"),
+        ({"mimetype": "image/png"}, "inline"),
+        ({"mimetype": "text/plain", "as_attachment": True}, "attachment"),
+    ],
+)
+def test_a_file_is_sent_without_a_name(app: Any, file: FileInstance, asked: dict[str, Any], disposition: str) -> None:
+    for send in (file.send_file, file.storage().send_file):
+        with app.test_request_context():
+            response = send(**asked)
+            response.direct_passthrough = False
+            assert response.get_data() == b"hello"
+            assert response.headers["Content-Disposition"].startswith(disposition)
+
+
 @pytest.mark.parametrize("checksum", ["md5:abc", "sha256:" + "0" * 64, None])
 def test_a_checksum_names_its_algorithm(app: Any, checksum: str | None) -> None:
     assert FileInstance(checksum=checksum).checksum == checksum

@@ -25,6 +25,7 @@ from flask import Flask
 from invenio_files_rest.errors import FileSizeError, StorageError, UnexpectedFileSizeError
 from invenio_files_rest.storage import PyFSFileStorage, pyfs_storage_factory
 from invenio_files_rest.storage.local import TEMPORARY_PREFIX
+from invenio_files_rest.storage.pyfs import FS
 from invenio_files_rest.testing.storage import GeneratedStream
 
 ID = "2a4f3950-33af-4c42-8b1d-000102030405"
@@ -407,6 +408,18 @@ def test_a_failed_save_to_a_file_system_of_another_kind_is_deleted(foreign: PyFS
     assert files_below(location) == []
 
 
+def test_a_folder_is_a_file_system_as_in_6_1(location: Path) -> None:
+    folder = FS(f"{location}/$HOME/~")
+    assert files_below(location) == ["$HOME", "$HOME/~"]
+    with folder.open("name", "wb") as file:
+        file.write(b"content")
+    assert folder.exists("name")
+    folder.remove("name")
+    assert not FS(f"{location}/$HOME/~", create=False).exists("name")
+    with pytest.raises(FileNotFoundError):
+        FS(f"{location}/none", create=False)
+
+
 @pytest.fixture
 def paths_app() -> Flask:
     app = Flask("app")
@@ -427,6 +440,15 @@ def test_the_factory_takes_the_uri_of_a_file() -> None:
     file = SimpleNamespace(id=uuid.UUID(ID), uri="/other/data", size=5, updated=datetime(2020, 1, 1))
     storage = pyfs_storage_factory(fileinstance=file, default_location="/base")
     assert (storage.fileurl, storage._size, storage._modified) == ("/other/data", 5, 1577836800)
+
+
+def test_the_factory_asks_a_file_that_has_a_uri_for_no_identifier(location: Path) -> None:
+    save(PyFSFileStorage(f"{location}/data"))
+    storage = pyfs_storage_factory(SimpleNamespace(uri=f"{location}/data", size=7, updated=None))
+    assert (content_of(storage), storage._size, storage._modified) == (b"content", 7, None)
+    # Nothing tells that the folder is the file's own.
+    storage.delete()
+    assert location.is_dir()
 
 
 def test_the_factory_takes_a_url_and_a_size() -> None:

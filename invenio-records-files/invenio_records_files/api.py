@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import IO, TYPE_CHECKING, Any
 
 from invenio_db import db
-from invenio_files_rest.models import Bucket
+from invenio_files_rest.errors import InvalidOperationError
+from invenio_files_rest.models import Bucket, ObjectVersion
 from invenio_records.api import Record as _Record
 from invenio_records.errors import MissingModelError
 
-from .files import FILES, FileObject, FilesIterator
+from .files import FILES, FileObject, FilesIterator, _writable
 from .merging import merge_files
 from .models import RecordsBuckets, lock_bucket, lock_objects, lock_record, reload_record
+from .utils import sorted_files_from_bucket
 
-__all__ = ("FileObject", "FilesIterator", "FilesMixin", "Record")
+__all__ = (
+    "FileObject",
+    "FilesIterator",
+    "FilesMixin",
+    "ObjectVersion",
+    "Record",
+    "_writable",
+    "sorted_files_from_bucket",
+)
 
 _Base: Any = _Record if TYPE_CHECKING else object
 
@@ -52,13 +63,19 @@ class FilesMixin(_Base):
     @property
     def bucket(self) -> Bucket | None:
         """The bucket; ``None`` where there is none, or it is deleted."""
-        return RecordsBuckets.find_bucket(self.model.id)
+        return self._linked_bucket()
 
     @property
     def bucket_id(self) -> str:
         """Identifier of the bucket, empty where there is none."""
-        bucket = self.bucket
+        bucket = self._linked_bucket()
         return str(bucket.id) if bucket is not None else ""
+
+    def _linked_bucket(self) -> Bucket | None:
+        return RecordsBuckets.find_bucket(self.model.id) if self.model is not None else None
+
+    def _bucket_of_files(self) -> Bucket | None:
+        return self.bucket
 
     @property
     def files(self) -> FilesIterator | None:
@@ -68,7 +85,7 @@ class FilesMixin(_Base):
         """
         if self.model is None:
             raise MissingModelError()
-        bucket = self.bucket
+        bucket = self._bucket_of_files()
         if bucket is None:
             bucket = self._create_bucket()
             if bucket is None:
@@ -76,6 +93,23 @@ class FilesMixin(_Base):
             RecordsBuckets.create(self.model, bucket)
             db.session.flush()
         return self.files_iter_cls(self, bucket=bucket, file_cls=self.file_cls)
+
+    @files.setter
+    def files(self, data: Mapping[str, IO[bytes]]) -> None:
+        """Store the files of a record that has none.
+
+        :param data: Streams by the keys of the files.
+        :raises invenio_records.errors.MissingModelError: Where the record is not in the database.
+        :raises RuntimeError: Where it has files already.
+        :raises invenio_files_rest.errors.InvalidOperationError: Where it has no bucket, or one that does not take them.
+        """
+        files = self.files
+        if files is None:
+            raise InvalidOperationError(description="The record has no bucket.")
+        if len(files):
+            raise RuntimeError("The record has files already: store or delete them by their keys.")
+        for key, stream in data.items():
+            files[key] = stream
 
     def commit(self, *args: Any, **kwargs: Any) -> Any:
         """Write the record to the database, with what others have done to its files since it was read.
@@ -90,7 +124,7 @@ class FilesMixin(_Base):
 
     def _merge_files(self) -> None:
         """Take over what others have done to the files since the record was read."""
-        bucket = self.bucket
+        bucket = self._bucket_of_files()
         if bucket is not None:
             # The bucket first, as whoever stores a file and then commits the record takes them in this order.
             lock_bucket(bucket.id)
@@ -169,14 +203,18 @@ class Record(FilesMixin, _Record):
 
     @property
     def bucket_id(self) -> str:
-        """Identifier of the bucket, from the metadata."""
-        return self.load_bucket(self)
+        """Identifier of the bucket: from the metadata, or else that of the bucket that the record is linked to."""
+        return self.load_bucket(self) or super().bucket_id
 
     @property
     def bucket(self) -> Bucket | None:
         """The bucket; ``None`` where there is none, or it is deleted."""
-        bucket_id = self.bucket_id
-        return Bucket.get(bucket_id) if bucket_id else None
+        bucket_id = self.load_bucket(self)
+        return Bucket.get(bucket_id) if bucket_id else self._linked_bucket()
+
+    def _bucket_of_files(self) -> Bucket | None:
+        # Metadata may be those of another record, of which this one is a copy with a bucket of its own.
+        return self._linked_bucket() or self.bucket
 
     def delete(self, force: bool = False) -> Record:
         """Delete the record. Its bucket and files stay.

@@ -4,16 +4,37 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from functools import wraps
+from typing import IO, Any, TypeVar
 
-from invenio_files_rest.errors import InvalidOperationError
+from invenio_files_rest.errors import BucketLockedError, InvalidOperationError
 from invenio_files_rest.models import Bucket, ObjectVersion
 
 from .merging import by_key
 from .utils import sorted_files_from_bucket
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 FILES = "_files"
 """Key of the list of files in a record."""
+
+
+def _writable(method: F) -> F:
+    """Refuse to call a method of :class:`FilesIterator` that changes a bucket where it is locked or deleted.
+
+    :raises invenio_files_rest.errors.BucketLockedError: Where it is locked.
+    :raises invenio_files_rest.errors.InvalidOperationError: Where it is deleted.
+    """
+
+    @wraps(method)
+    def refuse_or_call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.bucket.locked:
+            raise BucketLockedError()
+        if self.bucket.deleted:
+            raise InvalidOperationError(description="The bucket of the files is deleted.")
+        return method(self, *args, **kwargs)
+
+    return refuse_or_call  # type: ignore[return-value]
 
 
 class FileObject:
@@ -92,8 +113,19 @@ class FileObject:
         return f"<{type(self).__name__} {self.obj!r}>"
 
 
+def _update(entry: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Give an entry other values, which may be the entry itself."""
+    values = dict(values)
+    entry.clear()
+    entry.update(values)
+    return entry
+
+
 class FilesIterator:
     """The files of a record, by their keys, and in the order that the record has them in.
+
+    A subclass may override :meth:`dumps`, which says what is written to the record, and ``__iter__``: either as an
+    iterator over files, or so that it sets ``_it`` to an iterator over objects and returns ``self``.
 
     :param record: The record.
     :param bucket: Its bucket; the record's own where none is given.
@@ -106,25 +138,32 @@ class FilesIterator:
         self.model = record.model
         self.bucket: Bucket = record.bucket if bucket is None else bucket
         self.file_cls = file_cls or FileObject
-        self._iterator: Iterator[FileObject] | None = None
+        self._it: Iterator[ObjectVersion] | None = None
+
+    @property
+    def filesmap(self) -> dict[str, dict[str, Any]]:
+        """The entries of the record's ``_files`` by their keys, in order. What is changed in one is changed there."""
+        return by_key(self.record.get(FILES) or [])
 
     @property
     def keys(self) -> list[str]:
         """Keys of the files."""
-        return [file.key for file in self]
+        return [obj.key for obj in self._objects(self.bucket)]
 
     def __len__(self) -> int:
         return int(ObjectVersion.get_by_bucket(self.bucket).count())
 
     def __iter__(self) -> Iterator[FileObject]:
-        entries = self._entries()
-        for obj in sorted_files_from_bucket(self.bucket, list(entries)):
-            yield self._file(obj, entries.get(obj.key))
+        objects, entries = self._objects(self.bucket), self.filesmap
+        self._it = iter(objects)
+        # Another iterator than ours, so that there may be two at a time.
+        return (self._file(obj, entries.get(obj.key)) for obj in objects)
 
     def __next__(self) -> FileObject:
-        if self._iterator is None:
-            self._iterator = iter(self)
-        return next(self._iterator)
+        if self._it is None:
+            self._it = iter(self._objects(self.bucket))
+        obj = next(self._it)
+        return self._file(obj, self.filesmap.get(obj.key))
 
     def next(self) -> FileObject:
         """Return the file after the last one that was returned.
@@ -141,19 +180,21 @@ class FilesIterator:
 
         :raises KeyError: Where there is none of this key.
         """
-        return self._file(self._object(key), self._entries().get(key))
+        return self._file(self._object(key), self.filesmap.get(key))
 
+    @_writable
     def __setitem__(self, key: str, stream: IO[bytes]) -> None:
         """Store a file, or a new version of one, which begins without metadata.
 
         :raises invenio_files_rest.errors.FilesException: Where the bucket does not take it.
         """
         ObjectVersion.create(self.bucket, key, stream=stream)
-        if (entry := self._entries().get(key)) is not None:
+        if (entry := self.filesmap.get(key)) is not None:
             entry.clear()
             entry["key"] = key
         self.flush()
 
+    @_writable
     def __delitem__(self, key: str) -> None:
         """Delete a file; its versions stay in the bucket.
 
@@ -163,6 +204,7 @@ class FilesIterator:
             raise KeyError(key)
         self.flush()
 
+    @_writable
     def rename(self, old_key: str, new_key: str) -> ObjectVersion:
         """Give a file another key. It keeps its metadata and its place; no byte is copied.
 
@@ -177,7 +219,7 @@ class FilesIterator:
             raise InvalidOperationError(description="There is a file of this key already.")
         renamed = obj.copy(key=new_key)
         ObjectVersion.delete(self.bucket, old_key)
-        if (entry := self._entries().get(old_key)) is not None:
+        if (entry := self.filesmap.get(old_key)) is not None:
             entry["key"] = new_key
         self.flush()
         return renamed
@@ -189,30 +231,31 @@ class FilesIterator:
         :raises KeyError: Where there is no such file.
         """
         self.flush()
-        entries = self._entries()
-        keys = {entry["file_id"]: key for key, entry in entries.items()} | {key: key for key in entries}
+        entries = self.filesmap
+        keys = {entry.get("file_id"): key for key, entry in entries.items()} | {key: key for key in entries}
         wanted = dict.fromkeys(keys[str(id_)] for id_ in ids)
         self.record[FILES] = [entries[key] for key in dict.fromkeys([*wanted, *entries])]
 
     def flush(self) -> None:
-        """Write the files, as they are in the bucket, to the record."""
-        files = list(self)
-        if files or FILES in self.record:
-            for file in files:
-                file.data.update(file.dumps())
-            self.record[FILES] = [file.data for file in files]
+        """Write the files to the record, as they are in the bucket and as :meth:`dumps` has them.
+
+        The entry of a file stays the same object, so that who holds one has what is written.
+        """
+        entries, dumped = self.filesmap, self.dumps()
+        if dumped or FILES in self.record:
+            self.record[FILES] = [_update(entries.get(entry.get("key", ""), entry), entry) for entry in dumped]
 
     def dumps(self, bucket: Bucket | None = None) -> list[dict[str, Any]]:
         """Return the entries of the files.
 
         :param bucket: A bucket to take the objects from; the record's own where none is given.
         """
-        entries = self._entries()
-        objects = sorted_files_from_bucket(self.bucket if bucket is None else bucket, list(entries))
+        entries = self.filesmap
+        objects = self._objects(self.bucket if bucket is None else bucket)
         return [self.file_cls(obj, entries.get(obj.key, {})).dumps() for obj in objects]
 
-    def _entries(self) -> dict[str, dict[str, Any]]:
-        return by_key(self.record.get(FILES) or [])
+    def _objects(self, bucket: Bucket) -> list[ObjectVersion]:
+        return sorted_files_from_bucket(bucket, list(self.filesmap))
 
     def _object(self, key: str) -> ObjectVersion:
         obj = ObjectVersion.get(self.bucket, key)
@@ -229,7 +272,7 @@ class FilesIterator:
 
     def _add_entry(self, file: FileObject) -> None:
         """Add the entry of a file that came into the bucket by another way, such as REST."""
-        entry = self._entries().get(file.key)
+        entry = self.filesmap.get(file.key)
         if entry is None:
             self.record.setdefault(FILES, []).append(file.data)
             file.data.update(file.dumps())

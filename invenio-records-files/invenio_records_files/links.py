@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import current_app, url_for
-from invenio_files_rest.serializer import bucket_url
+from sqlalchemy.exc import NoResultFound
 
 from .api import Record
 
@@ -13,11 +13,14 @@ from .api import Record
 def default_bucket_link_factory(pid: Any) -> str | None:
     """Return the URL of a record's bucket in Files-REST.
 
-    :param pid: Persistent identifier of the record.
-    :returns: The URL, ``None`` where the record has no bucket.
+    :param pid: Persistent identifier of the record, if it has one.
+    :returns: The URL, ``None`` where there is no record, or it has no bucket.
     """
-    bucket_id = Record.get_record(pid.get_assigned_object()).bucket_id
-    return bucket_url(bucket_id) if bucket_id else None
+    try:
+        bucket_id = Record.get_record(pid.get_assigned_object()).bucket_id if pid is not None else ""
+    except NoResultFound:
+        return None
+    return url_for("invenio_files_rest.bucket_api", bucket_id=bucket_id, _external=True) if bucket_id else None
 
 
 def default_record_files_links_factory(pid: Any, record: Any = None, **kwargs: Any) -> dict[str, str]:

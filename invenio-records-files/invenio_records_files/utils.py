@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any
 from flask import Response, abort, request
 from invenio_files_rest.models import Bucket, ObjectVersion
 from invenio_files_rest.views import ObjectResource
-from invenio_files_rest.views.base import for_who_asked
+from invenio_records.errors import MissingModelError
 
 if TYPE_CHECKING:
     from .files import FileObject
+
+try:
+    from invenio_files_rest.views.base import for_who_asked
+except ImportError:
+    # Version 6.1 says nothing to caches.
+    def for_who_asked(f: Any) -> Any:  # type: ignore[misc]
+        """Return the view as it is."""
+        return f
 
 
 def sorted_files_from_bucket(bucket: Bucket, keys: Iterable[str] | None = None) -> list[ObjectVersion]:
@@ -29,18 +37,18 @@ def sorted_files_from_bucket(bucket: Bucket, keys: Iterable[str] | None = None) 
     return sorted(objects, key=lambda obj: places.get(obj.key, len(places)))
 
 
-def record_file_factory(pid: Any, record: Any, filename: str) -> FileObject | None:
+def record_file_factory(pid: Any, record: Any, filename: str | None) -> FileObject | None:
     """Return a file of a record.
 
     :param pid: Not used: factories of other modules have it.
     :param record: The record.
     :param filename: Key of the file.
-    :returns: The file; ``None`` where there is none, or records of this class have no files.
+    :returns: The file; ``None`` where there is none, the record is not in the database, or its class has no files.
     """
-    files = getattr(record, "files", None)
     try:
-        file: FileObject | None = files[filename] if files is not None else None
-    except KeyError:
+        files = getattr(record, "files", None)
+        file: FileObject | None = None if files is None or filename is None else files[filename]
+    except (KeyError, MissingModelError):
         return None
     return file
 
@@ -49,7 +57,7 @@ def record_file_factory(pid: Any, record: Any, filename: str) -> FileObject | No
 def file_download_ui(
     pid: Any,
     record: Any,
-    _record_file_factory: Callable[[Any, Any, str], Any] | None = None,
+    _record_file_factory: Callable[[Any, Any, str | None], Any] | None = None,
     **kwargs: Any,
 ) -> Response:
     """Send a file of a record: a view for ``RECORDS_UI_ENDPOINTS``, whose route has ``<path:filename>``.
@@ -64,7 +72,7 @@ def file_download_ui(
     :raises werkzeug.exceptions.NotFound: Where there is no such file, or the current identity may not read it.
     """
     find = _record_file_factory or record_file_factory
-    file = find(pid, record, kwargs["filename"])
+    file = find(pid, record, kwargs.get("filename"))
     if file is None:
         abort(404)
     obj = file.obj

@@ -377,11 +377,11 @@ def test_record_file_factory_finds_files(record_with_files: Record):
     assert record_file_factory(None, Record.create({}, with_bucket=False), "b.txt") is None
 
 
-def test_a_deleted_record_keeps_its_link(record_with_files: Record):
+def test_a_deleted_record_keeps_its_link_and_so_its_files(record_with_files: Record):
     record_with_files.delete()
     db.session.commit()
     assert RecordsBuckets.query.count() == 1
-    assert Record.get_record(record_with_files.id, with_deleted=True).files is None
+    assert Record.get_record(record_with_files.id, with_deleted=True).files.keys == ["a.txt", "b.txt"]
 
 
 def test_deletion_by_force_removes_the_link_and_no_file(record_with_files: Record):

@@ -32,15 +32,18 @@ DOCUMENTED = {
     "api.Record.dump_bucket": "data bucket",
     "api.Record.load_bucket": "record",
     "models.RecordsBuckets.create": "record bucket",
+    "api._writable": "method",
     "utils.file_download_ui": "pid record _record_file_factory kwargs",
     "utils.record_file_factory": "pid record filename",
     "utils.sorted_files_from_bucket": "bucket keys",
 }
 ATTRIBUTES = {
-    "api.FilesIterator": "keys",
+    "api.FilesIterator": "filesmap keys",
     "api.FilesMixin": "file_cls files files_iter_cls",
     "api.Record": "bucket bucket_id",
+    "api.ObjectVersion": "key",
     "models.RecordsBuckets": "bucket bucket_id record record_id",
+    "serializer": "RecordBucketSchema RecordObjectVersionSchema serializer_mapping",
 }
 
 

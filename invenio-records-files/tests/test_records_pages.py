@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from invenio_db import db
 from invenio_records.api import Record as PlainRecord
 from jsonschema import ValidationError
+from werkzeug.exceptions import NotFound
 
 from invenio_records_files.api import Record
 from invenio_records_files.utils import file_download_ui
@@ -40,6 +41,14 @@ def test_what_is_not_there_is_404(client: FlaskClient, page: str, register: Call
     register(Record.create({}, with_bucket=False), "3")
     for path in (f"{page}/none", "/pages/2/files/a.txt", "/pages/3/files/a.txt", "/pages/4/files/a.txt"):
         assert client.get(path).status_code == 404
+
+
+def test_a_route_without_a_file_name_is_404(app: Flask, record_with_files: Record, allow_all: None):
+    asked = []
+    for find in (None, lambda *arguments: asked.append(arguments)):
+        with app.test_request_context(), pytest.raises(NotFound):
+            file_download_ui(None, record_with_files, _record_file_factory=find)
+    assert asked == [(None, record_with_files, None)]
 
 
 def test_a_file_that_may_not_be_read_is_404(

@@ -67,7 +67,7 @@ def _add(name: str, uri: str, default: bool) -> None:
 def list_() -> None:
     """List the locations."""
     with told_in_one_line():
-        for location in Location.all().order_by(Location.id):
+        for location in Location.all():
             click.echo(_described(location))
 
 
@@ -89,7 +89,7 @@ def set_default(name: str) -> None:
 
 
 def _make_default(location: Location) -> None:
-    for other in Location.all().filter_by(default=True):
+    for other in Location.all():
         other.default = False
     location.default = True
 

@@ -390,7 +390,7 @@ class FileInstance(db.Model, Timestamp):
 
     def send_file(
         self,
-        filename: str,
+        filename: str | None = None,
         restricted: bool = True,
         mimetype: str | None = None,
         trusted: bool = False,
@@ -400,7 +400,7 @@ class FileInstance(db.Model, Timestamp):
     ) -> Response:
         """Return the response that sends the file.
 
-        :param filename: Name that the client shall give it.
+        :param filename: Name that the client shall give it; ``None`` where there is none.
         :param restricted: Whether caches may not keep it.
         :param mimetype: MIME type; guessed from the name where none is given.
         :param trusted: Whether the browser may render it; see :func:`invenio_files_rest.helpers.send_stream`.

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import current_app
 from invenio_db import db
-from sqlalchemy.orm import Query, validates
+from sqlalchemy.orm import validates
 
 from ..storage.paths import folders_to, lies_within, make_path
 from .base import Timestamp
@@ -102,9 +102,9 @@ class Location(db.Model, Timestamp):
         return max(holding, key=lambda location: len(folders_to(location.uri)), default=None)
 
     @classmethod
-    def all(cls) -> Query[Any]:
-        """Return a query of all locations."""
-        return cls.query
+    def all(cls) -> list[Location]:
+        """Return all locations, in the order in which they were added."""
+        return list(cls.query.order_by(cls.id))
 
     @classmethod
     def rows(cls) -> list[Any]:

@@ -148,7 +148,7 @@ class FileStorage:
 
     def send_file(
         self,
-        filename: str,
+        filename: str | None = None,
         mimetype: str | None = None,
         restricted: bool = True,
         checksum: str | None = None,
@@ -158,7 +158,7 @@ class FileStorage:
     ) -> Response:
         """Make the response that sends the file to the client.
 
-        :param filename: Name that the client gets to see.
+        :param filename: Name that the client gets to see; ``None`` where there is none.
         :param mimetype: Its MIME type; guessed from the name where none is given.
         :param restricted: Whether caches that others share must not keep it.
         :param checksum: Checksum as ``algorithm:hexdigest``, which becomes the entity tag.

@@ -15,6 +15,7 @@ from flask import current_app
 
 from ..checksums import DEFAULT_ALGORITHM, algorithm_of
 from ..errors import StorageError
+from ._pyfilesystem import OSFS, fs_errors
 from .base import FileStorage, ProgressCallback
 from .failures import translated_errors
 from .filesystems import StoredFile, filesystem_of, stored_file
@@ -26,6 +27,23 @@ if TYPE_CHECKING:
     from _typeshed import SupportsRead
 
     from ..limiters import FileSizeLimit
+
+
+class FS(OSFS):
+    """A folder of this machine as a file system, for a ``_get_fs`` that is made as for 6.1.
+
+    :param base_directory: Path of the folder.
+    :param writeable: Not used: what may be written is up to the folder.
+    :param create: Whether to make the folder where it is missing.
+    :raises FileNotFoundError: Where it is missing, and shall not be made.
+    """
+
+    def __init__(self, base_directory: str, writeable: bool = True, create: bool = True) -> None:
+        """Open the folder."""
+        try:
+            super().__init__(base_directory, create=create, expand_vars=False)
+        except fs_errors.CreateFailed as error:
+            raise FileNotFoundError("The folder cannot be opened.") from error
 
 
 class PyFSFileStorage(FileStorage):
@@ -207,7 +225,7 @@ def pyfs_storage_factory(
         if fileinstance.uri:
             fileurl, size, modified = fileinstance.uri, fileinstance.size, fileinstance.updated
             # A folder with another name is not of our making: it may be that of a location.
-            clean_dir = clean_dir and is_folder_for(fileurl, str(fileinstance.id))
+            clean_dir = clean_dir and is_folder_for(fileurl, str(getattr(fileinstance, "id", None)))
         else:
             assert default_location, "A file without a URI needs a location."
             fileurl = make_path(

@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException, default_exceptions
 
 from ..errors import FilesException
 from ..serializer import json_serializer
+from ..tasks import merge_multipartobject, remove_file_data
 from .arguments import KeyConverter, as_uuid, invalid_subresource_validator, minsize_validator
 from .bucket import BucketResource
 from .decorators import (
@@ -41,6 +42,7 @@ __all__ = (
     "ensure_input_stream_is_not_exhausted",
     "invalid_subresource_validator",
     "location_view",
+    "merge_multipartobject",
     "minsize_validator",
     "need_bucket_permission",
     "need_location_permission",
@@ -51,6 +53,7 @@ __all__ = (
     "parse_header_tags",
     "pass_bucket",
     "pass_multipart",
+    "remove_file_data",
     "stream_uploadfactory",
     "validate_tag",
 )

@@ -51,7 +51,7 @@ class BucketResource(FilesView):
         """
         query = MultipartObject.query_by_bucket(bucket)
         uploads = chain.from_iterable(in_batches(query, MultipartObject.created, MultipartObject.upload_id))
-        return self.make_response(data=uploads, context={"class": MultipartObject, "many": True})
+        return self.make_response(data=uploads, context={"class": MultipartObject, "bucket": bucket, "many": True})
 
     @need_permissions(lambda self, bucket, versions, **page: bucket, "bucket-read")
     def listobjects(self, bucket: Bucket, versions: Any, **page: Any) -> Response:

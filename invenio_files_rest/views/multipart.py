@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from functools import partial, wraps
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
-from celery.exceptions import TimeoutError as TaskTimeoutError
-from celery.result import AsyncResult
-from flask import Response, abort, current_app, stream_with_context
+from flask import Response, abort, current_app
 from webargs import fields
 from werkzeug.exceptions import HTTPException
 
 from ..errors import MissingQueryParameter
 from ..keys import key_with_encoded_dots
-from ..models import Bucket, MultipartObject, Part, as_object_version
+from ..models import Bucket, MultipartObject, Part
 from ..proxies import current_files_rest
-from ..serializer import MultipartObjectSchema, PartSchema, dumps
 from ..storage.stream import VerifiedStream
 from ..tasks import merge_multipartobject
 from ..transactions import release_connection
 from ..uploading import abort_upload, begin_upload, complete_upload, store_part
+from ..waiting import NOT_MERGED, once_done
 from .arguments import NOT_FOUND, WholeNumber, refuse_stray_fields, use_kwargs
 from .decorators import need_permissions
 from .uploads import body_stream, is_form, read_digests
-
-NOT_MERGED = "The parts could not be merged. Completing again may succeed."
-
-_POLL_SECONDS = 0.1
-"""Seconds between two looks at a result, where the result backend cannot tell by itself that there is one."""
 
 
 def pass_multipart(with_completed: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -144,7 +136,7 @@ class MultipartMixin:
         if part_size is None:
             raise MissingQueryParameter("partSize")
         upload = begin_upload(bucket, key, size, part_size)
-        return self.make_response(data=upload, context={"class": MultipartObject})
+        return self.make_response(data=upload, context={"class": MultipartObject, "bucket": bucket})
 
     @pass_multipart()
     def multipart_uploadpart(self, multipart: MultipartObject) -> Response:
@@ -169,8 +161,7 @@ class MultipartMixin:
         :param multipart: The upload.
         """
         parts = Part.query_by_multipart(multipart).all()
-        body = {"parts": PartSchema(many=True).dump(parts), **MultipartObjectSchema().dump(multipart)}
-        return current_app.response_class(dumps(body), mimetype="application/json")
+        return self.make_response(data=parts, context={"class": Part, "multipart": multipart, "many": True})
 
     @pass_multipart(with_completed=True)
     def multipart_complete(self, multipart: MultipartObject) -> Response:
@@ -181,10 +172,9 @@ class MultipartMixin:
         :param multipart: The upload.
         """
         multipart = complete_upload(multipart)
-        body = MultipartObjectSchema().dump(multipart)
-        version_id = multipart.version_id
-        body["links"]["object_version"] = MultipartObjectSchema.version_url(multipart)
-        upload_id = str(multipart.upload_id)
+        upload_id, version_id = str(multipart.upload_id), multipart.version_id
+        context = {"class": MultipartObject, "object_version_id": version_id}
+        response = self.make_response(data=multipart, context=context)
         release_connection()
         try:
             result = merge_multipartobject.delay(upload_id, str(version_id))
@@ -193,9 +183,7 @@ class MultipartMixin:
         except Exception:
             current_app.logger.exception("The merge of upload %s could not be sent, or failed at once.", upload_id)
             abort(503, description=NOT_MERGED)
-        return current_app.response_class(
-            stream_with_context(_wait_for_merge(result, version_id, body)), mimetype="application/json"
-        )
+        return once_done(response, result, version_id)
 
     @pass_multipart(with_completed=True)
     @need_permissions(lambda self, multipart: multipart, "multipart-delete")
@@ -206,47 +194,3 @@ class MultipartMixin:
         """
         abort_upload(multipart)
         return self.make_response(None, 204)
-
-
-def _wait_for_merge(result: AsyncResult, version_id: uuid.UUID, body: dict[str, Any]) -> Iterator[str]:
-    """Send white space while a merge runs, so that the connection stays open, and then what came of it, in JSON."""
-    interval = current_app.config["FILES_REST_TASK_WAIT_INTERVAL"]
-    give_up = time.monotonic() + current_app.config["FILES_REST_TASK_WAIT_MAX_SECONDS"]
-    ask = partial(_result_tells, result)
-    while True:
-        try:
-            merged = ask(interval)
-        except Exception as error:
-            if not isinstance(error, NotImplementedError):
-                current_app.logger.warning("The result backend does not answer: %s", error)
-            # Without a result backend the version itself tells, once it is there.
-            ask, merged = partial(_version_tells, version_id), None
-        if merged is not None:
-            break
-        if time.monotonic() > give_up:
-            yield dumps({"status": 504, "message": "The parts are still being merged. The object will appear."})
-            return
-        yield " "
-    if merged:
-        yield dumps(body)
-    else:
-        yield dumps({"status": 500, "message": NOT_MERGED})
-
-
-def _result_tells(result: AsyncResult, seconds: float) -> bool | None:
-    """Wait for a merge, and tell whether it succeeded; ``None`` where it is still running."""
-    try:
-        # Celery takes us for a task where one runs at once, without a worker, in another thread of this process.
-        pause = min(_POLL_SECONDS, seconds)
-        result.get(timeout=seconds, interval=pause, propagate=False, disable_sync_subtasks=False)
-    except TaskTimeoutError:
-        return None
-    return bool(result.successful())
-
-
-def _version_tells(version_id: uuid.UUID, seconds: float) -> bool | None:
-    """Wait, and tell whether a version is there; ``None`` where it is not yet."""
-    time.sleep(seconds)
-    found = as_object_version(version_id) is not None
-    release_connection()
-    return found or None

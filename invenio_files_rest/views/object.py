@@ -136,7 +136,8 @@ class ObjectResource(MultipartMixin, FilesView):
             _check_etag(ObjectVersion.get(bucket, key))
         upload = read_upload(bucket.size_limit)
         obj = store_object(bucket, key, upload.stream, size=upload.size, tags=upload.tags, precondition=precondition)
-        return self.make_response(data=obj, context={"class": ObjectVersion}, etag=obj.file.checksum)
+        context = {"class": ObjectVersion, "bucket": bucket}
+        return self.make_response(data=obj, context=context, etag=obj.file.checksum)
 
     @use_kwargs({**VERSION, **UPLOAD, **NO_UPLOADS, "download": flag("download")}, location="query")
     def get(
