@@ -17,7 +17,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.http import dump_options_header, http_date
 
 from .conditions import check_preconditions, requested_range
-from .sending import FilePart, served_by_server
+from .sending import FilePart, ensure_size, served_by_server
 from .utils import guess_mimetype
 
 MIMETYPE_WHITELIST = {
@@ -211,6 +211,7 @@ def send_stream(
     :returns: The response.
     :raises PreconditionFailed: Where a condition of the request does not hold.
     :raises RangeNotSatisfiable: Where the file has nothing of the range that is asked for.
+    :raises StorageError: Where the file is shorter or longer than its size.
     """
     try:
         last_modified = None if mtime is None else datetime.fromtimestamp(int(mtime), timezone.utc)
@@ -224,6 +225,7 @@ def send_stream(
             response.status_code = 304
             stream.close()
             return response
+        ensure_size(stream, size)
 
         start, length = 0, size
         if ranges_allowed and size is not None and (part := requested_range(request, size, etag, last_modified)):
