@@ -10,10 +10,11 @@ from typing import Any
 
 from celery.exceptions import TimeoutError as TaskTimeoutError
 from celery.result import AsyncResult
-from flask import Response, abort, current_app, stream_with_context
+from flask import Response, abort, current_app, request, stream_with_context
 from webargs import fields
 from werkzeug.exceptions import HTTPException
 
+from ..bodies import request_body
 from ..errors import MissingQueryParameter
 from ..models import Bucket, MultipartObject, Part, as_object_version
 from ..proxies import current_files_rest
@@ -24,7 +25,7 @@ from ..transactions import release_connection
 from ..uploading import abort_upload, begin_upload, complete_upload, store_part
 from .arguments import NOT_FOUND, use_kwargs
 from .decorators import need_permissions
-from .uploads import body_stream, is_form, read_digests
+from .uploads import is_form, read_digests
 
 NOT_MERGED = "The parts could not be merged. Completing again may succeed."
 
@@ -85,7 +86,7 @@ def default_partfactory(
     number = part if part_number is None else part_number
     if number is None or is_form(content_type):
         return None, None, None, None, None
-    return content_length, number, body_stream(), content_type, content_md5
+    return content_length, number, request_body(request.environ), content_type, content_md5
 
 
 @use_kwargs({"content_type": fields.String(data_key="Content-Type", load_default="")}, location="headers")

@@ -1,0 +1,110 @@
+"""The body of a request, as a stream that ends where the body does.
+
+Where the body is malformed, or its client has gone, each server says so in its own way: with errors of the socket, of
+its parser, or with too few bytes. Here all of that is :class:`~werkzeug.exceptions.ClientDisconnected`, a 400.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.wsgi import get_content_length
+
+from .pacing import paced
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_FAULT = "The body of the request is malformed, or ended too early."
+
+
+class _Body(io.RawIOBase):
+    """A body, of which the client is to blame for all that goes wrong.
+
+    :param stream: The server's stream.
+    :param length: Number of bytes that there have to be; ``None`` where the stream knows its end.
+    """
+
+    def __init__(self, stream: Any, length: int | None) -> None:
+        self._stream = stream
+        self._left = length
+        self._pos = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._pos
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = memoryview(buffer)[: self._left]
+        if not wanted:
+            return 0
+        try:
+            count = self._read(wanted)
+        except HTTPException:
+            raise
+        except Exception as error:
+            raise ClientDisconnected(_FAULT) from error
+        if self._left is not None:
+            if not count:
+                raise ClientDisconnected(_FAULT)
+            self._left -= count
+        self._pos += count
+        return count
+
+    def _read(self, wanted: memoryview) -> int:
+        if hasattr(self._stream, "readinto"):
+            return self._stream.readinto(wanted) or 0
+        data = self._stream.read(len(wanted))
+        wanted[: len(data)] = data
+        return len(data)
+
+
+class _UwsgiChunks:
+    """A chunked body under uWSGI, which hands out whole chunks."""
+
+    def __init__(self) -> None:
+        self._chunk = memoryview(b"")
+        self._ended = False
+
+    def read(self, size: int) -> memoryview:
+        if not self._chunk and not self._ended:
+            import uwsgi
+
+            self._chunk = memoryview(uwsgi.chunked_read())
+            self._ended = not self._chunk
+        data, self._chunk = self._chunk[:size], self._chunk[size:]
+        return data
+
+
+def _length(environ: WSGIEnvironment) -> int | None:
+    length = get_content_length(environ)
+    if length is None and "uwsgi.version" in environ and environ.get("CONTENT_LENGTH"):
+        # nginx has put the chunks together, but passes Transfer-Encoding on. uWSGI reads so many bytes in any case.
+        length = get_content_length({"CONTENT_LENGTH": environ["CONTENT_LENGTH"]})
+    return length
+
+
+def request_body(environ: WSGIEnvironment) -> IO[bytes] | None:
+    """Return the body of a request, as it comes and of whatever length.
+
+    Reading it fails with :class:`~werkzeug.exceptions.ClientDisconnected` where it is malformed or ends too early, and
+    with :class:`~werkzeug.exceptions.RequestTimeout` where it comes too slowly.
+
+    :param environ: Environment of the request.
+    :returns: The body; ``None`` where nobody can tell where it ends.
+    """
+    stream, length = environ["wsgi.input"], _length(environ)
+    if length is None:
+        if environ.get("wsgi.input_terminated"):
+            # Reading into a buffer of fixed size, Werkzeug's development server notices that a chunk is cut short,
+            # where it would otherwise shrink the interpreter's own buffer, and crash it.
+            stream = io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream
+        elif "uwsgi.version" in environ and environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
+            stream = _UwsgiChunks()
+        else:
+            return None
+    return cast("IO[bytes]", paced(_Body(stream, length), environ))
