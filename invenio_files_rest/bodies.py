@@ -7,6 +7,7 @@ its parser, or with too few bytes. Here all of that is :class:`~werkzeug.excepti
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from werkzeug.exceptions import ClientDisconnected, HTTPException
@@ -38,29 +39,39 @@ class _Body(io.RawIOBase):
     def tell(self) -> int:
         return self._pos
 
+    def read(self, size: int | None = -1, /) -> Any:
+        """Read as the server has it, where it fills no buffer of ours: without a copy."""
+        if size is None or size < 0 or hasattr(self._stream, "readinto"):
+            return super().read(-1 if size is None else size)
+        wanted = size if self._left is None else min(size, self._left)
+        data = self._asked(self._stream.read, wanted) if wanted else b""
+        self._count(len(data), wanted)
+        return bytes(data)
+
     def readinto(self, buffer: Any) -> int:
         wanted = memoryview(buffer)[: self._left]
-        if not wanted:
-            return 0
+        if not hasattr(self._stream, "readinto"):
+            data = self.read(len(wanted))
+            wanted[: len(data)] = data
+            return len(data)
+        count = (self._asked(self._stream.readinto, wanted) or 0) if wanted else 0
+        self._count(count, len(wanted))
+        return count
+
+    def _asked(self, read: Callable[[Any], Any], wanted: Any) -> Any:
         try:
-            count = self._read(wanted)
+            return read(wanted)
         except HTTPException:
             raise
         except Exception as error:
             raise ClientDisconnected(_FAULT) from error
+
+    def _count(self, count: int, wanted: int) -> None:
+        self._pos += count
         if self._left is not None:
-            if not count:
+            if wanted and not count:
                 raise ClientDisconnected(_FAULT)
             self._left -= count
-        self._pos += count
-        return count
-
-    def _read(self, wanted: memoryview) -> int:
-        if hasattr(self._stream, "readinto"):
-            return self._stream.readinto(wanted) or 0
-        data = self._stream.read(len(wanted))
-        wanted[: len(data)] = data
-        return len(data)
 
 
 class _UwsgiChunks:
