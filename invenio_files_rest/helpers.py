@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from flask import current_app
 
 from .checksums import chunk_size_or_default, compute_checksum, compute_md5_checksum
+from .duplicates import stored_before
 from .errors import FileSizeError
+from .folders import Folder
 from .keys import validate_new_key
 from .models import Bucket, FileInstance, ObjectVersion, discard_bytes
 from .models.bucket import open_bucket
@@ -43,20 +48,29 @@ def populate_from_path(
     checksum: bool = True,
     key_prefix: str = "",
     chunk_size: int | None = None,
+    follow_links: bool = False,
+    passed_over: Callable[[str], Any] | None = None,
 ) -> Iterator[ObjectVersion]:
     """Add a file, or all files below a folder, to a bucket.
 
-    The keys are the paths from the folder on, with slashes. What a symbolic link leads to is taken where it is a file;
-    links to folders, pipes and other things that are no files are passed over.
+    The keys are the paths from the folder on, with slashes. Links to folders, pipes and other things that are no files
+    are passed over. A symbolic link to a file is taken as the file where that lies below the folder, too.
+
+    Where a file of the same bytes is stored already, readable and in a location, that one is taken, and no second one
+    kept.
 
     Files are added in batches, of :data:`BATCH_FILES` or some :data:`BATCH_BYTES`, each with a fixed number of
     statements and in memory that does not grow with their number, where the caller commits between two.
 
     :param bucket: The bucket, or its identifier.
-    :param source: Path of the file or folder.
-    :param checksum: Whether to keep the checksum of each file.
+    :param source: Path of the file or folder, which may be a link.
+    :param checksum: Whether to keep the checksum of each file, and to look for files of the same bytes.
     :param key_prefix: What each key begins with.
     :param chunk_size: Bytes to read at a time.
+    :param follow_links: Whether to take what links lead to out of the folder. Whoever could put a link into the folder
+        could so read whatever we can.
+    :param passed_over: Function that is told of each link that is not followed, in a sentence; it is logged as a
+        warning where none is given.
     :returns: An iterator over the new versions, each added with its batch. The caller may commit between two.
     :raises OSError: Where a file or folder cannot be read, or there is none.
     :raises InvalidKeyError: Where a path is too long for a key, or is no text in the file system's encoding, or the
@@ -65,39 +79,33 @@ def populate_from_path(
     :raises InvalidOperationError: Where the bucket is locked or deleted, or there is none.
     :raises StorageError: Where the storage fails.
     """
-    source = os.path.abspath(source)
-    paths = _files_below(source)
+    folder = Folder(source, follow_links, passed_over or partial(current_app.logger.warning, "Passed over: %s"))
+    names = folder.names()
     target = open_bucket(bucket)
     bucket_id, location = target.id, target.location.uri
-    if lies_within(os.path.join(location, "file"), source):
+    if lies_within(os.path.join(location, "file"), folder.path):
         # Else the walk would come upon the files that it adds.
-        paths = iter(list(paths))
-    names = ((key_prefix + _name(path, source), path) for path in paths)
-    for files, error in _stored(bucket, names, chunk_size):
-        if not checksum:
-            for file in files.values():
-                file.checksum = None
-        yield from _added(bucket_id, files)
+        names = iter(list(names))
+    for files, error in _stored(bucket, folder, names, key_prefix, chunk_size):
+        yield from _added(bucket_id, files, checksum)
         if error is not None:
             raise error
 
 
-def _name(path: str, source: str) -> str:
-    name = os.path.basename(path) if path == source else os.path.relpath(path, source)
-    return name.replace(os.sep, "/")
-
-
 def _stored(
-    bucket: Bucket | uuid.UUID | str, paths: Iterator[tuple[str, str]], chunk_size: int | None
+    bucket: Bucket | uuid.UUID | str, folder: Folder, names: Iterator[str], key_prefix: str, chunk_size: int | None
 ) -> Iterator[tuple[dict[str, FileInstance], Exception | None]]:
     """Store files, and return them in batches by their keys; with the last batch comes the error that ended it."""
     files: dict[str, FileInstance] = {}
     size = 0
     target = open_bucket(bucket)
     try:
-        for key, path in paths:
-            with open(path, "rb") as stream:
-                files[validate_new_key(key)] = file = new_contents(
+        for name in names:
+            if (opened := folder.open(name)) is None:
+                continue
+            with opened as stream:
+                key = validate_new_key(key_prefix + name.replace(os.sep, "/"))
+                files[key] = file = new_contents(
                     target,
                     stream,
                     size_limit=target.size_limit_before(-size),
@@ -113,41 +121,33 @@ def _stored(
         yield files, error
         return
     except BaseException:
-        _discard(files.values())
+        _discard(files)
         raise
     if files:
         yield files, None
 
 
-def _added(bucket_id: uuid.UUID, files: dict[str, FileInstance]) -> Iterator[ObjectVersion]:
-    """Add a batch of files; the bytes of those that a limit refuses are deleted."""
+def _added(bucket_id: uuid.UUID, files: dict[str, FileInstance], checksum: bool) -> Iterator[ObjectVersion]:
+    """Add a batch of files; the bytes are deleted of those that a limit refuses, or that are stored already."""
     if not files:
         return
     try:
-        versions, exceeded = add_files(bucket_id, files)
+        if checksum:
+            versions, exceeded = add_files(bucket_id, files, stored_before(files))
+        else:
+            for file in files.values():
+                file.checksum = None
+            versions, exceeded = add_files(bucket_id, files)
     except BaseException:
-        _discard(files.values())
+        _discard(files)
         raise
-    _discard(islice(files.values(), len(versions), None))
+    used = {version.file_id for version in versions}
+    _discard({key: file for key, file in files.items() if file.id not in used})
     yield from versions
     if exceeded is not None:
         raise FileSizeError(description=exceeded.reason)
 
 
-def _discard(files: Iterable[FileInstance]) -> None:
-    for file in files:
+def _discard(files: Mapping[str, FileInstance]) -> None:
+    for file in files.values():
         discard_bytes(file)
-
-
-def _files_below(source: str) -> Iterator[str]:
-    """Return the paths of the files below a folder, in order; of a file, its own."""
-    if os.path.isfile(source):
-        yield source
-        return
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    for folder, folders, names in os.walk(source, onerror=fail):
-        folders.sort()
-        yield from filter(os.path.isfile, (os.path.join(folder, name) for name in sorted(names)))

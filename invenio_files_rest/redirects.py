@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import timezone
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -15,7 +16,7 @@ from .responses import describing_response
 from .storage.paths import local_path
 
 if TYPE_CHECKING:
-    from .models import ObjectVersion
+    from .models import FileInstance, ObjectVersion
 
 DEFAULT_PREFIX = "/user_files/"
 """What the web server maps to the root of its file system, or of the remote storage, where no mapping is set."""
@@ -51,6 +52,16 @@ def _absolute(uri: str) -> str:
     return uri if path is None else os.path.abspath(path)
 
 
+def _ensure_size(file: FileInstance) -> None:
+    """Refuse to have a file sent that is shorter or longer than its row. Files that only the web server has pass."""
+    found = file.size
+    with suppress(OSError):
+        if (path := local_path(file.uri)) is not None:
+            found = os.stat(path).st_size
+    if file.size is not None and found != file.size:
+        raise StorageError(f"The file {file.uri} has {found} bytes, not {file.size}.")
+
+
 def create_file_streaming_redirect_response(obj: ObjectVersion) -> Response:
     """Make the response that has the web server in front send a file, by ``X-Accel-Redirect``.
 
@@ -61,6 +72,7 @@ def create_file_streaming_redirect_response(obj: ObjectVersion) -> Response:
     :param obj: The object version to send.
     :returns: The response, without a body where the web server sends the file.
     :raises FileInstanceUnreadableError: Where the file is not readable.
+    :raises StorageError: Where this machine sees that the file is shorter or longer than its row.
     :raises PreconditionFailed: Where a condition of the request does not hold.
     """
     file = obj.file
@@ -83,6 +95,7 @@ def create_file_streaming_redirect_response(obj: ObjectVersion) -> Response:
     if not check_preconditions(request, file.checksum, last_modified):
         response.status_code = 304
         return response
+    _ensure_size(file)
     algorithm, _, digest = (file.checksum or "").partition(":")
     if algorithm == "md5" and "Range" not in request.headers:
         response.headers["Content-MD5"] = digest

@@ -16,7 +16,7 @@ from werkzeug.http import http_date
 
 from .conditions import check_preconditions, requested_range
 from .disposition import content_disposition
-from .sending import FilePart, served_by_server
+from .sending import FilePart, ensure_size, served_by_server
 from .talisman import keep_policy
 from .utils import guess_mimetype
 
@@ -199,6 +199,7 @@ def send_stream(
     :returns: The response.
     :raises PreconditionFailed: Where a condition of the request does not hold.
     :raises RangeNotSatisfiable: Where the file has nothing of the range that is asked for.
+    :raises StorageError: Where the file is shorter or longer than its size.
     """
     try:
         last_modified = None if mtime is None else datetime.fromtimestamp(int(mtime), timezone.utc)
@@ -212,6 +213,7 @@ def send_stream(
             response.status_code = 304
             stream.close()
             return response
+        ensure_size(stream, size)
 
         start, length = 0, size
         if ranges_allowed and size is not None and (part := requested_range(request, size, etag, last_modified)):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import IO, Any, cast
+import io
+from typing import IO, Any
 
 from flask import Request as _Request
 from flask import current_app
 from werkzeug.utils import cached_property
-from werkzeug.wsgi import get_input_stream
 
+from .bodies import request_body
 from .formparser import FormDataParser, at_most
-from .pacing import paced
 
 
 def _takes_stream(endpoint: str | None) -> bool:
@@ -36,13 +36,13 @@ class Request(_Request):
 
     @cached_property
     def stream(self) -> IO[bytes]:
-        """Body of the request: to its ``Content-Length``, or to where the server marks its end.
+        """Body of the request: empty where nobody can tell its end.
 
-        Reading it fails where the client is too slow.
+        See :func:`~invenio_files_rest.bodies.request_body`.
         """
         if self.shallow:
             raise RuntimeError("The body of a shallow request cannot be read.")
-        return cast("IO[bytes]", paced(get_input_stream(self.environ), self.environ))
+        return request_body(self.environ) or io.BytesIO()
 
     def get_data(self, *args: Any, **kwargs: Any) -> Any:
         """Read the body into memory, as :meth:`werkzeug.wrappers.Request.get_data` does.

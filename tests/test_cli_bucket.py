@@ -96,6 +96,30 @@ def test_cp_without_checksum_keeps_none(run: Run, bucket: Bucket, folder: Path):
     assert {obj.file.checksum for obj in ObjectVersion.get_by_bucket(bucket)} == {None}
 
 
+def test_cp_of_files_that_are_stored_already_keeps_none_twice_unless_without_checksum(
+    run: Run, bucket: Bucket, location: Location, folder: Path
+):
+    for arguments, files in (([], 2), (["--checksum"], 2), (["--no-checksum"], 4)):
+        assert run("files", "bucket", "cp", str(folder), str(bucket.id), *arguments).exit_code == 0
+        assert stored_files(location) == files
+
+
+def test_cp_tells_of_the_links_that_it_passes_over(run: Run, bucket: Bucket, folder: Path, tmp_path: Path):
+    (tmp_path / "secret").write_bytes(b"secret")
+    (folder / "link").symlink_to(tmp_path / "secret")
+    (folder / "way").symlink_to(tmp_path)
+    result = run("files", "bucket", "cp", str(folder), str(bucket.id))
+    assert result.exit_code == 0
+    assert sorted(result.stderr.splitlines()) == [
+        f"Passed over: {folder}/link is a link that leads out of the folder.",
+        f"Passed over: {folder}/way is a link to a folder.",
+    ]
+    assert set(contents(bucket)) == {"one.txt", "sub/two.txt"}
+    result = run("files", "bucket", "cp", "--follow-links", str(folder), str(bucket.id))
+    assert result.stderr == f"Passed over: {folder}/way is a link to a folder.\n"
+    assert contents(bucket)["link"] == b"secret"
+
+
 def test_cp_over_the_quota_keeps_what_it_printed_and_nothing_else(
     run: Run, db: SQLAlchemy, bucket: Bucket, location: Location, folder: Path
 ):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask_sqlalchemy import SQLAlchemy
 from rest import statements, stored
+from sqlalchemy import delete
 
-from invenio_files_rest import helpers
+from invenio_files_rest import folders, helpers
 from invenio_files_rest.errors import BucketDeletedError, BucketLockedError, FileSizeError, InvalidKeyError
 from invenio_files_rest.helpers import populate_from_path
-from invenio_files_rest.models import Bucket, Location, ObjectVersion
+from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 
 
 @pytest.fixture
@@ -105,11 +107,67 @@ def test_a_path_too_long_for_a_key_is_refused(bucket: Bucket, folder: Path):
         keys(bucket, str(folder), key_prefix="p" * 255)
 
 
-def test_a_link_to_a_file_is_taken_as_the_file(bucket: Bucket, folder: Path, tmp_path: Path):
-    (tmp_path / "elsewhere").write_bytes(b"linked")
-    (folder / "link").symlink_to(tmp_path / "elsewhere")
-    (obj,) = populate_from_path(bucket, str(folder))
-    assert (obj.key, obj.file.size) == ("link", 6)
+def test_a_link_to_a_file_of_the_folder_is_taken_as_the_file(bucket: Bucket, folder: Path):
+    (folder / "sub").mkdir()
+    (folder / "sub" / "file").write_bytes(b"linked")
+    (folder / "absolute").symlink_to(folder / "sub" / "file")
+    (folder / "relative").symlink_to("absolute")
+    found = {obj.key: obj.file.size for obj in populate_from_path(bucket, str(folder))}
+    assert found == {"absolute": 6, "relative": 6, "sub/file": 6}
+
+
+@pytest.mark.parametrize("spelling", ["{0}/secret", "../secret", "sub/../../secret", "hop", "{0}/folder-2/secret"])
+def test_a_link_that_leads_out_of_the_folder_is_followed_only_where_that_is_asked_for(
+    bucket: Bucket, folder: Path, tmp_path: Path, spelling: str, caplog: pytest.LogCaptureFixture
+):
+    (tmp_path / "secret").write_bytes(b"secret")
+    (tmp_path / "folder-2").mkdir()
+    (tmp_path / "folder-2" / "secret").write_bytes(b"secret")
+    (folder / "sub").mkdir()
+    (folder / "file").write_bytes(b"1")
+    (folder / "link").symlink_to(spelling.format(tmp_path))
+    if spelling == "hop":
+        (folder / "hop").symlink_to(tmp_path / "secret")
+    assert keys(bucket, folder) == ["file"]
+    assert f"{folder}/link is a link that leads out of the folder." in caplog.text
+    told: list[str] = []
+    assert keys(bucket, folder, passed_over=told.append) == ["file"]
+    assert f"{folder}/link is a link that leads out of the folder." in told
+    assert "link" in keys(bucket, folder, follow_links=True)
+    assert ObjectVersion.get(bucket, "link").file.size == 6
+
+
+def test_the_folder_itself_may_be_a_link_and_so_may_a_file_alone(bucket: Bucket, folder: Path, tmp_path: Path):
+    (folder / "file").write_bytes(b"1")
+    (tmp_path / "way").symlink_to(folder)
+    (tmp_path / "alias").symlink_to(folder / "file")
+    assert keys(bucket, tmp_path / "way") == ["file"]
+    assert keys(bucket, tmp_path / "alias") == ["alias"]
+
+
+@pytest.mark.parametrize("replaced", ["file", "sub"])
+def test_what_becomes_a_link_while_the_folder_is_read_is_not_followed(
+    bucket: Bucket, folder: Path, tmp_path: Path, replaced: str, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "file").write_bytes(b"secret")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "file").write_bytes(b"1")
+    before = os.lstat
+
+    def lstat(path: Any, **kwargs: Any) -> os.stat_result:
+        """Let somebody be faster than the open that follows."""
+        found = before(path, **kwargs)
+        if str(path).endswith("sub/file"):
+            target = folder / "sub" / "file" if replaced == "file" else folder / "sub"
+            target.rename(tmp_path / "away")
+            target.symlink_to(tmp_path / "secrets" / ("file" if replaced == "file" else ""))
+        return found
+
+    monkeypatch.setattr(folders.os, "lstat", lstat)
+    with pytest.raises(OSError):  # noqa: PT011 (which one depends on what it was)
+        keys(bucket, folder)
+    assert ObjectVersion.query.count() == 0
 
 
 def test_links_to_folders_broken_links_and_pipes_are_passed_over(bucket: Bucket, folder: Path, tmp_path: Path):
@@ -211,9 +269,9 @@ def test_a_quota_that_others_have_filled_meanwhile_holds(
         (folder / name).write_bytes(b"12")
     add_files = helpers.add_files
 
-    def late(bucket_id: object, files: object) -> object:
+    def late(*args: object) -> object:
         ObjectVersion.create(bucket, "other", stream=io.BytesIO(b"123"))
-        return add_files(bucket_id, files)
+        return add_files(*args)
 
     monkeypatch.setattr(helpers, "add_files", late)
     added: list[str] = []
@@ -243,3 +301,134 @@ def test_a_locked_bucket_and_a_deleted_one_take_nothing(bucket: Bucket, folder: 
     bucket.locked, bucket.deleted = False, True
     with pytest.raises(BucketDeletedError):
         keys(bucket, str(folder))
+
+
+# Files that are stored already
+
+
+def files_of(bucket: Bucket) -> dict[str, Any]:
+    return {obj.key: obj.file_id for obj in ObjectVersion.get_by_bucket(bucket)}
+
+
+@pytest.fixture
+def stored_one(db: SQLAlchemy, bucket: Bucket, folder: Path) -> FileInstance:
+    """Store a file whose bytes the folder has, too."""
+    file = ObjectVersion.create(bucket, "before", stream=io.BytesIO(b"equal")).file
+    db.session.commit()
+    (folder / "a").write_bytes(b"equal")
+    return file
+
+
+def test_a_file_that_is_stored_already_is_not_kept_twice(bucket: Bucket, folder: Path, stored_one: FileInstance):
+    (folder / "b").write_bytes(b"other")
+    (folder / "c").write_bytes(b"equal")
+    assert keys(bucket, folder) == ["a", "b", "c"]
+    found = files_of(bucket)
+    assert found["a"] == found["c"] == found["before"] != found["b"]
+    assert stored(bucket.location) == [b"equal", b"other"]
+    assert bucket.size == 20
+    assert keys(bucket, folder) == ["a", "b", "c"]
+    assert stored(bucket.location) == [b"equal", b"other"]
+
+
+def test_equal_files_of_one_folder_are_kept_once(bucket: Bucket, folder: Path):
+    for name in "abc":
+        (folder / name).write_bytes(b"equal")
+    assert keys(bucket, folder) == ["a", "b", "c"]
+    assert len(set(files_of(bucket).values())) == 1
+    assert stored(bucket.location) == [b"equal"]
+
+
+def test_a_file_of_another_bucket_and_location_is_taken_too(
+    db: SQLAlchemy, bucket: Bucket, folder: Path, stored_one: FileInstance, tmp_path: Path
+):
+    location = Location(name="other", uri=str(tmp_path / "other"))
+    db.session.add(location)
+    other = Bucket.create(location)
+    (obj,) = populate_from_path(other, folder)
+    assert obj.file_id == stored_one.id
+    assert stored(location) == []
+
+
+def forge(file: FileInstance, tmp_path: Path) -> None:
+    Path(file.uri).write_bytes(b"forge")
+
+
+def lose(file: FileInstance, tmp_path: Path) -> None:
+    Path(file.uri).unlink()
+
+
+def damage(file: FileInstance, tmp_path: Path) -> None:
+    file.last_check = False
+
+
+def hide(file: FileInstance, tmp_path: Path) -> None:
+    file.readable = False
+
+
+def open_again(file: FileInstance, tmp_path: Path) -> None:
+    file.writable = True
+
+
+def grow(file: FileInstance, tmp_path: Path) -> None:
+    file.size = 6
+
+
+def link(file: FileInstance, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"equal")
+    file.uri = str(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("change", [forge, lose, damage, hide, open_again, grow, link])
+def test_a_file_that_cannot_stand_for_the_new_one_is_not_taken(
+    db: SQLAlchemy, bucket: Bucket, folder: Path, stored_one: FileInstance, change: Any, tmp_path: Path
+):
+    change(stored_one, tmp_path)
+    db.session.commit()
+    (obj,) = populate_from_path(bucket, folder)
+    assert obj.file_id != stored_one.id
+    with obj.file.storage().open() as stream:
+        assert stream.read() == b"equal"
+
+
+def test_without_checksum_every_file_is_stored(bucket: Bucket, folder: Path, stored_one: FileInstance):
+    (obj,) = populate_from_path(bucket, folder, checksum=False)
+    assert obj.file_id != stored_one.id
+    assert stored(bucket.location) == [b"equal", b"equal"]
+
+
+def test_a_file_that_is_removed_meanwhile_is_not_taken(
+    db: SQLAlchemy, bucket: Bucket, folder: Path, stored_one: FileInstance, monkeypatch: pytest.MonkeyPatch
+):
+    ObjectVersion.get(bucket, "before").remove()
+    db.session.commit()
+    file_id, before = stored_one.id, helpers.stored_before
+
+    def late(files: Any) -> Any:
+        found = before(files)
+        assert [file.id for file in found.values()] == [file_id]
+        with db.engine.begin() as connection:
+            connection.execute(delete(FileInstance).where(FileInstance.id == file_id))
+        return found
+
+    monkeypatch.setattr(helpers, "stored_before", late)
+    (obj,) = populate_from_path(bucket, folder)
+    db.session.commit()
+    assert obj.file_id != file_id
+    assert FileInstance.query.count() == 1
+    with obj.file.storage().open() as stream:
+        assert stream.read() == b"equal"
+
+
+def test_a_file_that_a_limit_refuses_leaves_nothing_where_it_is_stored_already(
+    db: SQLAlchemy, bucket: Bucket, folder: Path, stored_one: FileInstance
+):
+    (folder / "b").write_bytes(b"equal")
+    bucket.quota_size = 12
+    db.session.commit()
+    objects = populate_from_path(bucket, folder)
+    next(objects)
+    with pytest.raises(FileSizeError):
+        next(objects)
+    assert stored(bucket.location) == [b"equal"]
+    assert bucket.size == 10

@@ -17,6 +17,7 @@ from flask import Flask, Response
 from werkzeug.http import parse_options_header
 from werkzeug.test import TestResponse
 
+from invenio_files_rest.errors import StorageError
 from invenio_files_rest.responses import (
     MIMETYPE_WHITELIST,
     content_disposition,
@@ -39,6 +40,16 @@ SECURITY = {
     "X-Frame-Options": "deny",
     "X-XSS-Protection": "1; mode=block",
 }
+
+
+class Unseekable(io.BytesIO):
+    """A file that cannot seek, and so tells nothing of its size."""
+
+    def __init__(self) -> None:
+        super().__init__(CONTENT)
+
+    def seek(self, *args: Any) -> int:
+        raise io.UnsupportedOperation("seek")
 
 
 class Sender:
@@ -367,12 +378,63 @@ def test_ranges_can_be_switched_off(send: Sender) -> None:
 
 
 def test_a_range_of_a_stream_that_cannot_seek_is_read_to(send: Sender) -> None:
-    class Unseekable(io.BytesIO):
-        def seek(self, *args: Any) -> int:
-            raise io.UnsupportedOperation("seek")
-
-    send.make_stream = lambda: Unseekable(CONTENT)
+    send.make_stream = Unseekable
     assert send(headers={"Range": "bytes=2-4"}, chunk_size=1).data == b"234"
+
+
+# Files that are not as long as they should be
+
+
+@pytest.mark.parametrize("size", [9, 11])
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=0-2"}, {"Range": "bytes=20-"}])
+def test_a_file_that_is_shorter_or_longer_is_not_sent(send: Sender, size: int, headers: dict[str, str]) -> None:
+    response = send(size=size, headers=headers)
+    assert response.status_code == 500
+    assert response.json == {"status": 500, "message": "The file storage failed."}
+
+
+def test_a_client_that_has_the_file_is_told_so_whatever_has_become_of_ours(send: Sender) -> None:
+    assert send(size=11, headers={"If-None-Match": ETAG}).status_code == 304
+
+
+class Fragile(Unseekable):
+    """One that breaks at the second read."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        if self.reads > 1:
+            raise ConnectionResetError("The storage has gone.")
+        return super().read(size)
+
+
+@pytest.mark.parametrize(
+    ("make_stream", "reason"),
+    [(Fragile, "cannot be read: The storage has gone."), (Unseekable, "ended 2 bytes too early.")],
+)
+def test_a_file_that_cannot_be_sent_to_its_end_fails_while_it_is_sent(
+    send: Sender, make_stream: Any, reason: str
+) -> None:
+    send.make_stream = make_stream
+    with pytest.raises(StorageError, match=reason):
+        send(size=12 if make_stream is Unseekable else 10, chunk_size=4)
+
+
+def test_a_file_that_loses_bytes_while_the_server_sends_it_fails_when_it_is_closed(send: Sender) -> None:
+    class Shrinking(ServerWrapper):
+        """A wrapper that finds less of the file than there was."""
+
+        def __next__(self) -> bytes:
+            os.ftruncate(self.filelike.fileno(), 4)
+            return super().__next__()
+
+    send.make_stream = real_file
+    with pytest.raises(StorageError, match="4 are left"):
+        send(environ={"wsgi.file_wrapper": Shrinking})
+    # What comes after the range is nobody's business.
+    send.make_stream = real_file
+    assert send(environ={"wsgi.file_wrapper": Shrinking}, headers={"Range": "bytes=1-2"}).data[:2] == b"12"
 
 
 # The file, and who sends it

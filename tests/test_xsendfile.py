@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import os
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -261,12 +262,33 @@ def test_a_file_that_is_gone_is_not_found(stored: Any, folder: Path) -> None:
     assert str(folder) not in answer.text
 
 
+@needs_nginx
+@pytest.mark.parametrize("size", [39, 41])
+def test_a_file_of_another_size_than_its_row_is_refused(
+    stored: Any, application: str, nginx: str, folder: Path, size: int
+) -> None:
+    address = stored("damaged", b"damaged " * 5)
+    (file,) = (path for path in (folder / "location").rglob("data") if path.read_bytes() == b"damaged " * 5)
+    os.truncate(file, size)
+    for method in ("GET", "HEAD"):
+        assert requests.request(method, address).status_code == 500
+    assert requests.get(address).json()["message"] == "The file storage failed."
+    log = (folder / "gunicorn.log").read_text()
+    assert log.count(f"The file {file} has {size} bytes, not 40.") == 3
+
+
 # What nginx is asked for
 
 
 def obj(uri: str, **file: Any) -> Any:
     """Return a page in a file."""
-    facts = {"uri": uri, "readable": True, "checksum": "md5:" + "0" * 32, "updated": datetime.now(timezone.utc)}
+    facts = {
+        "uri": uri,
+        "size": 4,
+        "readable": True,
+        "checksum": "md5:" + "0" * 32,
+        "updated": datetime.now(timezone.utc),
+    }
     sent = Response("sent by us")
     return SimpleNamespace(
         file=SimpleNamespace(**facts | file), basename="ž.html", mimetype="text/html", send_file=lambda **kwargs: sent

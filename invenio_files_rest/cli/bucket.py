@@ -36,17 +36,27 @@ def touch(location: str | None, storage_class: str | None) -> None:
 @click.argument("bucket", type=click.UUID)
 @click.option("--checksum/--no-checksum", default=True, show_default=True, help="Keep the checksum of each file.")
 @click.option("--key-prefix", metavar="TEXT", default="", help="What each key begins with, e.g. 'images/'.")
+@click.option("--follow-links", is_flag=True, help="Take files that links lead to out of the folder.")
 @with_appcontext
-def cp(source: str, bucket: UUID, checksum: bool, key_prefix: str) -> None:
+def cp(source: str, bucket: UUID, checksum: bool, key_prefix: str, follow_links: bool) -> None:
     """Copy a file, or all files below a folder, into a bucket.
 
     SOURCE is a path, BUCKET the identifier of a bucket. Prints "bucket:version:key" for each file once it is stored and
     committed. What is printed stays where a later file fails; copied again, it becomes a new version.
+
+    Links that lead out of the folder are passed over without --follow-links, links to folders always; each is told on
+    standard error. A file whose bytes are stored already is not kept twice, unless --no-checksum is given.
     """
+
+    def passed_over(text: str) -> None:
+        click.echo(f"Passed over: {text}", err=True)
+
     with told_in_one_line():
         if Bucket.get(bucket) is None:
             raise BucketDeletedError()
-        for obj in populate_from_path(bucket, source, checksum=checksum, key_prefix=key_prefix):
+        for obj in populate_from_path(
+            bucket, source, checksum, key_prefix, follow_links=follow_links, passed_over=passed_over
+        ):
             line = f"{obj.bucket_id}:{obj.version_id}:{obj.key}"
             db.session.commit()
             click.echo(line)

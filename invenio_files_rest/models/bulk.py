@@ -120,12 +120,14 @@ def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> datetime:
 
 
 def add_files(
-    bucket_id: uuid.UUID, files: Mapping[str, FileInstance]
+    bucket_id: uuid.UUID, files: Mapping[str, FileInstance], stored: Mapping[str, FileInstance] | None = None
 ) -> tuple[list[ObjectVersion], FileSizeLimit | None]:
     """Add a version of each of several objects, up to the first that a size limit refuses.
 
     :param bucket_id: Identifier of the bucket.
     :param files: Files that the database does not know, by the keys of the objects.
+    :param stored: Files to take in their places where they are still there, of the same size; one of the new files
+        comes before those whose place it takes.
     :returns: The versions, flushed, in the order of the files; and the limit, where the next one exceeds it.
     :raises BucketLockedError: Where the bucket is locked.
     :raises BucketDeletedError: Where the bucket is deleted.
@@ -133,9 +135,14 @@ def add_files(
     left = sum(file.size or 0 for file in files.values())
     Bucket.claim(bucket_id, left)
     bucket = db.session.get(Bucket, bucket_id, populate_existing=True, with_for_update=True)
+    stored = stored or {}
+    new = {file.id for file in files.values()}
+    held = FileInstance.hold_all({file.id for file in stored.values()} - new) | new
     added: dict[str, FileInstance] = {}
     exceeded = None
     for key, file in files.items():
+        if key in stored and stored[key].id in held:
+            file = stored[key]
         size, limit = file.size or 0, bucket.size_limit_before(left)
         if limit is not None and size > limit.limit:
             exceeded = limit

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app
 from invenio_db import db
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Query, validates
 from sqlalchemy_utils.types import UUIDType
@@ -112,6 +113,16 @@ class FileInstance(db.Model, Timestamp):
         assert uri is not None
         return cls.query.filter_by(uri=uri).one_or_none()
 
+    @classmethod
+    def hold_all(cls, file_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+        """Keep others from deleting files, as :meth:`hold` does.
+
+        :param file_ids: Identifiers of the files.
+        :returns: Identifiers of those that are there.
+        """
+        held = select(cls.id).where(cls.id.in_(file_ids)).with_for_update(read=True, key_share=True)
+        return set(db.session.scalars(held)) if file_ids else set()
+
     def hold(self) -> bool:
         """Keep others from deleting a file that is about to be referred to, until the end of the transaction.
 
@@ -119,13 +130,25 @@ class FileInstance(db.Model, Timestamp):
         """
         if self not in db.session or self in db.session.new:
             return True
-        held = select(FileInstance.id).where(FileInstance.id == self.id).with_for_update(read=True, key_share=True)
-        return db.session.execute(held).first() is not None
+        return bool(self.hold_all([self.id]))
 
     @classmethod
     def query_orphaned(cls) -> Query[Any]:
         """Return a query of the files that neither an object version nor a multipart upload refers to."""
         return cls.query.filter(~cls.objects.any(), ~cls.multipart_objects.any())
+
+    @classmethod
+    def intact(cls, checksums: Collection[str], most: int) -> list[FileInstance]:
+        """Return stored files of some checksums that are not known to be damaged, the oldest first.
+
+        :param checksums: The checksums, as ``algorithm:hexdigest``.
+        :param most: How many files of one checksum and size to return at most.
+        """
+        rank = func.row_number().over(partition_by=(cls.checksum, cls.size), order_by=(cls.created, cls.id))
+        stored = cls.readable, ~cls.writable, cls.uri.isnot(None), cls.last_check.isnot(False)
+        ranked = select(cls.id, rank.label("rank")).where(cls.checksum.in_(checksums), *stored).subquery()
+        files = select(cls).join(ranked, ranked.c.id == cls.id).where(ranked.c.rank <= most)
+        return list(db.session.scalars(files.order_by(ranked.c.rank)))
 
     @classmethod
     def note_check(cls, file_id: uuid.UUID | str, result: bool | None) -> FileInstance | None:

@@ -39,7 +39,7 @@ class Item(NamedTuple):
     name: str
     path: str
     kind: str
-    """``folder``, ``file``, or ``other`` for what is neither, a link say."""
+    """``folder``, ``file``, ``link`` for one to a folder of this machine, or ``other``."""
 
     status: Callable[[], Status]
     """Function that asks for it, and raises ``FileNotFoundError`` where it is gone."""
@@ -117,11 +117,16 @@ class LocalPlace(Place):
         """Find what is in a folder; see :meth:`Place.items`."""
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    kind = "folder"
-                else:
-                    kind = "file" if entry.is_file(follow_symlinks=False) else "other"
-                yield Item(entry.name, entry.path, kind, partial(self._status, entry))
+                yield Item(entry.name, entry.path, self._kind(entry), partial(self._status, entry))
+
+    @staticmethod
+    def _kind(entry: os.DirEntry[str]) -> str:
+        if entry.is_symlink():
+            # One that cannot be followed leads nowhere.
+            with suppress(OSError):
+                return "link" if entry.is_dir() else "other"
+            return "other"
+        return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
 
     @staticmethod
     def _status(entry: os.DirEntry[str]) -> Status:
@@ -131,6 +136,7 @@ class LocalPlace(Place):
     def spellings(self, path: str) -> set[str]:
         """Return the ways to write the URI of a file; see :meth:`Place.spellings`."""
         paths = {join(base, path) for base in (self.uri, self.folder, os.path.realpath(self.folder))}
+        paths.add(os.path.realpath(join(self.folder, path)))
         return {scheme + path for path in paths for scheme in ("", "file://", "osfs://")}
 
     def remove_file(self, path: str) -> None:

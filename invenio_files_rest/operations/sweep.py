@@ -19,6 +19,7 @@ from flask import current_app
 from invenio_db import db
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..errors import StorageError
 from ..models import FileInstance, Location
 from ..models.base import utcnow
 from ..models.batches import in_batches
@@ -27,6 +28,7 @@ from ..tasks import remove_file_data
 from ..tasks.removal import expired_uploads, remove_expired_upload
 from ..transactions import in_transaction
 from .finding import Finding
+from .links import followed_links
 from .places import Place, place_of
 from .walking import Entry, walk
 
@@ -47,16 +49,21 @@ def sweep(grace: timedelta, delete: bool) -> Iterator[Finding]:
     before = time.time() - grace.total_seconds()
     locations = Location.rows()
     roots = {location.uri for location in locations}
+    try:
+        followed = followed_links(roots)
+    except (OSError, StorageError):
+        # Each link is told instead.
+        followed = set()
     for location in locations:
-        yield from _location(location, roots, before, delete)
+        yield from _location(location, roots, followed, before, delete)
 
 
-def _location(location: Any, roots: set[str], before: float, delete: bool) -> Iterator[Finding]:
+def _location(location: Any, roots: set[str], followed: set[str], before: float, delete: bool) -> Iterator[Finding]:
     """Find what is left over in a location, or tell why nobody can look."""
     try:
         place = place_of(location.uri)
         if place.exists():
-            yield from _storage(place, roots, before, delete)
+            yield from _storage(place, roots, followed, before, delete)
             return
         error = None
     except FileNotFoundError:
@@ -132,8 +139,8 @@ def _delete_bytes(row: Any) -> None:
     FileInstance(**row._asdict()).storage().delete()
 
 
-def _storage(place: Place, roots: set[str], before: float, delete: bool) -> Iterator[Finding]:
-    entries = walk(place, before)
+def _storage(place: Place, roots: set[str], followed: set[str], before: float, delete: bool) -> Iterator[Finding]:
+    entries = walk(place, before, followed)
     inner = place.inner(roots)
     while batch := list(islice(entries, PATHS_PER_QUERY)):
         unnamed = _unnamed(place, [entry for entry in batch if entry.kind == "file"])
@@ -142,6 +149,10 @@ def _storage(place: Place, roots: set[str], before: float, delete: bool) -> Iter
                 continue
             # A location in this one is empty in the beginning.
             if entry.kind == "folder" and any(path.startswith(entry.below) for path in inner):
+                continue
+            if entry.kind == "link":
+                text = "The link leads to where another location or link does, or may. What is behind it was left."
+                yield Finding(entry.kind, entry.path, text, done=delete)
                 continue
             text = {
                 "file": "No row names the file.",

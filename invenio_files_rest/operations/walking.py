@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from typing import NamedTuple
 
 from ..errors import StorageError
@@ -23,7 +23,8 @@ class Entry(NamedTuple):
     """Its path below the location."""
 
     kind: str
-    """``file``, ``temporary`` for one that is or was being written, ``folder`` for one with nothing in it."""
+    """``file``, ``temporary`` for one that is or was being written, ``folder`` for one with nothing in it, ``link`` for
+    one that stands for a folder and is not followed."""
 
     file_id: uuid.UUID | None
     """Identifier of the file that the folder is for; ``None`` for a folder that is for several."""
@@ -38,20 +39,32 @@ def _begins_an_identifier(text: str) -> bool:
     )
 
 
-def walk(place: Place, before: float) -> Iterator[Entry]:
+def is_prefix(text: str) -> bool:
+    """Tell whether a folder is for several files, by the names that lead to it.
+
+    :param text: The names of the folders below the location, joined.
+    """
+    return len(text) < 36 and _begins_an_identifier(text)
+
+
+def walk(place: Place, before: float, followed: Collection[str] = ()) -> Iterator[Entry]:
     """Find the files and the empty folders that storage has made in a location, and that are not young.
 
     Only a file that lies where storage puts one is found: in a folder whose path below the location is an identifier.
-    All others, and all links, are none of our business. Whoever takes an entry may remove it.
+    All others are none of our business, and neither are links, but those that stand for a folder which is for several
+    files. Whoever takes an entry may remove it, unless it is a link.
 
     :param place: The location.
     :param before: Unix time that what is found was last changed before.
+    :param followed: Paths of the links to follow.
     :raises StorageError: Where nobody can tell how old a file is.
     """
-    yield from _walk(place, place.folder, "", before)
+    yield from _walk(place, place.folder, "", before, followed)
 
 
-def _walk(place: Place, folder: str, below: str, before: float) -> Generator[Entry, None, bool]:
+def _walk(
+    place: Place, folder: str, below: str, before: float, followed: Collection[str]
+) -> Generator[Entry, None, bool]:
     """Find them in a folder, and tell whether that has nothing else in it."""
     identifier = below.replace("/", "")
     file_id = uuid.UUID(identifier) if len(identifier) == 36 else None
@@ -59,8 +72,14 @@ def _walk(place: Place, folder: str, below: str, before: float) -> Generator[Ent
     try:
         for item in place.items(folder):
             if item.kind == "folder" and _begins_an_identifier(identifier + item.name):
-                inner = yield from _folder(place, item, f"{below}{item.name}/", before)
+                inner = yield from _folder(place, item, f"{below}{item.name}/", before, followed)
                 is_empty = is_empty and inner
+            elif item.kind == "link" and is_prefix(identifier + item.name):
+                is_empty = False
+                if item.path in followed:
+                    yield from _walk(place, item.path, f"{below}{item.name}/", before, followed)
+                else:
+                    yield Entry(item.path, below + item.name, "link", None, 0)
             else:
                 is_empty = False
                 if file_id and item.kind == "file":
@@ -71,14 +90,16 @@ def _walk(place: Place, folder: str, below: str, before: float) -> Generator[Ent
     return is_empty
 
 
-def _folder(place: Place, item: Item, below: str, before: float) -> Generator[Entry, None, bool]:
+def _folder(
+    place: Place, item: Item, below: str, before: float, followed: Collection[str]
+) -> Generator[Entry, None, bool]:
     """Find them in a folder, and the folder itself where it is empty or will be; tell whether it is."""
     try:
         # Before what is in it is removed, which would make it young again.
         changed = item.status().modified
     except FileNotFoundError:
         return True
-    inner = yield from _walk(place, item.path, below, before)
+    inner = yield from _walk(place, item.path, below, before, followed)
     if not inner or changed is None or changed >= before:
         return False
     identifier = below.replace("/", "")

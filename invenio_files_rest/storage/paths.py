@@ -80,7 +80,11 @@ def local_path(url: str) -> str | None:
 
 
 def lies_within(url: str, base_uri: str) -> bool:
-    """Tell whether a file lies below a location, by its URI alone.
+    """Tell whether a file lies in a location, by its URI alone.
+
+    On this machine it does where its path below the location is one that :func:`make_path` makes, though prefix folders
+    on the way may be links: only who runs the machine puts those there, to have room on another disk. The file and its
+    own folder may be none. Any other path has to lead below the location once all links are followed.
 
     :param url: URI of the file, or its path.
     :param base_uri: URI of the location, or its path.
@@ -92,13 +96,23 @@ def lies_within(url: str, base_uri: str) -> bool:
             return True
         base_scheme, base = split_scheme(base_uri)
         if (here := local_path(url)) is not None and (base_here := local_path(base_uri)) is not None:
-            # A link in the location may lead out of it.
             path, base = os.path.realpath(here), os.path.realpath(base_here)
+            if _root_of(os.path.abspath(here)) == base:
+                return True
         elif scheme != base_scheme:
             return False
     except StorageError:
         return False
     return path.startswith(base.rstrip("/") + "/")
+
+
+def _root_of(path: str) -> str | None:
+    """Return the folder of a location that a path is made for, by :func:`make_path`; ``None`` where it is for none."""
+    *_, outermost = "", *folders_of(path)
+    root, folder = dirname(outermost), dirname(path)
+    if not _is_uuid(folder[len(root) :].replace("/", "")) or os.path.islink(folder) or os.path.islink(path):
+        return None
+    return os.path.realpath(root)
 
 
 def folders_to(base_uri: str) -> list[str]:

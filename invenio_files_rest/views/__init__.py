@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app, request
 from invenio_rest.errors import RESTException
-from werkzeug.exceptions import HTTPException, default_exceptions
+from werkzeug.exceptions import ClientDisconnected, HTTPException, default_exceptions
 
 from ..errors import FilesException
 from ..serializer import json_serializer
@@ -81,9 +81,11 @@ blueprint.add_url_rule("/<string:bucket_id>/<files_rest_key:key>", view_func=obj
 
 
 def error_response(error: HTTPException) -> Response | HTTPException:
-    """Answer an error in JSON, and log one that is not the client's."""
+    """Answer an error in JSON, and log one that is not the client's; of a client that has gone, one line."""
     if error.response is not None:
         return error
+    if isinstance(error, ClientDisconnected):
+        current_app.logger.info("%s %r: %s (%r)", request.method, request.path, error.description, error.__cause__)
     if isinstance(error, FilesException) and error.code >= 500:
         current_app.logger.error("Exception on %s [%s]", request.path, request.method, exc_info=error)
     if isinstance(error, RESTException):

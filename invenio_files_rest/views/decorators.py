@@ -116,14 +116,18 @@ need_bucket_permission = partial(need_permissions, lambda *args, **kwargs: kwarg
 def ensure_input_stream_is_not_exhausted(f: F) -> F:
     """Refuse to store a body that something before the view has read, for what is left of it would be stored.
 
+    A form of ``multipart/form-data`` that has been parsed has its file still.
+
     :raises ExhaustedStreamError: Where it has been read.
     """
 
     @wraps(f)
     def inner(*args: Any, **kwargs: Any) -> Any:
         state = request.__dict__
-        parsed = "form" in state and request.want_form_data_parsed and request.mimetype != "multipart/form-data"
-        if parsed or "_cached_data" in state or getattr(state.get("stream"), "_pos", None):
+        parsed = "form" in state and request.want_form_data_parsed
+        if not (parsed and request.mimetype == "multipart/form-data") and (
+            parsed or "_cached_data" in state or getattr(state.get("stream"), "_pos", None)
+        ):
             raise ExhaustedStreamError()
         return f(*args, **kwargs)
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from flask import Response, abort, current_app
+from flask import Response, abort, current_app, request
 from webargs import fields
 from werkzeug.exceptions import HTTPException
 
+from ..bodies import request_body
 from ..errors import MissingQueryParameter
 from ..keys import key_with_encoded_dots
 from ..models import Bucket, MultipartObject, Part
@@ -22,7 +23,7 @@ from ..uploading import abort_upload, begin_upload, complete_upload, store_part
 from ..waiting import NOT_MERGED, once_done
 from .arguments import NOT_FOUND, WholeNumber, refuse_stray_fields, use_kwargs
 from .decorators import need_permissions
-from .uploads import body_stream, is_form, read_digests
+from .uploads import is_form, read_digests
 
 
 def pass_multipart(with_completed: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -80,7 +81,7 @@ def default_partfactory(
     number = part if part_number is None else part_number
     if number is None or is_form(content_type):
         return None, None, None, None, None
-    return content_length, number, body_stream(), content_type, content_md5
+    return content_length, number, request_body(request.environ), content_type, content_md5
 
 
 @use_kwargs({"content_type": fields.String(data_key="Content-Type", load_default="")}, location="headers")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -17,13 +16,11 @@ from urllib.parse import parse_qsl
 from flask import abort, current_app, request
 from webargs import fields
 from werkzeug.datastructures import FileStorage
-from werkzeug.exceptions import ClientDisconnected
 from werkzeug.http import parse_content_range_header
-from werkzeug.wsgi import get_input_stream
 
+from ..bodies import request_body
 from ..errors import DuplicateTagError, InvalidTagError, MultipartNoPart
 from ..limiters import FileSizeLimit
-from ..pacing import paced
 from ..proxies import current_files_rest
 from ..storage.stream import VerifiedStream, check_sizelimit
 from .arguments import WholeNumber, minsize_validator, refuse_stray_fields, use_kwargs
@@ -136,38 +133,6 @@ def is_form(content_type: str | None) -> bool:
     return (content_type or "").lower().startswith("multipart/form-data")
 
 
-def body_stream() -> Any:
-    """Return the body as a stream that ends where the body does; ``None`` where that cannot be told.
-
-    It has no limit of length, for ``MAX_CONTENT_LENGTH`` is for forms. It fails where the client is too slow.
-    """
-    environ = request.environ
-    if request.content_length is not None:
-        return paced(get_input_stream(environ), environ)
-    if environ.get("wsgi.input_terminated"):
-        return paced(_TerminatedStream(environ["wsgi.input"]), environ)
-    return None
-
-
-class _TerminatedStream:
-    """A body whose end the server marks. Where it cannot be read to its end, that is for the client to know.
-
-    :param stream: The server's stream.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        # Reading into a buffer of fixed size, Werkzeug's development server notices that a chunk is cut short, where
-        # it would otherwise shrink the interpreter's own buffer, and crash it.
-        self._stream = io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            data: bytes = self._stream.read(size)
-        except (OSError, ValueError) as error:
-            raise ClientDisconnected() from error
-        return data
-
-
 @use_kwargs(
     {
         "content_md5": fields.String(data_key="Content-MD5", load_default=None),
@@ -188,7 +153,7 @@ def stream_uploadfactory(
     """
     if is_form(content_type):
         return _NOTHING
-    stream = body_stream()
+    stream = request_body(request.environ)
     if stream is None:
         return _NOTHING
     return stream, content_length, content_md5, parse_header_tags()

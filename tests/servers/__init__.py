@@ -47,6 +47,8 @@ def command(server: str, port: int, workers: int = 1, threads: int = 4) -> list[
     program = _program("uwsgi", "pyuwsgi")
     return program and [  # type: ignore[return-value]
         *(program, "--http-socket", address, "--threads", str(threads), "--need-app", "--die-on-term"),
+        # Clients of ours send a MiB at a time, which does not fit in the one that is allowed with its length.
+        *("--chunked-input-limit", str(8 * 1024**2)),
         *("--virtualenv", sys.prefix, "--module", "application:application"),
     ]
 

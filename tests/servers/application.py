@@ -49,6 +49,7 @@ def create_app() -> Flask:
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{FOLDER}/files.db",
     )
     app.config.update(json.loads(os.environ.get("FILES_SETTINGS", "{}")))
+    app.logger.setLevel("INFO")
     InvenioDB(app, entry_point_group=None)
     InvenioCelery(app, entry_point_group=None)
     InvenioREST(app)

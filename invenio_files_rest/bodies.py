@@ -1,0 +1,121 @@
+"""The body of a request, as a stream that ends where the body does.
+
+Where the body is malformed, or its client has gone, each server says so in its own way: with errors of the socket, of
+its parser, or with too few bytes. Here all of that is :class:`~werkzeug.exceptions.ClientDisconnected`, a 400.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.wsgi import get_content_length
+
+from .pacing import paced
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_FAULT = "The body of the request is malformed, or ended too early."
+
+
+class _Body(io.RawIOBase):
+    """A body, of which the client is to blame for all that goes wrong.
+
+    :param stream: The server's stream.
+    :param length: Number of bytes that there have to be; ``None`` where the stream knows its end.
+    """
+
+    def __init__(self, stream: Any, length: int | None) -> None:
+        self._stream = stream
+        self._left = length
+        self._pos = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._pos
+
+    def read(self, size: int | None = -1, /) -> Any:
+        """Read as the server has it, where it fills no buffer of ours: without a copy."""
+        if size is None or size < 0 or hasattr(self._stream, "readinto"):
+            return super().read(-1 if size is None else size)
+        wanted = size if self._left is None else min(size, self._left)
+        data = self._asked(self._stream.read, wanted) if wanted else b""
+        self._count(len(data), wanted)
+        return bytes(data)
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = memoryview(buffer)[: self._left]
+        if not hasattr(self._stream, "readinto"):
+            data = self.read(len(wanted))
+            wanted[: len(data)] = data
+            return len(data)
+        count = (self._asked(self._stream.readinto, wanted) or 0) if wanted else 0
+        self._count(count, len(wanted))
+        return count
+
+    def _asked(self, read: Callable[[Any], Any], wanted: Any) -> Any:
+        try:
+            return read(wanted)
+        except HTTPException:
+            raise
+        except Exception as error:
+            raise ClientDisconnected(_FAULT) from error
+
+    def _count(self, count: int, wanted: int) -> None:
+        self._pos += count
+        if self._left is not None:
+            if wanted and not count:
+                raise ClientDisconnected(_FAULT)
+            self._left -= count
+
+
+class _UwsgiChunks:
+    """A chunked body under uWSGI, which hands out whole chunks."""
+
+    def __init__(self) -> None:
+        self._chunk = memoryview(b"")
+        self._ended = False
+
+    def read(self, size: int) -> memoryview:
+        if not self._chunk and not self._ended:
+            import uwsgi
+
+            self._chunk = memoryview(uwsgi.chunked_read())
+            self._ended = not self._chunk
+        data, self._chunk = self._chunk[:size], self._chunk[size:]
+        return data
+
+
+def _length(environ: WSGIEnvironment) -> int | None:
+    length = get_content_length(environ)
+    if length is None and "uwsgi.version" in environ and environ.get("CONTENT_LENGTH"):
+        # nginx has put the chunks together, but passes Transfer-Encoding on. uWSGI reads so many bytes in any case.
+        length = get_content_length({"CONTENT_LENGTH": environ["CONTENT_LENGTH"]})
+    return length
+
+
+def request_body(environ: WSGIEnvironment) -> IO[bytes] | None:
+    """Return the body of a request, as it comes and of whatever length.
+
+    Reading it fails with :class:`~werkzeug.exceptions.ClientDisconnected` where it is malformed or ends too early, and
+    with :class:`~werkzeug.exceptions.RequestTimeout` where it comes too slowly.
+
+    :param environ: Environment of the request.
+    :returns: The body; ``None`` where nobody can tell where it ends.
+    """
+    stream, length = environ["wsgi.input"], _length(environ)
+    if length is None:
+        if environ.get("wsgi.input_terminated"):
+            # Reading into a buffer of fixed size, Werkzeug's development server notices that a chunk is cut short,
+            # where it would otherwise shrink the interpreter's own buffer, and crash it.
+            stream = io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream
+        elif "uwsgi.version" in environ and environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
+            stream = _UwsgiChunks()
+        else:
+            return None
+    return cast("IO[bytes]", paced(_Body(stream, length), environ))
