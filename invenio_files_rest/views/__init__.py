@@ -6,7 +6,7 @@ from flask import Blueprint, Response, current_app, request
 from invenio_rest.errors import RESTException
 from werkzeug.exceptions import HTTPException, default_exceptions
 
-from ..errors import FilesException
+from ..errors import FilesException, LocationAwayError
 from ..serializer import json_serializer
 from .arguments import KeyConverter, as_uuid, invalid_subresource_validator, minsize_validator
 from .bucket import BucketResource
@@ -81,7 +81,9 @@ def error_response(error: HTTPException) -> Response | HTTPException:
     """Answer an error in JSON, and log one that is not the client's."""
     if error.response is not None:
         return error
-    if isinstance(error, FilesException) and error.code >= 500:
+    if isinstance(error, LocationAwayError):
+        current_app.logger.error("%s [%s]: %s", request.path, request.method, error.get_errors())
+    elif isinstance(error, FilesException) and error.code >= 500:
         current_app.logger.error("Exception on %s [%s]", request.path, request.method, exc_info=error)
     if isinstance(error, RESTException):
         return error
