@@ -45,7 +45,7 @@ def check(checksum: bool, repair: bool) -> Iterator[Finding | None]:
 def _why_unfit(location: LocationRow) -> str | None:
     """Tell why a location keeps no files; ``None`` where it does, nobody has used it yet, or it is only read."""
     folder = kept_folder(location.uri)
-    if folder is not None and not os.path.isdir(folder):
+    if folder is not None and not os.path.lexists(folder):
         return None
     try:
         ensure_kept(location.uri)
