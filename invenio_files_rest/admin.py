@@ -60,6 +60,9 @@ HEADERS = {
 }
 """Headers of a page, where the application has not its own. Invenio-Admin takes the policy of Flask-Talisman away."""
 
+_LARGEST_PAGE = 1000
+"""The largest number of rows on a page."""
+
 _LARGEST_OFFSET = 2**63 - 1
 """The largest number of rows that databases pass over."""
 
@@ -106,16 +109,25 @@ class FilesView(ModelView):
             self.session.rollback()
             return None
 
-    def get_list(self, page: int, *args: Any, **kwargs: Any) -> Any:
+    def get_list(self, page: int, *args: Any, page_size: int | None = None, **kwargs: Any) -> Any:
         """Return how many rows there are, and those of a page; none where a filter has a value that no row can have."""
-        page = min(max(page or 0, 0), _LARGEST_OFFSET // self.page_size - 1)
+        page_size = min(page_size, _LARGEST_PAGE) if page_size and page_size > 0 else self.page_size
+        page = min(max(page or 0, 0), _LARGEST_OFFSET // page_size - 1)
         try:
-            return super().get_list(page, *args, **kwargs)
+            return super().get_list(page, *args, page_size=page_size, **kwargs)
         except Exception as error:
             if not _is_no_value(error):
                 raise
             self.session.rollback()
             return 0, []
+
+    @action("delete", lazy_gettext("Delete"), lazy_gettext("Are you sure you want to delete selected records?"))
+    def action_delete(self, ids: list[str]) -> None:
+        """Delete the rows that are there.
+
+        :param ids: Their identifiers.
+        """
+        super().action_delete([row_id for row_id in ids if self.get_one(row_id) is not None])
 
     def handle_view_exception(self, exc: Exception) -> bool:
         """Tell what was refused, and of an error of the database no more than that it was one."""

@@ -137,9 +137,10 @@ class Bucket(db.Model, Timestamp):
                 raise ValueError(f"Unknown location: {name}")
         bucket = cls(
             id=kwargs.pop("id", None) or uuid.uuid4(),
-            location=location,
             default_storage_class=storage_class or current_app.config["FILES_REST_DEFAULT_STORAGE_CLASS"],
             **kwargs,
+            # Last, so that a bucket that is refused does not belong to it.
+            location=location,
         )
         db.session.add(bucket)
         db.session.flush()
