@@ -1,22 +1,28 @@
 """Views of Flask-Admin, for those who run the service: to look, and to change what no bytes depend on.
 
-Only a location is created here. A bucket's limits and lock can be changed; what remains is for the REST API and the
-tasks, which keep rows and bytes together.
+Only a location is created here, or deleted while nothing uses it. A bucket's limits and lock can be changed; what
+remains is for the REST API and the tasks, which keep rows and bytes together.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from flask import flash
+from flask import Blueprint, Response, current_app, flash
 from flask_admin.actions import action
 from flask_admin.contrib.sqla import ModelView
+from flask_admin.form import SecureForm
 from flask_admin.model.filters import convert
 from invenio_admin.filters import FilterConverter
 from invenio_i18n import gettext, lazy_gettext
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementError
+from wtforms import ValidationError
 
+from .locations import create_location, remove_location
 from .models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
 from .tasks import verify_checksum
+from .transactions import in_transaction
 
 
 class FilesFilterConverter(FilterConverter):
@@ -41,9 +47,43 @@ class FilesFilterConverter(FilterConverter):
         return [kind(column, name, **kwargs) for kind in self.strings]
 
 
+HEADERS = {
+    # Pages of Flask-Admin have scripts and styles in themselves, so that they cannot be forbidden.
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+        "frame-ancestors 'self'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "sameorigin",
+}
+"""Headers of a page, where the application has not its own. Invenio-Admin takes the policy of Flask-Talisman away."""
+
+_LARGEST_PAGE = 1000
+"""The largest number of rows on a page."""
+
+_LARGEST_OFFSET = 2**63 - 1
+"""The largest number of rows that databases pass over."""
+
+
+def _guarded(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _is_no_value(error: Exception) -> bool:
+    """Tell whether a statement failed because a value was none that its column could have."""
+    return isinstance(error, DataError | OverflowError | ValueError) or (
+        isinstance(error, StatementError) and not isinstance(error, DBAPIError)
+    )
+
+
 class FilesView(ModelView):
     """What the views have in common: they show, and change nothing."""
 
+    form_base_class = SecureForm
     filter_converter = FilesFilterConverter()
     can_create = False
     can_edit = False
@@ -53,19 +93,143 @@ class FilesView(ModelView):
     column_default_sort = ("created", True)
     page_size = 25
 
+    def create_blueprint(self, admin: Any) -> Blueprint:
+        """Make the blueprint of the pages, which adds :data:`HEADERS`."""
+        blueprint: Blueprint = super().create_blueprint(admin)
+        blueprint.after_request(_guarded)
+        return blueprint
 
-class LocationView(FilesView):
-    """Locations, to be added and changed. Files stay where they are: their own rows say where."""
+    def get_one(self, id: str) -> Any:  # noqa: A002 (the name of Flask-Admin)
+        """Return a row, ``None`` where there is none of that identifier, or it is no identifier."""
+        try:
+            return self.session.get(self.model, id)
+        except Exception as error:
+            if not _is_no_value(error):
+                raise
+            self.session.rollback()
+            return None
+
+    def get_list(self, page: int, *args: Any, page_size: int | None = None, **kwargs: Any) -> Any:
+        """Return how many rows there are, and those of a page; none where a filter has a value that no row can have."""
+        page_size = min(page_size, _LARGEST_PAGE) if page_size and page_size > 0 else self.page_size
+        page = min(max(page or 0, 0), _LARGEST_OFFSET // page_size - 1)
+        try:
+            return super().get_list(page, *args, page_size=page_size, **kwargs)
+        except Exception as error:
+            if not _is_no_value(error):
+                raise
+            self.session.rollback()
+            return 0, []
+
+    @action("delete", lazy_gettext("Delete"), lazy_gettext("Are you sure you want to delete selected records?"))
+    def action_delete(self, ids: list[str]) -> None:
+        """Delete the rows that are there.
+
+        :param ids: Their identifiers.
+        """
+        super().action_delete([row_id for row_id in ids if self.get_one(row_id) is not None])
+
+    def handle_view_exception(self, exc: Exception) -> bool:
+        """Tell what was refused, and of an error of the database no more than that it was one."""
+        if isinstance(exc, SQLAlchemyError):
+            current_app.logger.error("The administration could not change a row.", exc_info=exc)
+            flash(gettext("The database refused the change."), "error")
+            return True
+        if isinstance(exc, ValueError):
+            flash(str(exc), "error")
+            return True
+        return bool(super().handle_view_exception(exc))
+
+
+_SLUG = re.compile(r"[a-z][a-z0-9-]*\Z")
+
+
+def require_slug(form: Any, field: Any) -> None:
+    """Check that a field has the name of a location.
+
+    :param form: The form.
+    :param field: The field.
+    :raises wtforms.ValidationError: Where it has not.
+    """
+    if not _SLUG.match(field.data or ""):
+        raise ValidationError(gettext("Invalid location name (lower-case alphanumeric + dashes)."))
+
+
+class LocationModelView(FilesView):
+    """Locations, to be added, renamed and, while nothing uses them, deleted. The URI of one stays what it is."""
 
     can_create = True
     can_edit = True
+    can_delete = True
     form_columns = ("name", "uri", "default")
+    form_args = {"name": {"validators": [require_slug]}}
     column_list = column_details_list = ("name", "uri", "default", "created", "updated")
     column_searchable_list = ("name", "uri")
     column_filters = ("name", "default", "created", "updated")
 
+    def get_edit_form(self) -> Any:
+        """Make the form that changes a location: its files would not follow another URI."""
+        form = super().get_edit_form()
+        del form.uri
+        return form
 
-class BucketView(FilesView):
+    def create_model(self, form: Any) -> Any:
+        """Create a location, which has to keep a file; see :func:`~invenio_files_rest.locations.create_location`."""
+        try:
+            self._ensure_only_default(form, None)
+            location = create_location(form.name.data, form.uri.data or "", form.default.data)
+        except Exception as error:
+            return self._refused(error)
+        self.after_model_change(form, location, True)
+        return location
+
+    def update_model(self, form: Any, model: Any) -> bool:
+        """Change a location."""
+        try:
+            self._ensure_only_default(form, model)
+        except ValueError as error:
+            return self._refused(error)
+        return bool(super().update_model(form, model))
+
+    def delete_model(self, model: Any) -> bool:
+        """Delete a location that nothing uses; see :func:`~invenio_files_rest.locations.remove_location`."""
+        try:
+            remove_location(model)
+        except Exception as error:
+            return self._refused(error)
+        self.after_model_delete(model)
+        return True
+
+    @action("make_default", lazy_gettext("Make default"))
+    def make_default(self, ids: list[str]) -> None:
+        """Make a location the default one, and no other.
+
+        :param ids: Its identifier.
+        """
+        location = self.get_one(ids[0]) if len(ids) == 1 else None
+        if location is None:
+            flash(gettext("Choose one location."), "error")
+            return
+        name = location.name
+        in_transaction(lambda: Location.make_default(location.id))
+        flash(gettext("New buckets are made in %(name)s from now on.", name=name), "success")
+
+    def _refused(self, error: Exception) -> bool:
+        self.session.rollback()
+        if not self.handle_view_exception(error):
+            raise error
+        return False
+
+    @staticmethod
+    def _ensure_only_default(form: Any, location: Location | None) -> None:
+        default = Location.get_default()
+        if form.default.data and default is not None and not (location is not None and location.default):
+            raise ValueError(
+                gettext("The location %(name)s is the default. 'Make default' in the list changes that.", name=default)
+            )
+
+
+class BucketModelView(FilesView):
     """Buckets, whose limits and lock can be changed."""
 
     can_edit = True
@@ -87,7 +251,7 @@ class BucketView(FilesView):
     column_filters = ("id", "location.name", "size", "locked", "deleted", "created", "updated")
 
 
-class ObjectVersionView(FilesView):
+class ObjectModelView(FilesView):
     """Versions of objects."""
 
     column_list = column_details_list = (
@@ -113,7 +277,7 @@ class ObjectVersionView(FilesView):
     column_filters = ("bucket_id", "version_id", "key", "is_head", "file.id", "created", "updated")
 
 
-class FileInstanceView(FilesView):
+class FileInstanceModelView(FilesView):
     """Files, whose checksums can be verified."""
 
     column_list = column_details_list = (
@@ -152,12 +316,13 @@ class FileInstanceView(FilesView):
 
         :param ids: Identifiers of the files.
         """
-        for file_id in ids:
+        known = [str(file.id) for file_id in ids if (file := self.get_one(file_id)) is not None]
+        for file_id in known:
             verify_checksum.delay(file_id)
-        flash(gettext("The verification of %(count)s file(s) is on its way.", count=len(ids)), "success")
+        flash(gettext("The verification of %(count)s file(s) is on its way.", count=len(known)), "success")
 
 
-class MultipartObjectView(FilesView):
+class MultipartObjectModelView(FilesView):
     """Multipart uploads that are not merged yet."""
 
     column_list = column_details_list = (
@@ -176,20 +341,26 @@ class MultipartObjectView(FilesView):
     column_filters = ("upload_id", "bucket_id", "key", "completed", "created", "updated")
 
 
-location_adminview = {"model": Location, "modelview": LocationView, "category": lazy_gettext("Files")}
-bucket_adminview = {"model": Bucket, "modelview": BucketView, "category": lazy_gettext("Files")}
-object_adminview = {"model": ObjectVersion, "modelview": ObjectVersionView, "category": lazy_gettext("Files")}
-fileinstance_adminview = {"model": FileInstance, "modelview": FileInstanceView, "category": lazy_gettext("Files")}
+location_adminview = {"model": Location, "modelview": LocationModelView, "category": lazy_gettext("Files")}
+bucket_adminview = {"model": Bucket, "modelview": BucketModelView, "category": lazy_gettext("Files")}
+object_adminview = {"model": ObjectVersion, "modelview": ObjectModelView, "category": lazy_gettext("Files")}
+fileinstance_adminview = {"model": FileInstance, "modelview": FileInstanceModelView, "category": lazy_gettext("Files")}
 multipartobject_adminview = {
     "model": MultipartObject,
-    "modelview": MultipartObjectView,
+    "modelview": MultipartObjectModelView,
     "category": lazy_gettext("Files"),
 }
 
 __all__ = (
+    "BucketModelView",
+    "FileInstanceModelView",
+    "LocationModelView",
+    "MultipartObjectModelView",
+    "ObjectModelView",
     "bucket_adminview",
     "fileinstance_adminview",
     "location_adminview",
     "multipartobject_adminview",
     "object_adminview",
+    "require_slug",
 )

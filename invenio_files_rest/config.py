@@ -47,6 +47,16 @@ FILES_REST_FILE_TAGS_HEADER = "X-Invenio-File-Tags"
 FILES_REST_FILE_URI_MAX_LEN = 255
 """Largest length of a file's URI, in characters. On MySQL and MariaDB the column has no more than 255."""
 
+FILES_REST_LOCATION_URIS: list[str] = []
+"""Where a new location may be, or one whose URI is changed: folders, and URIs of other storage systems. Empty for
+anywhere.
+
+``["/var/lib/files", "s3://archive"]`` allows this folder and those below it, and this bucket and what is in it;
+``s3://`` allows all buckets. A folder is what it is whatever its spelling (``file://``, ``osfs://``, links). Its path
+has to be absolute, since a relative one or ``~`` means another folder in another process. Locations that are there
+stay.
+"""
+
 FILES_REST_MIN_FILE_SIZE = 1
 """Smallest size of an uploaded file, in bytes: 1 refuses empty files, 0 takes them."""
 

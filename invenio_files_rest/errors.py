@@ -55,6 +55,13 @@ class StorageFullError(StorageError):
     description = "The file storage is full."
 
 
+class LocationAwayError(StorageError):
+    """The folder of a location is not there, or another one is in its place: its disk may not be mounted."""
+
+    code = 503
+    description = "File storage is offline."
+
+
 class FileSizeError(StorageError):
     """A file is larger, or smaller, than allowed."""
 

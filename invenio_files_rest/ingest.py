@@ -11,6 +11,7 @@ from typing import Any
 
 from .keys import validate_new_key
 from .models import Bucket, FileInstance, Location, ObjectVersion
+from .models.presence import ensure_present
 from .recording import recorded
 from .signals import file_deleted, file_uploaded, notify
 from .tasks import remove_file_data
@@ -43,10 +44,11 @@ def store_object(
     :raises BucketDeletedError: Where it has been deleted meanwhile.
     :raises FileSizeError: Where a size limit is exceeded.
     :raises UnexpectedFileSizeError: Where the stream is not of the given size.
-    :raises StorageError: Where the storage fails.
+    :raises StorageError: Where the storage fails, or the bucket's location is away.
     """
     validate_new_key(key)
     bucket_id, limit, storage_class = bucket.id, bucket.size_limit, bucket.default_storage_class
+    ensure_present(bucket.location)
     file = FileInstance.new()
     storage = file.storage(default_location=bucket.location.uri, default_storage_class=storage_class)
     release_connection()

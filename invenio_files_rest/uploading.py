@@ -15,6 +15,7 @@ from werkzeug.exceptions import NotFound
 from .errors import MultipartAlreadyCompleted, MultipartInvalidChunkSize, MultipartPartBusy
 from .models import Bucket, MultipartObject, Part
 from .models.base import utcnow
+from .models.presence import ensure_reachable
 from .recording import recorded
 from .tasks import remove_file_data
 from .tasks.sending import send_task
@@ -53,14 +54,14 @@ def store_part(upload: MultipartObject, part_number: int, stream: Any, size: int
     :raises MultipartAlreadyCompleted: Where the upload has been completed.
     :raises MultipartPartBusy: Where somebody else keeps sending the same part.
     :raises UnexpectedFileSizeError: Where the stream is not of the part's size.
-    :raises StorageError: Where the storage fails.
+    :raises StorageError: Where the storage fails, or the file's location is away.
     :raises werkzeug.exceptions.NotFound: Where the upload has been aborted, or has expired.
     """
     expected = upload.expected_part_size(part_number)
     if size is not None and size != expected:
         raise MultipartInvalidChunkSize()
     upload_id, start = upload.upload_id, part_number * upload.chunk_size
-    storage = upload.file.storage()
+    uri, storage = upload.file.uri, upload.file.storage()
     release_connection()
 
     def forget() -> None:
@@ -77,8 +78,9 @@ def store_part(upload: MultipartObject, part_number: int, stream: Any, size: int
             return in_transaction(record)
     except TimeoutError as error:
         raise MultipartPartBusy() from error
-    except FileNotFoundError:
+    except OSError:
         in_transaction(lambda: _open_upload(upload_id))
+        in_transaction(lambda: ensure_reachable(uri))
         raise
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from conftest import own_tables
-from flask import Flask, current_app
+from flask import Flask, Response, current_app
 from flask.testing import FlaskClient
 from invenio_db import db
+from werkzeug.test import TestResponse
 
-from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
+from invenio_files_rest.models import Bucket, FileInstance, Location, LocationMark, MultipartObject, ObjectVersion
+from invenio_files_rest.storage.marks import read_mark
 
 pytest.importorskip("invenio_admin")
 
@@ -87,6 +93,20 @@ def client(app: Flask, version: ObjectVersion) -> FlaskClient:
     return client
 
 
+Submit = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def submit(client: FlaskClient) -> Submit:
+    """Return a function that submits a form as a browser does: with a page's token, and to the page that follows."""
+
+    def submit(path: str, **data: Any) -> TestResponse:
+        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/admin/location/").text)[1]
+        return client.post(path, data={**data, "csrf_token": token}, follow_redirects=True)
+
+    return submit
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_for_administrators_alone(app: Flask, version: ObjectVersion, page: str) -> None:
     assert app.test_client().get(f"/admin/{page}/").status_code in (302, 403, 404)
@@ -136,24 +156,24 @@ def test_a_filter_finds_the_versions_of_a_bucket(app: Flask, client: FlaskClient
         assert ("a/key.txt" in answer.text) is found
 
 
+def row_of(page: str, version: ObjectVersion) -> Any:
+    """Return the identifier of a row that a page has."""
+    rows = {"location": version.bucket.location.id, "bucket": version.bucket_id, "fileinstance": version.file_id}
+    return rows.get(page) or (version.version_id if page == "objectversion" else MultipartObject.query.one().upload_id)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_shows_details(client: FlaskClient, version: ObjectVersion, page: str) -> None:
-    row = {
-        "location": lambda: Location.query.one().id,
-        "bucket": lambda: version.bucket_id,
-        "objectversion": lambda: version.version_id,
-        "fileinstance": lambda: version.file_id,
-        "multipartobject": lambda: MultipartObject.query.one().upload_id,
-    }[page]()
-    assert client.get(f"/admin/{page}/details/?id={row}").status_code == 200
+    assert client.get(f"/admin/{page}/details/?id={row_of(page, version)}").status_code == 200
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_no_row_is_deleted_and_none_but_a_location_is_created(client: FlaskClient, page: str) -> None:
+def test_no_row_in_use_is_deleted_and_none_but_a_location_is_created(
+    client: FlaskClient, submit: Submit, version: ObjectVersion, tmp_path: Path, page: str
+) -> None:
     rows = {model: model.query.count() for model in (Location, Bucket, ObjectVersion, FileInstance, MultipartObject)}
-    created = client.post(f"/admin/{page}/new/", data={"name": "second", "uri": "/second"})
-    assert created.status_code == 302
-    client.post(f"/admin/{page}/delete/", data={"id": "1"})
+    assert submit(f"/admin/{page}/new/", name="second", uri=str(tmp_path / "second")).status_code == 200
+    submit(f"/admin/{page}/delete/", id=str(row_of(page, version)))
     rows[Location] += page == "location"
     assert {model: model.query.count() for model in rows} == rows
 
@@ -166,29 +186,232 @@ def test_rows_with_bytes_cannot_be_edited(client: FlaskClient, version: ObjectVe
     assert (version.key, version.file.checksum) == ("a/key.txt", "md5:5d41402abc4b2a76b9719d911017c592")
 
 
-def test_limits_and_lock_of_a_bucket_can_be_changed_and_nothing_else(
-    client: FlaskClient, version: ObjectVersion
-) -> None:
+def test_limits_and_lock_of_a_bucket_can_be_changed_and_nothing_else(submit: Submit, version: ObjectVersion) -> None:
     size = version.bucket.size
     form = {"quota_size": "100", "max_file_size": "50", "locked": "y", "size": "0", "deleted": "y"}
-    assert client.post(f"/admin/bucket/edit/?id={version.bucket_id}", data=form).status_code == 302
+    assert submit(f"/admin/bucket/edit/?id={version.bucket_id}", **form).status_code == 200
     db.session.rollback()
     bucket = Bucket.get(version.bucket_id)
     assert (bucket.quota_size, bucket.max_file_size, bucket.locked, bucket.size) == (100, 50, True, size)
 
 
-def test_a_location_of_an_invalid_name_is_refused(client: FlaskClient) -> None:
-    answer = client.post("/admin/location/new/", data={"name": "NOT VALID", "uri": "/x"})
+def test_a_location_of_an_invalid_name_is_refused(submit: Submit) -> None:
+    answer = submit("/admin/location/new/", name="NOT VALID", uri="/x")
     assert answer.status_code == 200
     assert "Invalid location name" in answer.text
     db.session.rollback()
     assert Location.query.count() == 1
 
 
-def test_checksums_are_verified_on_demand(client: FlaskClient, version: ObjectVersion) -> None:
+def test_checksums_are_verified_on_demand(submit: Submit, version: ObjectVersion) -> None:
     assert version.file.last_check_at is None
-    form = {"action": "verify_checksum", "rowid": str(version.file_id)}
-    assert client.post("/admin/fileinstance/action/", data=form).status_code == 302
+    form = {"action": "verify_checksum", "rowid": ["xyz", str(uuid4()), str(version.file_id)]}
+    assert "The verification of 1 file(s)" in submit("/admin/fileinstance/action/", **form).text
     db.session.rollback()
     assert version.file.last_check is True
     assert version.file.last_check_at is not None
+
+
+@pytest.mark.parametrize("token", [None, "wrong"])
+def test_without_the_token_of_a_page_nothing_is_changed(
+    client: FlaskClient, version: ObjectVersion, tmp_path: Path, token: str | None
+) -> None:
+    """Another site can have the browser of an administrator send a form, but cannot read a page."""
+    second = Location(name="unused", uri=str(tmp_path / "unused"))
+    db.session.add(second)
+    db.session.commit()
+    rows = {page: row_of(page, version) for page in PAGES} | {"location": second.id}
+    forms: list[tuple[str, dict[str, str]]] = [
+        ("location/new", {"name": "second", "uri": str(tmp_path / "second")}),
+        ("location/edit", {"name": "renamed"}),
+        ("location/delete", {}),
+        ("location/action", {"action": "delete"}),
+        ("location/action", {"action": "make_default"}),
+        ("bucket/edit", {"quota_size": "1"}),
+        ("fileinstance/action", {"action": "verify_checksum"}),
+    ]
+    for path, form in forms:
+        row = str(rows[path.partition("/")[0]])
+        data = {"id": row, "rowid": row, **form, **({"csrf_token": token} if token else {})}
+        assert client.post(f"/admin/{path}/?id={row}", data=data).status_code in (200, 302)
+        db.session.rollback()
+        locations = [(location.name, location.default) for location in Location.query.order_by(Location.id)]
+        assert locations == [("testloc", True), ("unused", False)]
+        assert version.bucket.quota_size is None
+        assert version.file.last_check_at is None
+        assert not (tmp_path / "second").exists()
+
+
+@pytest.mark.parametrize("page", [*PAGES, "location/new", "bucket/edit"])
+def test_a_page_has_a_policy(client: FlaskClient, version: ObjectVersion, page: str) -> None:
+    answer = client.get(f"/admin/{page}/?id={row_of(page.partition('/')[0], version)}")
+    assert answer.status_code == 200
+    policy = answer.headers["Content-Security-Policy"]
+    for rule in ("default-src 'self'", "object-src 'none'", "form-action 'self'", "frame-ancestors 'self'"):
+        assert rule in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Frame-Options"] == "sameorigin"
+
+
+def test_the_policy_of_the_application_goes_before(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def policy(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = "default-src 'none'"
+        return response
+
+    monkeypatch.setitem(app.after_request_funcs, None, [*app.after_request_funcs.get(None, []), policy])
+    assert client.get("/admin/bucket/").headers.getlist("Content-Security-Policy") == ["default-src 'none'"]
+
+
+def test_a_new_location_is_made_and_marked(submit: Submit, tmp_path: Path) -> None:
+    assert "successfully created" in submit("/admin/location/new/", name="second", uri=str(tmp_path / "second")).text
+    db.session.rollback()
+    location = Location.get_by_name("second")
+    assert (location.uri, location.default) == (str(tmp_path / "second"), False)
+    assert read_mark(location.uri) == ("second", location.mark)
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("file:///etc", "is not in one of FILES_REST_LOCATION_URIS"),
+        ("/etc", "is not in one of FILES_REST_LOCATION_URIS"),
+        ("~", "is not in one of FILES_REST_LOCATION_URIS"),
+        ("ftp://localhost/", "is not in one of FILES_REST_LOCATION_URIS"),
+        ("@FOLDER@/a-file", "Not a directory"),
+        ("", "required"),
+    ],
+)
+def test_a_location_is_refused_whose_uri_is_not_allowed_or_keeps_nothing(
+    app: Flask, submit: Submit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, reason: str
+) -> None:
+    monkeypatch.setitem(app.config, "FILES_REST_LOCATION_URIS", [str(tmp_path)])
+    (tmp_path / "a-file").write_bytes(b"")
+    answer = submit("/admin/location/new/", name="second", uri=uri.replace("@FOLDER@", str(tmp_path)))
+    assert answer.status_code == 200
+    assert reason in answer.text
+    db.session.rollback()
+    assert Location.query.count() == 1
+
+
+def test_a_second_default_is_refused_and_the_default_changed_by_its_action(submit: Submit, tmp_path: Path) -> None:
+    uri = str(tmp_path / "second")
+    answer = submit("/admin/location/new/", name="second", uri=uri, default="y")
+    assert "The location testloc is the default" in answer.text
+    db.session.rollback()
+    assert Location.query.count() == 1
+    assert not (tmp_path / "second").exists()
+    submit("/admin/location/new/", name="second", uri=uri)
+    second = Location.get_by_name("second").id
+    answer = submit(f"/admin/location/edit/?id={second}", name="second", default="y")
+    assert "The location testloc is the default" in answer.text
+    assert "from now on" in submit("/admin/location/action/", action="make_default", rowid=str(second)).text
+    db.session.rollback()
+    assert [location.name for location in Location.query.filter_by(default=True)] == ["second"]
+
+
+def test_of_several_defaults_that_are_there_each_can_be_changed(submit: Submit, tmp_path: Path) -> None:
+    db.session.add(Location(name="second", uri=str(tmp_path / "second"), default=True))
+    db.session.commit()
+    first = Location.get_by_name("testloc").id
+    assert "successfully saved" in submit(f"/admin/location/edit/?id={first}", name="renamed", default="y").text
+    assert "successfully saved" in submit(f"/admin/location/edit/?id={first}", name="renamed").text
+    db.session.rollback()
+    assert [(one.name, one.default) for one in Location.query.order_by(Location.id)] == [
+        ("renamed", False),
+        ("second", True),
+    ]
+
+
+def test_the_uri_of_a_location_is_not_edited(submit: Submit, tmp_path: Path) -> None:
+    location = Location.query.one()
+    row, uri = location.id, location.uri
+    submit(f"/admin/location/edit/?id={row}", name="renamed", uri=str(tmp_path / "other"), default="y")
+    db.session.rollback()
+    location = Location.query.one()
+    assert (location.name, location.uri) == ("renamed", uri)
+
+
+def test_a_location_whose_uri_is_not_allowed_any_more_can_be_renamed(
+    app: Flask, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.config, "FILES_REST_LOCATION_URIS", ["/elsewhere"])
+    submit(f"/admin/location/edit/?id={Location.query.one().id}", name="renamed", default="y")
+    db.session.rollback()
+    assert Location.query.one().name == "renamed"
+
+
+@pytest.mark.parametrize("how", ["delete", "action"])
+def test_an_unused_location_is_deleted_and_one_in_use_stays(submit: Submit, tmp_path: Path, how: str) -> None:
+    folder = tmp_path / "second"
+    submit("/admin/location/new/", name="second", uri=str(folder))
+    used, unused = (Location.get_by_name(name).id for name in ("testloc", "second"))
+    answers = [
+        submit(f"/admin/location/{how}/", id=str(row), action="delete", rowid=str(row)).text for row in (used, unused)
+    ]
+    assert "Location testloc is in use" in answers[0]
+    assert "successfully deleted" in answers[1]
+    db.session.rollback()
+    assert [location.name for location in Location.query] == ["testloc"]
+    assert LocationMark.query.count() == 0
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("field", ["quota_size", "max_file_size"])
+def test_a_limit_that_is_no_number_of_bytes_is_refused(submit: Submit, version: ObjectVersion, field: str) -> None:
+    for value in ("-1", str(2**63), "1" + 20 * "0", "many", "1.5"):
+        answer = submit(f"/admin/bucket/edit/?id={version.bucket_id}", **{field: value})
+        assert answer.status_code == 200
+        assert "UPDATE" not in answer.text
+        db.session.rollback()
+        assert (version.bucket.quota_size, version.bucket.max_file_size) == (None, None), value
+
+
+LARGE = "1" + 20 * "0"
+UNKNOWN = "0b4f1d8e-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_identifier_of_no_row_is_no_error_of_the_server(client: FlaskClient, submit: Submit, page: str) -> None:
+    for row in ("xyz", "", "-1", "0", LARGE, "a,b", UNKNOWN, "\0", "é"):
+        for path in ("details", "edit"):
+            answer = client.get(f"/admin/{page}/{path}/", query_string={"id": row}, follow_redirects=True)
+            assert answer.status_code == 200, row
+        form = {"id": row, "rowid": row}
+        assert submit(f"/admin/{page}/delete/", **form).status_code == 200, row
+        for action in ("delete", "verify_checksum", "make_default", "none"):
+            assert submit(f"/admin/{page}/action/", action=action, **form).status_code == 200, row
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_that_there_is_not_is_no_error_of_the_server(client: FlaskClient, page: str) -> None:
+    queries = [("page", value) for value in (LARGE, "-1", "x", str(2**63))]
+    queries += [("page_size", value) for value in (LARGE, "-1")]
+    queries += [("sort", "99"), ("sort", "-1"), ("sort", LARGE), ("desc", "9"), ("search", "\0")]
+    for query in queries:
+        assert client.get(f"/admin/{page}/", query_string=dict([query])).status_code == 200, query
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_filter_of_a_value_that_is_none_is_no_error_of_the_server(app: Flask, client: FlaskClient, page: str) -> None:
+    view = next(view for view in app.extensions["admin"][0]._views if view.endpoint == page)
+    for number, offered in enumerate(view._filters):
+        argument = "flt0_" + view.get_filter_arg(number, offered)
+        for value in ("", "xyz", "-1", LARGE, "0000-00-00", "1 to 2", "\0", "1,2,x", UNKNOWN):
+            answer = client.get(f"/admin/{page}/", query_string={argument: value})
+            assert answer.status_code == 200, (offered.name, value)
+
+
+def test_the_published_views_and_the_check_of_a_name_are_there() -> None:
+    from wtforms import ValidationError
+
+    from invenio_files_rest.admin import LocationModelView, require_slug
+
+    assert LocationModelView.can_delete
+    assert {"default", "created", "updated"} <= set(LocationModelView.column_filters)
+    for name in ("abc", "a-1", "a-"):
+        assert require_slug(None, SimpleNamespace(data=name)) is None
+    for name in ("", None, "Abc", "1a", "a b", "é", "a_b", "-a", "abc\n"):
+        with pytest.raises(ValidationError, match="Invalid location name"):
+            require_slug(None, SimpleNamespace(data=name))

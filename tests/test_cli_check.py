@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
-from rest import statements
+from rest import statements, tree
 from sqlalchemy import update
 from stored import CONTENT, ago, damage, store
 
-from invenio_files_rest.models import Bucket, FileInstance, MultipartObject, ObjectVersion
+from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
 from invenio_files_rest.operations import check as checking
 from invenio_files_rest.operations.check import check, check_sizes
+from invenio_files_rest.storage import PyFSFileStorage, pyfs_storage_factory
 
 Run = Callable[..., Result]
 
@@ -180,3 +183,50 @@ def test_a_bucket_that_is_removed_meanwhile_keeps_no_other_from_being_repaired(b
     db.session.commit()
     names -= {first, str(gone.id)}
     assert {finding.name for finding in findings} == names
+
+
+def test_a_location_is_asked_to_keep_a_file_and_nothing_is_left_of_that(run: Run, bucket: Bucket, db: Any):
+    store(bucket)
+    folder = Path(bucket.location.uri)
+    unused = Location(name="unused", uri=str(folder.with_name("unused")))
+    db.session.add(unused)
+    before = tree(folder.parent)
+    assert run("files", "check").exit_code == 0
+    assert tree(folder.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("zip://@/archive.zip", "zip:// is an archive, of which nothing is on disk before it is closed."),
+        ("none://anywhere", "none"),
+        ("@/a-file", "Not a directory"),
+    ],
+)
+def test_a_location_that_keeps_no_files_is_found(
+    run: Run, bucket: Bucket, db: Any, tmp_path: Path, uri: str, reason: str
+):
+    (tmp_path / "a-file").write_bytes(b"")
+    db.session.add(Location(name="unfit", uri=uri.replace("@", str(tmp_path))))
+    before = tree(tmp_path)
+    result = run("files", "check", "--json")
+    assert result.exit_code == 1
+    [found, _] = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (found["kind"], found["name"]) == ("location", uri.replace("@", str(tmp_path)))
+    assert found["text"].startswith("No file can be kept in the location unfit: ")
+    assert reason in found["text"]
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_location_that_is_only_read_is_no_problem(
+    run: Run, app: Any, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, number: int
+):
+    class ReadOnly(PyFSFileStorage):
+        def save(self, *args: Any, **kwargs: Any) -> Any:
+            raise OSError(number, "Only read")
+
+    store(bucket)
+    factory = partial(pyfs_storage_factory, filestorage_class=ReadOnly)
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
+    assert run("files", "check").exit_code == 0

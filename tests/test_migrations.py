@@ -27,6 +27,7 @@ from invenio_files_rest.models import (
     BucketTag,
     FileInstance,
     Location,
+    LocationMark,
     MultipartObject,
     ObjectVersion,
     ObjectVersionTag,
@@ -46,9 +47,11 @@ REVISIONS = [
     "c4e81f0b7a36",
     "e5b9d2704f18",
     "6a1f8c3e5d92",
+    "b7c3d5e1f902",
 ]
 LAST_OF_6_1 = "08e4a71525b6"
-MODELS = (Location, FileInstance, Bucket, BucketTag, ObjectVersion, ObjectVersionTag, MultipartObject, Part)
+KNOWN_TO_6_1 = (Location, FileInstance, Bucket, BucketTag, ObjectVersion, ObjectVersionTag, MultipartObject, Part)
+MODELS = (*KNOWN_TO_6_1, LocationMark)
 ADDED_INDEXES = {
     "files_multipartobject": {"ix_files_multipartobject_file_id": ["file_id"]},
     "files_object": {
@@ -113,7 +116,7 @@ def rows() -> dict[str, list[Any]]:
     with db.engine.connect() as connection:
         return {
             model.__tablename__: sorted(map(tuple, connection.execute(select(model.__table__))), key=repr)
-            for model in MODELS
+            for model in KNOWN_TO_6_1
         }
 
 
@@ -283,7 +286,23 @@ def test_created_tables_are_those_of_6_1_and_the_documented_additions(app: Flask
         for table in expected.values():
             for name, column in table["columns"].items():
                 table["columns"][name] = column.replace("DATETIME", "DATETIME(6)")
-    assert tables() == expected
+    created = tables()
+    mark = created.pop("files_location_mark")
+    assert created == expected
+    assert mark["foreign_keys"] == {
+        "fk_files_location_mark_location_id_files_location": ["location_id", "files_location(id)", "CASCADE"]
+    }
+
+
+def test_a_location_that_6_1_deletes_takes_its_mark_along(app: Flask, database: str) -> None:
+    migrate(app)
+    if database == "sqlite":
+        pytest.skip("SQLite does not enforce foreign keys unless told to.")
+    db.session.add(Location(name="marked", uri="/marked", marking=LocationMark(uri="/marked", mark=uuid.uuid4())))
+    db.session.commit()
+    with db.engine.begin() as connection:
+        connection.execute(text("DELETE FROM files_location"))
+        assert connection.execute(select(LocationMark.__table__)).all() == []
 
 
 @pytest.mark.parametrize("how", ["created", "migrated"])

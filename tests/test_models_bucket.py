@@ -320,3 +320,19 @@ def test_a_second_tag_of_a_key_is_refused_and_the_transaction_goes_on(db: Any, b
     BucketTag.create(bucket, "other", "value")
     db.session.commit()
     assert bucket.get_tags() == {"key": "value", "other": "value"}
+
+
+@pytest.mark.parametrize("limit", ["quota_size", "max_file_size"])
+def test_a_limit_is_a_number_of_bytes_that_a_database_keeps(bucket: Bucket, db: Any, limit: str):
+    for value in (None, 0, 1, 2**63 - 1, 5e9):
+        setattr(bucket, limit, value)
+        db.session.commit()
+        assert getattr(bucket, limit) == value
+    for value in (-1, 2**63, 10**20, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="A size limit has 0 to 9223372036854775807 bytes"):
+            setattr(bucket, limit, value)
+        with pytest.raises(ValueError, match="A size limit"):
+            Bucket.create(**{limit: value})
+    setattr(bucket, limit, Bucket.size + 7)
+    db.session.commit()
+    assert getattr(bucket, limit) == 7

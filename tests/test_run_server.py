@@ -144,6 +144,37 @@ def test_secrets_are_readable_by_their_owner_alone(server: Server, instance: Pat
         assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
 
 
+def create_location(instance: Path, name: str, uri: str) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).with_name("invenio"), "files", "location", "create", name, uri]
+    environment = {**os.environ, "INVENIO_INSTANCE_PATH": str(instance)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100)
+
+
+def test_a_location_is_in_the_instance_or_nowhere(server: Server, instance: Path, tmp_path: Path):
+    refused = create_location(instance, "elsewhere", str(tmp_path / "elsewhere"))
+    assert refused.returncode == 1
+    assert "is not in one of FILES_REST_LOCATION_URIS" in refused.stderr
+    assert not (tmp_path / "elsewhere").exists()
+    created = create_location(instance, "second", str(instance / "data" / "second"))
+    assert created.returncode == 0, created.stderr
+
+
+def test_a_location_that_is_away_is_a_503_and_makes_nothing(
+    server: Server, instance: Path, authorization: dict[str, str]
+):
+    bucket = requests.post(f"{server.url}/api/files", headers=authorization).json()["links"]["self"]
+    requests.put(f"{bucket}/kept", data=b"kept", headers=authorization)
+    (instance / "data").rename(instance / "away")
+    try:
+        for method, key in (("PUT", "lost"), ("GET", "kept")):
+            answer = requests.request(method, f"{bucket}/{key}", data=b"lost", headers=authorization)
+            assert (answer.status_code, answer.json()) == (503, {"status": 503, "message": "File storage is offline."})
+        assert not (instance / "data").exists()
+    finally:
+        (instance / "away").rename(instance / "data")
+    assert requests.get(f"{bucket}/kept", headers=authorization).content == b"kept"
+
+
 def test_a_file_keeps_its_own_security_headers(server: Server, authorization: dict[str, str]):
     bucket = requests.post(f"{server.url}/api/files", headers=authorization).json()["links"]["self"]
     requests.put(f"{bucket}/page.html", data=b"<script>alert(1)</script>", headers=authorization)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 from flask.cli import with_appcontext
 from invenio_db import db
-from sqlalchemy.exc import IntegrityError
 
+from ..locations import create_location, mark_location
 from ..models import Location
+from ..transactions import in_transaction
 from .failures import told_in_one_line
 
 
@@ -38,28 +39,34 @@ def create(name: str, uri: str, default: bool) -> None:
     """Create a location.
 
     NAME has 1 to 20 lower-case letters, digits and dashes, a letter first. URI is the path of a folder, or the URL of a
-    storage system. A location that is there already, the same in all, is left alone.
+    storage system. A folder is made where it is not there, and marked. A location that is there already, the same in
+    all, is left alone.
     """
     with told_in_one_line():
         existing = Location.get_by_name(name)
         if existing is None:
-            _add(name, uri, default)
+            created = create_location(name, uri, default)
+            click.echo(f"Location {_described(created)} stored in database")
         elif existing.uri == uri and existing.default >= default:
             click.echo(f"Location {_described(existing)} already exists")
         else:
             raise ValueError(f"Location {_described(existing)} already exists.")
 
 
-def _add(name: str, uri: str, default: bool) -> None:
-    location = Location(name=name, uri=uri)
-    db.session.add(location)
-    if default:
-        _make_default(location)
-    try:
-        db.session.commit()
-    except IntegrityError as error:
-        raise ValueError(f"Location {name} already exists.") from error
-    click.echo(f"Location {_described(location)} stored in database")
+@location.command()
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Mark it although none of the location's files is there.")
+@with_appcontext
+def mark(name: str, force: bool) -> None:
+    """Mark the folder of the location NAME.
+
+    While the folder or its mark is not there, its disk is taken for not mounted: nothing is stored in the location.
+    "create" does it; a location that is older, or was restored without its mark, needs this command.
+    """
+    with told_in_one_line():
+        location = _found(name)
+        mark_location(location, force)
+        click.echo(f"Location {location.name} {location.uri} marked")
 
 
 @location.command("list")
@@ -80,18 +87,17 @@ def set_default(name: str) -> None:
     Buckets that are there stay where they are.
     """
     with told_in_one_line():
-        location = Location.get_by_name(name)
-        if location is None:
-            raise ValueError(f"Location {name} not found.")
-        _make_default(location)
-        db.session.commit()
+        location = _found(name)
+        in_transaction(lambda: Location.make_default(location.id))
+        db.session.refresh(location)
         click.echo(f"Location {location.name} {location.uri} set as default ({location.default})")
 
 
-def _make_default(location: Location) -> None:
-    for other in Location.all():
-        other.default = False
-    location.default = True
+def _found(name: str) -> Location:
+    location = Location.get_by_name(name)
+    if location is None:
+        raise ValueError(f"Location {name} not found.")
+    return location
 
 
 def _described(location: Location) -> str:

@@ -8,6 +8,7 @@ import click
 from flask.cli import with_appcontext
 
 from ..models import Bucket, Location
+from ..models.presence import ensure_present
 from ..models.usage import files_in_use
 from ..operations.migrate import migrate as run_migrate
 from ..operations.migrate import redirect
@@ -38,6 +39,7 @@ def migrate(bucket_id: UUID | None, source_name: str | None, remove_source: bool
             raise ValueError("The two locations are the same.")
         if bucket_id is not None and Bucket.query.filter_by(id=bucket_id).one_or_none() is None:
             raise ValueError(f"Bucket {bucket_id} not found.")
+        ensure_present(target)
         redirect(target, bucket_id, source)
         findings = run_migrate(to, bucket_id, source_name, remove_source)
         Report(as_json).run(findings, "Migrating", files_in_use(bucket_id).count())

@@ -1,6 +1,6 @@
 """The state: what the database knows of locations, buckets, objects, files and uploads.
 
-- A :class:`Location` is where files are kept.
+- A :class:`Location` is where files are kept. A :class:`LocationMark` says that its folder has a mark.
 - A :class:`Bucket` belongs to a location and holds objects. It has tags.
 - An object is a key in a bucket. It has no table of its own: it is the versions of its key.
 - An :class:`ObjectVersion` refers to a file, or is a delete marker. It has tags.
@@ -13,7 +13,7 @@ The methods work inside the caller's transaction and never commit.
 from .bucket import Bucket, BucketTag, SyncResult, as_bucket, as_bucket_id
 from .contents import discard_bytes
 from .file_instance import FileInstance
-from .location import Location
+from .location import Location, LocationMark
 from .multipart import MultipartObject
 from .object_tag import ObjectVersionTag
 from .object_version import ObjectVersion, as_object_version, as_object_version_id
@@ -24,6 +24,7 @@ __all__ = (
     "BucketTag",
     "FileInstance",
     "Location",
+    "LocationMark",
     "MultipartObject",
     "ObjectVersion",
     "ObjectVersionTag",

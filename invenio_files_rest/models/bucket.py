@@ -30,6 +30,9 @@ from .base import Timestamp, loaded, read_again, utcnow
 from .location import Location
 from .tags import TagMixin, tag_key_column
 
+_LARGEST_LIMIT = 2**63 - 1
+"""The largest number of a column of integers, in bytes."""
+
 
 class SyncResult(NamedTuple):
     """What :meth:`Bucket.sync` did."""
@@ -89,6 +92,16 @@ class Bucket(db.Model, Timestamp):
             raise ValueError("Invalid storage class.")
         return default_storage_class
 
+    @validates("quota_size", "max_file_size")
+    def validate_limit(self, key: str, limit: Any) -> Any:
+        """Check that a limit is a number of bytes that the database keeps, or none.
+
+        :raises ValueError: Where it is not.
+        """
+        if isinstance(limit, int | float) and not 0 <= limit <= _LARGEST_LIMIT:
+            raise ValueError(f"A size limit has 0 to {_LARGEST_LIMIT} bytes, not {limit}.")
+        return limit
+
     @property
     def quota_left(self) -> int | None:
         """Bytes that the quota leaves; ``None`` where there is none."""
@@ -124,9 +137,10 @@ class Bucket(db.Model, Timestamp):
                 raise ValueError(f"Unknown location: {name}")
         bucket = cls(
             id=kwargs.pop("id", None) or uuid.uuid4(),
-            location=location,
             default_storage_class=storage_class or current_app.config["FILES_REST_DEFAULT_STORAGE_CLASS"],
             **kwargs,
+            # Last, so that a bucket that is refused does not belong to it.
+            location=location,
         )
         db.session.add(bucket)
         db.session.flush()
@@ -145,7 +159,8 @@ class Bucket(db.Model, Timestamp):
     @cache
     def _live_bucket(cls) -> Any:
         # Made once: to make a statement, and to find that it has been compiled, takes as long as to run it.
-        with_location = select(cls).options(joinedload(cls.location, innerjoin=True))
+        location = joinedload(cls.location, innerjoin=True).joinedload(Location.marking)
+        with_location = select(cls).options(location)
         return with_location.where(cls.id == bindparam("bucket_id"), ~cls.deleted)
 
     @classmethod

@@ -10,10 +10,12 @@ from flask import current_app
 
 from .bucket import Bucket
 from .file_instance import FileInstance
+from .presence import ensure_present
 
 
 def new_contents(bucket: Bucket, stream: Any, size_limit: Any = None, **kwargs: Any) -> FileInstance:
     """Return a new file of a stream's bytes. The database learns of it with the version that refers to it."""
+    ensure_present(bucket.location)
     file = FileInstance.new()
     file.set_contents(
         stream,

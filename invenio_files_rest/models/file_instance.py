@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app
 from invenio_db import db
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Query, validates
 from sqlalchemy_utils.types import UUIDType
@@ -16,6 +16,7 @@ from sqlalchemy_utils.types import UUIDType
 from ..checksums import CHECKSUM, agree
 from ..errors import FileInstanceUnreadableError, InvalidOperationError, UnexpectedFileSizeError
 from ..proxies import current_files_rest
+from ..storage.paths import spellings
 from .base import ExactText, Timestamp, UTCTimestamp, utcnow
 
 if TYPE_CHECKING:
@@ -122,6 +123,18 @@ class FileInstance(db.Model, Timestamp):
         """
         held = select(cls.id).where(cls.id.in_(file_ids)).with_for_update(read=True, key_share=True)
         return set(db.session.scalars(held)) if file_ids else set()
+
+    @classmethod
+    def uris_below(cls, uri: str, limit: int) -> list[str]:
+        """Return the URIs of some files in a location.
+
+        :param uri: URI of the location.
+        :param limit: How many at most.
+        """
+        # What begins with a folder and a slash comes before what begins with the folder and the next character.
+        folders = {spelling.rstrip("/") for spelling in spellings(uri)}
+        below = or_(*(and_(cls.uri >= f"{folder}/", cls.uri < f"{folder}0") for folder in folders))
+        return list(db.session.scalars(select(cls.uri).where(below).limit(limit)))
 
     def hold(self) -> bool:
         """Keep others from deleting a file that is about to be referred to, until the end of the transaction.

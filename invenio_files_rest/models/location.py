@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import current_app
 from invenio_db import db
+from sqlalchemy import select, update
 from sqlalchemy.orm import validates
+from sqlalchemy_utils.types import UUIDType
 
-from ..storage.paths import folders_to, lies_within, make_path
-from .base import Timestamp
+from ..storage.paths import folders_to, is_allowed, lies_within, make_path
+from .base import Timestamp, utcnow
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}\Z")
 
@@ -46,10 +48,13 @@ class Location(db.Model, Timestamp):
 
     @validates("uri")
     def validate_uri(self, key: str, uri: str) -> str:
-        """Check that the URI is there, and leaves room for those of the files.
+        """Check that the URI is there, leaves room for those of the files, and is in ``FILES_REST_LOCATION_URIS``.
 
-        :raises ValueError: Where it does not.
+        :raises ValueError: Where it does not, or is not.
         """
+        if uri == self.uri:
+            # That of a row which is older than a setting.
+            return uri
         if not uri:
             raise ValueError("The URI of a location is empty.")
         if len(uri) > self._longest_uri():
@@ -57,7 +62,16 @@ class Location(db.Model, Timestamp):
                 f"The URI of a location has at most {self._longest_uri()} characters, not {len(uri)}: "
                 "those of its files are longer, and have to be kept, too."
             )
+        allowed = current_app.config["FILES_REST_LOCATION_URIS"] if current_app else []
+        if allowed and not is_allowed(uri, [allowed] if isinstance(allowed, str) else allowed):
+            raise ValueError(f"The URI {uri} is not in one of FILES_REST_LOCATION_URIS, or is relative.")
         return uri
+
+    @property
+    def mark(self) -> uuid.UUID | None:
+        """Identifier of the mark that its folder has; ``None`` where it has none, or had it under another URI."""
+        marking = self.marking
+        return marking.mark if marking is not None and marking.uri == self.uri else None
 
     @classmethod
     def _longest_uri(cls) -> int:
@@ -107,10 +121,59 @@ class Location(db.Model, Timestamp):
         return list(cls.query.order_by(cls.id))
 
     @classmethod
-    def rows(cls) -> list[Any]:
-        """Return the locations as plain rows of identifier, name and URI, which outlive a transaction."""
-        return db.session.query(cls.id, cls.name, cls.uri).order_by(cls.id).all()
+    def rows(cls) -> list[LocationRow]:
+        """Return the locations as plain rows, which outlive a transaction."""
+        query = select(cls.id, cls.name, cls.uri, LocationMark.uri, LocationMark.mark)
+        found = db.session.execute(query.outerjoin(LocationMark, LocationMark.location_id == cls.id).order_by(cls.id))
+        # Compared here, since the columns may have different collations.
+        return [LocationRow(id_, name, uri, mark if marked == uri else None) for id_, name, uri, marked, mark in found]
+
+    @classmethod
+    def make_default(cls, location_id: int) -> None:
+        """Make a location the default one, and no other.
+
+        :param location_id: Identifier of the location.
+        """
+        for default in (False, True):
+            condition = (cls.id == location_id) if default else (cls.id != location_id)
+            statement = update(cls).where(condition, cls.default != default)
+            db.session.execute(statement.values(default=default, updated=utcnow()))
 
     def __repr__(self) -> str:
         """Return the name."""
         return str(self.name)
+
+
+class LocationRow(NamedTuple):
+    """What there is to know of a location."""
+
+    id: int
+    name: str
+    uri: str
+    mark: uuid.UUID | None
+    """See :attr:`Location.mark`."""
+
+
+class LocationMark(db.Model, Timestamp):
+    """That the folder of a location has a mark, and which; see :mod:`invenio_files_rest.storage.marks`.
+
+    A table of its own, since the published 6.1 writes to that of locations.
+    """
+
+    __tablename__ = "files_location_mark"
+
+    location_id = db.Column(
+        db.Integer, db.ForeignKey(Location.id, ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    """Identifier of the location."""
+
+    uri = db.Column(db.String(255), nullable=False)
+    """URI that the location had when it was marked."""
+
+    mark = db.Column(UUIDType, nullable=False)
+    """Identifier of the mark."""
+
+    location = db.relationship(
+        Location, backref=db.backref("marking", uselist=False, cascade="all, delete-orphan", lazy="select")
+    )
+    """The location."""

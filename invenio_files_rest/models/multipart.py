@@ -29,6 +29,7 @@ from .bucket import Bucket, as_bucket_id, open_bucket
 from .contents import discarded_on_error
 from .file_instance import FileInstance
 from .object_version import ObjectVersion
+from .presence import ensure_present
 
 _MISSING_NAMED = 100
 """How many missing parts an error names."""
@@ -166,6 +167,7 @@ class MultipartObject(db.Model, Timestamp):
         :raises MultipartInvalidSize: Where the size does not fit.
         :raises InvalidKeyError: Where the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
         :raises FileSizeError: Where a size limit is exceeded.
+        :raises LocationAwayError: Where the bucket's location is away.
         """
         if not cls.is_valid_chunksize(chunk_size):
             raise MultipartInvalidChunkSize()
@@ -175,6 +177,7 @@ class MultipartObject(db.Model, Timestamp):
         limit = bucket.size_limit
         if limit is not None and size > limit:
             raise FileSizeError(description=limit.reason)
+        ensure_present(bucket.location)
         location, storage_class = bucket.location.uri, bucket.default_storage_class
 
         def make_room() -> FileInstance:

@@ -62,6 +62,16 @@ def files_in_use(bucket_id: uuid.UUID | None = None) -> Query[Any]:
     return FileInstance.query.filter(FileInstance.readable, is_used)
 
 
+def is_in_use(location_id: int, uri: str) -> bool:
+    """Tell whether a bucket belongs to a location, also one marked as deleted, or a file lies in it.
+
+    :param location_id: Identifier of the location.
+    :param uri: Its URI.
+    """
+    buckets = select(Bucket.id).where(Bucket.default_location == location_id).limit(1)
+    return db.session.execute(buckets).first() is not None or bool(FileInstance.uris_below(uri, 1))
+
+
 def put_new_files(location_id: int, *buckets: Any) -> int:
     """Have the new files of some buckets go to a location.
 

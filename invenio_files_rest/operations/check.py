@@ -2,40 +2,72 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import BucketDeletedError, StorageError
-from ..models import FileInstance
+from ..locations import ensure_kept, in_words
+from ..models import FileInstance, Location
 from ..models.batches import in_batches
+from ..models.location import LocationRow
+from ..models.presence import kept_folder, why_away
 from ..models.usage import buckets_of_wrong_size, recount
 from ..storage import FileStorage
 from ..tasks import verify_checksum
 from ..transactions import in_transaction
 from .finding import Finding
 
+_ONLY_READ = (errno.EACCES, errno.EPERM, errno.EROFS)
+
 
 def check(checksum: bool, repair: bool) -> Iterator[Finding | None]:
-    """Hold every file against storage, then every bucket's size against its sum.
+    """Ask every location to keep a file, hold every file against storage, then every bucket's size against its sum.
 
     :param checksum: Whether to read all bytes and compare checksums.
     :param repair: Whether to correct sizes of buckets.
     """
-    yield from check_files(checksum)
+    away = []
+    for location in Location.rows():
+        if (reason := why_away(location)) is not None:
+            away.append(location)
+            yield Finding("location", location.uri, reason)
+        elif (reason := _why_unfit(location)) is not None:
+            yield Finding("location", location.uri, reason)
+    yield from check_files(checksum, away)
     yield from check_sizes(repair)
 
 
-def check_files(checksum: bool) -> Iterator[Finding | None]:
+def _why_unfit(location: LocationRow) -> str | None:
+    """Tell why a location keeps no files; ``None`` where it does, nobody has used it yet, or it is only read."""
+    folder = kept_folder(location.uri)
+    if folder is not None and not os.path.lexists(folder):
+        return None
+    try:
+        ensure_kept(location.uri)
+    except SQLAlchemyError:
+        raise
+    except Exception as error:
+        # Each storage has errors of its own.
+        if isinstance(error, OSError) and error.errno in _ONLY_READ:
+            return None
+        return f"No file can be kept in the location {location.name}: {in_words(error)}"
+    return None
+
+
+def check_files(checksum: bool, away: Sequence[LocationRow] = ()) -> Iterator[Finding | None]:
     """Find the files whose bytes are missing, too few or too many, or not the ones that were stored.
 
     :param checksum: Whether to read all bytes; otherwise what the last verification of a file has found is told.
+    :param away: Locations that are known to be away, whose files are passed over.
     """
+    around = Location.rows() if away else []
     for batch in in_batches(FileInstance.query.filter(FileInstance.uri.isnot(None)), FileInstance.id):
-        files = [file.twin() for file in batch]
+        files = [file.twin() for file in batch if not away or Location.of_uri(file.uri, around) not in away]
         found = [(file, finding) for file in files if (finding := _damage(file)) is not None]
         # What has been removed or moved since its row was read is no problem.
         still_there = _uris([file.id for file, _ in found])

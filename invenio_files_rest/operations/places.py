@@ -17,7 +17,7 @@ from ..storage.base import unix_time
 from ..storage.failures import translated_errors
 from ..storage.filesystems import stored_file
 from ..storage.local import LocalFile
-from ..storage.paths import folders_to, split_scheme
+from ..storage.paths import folders_to, spellings, split_scheme
 
 FILE_NAME = "data"
 """Name of a file in its folder."""
@@ -135,9 +135,8 @@ class LocalPlace(Place):
 
     def spellings(self, path: str) -> set[str]:
         """Return the ways to write the URI of a file; see :meth:`Place.spellings`."""
-        paths = {join(base, path) for base in (self.uri, self.folder, os.path.realpath(self.folder))}
-        paths.add(os.path.realpath(join(self.folder, path)))
-        return {scheme + path for path in paths for scheme in ("", "file://", "osfs://")}
+        real = os.path.realpath(join(self.folder, path))
+        return {join(base, path) for base in spellings(self.uri)} | spellings(real)
 
     def remove_file(self, path: str) -> None:
         """Remove a file, and the folders that only it needed; see :meth:`Place.remove_file`."""

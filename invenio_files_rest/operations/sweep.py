@@ -23,6 +23,7 @@ from ..errors import StorageError
 from ..models import FileInstance, Location
 from ..models.base import utcnow
 from ..models.batches import in_batches
+from ..models.presence import why_away
 from ..models.usage import delete_unused, known_files
 from ..tasks import remove_file_data
 from ..tasks.removal import expired_uploads, remove_expired_upload
@@ -61,6 +62,9 @@ def sweep(grace: timedelta, delete: bool) -> Iterator[Finding]:
 def _location(location: Any, roots: set[str], followed: set[str], before: float, delete: bool) -> Iterator[Finding]:
     """Find what is left over in a location, or tell why nobody can look."""
     try:
+        if (reason := why_away(location)) is not None:
+            yield Finding("location", location.uri, reason)
+            return
         place = place_of(location.uri)
         if place.exists():
             yield from _storage(place, roots, followed, before, delete)

@@ -7,6 +7,7 @@ from posixpath import basename, dirname
 from threading import Lock
 from typing import Any
 
+from ..errors import StorageError
 from ._pyfilesystem import FS, OSFS, MemoryFS, TempFS, fs_errors, open_fs
 from .local import LocalFile
 from .paths import local_path, split_scheme
@@ -15,6 +16,9 @@ from .virtual import ForeignFile, VirtualFile
 StoredFile = LocalFile | VirtualFile | ForeignFile
 
 _MAKERS = {"osfs": lambda: OSFS(os.sep), "mem": MemoryFS, "temp": TempFS}
+_WRITTEN_AT_CLOSE = ("tar", "zip")
+"""Schemes of file systems that take a file, and lose it where the process ends before they are closed."""
+
 _open: dict[str, FS] = {}
 _lock = Lock()
 
@@ -57,6 +61,8 @@ def filesystem_of(url: str, create_dir: bool) -> tuple[FS, str]:
 
 def _opened(url: str, create_dir: bool) -> tuple[FS, str]:
     """Open the folder of a file as a file system, as PyFilesystem and the openers of other packages do."""
+    if create_dir and (scheme := split_scheme(url)[0]) in _WRITTEN_AT_CLOSE:
+        raise StorageError(f"{scheme}:// is an archive, of which nothing is on disk before it is closed.")
     try:
         return open_fs(dirname(url), writeable=create_dir, create=create_dir), basename(url)
     except fs_errors.CreateFailed as error:

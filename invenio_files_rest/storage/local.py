@@ -81,13 +81,13 @@ def _parent(path: str) -> str:
     return os.path.dirname(path.rstrip(os.sep))
 
 
-def _sync_above(folders: list[str]) -> None:
-    """Make new folders durable: their names are in those above them.
+def sync_above(paths: list[str]) -> None:
+    """Make new files and folders durable: their names are in the folders above them.
 
-    :param folders: The folders.
+    :param paths: Their paths.
     :raises OSError: Where the disk fails.
     """
-    for path in folders:
+    for path in paths:
         folder = _open_folder(_parent(path))
         try:
             _sync_folder(folder)
@@ -104,6 +104,25 @@ def _remove_folders(folders: Iterator[str] | list[str]) -> None:
             continue
         except OSError:
             return
+
+
+@contextmanager
+def folder_made(path: str) -> Iterator[None]:
+    """Make a folder, and those above it, durably. Where the block fails those go again that did not exist.
+
+    :param path: Its path.
+    :raises OSError: Where it cannot be made.
+    """
+    made: list[str] = []
+    try:
+        _make_folders(path, made)
+        if not os.path.isdir(path):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        sync_above(made)
+        yield
+    except BaseException:
+        _remove_folders(made[::-1])
+        raise
 
 
 class LocalFile:
@@ -134,7 +153,7 @@ class LocalFile:
                     raise
                 made: list[str] = []
                 _make_folders(folder, made)
-                _sync_above(made)
+                sync_above(made)
                 return open(self.path, mode)
 
     @contextmanager
@@ -170,7 +189,7 @@ class LocalFile:
                         file.flush()
                         os.fsync(file.fileno())
                         # The journal that has the file has them too: what is left is to flush the disk's cache.
-                        _sync_above(made)
+                        sync_above(made)
                 with translated_errors():
                     os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
                     _sync_folder(folder)

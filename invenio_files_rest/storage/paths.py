@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from posixpath import dirname
 from posixpath import split as split_path
 
@@ -77,6 +77,58 @@ def local_path(url: str) -> str | None:
     """
     scheme, rest = split_scheme(url)
     return os.path.expanduser(rest) if scheme is None or scheme in _LOCAL_SCHEMES else None
+
+
+def local_folder(base_uri: str) -> str | None:
+    """Return the folder of this machine that a location is.
+
+    :param base_uri: URI of the location, or its path.
+    :returns: Its absolute path; ``None`` where the URI is of another file system, or not allowed.
+    """
+    try:
+        path = local_path(f"{base_uri}/data")
+    except StorageError:
+        return None
+    return None if path is None else os.path.dirname(os.path.abspath(path))
+
+
+def spellings(base_uri: str) -> set[str]:
+    """Return the ways to write the URI of a location, of which those of its files may have any.
+
+    :param base_uri: URI of the location, or its path.
+    """
+    folder = local_folder(base_uri)
+    if folder is None:
+        return {base_uri}
+    paths = {base_uri, folder, os.path.realpath(folder)}
+    return {scheme + path for path in paths for scheme in ("", *(f"{name}://" for name in _LOCAL_SCHEMES))}
+
+
+_TURNS = frozenset("?!@%")
+"""Characters by which PyFilesystem reads another host, another path or an option out of a URI."""
+
+
+def is_allowed(base_uri: str, places: Iterable[str]) -> bool:
+    """Tell whether a location lies in one of several places, links followed, whatever its spelling.
+
+    :param base_uri: URI of the location, or its path.
+    :param places: URIs or paths of folders, or schemes with their ``://``.
+    :returns: Whether it does; not where its path is relative, and so means another folder in another process.
+    """
+    try:
+        scheme, path = split_scheme(f"{base_uri}/data")
+    except StorageError:
+        return False
+    here = local_folder(base_uri)
+    if here is not None:
+        folder = os.path.realpath(here)
+        roots = {os.path.realpath(root) for place in places if place and (root := local_folder(place)) is not None}
+        return path.startswith("/") and any(os.path.commonpath([folder, root]) == root for root in roots)
+    return any(
+        place == f"{scheme}://"
+        or (lies_within(f"{base_uri}/data", place) and not _TURNS.intersection(base_uri[len(place) :]))
+        for place in places
+    )
 
 
 def lies_within(url: str, base_uri: str) -> bool:

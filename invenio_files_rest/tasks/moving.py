@@ -10,6 +10,7 @@ from sqlalchemy.orm import joinedload
 from ..checksums import agree
 from ..errors import InvalidOperationError, StorageError
 from ..models import FileInstance, Location, MultipartObject, ObjectVersion
+from ..models.presence import ensure_present
 from ..recording import recorded
 from ..signals import file_uploaded, notify
 from ..transactions import in_transaction, release_connection
@@ -78,7 +79,7 @@ def migrate_file(src_id: str | uuid.UUID, location_name: str, post_fixity_check:
     :returns: Identifier of the copy; ``None`` where there is nothing to do, since the file is gone or no version refers
         to it.
     :raises ValueError: Where the location is not known.
-    :raises StorageError: Where the copy fails.
+    :raises StorageError: Where the copy fails, or the location is away.
     """
     location = Location.get_by_name(location_name)
     if location is None:
@@ -86,6 +87,7 @@ def migrate_file(src_id: str | uuid.UUID, location_name: str, post_fixity_check:
     source = FileInstance.get(src_id)
     if source is None or not source.readable or not _is_used(source.id):
         return None
+    ensure_present(location)
     known, storage = source.twin(), source.storage()
     copy = FileInstance.new()
     # So that the storage hashes it with the same algorithm.

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, current_app, request
 from invenio_rest.errors import RESTException
 from werkzeug.exceptions import ClientDisconnected, HTTPException, default_exceptions
 
-from ..errors import FilesException
+from ..errors import FilesException, LocationAwayError
 from ..serializer import json_serializer
 from ..tasks import merge_multipartobject, remove_file_data
 from .arguments import KeyConverter, as_uuid, invalid_subresource_validator, minsize_validator
@@ -86,7 +86,9 @@ def error_response(error: HTTPException) -> Response | HTTPException:
         return error
     if isinstance(error, ClientDisconnected):
         current_app.logger.info("%s %r: %s (%r)", request.method, request.path, error.description, error.__cause__)
-    if isinstance(error, FilesException) and error.code >= 500:
+    if isinstance(error, LocationAwayError):
+        current_app.logger.error("%s [%s]: %s", request.path, request.method, error.get_errors())
+    elif isinstance(error, FilesException) and error.code >= 500:
         current_app.logger.error("Exception on %s [%s]", request.path, request.method, exc_info=error)
     if isinstance(error, RESTException):
         return error

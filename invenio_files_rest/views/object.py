@@ -17,6 +17,7 @@ from ..errors import StorageError
 from ..ingest import delete_object, remove_version, store_object
 from ..keys import key_with_encoded_dots
 from ..models import Bucket, ObjectVersion
+from ..models.presence import ensure_reachable
 from ..proxies import current_permission_factory
 from ..signals import file_downloaded, notify
 from ..transactions import release_connection
@@ -73,13 +74,14 @@ def _sent(obj: ObjectVersion, send: Callable[[ObjectVersion], Response]) -> Resp
         try:
             return send(obj)
         except StorageError as error:
-            if not isinstance(error.__cause__, FileNotFoundError):
+            if not isinstance(error.__cause__, OSError):
                 raise
             release_connection()
             current = ObjectVersion.get(bucket_id, key, version_id)
             if current is None or current.file is None:
                 abort(404, description=NOT_FOUND)
             if current.file.uri == uri or attempt == _OPEN_ATTEMPTS:
+                ensure_reachable(uri)
                 raise
             obj = current
     raise AssertionError("unreachable")

@@ -1,0 +1,143 @@
+"""Locations, made, marked and removed: what the command line, the administration and Python have in common.
+
+Each function commits. What it refuses is a ``ValueError`` with a message for whoever runs the installation.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing, nullcontext, suppress
+from io import BytesIO
+
+from flask import current_app
+from invenio_db import db
+from sqlalchemy.exc import IntegrityError
+
+from .errors import StorageError
+from .models import FileInstance, Location, LocationMark
+from .models.presence import kept_folder
+from .models.usage import is_in_use
+from .storage.local import folder_made
+from .storage.marks import leave_mark, remove_mark
+from .storage.paths import local_path
+from .transactions import in_transaction, release_connection
+
+_PROBE = b"Whether a file is kept."
+
+_LOOKED_AT = 100
+"""How many files are looked for in a folder that is to be marked."""
+
+
+def create_location(name: str, uri: str, default: bool = False) -> Location:
+    """Create a location, once it has shown that it keeps files. A folder is made where it is not there, and marked.
+
+    :param name: Name of the location.
+    :param uri: Its URI, or the path of a folder.
+    :param default: Whether to make it the default location, and no other.
+    :returns: The location.
+    :raises ValueError: Where the name is taken, it or the URI is not allowed, or no file is kept there.
+    """
+    # Refused before anything is made.
+    Location(name=name, uri=uri, default=default)
+    if Location.get_by_name(name) is not None:
+        raise ValueError(f"Location {name} already exists.")
+    release_connection()
+    folder = kept_folder(uri)
+
+    def record() -> Location:
+        location = Location(name=name, uri=uri, default=default)
+        db.session.add(location)
+        # From here on nobody else has the name, so that the mark of that name in the folder is ours.
+        db.session.flush()
+        if folder is not None:
+            location.marking = LocationMark(uri=uri, mark=leave_mark(folder, name).id)
+        return location
+
+    try:
+        with nullcontext() if folder is None else folder_made(folder):
+            ensure_kept(uri)
+            location = in_transaction(record)
+    except IntegrityError as error:
+        raise ValueError(f"Location {name} already exists.") from error
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(f"No file can be kept in {uri}: {in_words(error)}") from error
+    if default:
+        in_transaction(lambda: Location.make_default(location.id))
+    return location
+
+
+def mark_location(location: Location, force: bool = False) -> None:
+    """Mark the folder of a location, so that it is not taken for the location while its disk is not mounted.
+
+    :param location: The location.
+    :param force: Whether to do so although none of its files is in the folder.
+    :raises ValueError: Where it is no folder, the folder has none of its files, or it has the mark of another location.
+    :raises OSError: Where the mark cannot be written.
+    """
+    uri, name, known = location.uri, location.name, location.mark
+    folder = kept_folder(uri)
+    if folder is None:
+        raise ValueError(f"Location {name} is no folder of this machine, and has no mark.")
+    files = [path for file in FileInstance.uris_below(uri, _LOOKED_AT) if (path := local_path(file)) is not None]
+    if files and not force and not any(map(os.path.lexists, files)):
+        raise ValueError(f"The folder {folder} has none of the files of location {name}. Its disk may not be mounted.")
+    location_id = location.id
+    release_connection()
+    with folder_made(folder):
+        mark = leave_mark(folder, name, known)
+        in_transaction(lambda: db.session.merge(LocationMark(location_id=location_id, uri=uri, mark=mark.id)))
+
+
+def remove_location(location: Location) -> None:
+    """Remove a location that nothing uses, and its mark. Its folder stays.
+
+    :param location: The location.
+    :raises ValueError: Where a bucket belongs to it, or a file lies in it.
+    """
+    name, uri, mark, location_id = location.name, location.uri, location.mark, location.id
+
+    def remove() -> None:
+        if is_in_use(location_id, uri):
+            raise ValueError(f"Location {name} is in use: it has buckets or files.")
+        db.session.delete(db.session.get_one(Location, location_id))
+
+    try:
+        in_transaction(remove)
+    except IntegrityError as error:
+        raise ValueError(f"Location {name} is in use.") from error
+    if mark is not None and (folder := kept_folder(uri)) is not None:
+        try:
+            remove_mark(folder, mark)
+        except (OSError, ValueError):
+            current_app.logger.exception("The mark of the location %s could not be removed from %s.", name, folder)
+
+
+def ensure_kept(uri: str) -> None:
+    """Check that a location keeps a file: one is stored, opened anew, read and removed, by the configured storage.
+
+    :param uri: URI of the location.
+    :raises StorageError: Where the file is not there, or is another one, when it is opened again; or the storage fails.
+    :raises OSError: Where it cannot be stored.
+    """
+    file = FileInstance.new()
+    storage_class = current_app.config["FILES_REST_DEFAULT_STORAGE_CLASS"]
+    storage = file.storage(default_location=uri, default_storage_class=storage_class)
+    file.keep(storage, storage.save(BytesIO(_PROBE), size=len(_PROBE)), storage_class=storage_class)
+    kept = False
+    try:
+        with suppress(FileNotFoundError), closing(file.storage().open()) as stream:
+            kept = stream.read() == _PROBE
+    finally:
+        file.storage().delete()
+    if not kept:
+        raise StorageError("a file that was stored there is not there when it is opened again.")
+
+
+def in_words(error: Exception) -> str:
+    """Return what an error of a storage says to whoever runs the installation.
+
+    :param error: The error.
+    """
+    return error.get_errors() if isinstance(error, StorageError) else str(error) or type(error).__name__

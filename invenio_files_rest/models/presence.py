@@ -1,0 +1,78 @@
+"""Whether the folder of a location is there, or only the place where its disk would be mounted.
+
+A location with a mark is there where its folder has that mark. One without is there where its folder is; where the
+folder is not, it may be made as long as the database has no file in it. Of locations that are no folders of this
+machine their storage tells.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import LocationAwayError
+from ..storage.marks import read_mark
+from ..storage.paths import local_folder
+from .file_instance import FileInstance
+from .location import Location, LocationRow
+
+
+def why_away(location: Location | LocationRow) -> str | None:
+    """Tell why a location is away.
+
+    :param location: The location.
+    :returns: The reason, for the log; ``None`` where the location is there, or may be made by the first upload.
+    """
+    folder = local_folder(location.uri)
+    if folder is None:
+        return None
+    if location.mark is None:
+        if os.path.isdir(folder) or kept_folder(location.uri) is None or not FileInstance.uris_below(location.uri, 1):
+            return None
+        return f"The folder {folder} of the location {location.name} is not there. Its disk may not be mounted."
+    try:
+        found = read_mark(folder)
+        if found is not None and found.id == location.mark:
+            return None
+        reason = f"has the mark of another location, {found.name}" if found else "is not there, or has not its mark"
+    except (OSError, ValueError) as error:
+        reason = f"has no mark that can be read ({error})"
+    if kept_folder(location.uri) is None:
+        return None
+    return (
+        f"The folder {folder} of the location {location.name} {reason}. Its disk may not be mounted; where this is the "
+        f"right folder, run: files location mark {location.name}"
+    )
+
+
+def kept_folder(uri: str) -> str | None:
+    """Return the folder of this machine in which storage keeps the files of a location.
+
+    :param uri: URI of the location.
+    :returns: Its path; ``None`` where the location is none, as for a factory that reads something else out of a path.
+    """
+    folder = local_folder(uri)
+    if folder is None:
+        return None
+    path = FileInstance.new().storage(default_location=uri).local_path()
+    return folder if path is not None and path.startswith(folder.rstrip("/") + "/") else None
+
+
+def ensure_present(location: Location | LocationRow) -> None:
+    """Check that new files may go to a location.
+
+    :param location: The location.
+    :raises LocationAwayError: Where it is away.
+    """
+    if (reason := why_away(location)) is not None:
+        raise LocationAwayError(reason)
+
+
+def ensure_reachable(uri: str) -> None:
+    """Check that a file that was not found is not in a location that is away.
+
+    :param uri: URI of the file.
+    :raises LocationAwayError: Where it is.
+    """
+    location = Location.of_uri(uri, Location.rows())
+    if location is not None:
+        ensure_present(location)

@@ -1,0 +1,346 @@
+"""A location whose folder is away: nothing is made in its place, and everyone is told the same."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from rest import CONTENT, error, nothing_stays, put, rows, statements, tree, url
+from stored import findings, kinds, orphan, store
+
+from invenio_files_rest.errors import LocationAwayError
+from invenio_files_rest.helpers import populate_from_path
+from invenio_files_rest.locations import create_location, mark_location
+from invenio_files_rest.models import Bucket, FileInstance, Location, LocationMark, MultipartObject, ObjectVersion
+from invenio_files_rest.storage import FileStorage
+from invenio_files_rest.storage.marks import MARK_NAME
+from invenio_files_rest.tasks import migrate_file
+
+pytestmark = pytest.mark.usefixtures("allow_all", "small_parts")
+
+Run = Callable[..., Result]
+OFFLINE = "File storage is offline."
+
+
+@pytest.fixture(params=["marked", "mark gone", "folder empty", "another disk", "unmarked"])
+def away(request: pytest.FixtureRequest, location: Location, bucket: Bucket, db: Any) -> Iterator[Callable[[], None]]:
+    """Return a function that takes the location's folder away, as that of a disk that is not mounted."""
+    folder = Path(location.uri)
+    elsewhere = folder.with_name("disk")
+    if request.param != "unmarked":
+        mark_location(location)
+    mark = (folder / MARK_NAME).read_text() if request.param != "unmarked" else ""
+
+    def leave() -> None:
+        if request.param == "mark gone":
+            (folder / MARK_NAME).unlink()
+            return
+        folder.rename(elsewhere)
+        if request.param in ("folder empty", "another disk"):
+            folder.mkdir()
+        if request.param == "another disk":
+            (folder / MARK_NAME).write_text("other 0b4f1d8e-0000-4000-8000-000000000000\n")
+
+    yield leave
+    if request.param == "mark gone":
+        (folder / MARK_NAME).write_text(mark)
+
+
+def told_once(caplog: pytest.LogCaptureFixture, location: Location) -> None:
+    """Check that the log has the cause, in one line."""
+    [record] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert f"of the location {location.name}" in record.getMessage()
+    assert "may not be mounted" in record.getMessage()
+    assert record.exc_info is None
+    assert "\n" not in record.getMessage()
+
+
+@pytest.fixture
+def upload(bucket: Bucket, db: Any) -> MultipartObject:
+    """Begin an upload of two parts."""
+    upload = MultipartObject.create(bucket, "parts", 8, 4)
+    db.session.commit()
+    return upload
+
+
+@pytest.mark.parametrize("how", ["put", "form", "begin", "part"])
+def test_uploads_are_answered_503_and_nothing_is_made(
+    client: Any,
+    bucket: Bucket,
+    location: Location,
+    upload: MultipartObject,
+    away: Callable[[], None],
+    caplog: pytest.LogCaptureFixture,
+    how: str,
+) -> None:
+    store(bucket)
+    away()
+    requests = {
+        "put": lambda: client.put(url(bucket, "new"), data=CONTENT),
+        "form": lambda: client.put(url(bucket, "new"), data={"file": (io.BytesIO(b"1234"), "f"), "_totalSize": "4"}),
+        "begin": lambda: client.post(url(bucket, "new", uploads=True, size=8, partSize=4)),
+        "part": lambda: client.put(url(bucket, "parts", uploadId=upload.upload_id, partNumber=0), data=b"1234"),
+    }
+    if how == "part" and Path(upload.file.uri).exists():
+        pytest.skip("The file of the upload is there.")
+    parent = Path(location.uri).parent
+    before = rows(), tree(parent)
+    assert error(requests[how](), 503)["message"] == OFFLINE
+    assert (rows(), tree(parent)) == before
+    told_once(caplog, location)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=1-"}])
+def test_a_download_is_answered_503_where_the_file_is_not_there(
+    client: Any,
+    bucket: Bucket,
+    location: Location,
+    away: Callable[[], None],
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    headers: dict[str, str],
+) -> None:
+    file = store(bucket).file
+    away()
+    if Path(file.uri).exists():
+        assert client.open(url(bucket, "key"), method=method, headers=headers).status_code in (200, 206)
+        return
+    answer = client.open(url(bucket, "key"), method=method, headers=headers)
+    assert answer.status_code == 503
+    if method == "GET":
+        assert error(answer, 503)["message"] == OFFLINE
+    told_once(caplog, location)
+
+
+def test_a_file_that_is_missing_in_a_location_that_is_there_stays_a_500(
+    client: Any, bucket: Bucket, location: Location
+) -> None:
+    mark_location(location)
+    Path(store(bucket).file.uri).unlink()
+    error(client.get(url(bucket, "key")), 500)
+
+
+def test_once_the_disk_is_back_so_is_everything(client: Any, bucket: Bucket, location: Location, db: Any) -> None:
+    mark_location(location)
+    put(client, bucket, "before")
+    folder = Path(location.uri)
+    folder.rename(folder.with_name("disk"))
+    error(client.put(url(bucket, "lost"), data=CONTENT), 503)
+    error(client.get(url(bucket, "before")), 503)
+    folder.with_name("disk").rename(folder)
+    put(client, bucket, "after")
+    assert client.get(url(bucket, "before")).data == CONTENT
+
+
+def test_every_other_way_in_is_refused(
+    bucket: Bucket, location: Location, away: Callable[[], None], tmp_path: Path, db: Any
+) -> None:
+    version = store(bucket)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.txt").write_bytes(b"a")
+    other = Location(name="other", uri=str(tmp_path / "other"))
+    db.session.add(other)
+    elsewhere = store(Bucket.create(other))
+    empty = ObjectVersion.create(bucket, "empty")
+    db.session.commit()
+    away()
+    ways: list[Callable[[], Any]] = [
+        lambda: ObjectVersion.create(bucket, "new", stream=io.BytesIO(b"x")),
+        lambda: empty.set_contents(io.BytesIO(b"x")),
+        lambda: MultipartObject.create(bucket, "new", 8, 4),
+        lambda: list(populate_from_path(bucket, source)),
+        lambda: migrate_file(str(elsewhere.file_id), "testloc"),
+    ]
+    for way in ways:
+        with nothing_stays(other), pytest.raises(LocationAwayError):
+            way()
+        db.session.rollback()
+    assert version.file_id
+
+
+def test_commands_say_so_in_one_line(
+    run: Run, bucket: Bucket, location: Location, away: Callable[[], None], tmp_path: Path, db: Any
+) -> None:
+    store(bucket)
+    other = Location(name="other", uri=str(tmp_path / "other"))
+    db.session.add(other)
+    store(Bucket.create(other))
+    (tmp_path / "a.txt").write_bytes(b"a")
+    away()
+    copy = ["bucket", "cp", str(tmp_path / "a.txt"), str(bucket.id)]
+    for arguments in (["migrate", "--location", "other", "testloc"], copy):
+        with nothing_stays(other):
+            result = run("files", *arguments)
+            assert result.exit_code == 1
+            assert result.stderr.startswith(f"Error: {OFFLINE} The folder {location.uri} of the location testloc")
+            assert result.stderr.count("\n") == 1
+
+
+def test_the_check_tells_of_the_location_and_not_of_each_file(
+    run: Run, bucket: Bucket, location: Location, away: Callable[[], None], tmp_path: Path, db: Any
+) -> None:
+    for key in "abc":
+        store(bucket, key)
+    inner = Location(name="inner", uri=str(tmp_path / "location2"))
+    db.session.add(inner)
+    missing = store(Bucket.create(inner)).file
+    Path(missing.uri).unlink()
+    away()
+    before = tree(tmp_path)
+    result = run("files", "check", "--checksum", "--json")
+    assert result.exit_code == 1
+    assert kinds(result) == ["location", "missing", "summary"]
+    found = findings(result)
+    assert found[0]["name"] == location.uri
+    assert "may not be mounted" in found[0]["text"]
+    assert found[1]["name"] == str(missing.id)
+    assert tree(tmp_path) == before
+
+
+def test_the_sweep_says_that_it_is_not_there_and_removes_nothing(
+    run: Run, bucket: Bucket, location: Location, away: Callable[[], None], tmp_path: Path, db: Any
+) -> None:
+    store(bucket)
+    away()
+    stray = Path(location.uri) / "2a" / "4f" / "39bc-0000-4000-8000-000000000000" / "data"
+    if Path(location.uri).exists():
+        # A file of whoever else's disk that is.
+        stray.parent.mkdir(parents=True)
+        stray.write_bytes(b"of another")
+    before = rows(), tree(tmp_path)
+    result = run("files", "sweep", "--delete", "--grace", "0", "--json")
+    assert result.exit_code == 1
+    assert kinds(result) == ["location", "summary"]
+    assert (rows(), tree(tmp_path)) == before
+
+
+def test_a_row_that_the_sweep_removes_meanwhile_leaves_bytes_that_it_finds_later(
+    run: Run, bucket: Bucket, location: Location, db: Any
+) -> None:
+    mark_location(location)
+    path = Path(orphan(bucket).uri)
+    folder = Path(location.uri)
+    folder.rename(folder.with_name("disk"))
+    assert "location" in kinds(run("files", "sweep", "--delete", "--grace", "0", "--json"))
+    folder.with_name("disk").rename(folder)
+    run("files", "sweep", "--delete", "--grace", "0")
+    assert FileInstance.query.count() == 0
+    assert not path.exists()
+    assert tree(folder) == [MARK_NAME]
+
+
+def test_an_unmarked_location_without_files_is_made_by_its_first_upload(client: Any, db: Any, tmp_path: Path) -> None:
+    location = Location(name="new", uri=str(tmp_path / "deep" / "new"), default=True)
+    db.session.add(location)
+    bucket = Bucket.create()
+    put(client, bucket, "a")
+    assert client.get(url(bucket, "a")).data == CONTENT
+    assert location.mark is None
+
+
+def test_files_of_another_location_with_a_longer_name_do_not_count(client: Any, db: Any, tmp_path: Path) -> None:
+    for name in ("new2", "new.old", "New"):
+        location = Location(name=name.lower().replace(".", "-"), uri=str(tmp_path / name))
+        db.session.add(location)
+        store(Bucket.create(location))
+    first = Location(name="first", uri=str(tmp_path / "new"))
+    db.session.add(first)
+    put(client, Bucket.create(first), "a")
+
+
+@pytest.mark.parametrize("spelling", ["file://", "osfs://", ""])
+def test_files_count_in_whatever_spelling_they_are_known(
+    client: Any, bucket: Bucket, location: Location, db: Any, spelling: str
+) -> None:
+    store(bucket)
+    location.uri = spelling + location.uri + "/"
+    db.session.commit()
+    folder = Path(location.uri.removeprefix(spelling))
+    folder.rename(folder.with_name("disk"))
+    error(client.put(url(bucket, "lost"), data=CONTENT), 503)
+    assert not folder.exists()
+
+
+def test_a_location_that_is_a_link_or_below_one_is_there(client: Any, db: Any, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "linked").symlink_to("disk")
+    for number, uri in enumerate(("linked", "linked/below")):
+        location = create_location(f"l{number}", str(tmp_path / uri))
+        put(client, Bucket.create(location), "a")
+    (tmp_path / "linked").unlink()
+    for bucket in Bucket.query:
+        error(client.put(url(bucket, "b"), data=CONTENT), 503)
+    assert not (tmp_path / "linked").exists()
+
+
+def test_a_mark_is_of_the_uri_that_it_was_left_under(client: Any, bucket: Bucket, location: Location, db: Any) -> None:
+    """6.1, which knows nothing of marks, may change the URI, or delete the row and give its number to another."""
+    mark_location(location)
+    location.uri += "-restored"
+    db.session.commit()
+    assert location.mark is None
+    put(client, bucket, "a")
+    mark_location(location)
+    assert location.mark == LocationMark.query.one().mark
+
+
+class BytesStorage(FileStorage):
+    """Storage in memory, of the methods that a download and an upload need."""
+
+    files: dict[str, bytes] = {}
+
+    def __init__(self, uri: str, size: int | None = None) -> None:
+        super().__init__(size=size)
+        self.uri = uri
+
+    def open(self, mode: str | None = None) -> io.BytesIO:
+        return io.BytesIO(self.files[self.uri])
+
+    def save(self, incoming_stream: Any, **kwargs: Any) -> tuple[str, int, str | None]:
+        self.files[self.uri] = incoming_stream.read()
+        return self.uri, len(self.files[self.uri]), None
+
+    def delete(self) -> bool:
+        return self.files.pop(self.uri, None) is not None
+
+
+def test_storage_that_is_no_folder_is_asked_nothing(
+    app: Any, client: Any, bucket: Bucket, location: Location, db: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A factory may read a bucket of an object storage, say, out of what looks like a path."""
+
+    def factory(fileinstance: Any = None, default_location: str | None = None, **kwargs: Any) -> BytesStorage:
+        return BytesStorage(fileinstance.uri or f"{default_location}/{fileinstance.id}", size=fileinstance.size)
+
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
+    location.uri = "some-bucket"
+    db.session.commit()
+    for key in "ab":
+        put(client, bucket, key)
+    marked = create_location("marked", "other-bucket")
+    assert marked.mark is None
+    with pytest.raises(ValueError, match="is no folder of this machine"):
+        mark_location(marked)
+    assert client.get(url(bucket, "a")).data == CONTENT
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_looking_takes_no_statement(client: Any, bucket: Bucket, location: Location, marked: bool) -> None:
+    if marked:
+        mark_location(location)
+    put(client, bucket, "first")
+    path = url(bucket, "second")
+    with statements() as sent:
+        assert client.put(path, data=CONTENT).status_code == 200
+    assert len(sent) <= 5, "\n".join(sent)
+    assert not [statement for statement in sent[1:] if "files_location_mark" in statement]
+    with statements() as sent:
+        assert client.get(path).status_code == 200
+    assert len(sent) == 1, "\n".join(sent)
