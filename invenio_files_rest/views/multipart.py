@@ -14,8 +14,9 @@ from flask import Response, abort, current_app, stream_with_context
 from webargs import fields
 from werkzeug.exceptions import HTTPException
 
-from ..errors import MissingQueryParameter
-from ..models import Bucket, MultipartObject, Part, as_object_version
+from ..conditions import PreconditionFailed
+from ..errors import MissingQueryParameter, MultipartAlreadyCompleted
+from ..models import Bucket, MultipartObject, ObjectVersion, Part, as_object_version
 from ..proxies import current_files_rest
 from ..serializer import MultipartObjectSchema, PartSchema, dumps
 from ..storage.stream import VerifiedStream
@@ -27,6 +28,13 @@ from .decorators import need_permissions
 from .uploads import body_stream, is_form, read_digests
 
 NOT_MERGED = "The parts could not be merged. Completing again may succeed."
+
+_MESSAGES = {
+    412: f"{PreconditionFailed.description} The upload is open again.",
+    500: NOT_MERGED,
+    504: "The parts are still being merged. The object will appear.",
+}
+"""What a client learns of a merge that did not end well while it waited, by the status."""
 
 _POLL_SECONDS = 0.1
 """Seconds between two looks at a result, where the result backend cannot tell by itself that there is one."""
@@ -122,12 +130,15 @@ class MultipartMixin:
     """What an object's resource does with multipart uploads."""
 
     make_response: Callable[..., Response]
+    readable_conditions: Callable[[Bucket, str], tuple[dict[str, str], ObjectVersion | None]]
 
     @use_kwargs({"size": fields.Integer(), "part_size": fields.Integer(data_key="partSize")}, location="query_or_json")
     def multipart_init(
         self, bucket: Bucket, key: str, size: int | None = None, part_size: int | None = None
     ) -> Response:
         """Begin a multipart upload.
+
+        The request's conditions are judged now, and not kept: what has to hold at the end is said at the end.
 
         :param bucket: The bucket.
         :param key: Key of the object.
@@ -139,15 +150,19 @@ class MultipartMixin:
             raise MissingQueryParameter("size")
         if part_size is None:
             raise MissingQueryParameter("partSize")
-        upload = begin_upload(bucket, key, size, part_size)
+        conditions, _ = self.readable_conditions(bucket, key)
+        upload = begin_upload(bucket, key, size, part_size, conditions)
         return self.make_response(data=upload, context={"class": MultipartObject})
 
-    @pass_multipart()
+    @pass_multipart(with_completed=True)
     def multipart_uploadpart(self, multipart: MultipartObject) -> Response:
         """Store a part.
 
         :param multipart: The upload.
+        :raises MultipartAlreadyCompleted: Where it takes no more parts; the body is not read.
         """
+        if multipart.completed:
+            raise MultipartAlreadyCompleted()
         size, part_number, stream, _, content_md5, *_ = current_files_rest.multipart_partfactory()
         if stream is None:
             abort(400, description="The request has no part: a body needs a Content-Length, or to be chunked.")
@@ -174,23 +189,29 @@ class MultipartMixin:
 
         An upload that is completed, but whose merge never ended, is merged again.
 
+        The request's conditions are judged now and, under the lock of the bucket, when the version is recorded; where
+        they do not hold then, the upload is open again.
+
         :param multipart: The upload.
         """
-        multipart = complete_upload(multipart)
+        conditions, _ = self.readable_conditions(multipart.bucket, multipart.key)
+        multipart = complete_upload(multipart, conditions)
         body = MultipartObjectSchema().dump(multipart)
         version_id = multipart.version_id
         body["links"]["object_version"] = f"{body['links']['object']}?versionId={version_id}"
-        upload_id = str(multipart.upload_id)
+        upload_id = multipart.upload_id
         release_connection()
         try:
-            result = merge_multipartobject.delay(upload_id, str(version_id))
+            # Workers of 6.1 take no conditions: they shall have what they can do.
+            with_conditions = {"conditions": conditions} if conditions else {}
+            result = merge_multipartobject.delay(str(upload_id), str(version_id), **with_conditions)
         except HTTPException:
             raise
         except Exception:
             current_app.logger.exception("The merge of upload %s could not be sent, or failed at once.", upload_id)
             abort(503, description=NOT_MERGED)
         return current_app.response_class(
-            stream_with_context(_wait_for_merge(result, version_id, body)), mimetype="application/json"
+            stream_with_context(_wait_for_merge(result, upload_id, body)), mimetype="application/json"
         )
 
     @pass_multipart(with_completed=True)
@@ -204,45 +225,45 @@ class MultipartMixin:
         return self.make_response(None, 204)
 
 
-def _wait_for_merge(result: AsyncResult, version_id: uuid.UUID, body: dict[str, Any]) -> Iterator[str]:
+def _wait_for_merge(result: AsyncResult, upload_id: uuid.UUID, body: dict[str, Any]) -> Iterator[str]:
     """Send white space while a merge runs, so that the connection stays open, and then what came of it, in JSON."""
     interval = current_app.config["FILES_REST_TASK_WAIT_INTERVAL"]
     give_up = time.monotonic() + current_app.config["FILES_REST_TASK_WAIT_MAX_SECONDS"]
     ask = partial(_result_tells, result)
     while True:
         try:
-            merged = ask(interval)
+            status = ask(interval)
         except Exception as error:
             if not isinstance(error, NotImplementedError):
                 current_app.logger.warning("The result backend does not answer: %s", error)
-            # Without a result backend the version itself tells, once it is there.
-            ask, merged = partial(_version_tells, version_id), None
-        if merged is not None:
+            # Without a result backend the database tells, once the merge has ended well or the upload is open again.
+            ask, status = partial(_database_tells, upload_id), None
+        if status is not None:
             break
         if time.monotonic() > give_up:
-            yield dumps({"status": 504, "message": "The parts are still being merged. The object will appear."})
-            return
+            status = 504
+            break
         yield " "
-    if merged:
-        yield dumps(body)
-    else:
-        yield dumps({"status": 500, "message": NOT_MERGED})
+    yield dumps({"status": status, "message": _MESSAGES[status]} if status in _MESSAGES else body)
 
 
-def _result_tells(result: AsyncResult, seconds: float) -> bool | None:
-    """Wait for a merge, and tell whether it succeeded; ``None`` where it is still running."""
+def _result_tells(result: AsyncResult, seconds: float) -> int | None:
+    """Wait for a merge, and tell its status as of HTTP; ``None`` where it is still running."""
     try:
         # Celery takes us for a task where one runs at once, without a worker, in another thread of this process.
         pause = min(_POLL_SECONDS, seconds)
         result.get(timeout=seconds, interval=pause, propagate=False, disable_sync_subtasks=False)
     except TaskTimeoutError:
         return None
-    return bool(result.successful())
+    if result.successful():
+        return 200
+    return 412 if isinstance(result.result, PreconditionFailed) else 500
 
 
-def _version_tells(version_id: uuid.UUID, seconds: float) -> bool | None:
-    """Wait, and tell whether a version is there; ``None`` where it is not yet."""
+def _database_tells(upload_id: uuid.UUID, seconds: float) -> int | None:
+    """Wait, and tell the status of a merge as of HTTP; ``None`` where it has not ended, or has failed."""
     time.sleep(seconds)
-    found = as_object_version(version_id) is not None
+    merged = as_object_version(MultipartObject.version_id_of(upload_id)) is not None
+    refused = not merged and MultipartObject.is_open(upload_id)
     release_connection()
-    return found or None
+    return 200 if merged else 412 if refused else None
