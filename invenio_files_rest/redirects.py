@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from datetime import timezone
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from flask import Response, current_app, request
 
-from .conditions import check_preconditions
+from .conditions import check_preconditions, last_modified_of, to_the_second
 from .errors import FileInstanceUnreadableError, StorageError
 from .responses import describing_response
 from .storage.paths import local_path
@@ -79,10 +78,10 @@ def create_file_streaming_redirect_response(obj: ObjectVersion) -> Response:
     if not file.readable:
         raise FileInstanceUnreadableError()
     as_attachment = "download" in request.args
+    last_modified = to_the_second(last_modified_of(request, obj))
     target = internal_uri(file.uri)
     if target is None or "If-Match" in request.headers or "If-Unmodified-Since" in request.headers:
-        return obj.send_file(as_attachment=as_attachment)
-    last_modified = file.updated.replace(microsecond=0, tzinfo=file.updated.tzinfo or timezone.utc)
+        return obj.send_file(as_attachment=as_attachment, last_modified=last_modified)
     response = describing_response(
         obj.basename,
         obj.mimetype,

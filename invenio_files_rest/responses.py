@@ -158,7 +158,8 @@ def describing_response(
         if digest := _digest_header(etag):
             response.headers["Repr-Digest"] = digest
     if last_modified is not None:
-        response.headers["Last-Modified"] = http_date(last_modified)
+        # Not after the date of the answer (RFC 9110, section 8.8.2.1).
+        response.headers["Last-Modified"] = http_date(min(last_modified, datetime.now(timezone.utc)))
     _set_caching(response, restricted)
     return response
 

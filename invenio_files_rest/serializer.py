@@ -320,7 +320,7 @@ def json_serializer(
     if etag:
         response.set_etag(etag)
     if data is not None and task_result is not None:
-        once_done(response, task_result, context.get("object_version_id"))
+        once_done(response, task_result, context.get("object_version_id"), getattr(data, "upload_id", None))
     return response
 
 

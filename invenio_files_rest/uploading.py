@@ -7,13 +7,15 @@ puts the row back, so that no row ever stands for bytes that somebody is writing
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from flask import current_app
 from werkzeug.exceptions import NotFound
 
+from .conditions import check_write_conditions
 from .errors import MultipartAlreadyCompleted, MultipartInvalidChunkSize, MultipartPartBusy
-from .models import Bucket, MultipartObject, Part
+from .models import Bucket, MultipartObject, ObjectVersion, Part
 from .models.base import utcnow
 from .models.presence import ensure_reachable
 from .recording import recorded
@@ -25,17 +27,24 @@ PART_WAIT_SECONDS = 30
 """Seconds that one sender of a part waits for another sender of the same part."""
 
 
-def begin_upload(bucket: Bucket, key: str, size: int, part_size: int) -> MultipartObject:
+def begin_upload(
+    bucket: Bucket, key: str, size: int, part_size: int, conditions: Mapping[str, str] | None = None
+) -> MultipartObject:
     """Begin an upload, and commit.
 
     :param bucket: The bucket.
     :param key: Key of the object.
     :param size: Size of the file, in bytes.
     :param part_size: Size of a part, in bytes.
+    :param conditions: What has to be true of the object now; see
+        :func:`~invenio_files_rest.conditions.write_conditions`.
     :returns: The upload.
+    :raises PreconditionFailed: Where a condition does not hold.
     """
     bucket_id = bucket.id
     make_room = MultipartObject.prepare(bucket, key, size, part_size)
+    if conditions:
+        check_write_conditions(conditions, ObjectVersion.get(bucket_id, key))
     release_connection()
     file = make_room()
     return recorded(file, lambda: MultipartObject.record(bucket_id, key, file.twin(), size, part_size))
@@ -100,11 +109,13 @@ def _open_upload(upload_id: uuid.UUID, *conditions: Any) -> MultipartObject:
     return upload
 
 
-def complete_upload(upload: MultipartObject) -> MultipartObject:
+def complete_upload(upload: MultipartObject, conditions: Mapping[str, str] | None = None) -> MultipartObject:
     """Complete an upload, unless somebody has, and commit.
 
     :param upload: The upload.
+    :param conditions: What has to be true of the object; see :func:`~invenio_files_rest.conditions.write_conditions`.
     :returns: The upload.
+    :raises PreconditionFailed: Where a condition does not hold; nothing has changed then.
     :raises MultipartMissingParts: Where parts are missing; the message names them.
     :raises werkzeug.exceptions.NotFound: Where the upload has been aborted, or become a version.
     """
@@ -112,7 +123,11 @@ def complete_upload(upload: MultipartObject) -> MultipartObject:
 
     def complete() -> MultipartObject:
         held = _held_upload(upload_id)
-        return held if held.completed else held.complete()
+        if not held.completed:
+            held.complete()
+        if conditions:
+            check_write_conditions(conditions, ObjectVersion.get(held.bucket_id, held.key))
+        return held
 
     return in_transaction(complete)
 

@@ -12,16 +12,29 @@ from typing import Any
 from celery.exceptions import TimeoutError as TaskTimeoutError
 from flask import Response, current_app, stream_with_context
 
-from .models import as_object_version
+from .conditions import PreconditionFailed
+from .models import MultipartObject, as_object_version
 from .transactions import release_connection
 
 NOT_MERGED = "The parts could not be merged. Completing again may succeed."
+
+_MESSAGES = {
+    412: f"{PreconditionFailed.description} The upload is open again.",
+    500: NOT_MERGED,
+    504: "The parts are still being merged. The object will appear.",
+}
+"""What a client learns of a merge that did not end well while it waited, by the status."""
 
 _POLL_SECONDS = 0.1
 """Seconds between two looks at a result, where the result backend cannot tell by itself that there is one."""
 
 
-def once_done(response: Response, result: Any, version_id: uuid.UUID | str | None = None) -> Response:
+def once_done(
+    response: Response,
+    result: Any,
+    version_id: uuid.UUID | str | None = None,
+    upload_id: uuid.UUID | None = None,
+) -> Response:
     """Let a response wait for the merge of an upload's parts.
 
     It is sent at once, with white space (RFC 8259, section 2) every ``FILES_REST_TASK_WAIT_INTERVAL`` seconds. Its body
@@ -31,56 +44,63 @@ def once_done(response: Response, result: Any, version_id: uuid.UUID | str | Non
     :param response: The response, in JSON.
     :param result: The ``AsyncResult`` of the task.
     :param version_id: Identifier of the version that the task makes, which tells where the result backend does not.
+    :param upload_id: Identifier of the upload, which is open again where the conditions of the request did not hold.
     :returns: The response.
     """
     body = response.get_data(as_text=True)
-    response.response = stream_with_context(_wait(result, body, version_id))
+    response.response = stream_with_context(_wait(result, body, version_id, upload_id))
     del response.headers["Content-Length"]
     return response
 
 
-def _wait(result: Any, body: str, version_id: uuid.UUID | str | None) -> Iterator[str]:
+def _wait(result: Any, body: str, version_id: uuid.UUID | str | None, upload_id: uuid.UUID | None) -> Iterator[str]:
     interval = current_app.config["FILES_REST_TASK_WAIT_INTERVAL"]
     give_up = time.monotonic() + current_app.config["FILES_REST_TASK_WAIT_MAX_SECONDS"]
-    ask: Callable[[float], bool | None] = partial(_result_tells, result)
+    ask: Callable[[float], int | None] = partial(_result_tells, result)
     while True:
         try:
-            done = ask(interval)
+            status = ask(interval)
         except Exception as error:
             if not isinstance(error, NotImplementedError):
                 current_app.logger.warning("The result backend does not answer: %s", error)
-            # Without a result backend the version itself tells, once it is there.
-            ask = partial(_version_tells, version_id) if version_id else partial(_state_tells, result)
-            done = None
-        if done is not None:
+            # Without a result backend the database tells, once the merge has ended well or the upload is open again.
+            ask = partial(_database_tells, version_id, upload_id) if version_id else partial(_state_tells, result)
+            status = None
+        if status is None and time.monotonic() > give_up:
+            status = 504
+        if status is not None:
             break
-        if time.monotonic() > give_up:
-            yield json.dumps({"status": 504, "message": "The parts are still being merged. The object will appear."})
-            return
         yield " "
-    yield body if done else json.dumps({"status": 500, "message": NOT_MERGED})
+    yield json.dumps({"status": status, "message": _MESSAGES[status]}) if status in _MESSAGES else body
 
 
-def _result_tells(result: Any, seconds: float) -> bool | None:
-    """Wait for a task, and tell whether it succeeded; ``None`` where it is still running."""
+def _result_tells(result: Any, seconds: float) -> int | None:
+    """Wait for a task, and tell its status as of HTTP; ``None`` where it is still running."""
     try:
         # Celery takes us for a task where one runs at once, without a worker, in another thread of this process.
         pause = min(_POLL_SECONDS, seconds)
         result.get(timeout=seconds, interval=pause, propagate=False, disable_sync_subtasks=False)
     except TaskTimeoutError:
         return None
-    return bool(result.successful())
+    return _status(result)
 
 
-def _state_tells(result: Any, seconds: float) -> bool | None:
-    """Wait, and tell whether a task succeeded; ``None`` where it is still running."""
+def _state_tells(result: Any, seconds: float) -> int | None:
+    """Wait, and tell the status of a task as of HTTP; ``None`` where it is still running."""
     time.sleep(seconds)
-    return bool(result.successful()) if result.ready() else None
+    return _status(result) if result.ready() else None
 
 
-def _version_tells(version_id: uuid.UUID | str, seconds: float) -> bool | None:
-    """Wait, and tell whether a version is there; ``None`` where it is not yet."""
+def _status(result: Any) -> int:
+    if result.successful():
+        return 200
+    return 412 if isinstance(result.result, PreconditionFailed) else 500
+
+
+def _database_tells(version_id: uuid.UUID | str, upload_id: uuid.UUID | None, seconds: float) -> int | None:
+    """Wait, and tell the status of a merge as of HTTP; ``None`` where it has not ended, or has failed."""
     time.sleep(seconds)
-    found = as_object_version(version_id) is not None
+    merged = as_object_version(version_id) is not None
+    refused = not merged and upload_id is not None and MultipartObject.is_open(upload_id)
     release_connection()
-    return found or None
+    return 200 if merged else 412 if refused else None

@@ -237,7 +237,7 @@ def test_a_merge_that_takes_too_long_is_told_and_may_be_waited_for_again(
     assert set(answer) == {"status", "message"}
     assert answer["status"] == 504
     assert upload.row().completed is True
-    assert upload.put(0, b"abcd").status_code == 404
+    assert error(upload.put(0, b"abcd"), 403)["message"] == "Multipart upload is already completed."
     assert len(upload.parts()) == 3
     slow.set()
     app.config["FILES_REST_TASK_WAIT_MAX_SECONDS"] = 60

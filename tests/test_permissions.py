@@ -12,7 +12,7 @@ import pytest
 from invenio_access.models import ActionSystemRoles, ActionUsers
 from invenio_access.permissions import any_user, authenticated_user
 from invenio_accounts.testutils import create_test_user, login_user_via_session
-from rest import CONTENT, Unreadable, error, put_stream, rows, url
+from rest import CONTENT, Unreadable, error, put_stream, rows, statements, url
 
 from invenio_files_rest import permissions
 from invenio_files_rest.models import Bucket, MultipartObject, ObjectVersion, Part
@@ -284,3 +284,100 @@ def test_the_factory_refuses_what_it_does_not_know(site: Site) -> None:
         permissions.permission_factory(site.bucket, "bucket-paint")
     with pytest.raises(RuntimeError):
         permissions.permission_factory("a bucket", "bucket-read")
+
+
+# Who may not read learns nothing by what they write, nor by how long an answer takes
+
+
+CONDITIONAL = {
+    "put": ("PUT", "", b"x"),
+    "begin an upload": ("POST", "?uploads&size=3&partSize=2", None),
+    "complete an upload": ("POST", "?uploadId={whole}", None),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [("If-None-Match", "*"), ("If-Match", "*"), ("If-Unmodified-Since", "Sun, 13 Sep 2020 12:26:40 GMT")],
+)
+def test_a_condition_tells_a_writer_who_may_not_read_nothing(site: Site, name: str, header: str, value: str) -> None:
+    method, query, body = CONDITIONAL[name]
+    writer = site.user(["bucket-update"], str(site.bucket.id))
+    before = rows()
+
+    def send(client: Any, key: str) -> Any:
+        path = url(site.bucket, key) + query.format(**site.values)
+        return client.open(path, method=method, data=body, headers={header: value})
+
+    absent = send(writer, "m")
+    error(absent, 404)
+    assert rows() == before
+    ObjectVersion.create(site.bucket, "m", stream=io.BytesIO(b"there"))
+    site.db.session.commit()
+    before = rows()
+    assert same(send(writer, "m"), absent)
+    assert rows() == before
+    assert send(site.user(["bucket-update", "object-read"], str(site.bucket.id)), "m").status_code in (200, 412)
+
+
+def test_a_body_is_not_read_where_its_condition_may_not_be_known(site: Site) -> None:
+    writer = site.user(["bucket-update"], str(site.bucket.id))
+    error(put_stream(writer, site.bucket, "new", Unreadable(), 100, headers={"If-None-Match": "*"}), 404)
+    assert writer.put(url(site.bucket, "new"), data=b"x").status_code == 200
+
+
+@pytest.mark.parametrize("caller", ["anonymous", "stranger"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+@pytest.mark.parametrize("query", ["", "?versionId={old}", "?versionId={head}"])
+def test_what_is_hidden_takes_the_queries_of_what_is_not_there(
+    site: Site, caller: str, method: str, query: str
+) -> None:
+    client = site.caller(caller)
+    sent = []
+    for key, values in (("a.txt", site.values), ("none", site.values), ("a.txt", dict.fromkeys(site.values, uuid4()))):
+        path = url(site.bucket, key) + query.format(**values)
+        client.open(path, method=method)
+        with statements() as found:
+            assert client.open(path, method=method).status_code == 404
+        sent.append(found)
+    hidden, *absent = sent
+    assert len(hidden) > 1
+    for found in absent[: 1 if not query else 2]:
+        assert found == hidden
+
+
+def test_a_factory_is_asked_of_an_object_that_is_not_there_as_of_one_that_is(site: Site, monkeypatch: Any) -> None:
+    asked: list[Any] = []
+
+    def factory(obj: Any, action: str) -> Any:
+        if isinstance(obj, ObjectVersion):
+            asked.append((action, obj.bucket, obj.bucket_id, obj.key, obj.is_head, obj.file, obj.tags, obj.mimetype))
+        return type("Allow", (), {"can": lambda self: True})()
+
+    monkeypatch.setattr(site.app.extensions["invenio-files-rest"], "permission_factory", factory)
+    client, bucket = site.app.test_client(), site.bucket
+    bucket_id = bucket.id
+    for method, headers in (("GET", {}), ("HEAD", {}), ("DELETE", {}), ("PUT", {"If-None-Match": "*"})):
+        asked.clear()
+        client.open(url(bucket_id, "new.pdf"), method=method, data=b"x", headers=headers)
+        ((action, found, *facts),) = asked
+        assert isinstance(found, Bucket)
+        assert (action, facts) == ("object-read", [bucket_id, "new.pdf", True, None, [], "application/pdf"])
+    assert ObjectVersion.query.filter_by(key="new.pdf").count() == 1
+
+
+def test_a_factory_that_takes_a_file_for_granted_does_no_harm_where_there_is_none(
+    site: Site, monkeypatch: Any, caplog: Any
+) -> None:
+    def factory(obj: Any, action: str) -> Any:
+        allowed = not isinstance(obj, ObjectVersion) or obj.file.size > 0
+        return type("Permission", (), {"can": lambda self: allowed})()
+
+    monkeypatch.setattr(site.app.extensions["invenio-files-rest"], "permission_factory", factory)
+    client = site.app.test_client()
+    caplog.set_level("WARNING")
+    assert client.get(url(site.bucket, "a.txt")).data == b"head"
+    error(client.get(url(site.bucket, "none")), 404)
+    (record,) = caplog.records
+    assert (record.levelname, record.exc_info[0]) == ("WARNING", AttributeError)

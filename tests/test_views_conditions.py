@@ -1,15 +1,18 @@
-"""``If-Match`` and ``If-None-Match`` on ``PUT`` and ``DELETE``: nobody overwrites what they have not seen."""
+"""Conditions on ``PUT`` and ``DELETE``: nobody overwrites what they have not seen (RFC 9110, section 13)."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 from typing import Any
 
 import pytest
 from rest import CONTENT, Unreadable, error, nothing_stays, put, put_stream, url
+from sqlalchemy import update
+from werkzeug.http import http_date
 
 from invenio_files_rest.models import ObjectVersion
 
@@ -20,6 +23,7 @@ def etag(content: bytes) -> str:
     return f'"md5:{hashlib.md5(content).hexdigest()}"'
 
 
+BEFORE, AFTER = "Sun, 13 Sep 2020 12:26:40 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"
 NEW = {"If-None-Match": "*"}
 SEEN = {"If-Match": etag(b"one")}
 
@@ -37,6 +41,14 @@ SEEN = {"If-Match": etag(b"one")}
         ({"If-None-Match": etag(b"one")}, 412),
         ({"If-None-Match": etag(b"two")}, 200),
         ({"If-Match": etag(b"one"), "If-None-Match": "*"}, 412),
+        ({"If-Unmodified-Since": BEFORE}, 412),
+        ({"If-Unmodified-Since": AFTER}, 200),
+        ({"If-Unmodified-Since": "{last_modified}"}, 200),
+        ({"If-Unmodified-Since": "yesterday"}, 200),
+        ({"If-Unmodified-Since": "2020-09-13T12:26:40Z"}, 200),
+        ({"If-Unmodified-Since": BEFORE, "If-Match": etag(b"one")}, 200),
+        ({"If-Unmodified-Since": AFTER, "If-Match": etag(b"two")}, 412),
+        ({"If-Unmodified-Since": AFTER, "If-None-Match": "*"}, 412),
     ],
 )
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
@@ -44,6 +56,8 @@ def test_an_object_that_is_there_is_changed_where_the_condition_holds(
     client: Any, bucket: Any, location: Any, headers: dict[str, str], status: int, method: str
 ) -> None:
     put(client, bucket, "a", b"one")
+    last_modified = client.head(url(bucket, "a")).headers["Last-Modified"]
+    headers = {name: value.format(last_modified=last_modified) for name, value in headers.items()}
     if status == 412:
         with nothing_stays(location):
             error(client.open(url(bucket, "a"), method=method, data=b"new", headers=headers), 412)
@@ -81,6 +95,10 @@ def test_an_object_that_is_not_there_is_made_where_the_condition_holds(
     put(client, bucket, "a", headers=NEW)
 
 
+def test_an_object_that_is_not_there_has_no_date(client: Any, bucket: Any) -> None:
+    put(client, bucket, "a", headers={"If-Unmodified-Since": BEFORE})
+
+
 def test_a_version_is_removed_where_the_condition_holds(client: Any, bucket: Any, location: Any) -> None:
     version = put(client, bucket, "a", b"one")["version_id"]
     put(client, bucket, "a", b"two")
@@ -88,7 +106,9 @@ def test_a_version_is_removed_where_the_condition_holds(client: Any, bucket: Any
     with nothing_stays(location):
         error(client.delete(path, headers={"If-Match": etag(b"two")}), 412)
         error(client.delete(path, headers={"If-None-Match": etag(b"one")}), 412)
-    assert client.delete(path, headers={"If-Match": etag(b"one")}).status_code == 204
+        error(client.delete(path, headers={"If-Unmodified-Since": BEFORE}), 412)
+    known = client.head(path).headers["Last-Modified"]
+    assert client.delete(path, headers={"If-Match": etag(b"one"), "If-Unmodified-Since": known}).status_code == 204
 
 
 def test_a_delete_marker_has_no_entity_tag(client: Any, bucket: Any, location: Any) -> None:
@@ -97,17 +117,24 @@ def test_a_delete_marker_has_no_entity_tag(client: Any, bucket: Any, location: A
     marker = ObjectVersion.query.filter_by(is_head=True).one().version_id
     path = url(bucket, "a", versionId=marker)
     error(client.delete(path, headers={"If-Match": "*"}), 412)
-    assert client.delete(path, headers={"If-None-Match": "*"}).status_code == 204
+    assert client.delete(path, headers={"If-None-Match": "*", "If-Unmodified-Since": BEFORE}).status_code == 204
     assert client.get(url(bucket, "a")).data == b"one"
 
 
-@pytest.mark.parametrize(("headers", "change"), [(NEW, "PUT"), (SEEN, "PUT"), (SEEN, "DELETE")])
+@pytest.mark.parametrize(
+    ("headers", "change"), [(NEW, "PUT"), (SEEN, "PUT"), (SEEN, "DELETE"), ({"If-Unmodified-Since": "now"}, "PUT")]
+)
 def test_a_condition_is_decided_when_the_version_is_recorded(
-    app: Any, client: Any, bucket: Any, location: Any, headers: dict[str, str], change: str
+    app: Any, client: Any, bucket: Any, db: Any, headers: dict[str, str], change: str
 ) -> None:
     """What holds before the body comes may not hold any more when it has come."""
-    if headers is SEEN:
+    if headers is not NEW:
         put(client, bucket, "a", b"one")
+    if "If-Unmodified-Since" in headers:
+        # Dates tell seconds apart, and no less.
+        then = ObjectVersion.query.one().updated - timedelta(seconds=2)
+        db.session.execute(update(ObjectVersion).values(created=then, updated=then))
+        headers = {"If-Unmodified-Since": http_date(then)}
 
     path = url(bucket, "a")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -208,6 +209,28 @@ def test_conditions_are_checked(stored: Any, header: str, value: str, status: in
 
 
 @needs_nginx
+@pytest.mark.parametrize("location", ["plain", "unmapped"])
+def test_dates_are_those_of_the_object_and_not_of_its_file(stored: Any, location: str) -> None:
+    old, new = b"old" * 100, b"new" * 100
+    address = stored("dated", old, location)
+    stored("dated", new, location)
+    known = requests.head(address).headers["Last-Modified"]
+    listed = requests.get(address.rsplit("/", 1)[0] + "?versions").json()["contents"]
+    version = next(item["version_id"] for item in listed if item["key"] == "dated" and item["is_head"])
+    assert requests.delete(f"{address}?versionId={version}").status_code == 204
+    # Until its second has passed, a date is as well that of what came before.
+    time.sleep(1.1)
+    date = requests.head(address).headers["Last-Modified"]
+    assert date != known
+    for condition, status in ((known, 200), (date, 304)):
+        answer = requests.get(address, headers={"If-Modified-Since": condition})
+        assert (answer.status_code, answer.content) == (status, old if status == 200 else b"")
+    for condition, status in ((known, 200), (date, 206)):
+        answer = requests.get(address, headers={"Range": "bytes=3-5", "If-Range": condition})
+        assert (answer.status_code, answer.content) == (status, old if status == 200 else b"old")
+
+
+@needs_nginx
 def test_permission_is_checked_by_us(stored: Any) -> None:
     address = stored()
     answer = requests.get(address, headers={"X-Refuse-Me": "1"})
@@ -282,16 +305,14 @@ def test_a_file_of_another_size_than_its_row_is_refused(
 
 def obj(uri: str, **file: Any) -> Any:
     """Return a page in a file."""
-    facts = {
-        "uri": uri,
-        "size": 4,
-        "readable": True,
-        "checksum": "md5:" + "0" * 32,
-        "updated": datetime.now(timezone.utc),
-    }
+    facts = {"uri": uri, "size": 4, "readable": True, "checksum": "md5:" + "0" * 32}
     sent = Response("sent by us")
     return SimpleNamespace(
-        file=SimpleNamespace(**facts | file), basename="ž.html", mimetype="text/html", send_file=lambda **kwargs: sent
+        file=SimpleNamespace(**facts | file),
+        basename="ž.html",
+        mimetype="text/html",
+        last_modified=datetime.now(timezone.utc),
+        send_file=lambda **kwargs: sent,
     )
 
 

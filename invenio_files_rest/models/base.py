@@ -25,6 +25,11 @@ def utcnow() -> datetime:
     return datetime.now(timezone.utc)
 
 
+def reads_a_snapshot() -> bool:
+    """Tell whether a read without a lock may show what was there before the transaction took its first lock."""
+    return db.engine.dialect.name in _MYSQL
+
+
 class UTCTimestamp(UTCDateTime):
     """A UTC date-time that keeps microseconds on every database, so that versions have an order."""
 
@@ -83,14 +88,17 @@ class Timestamp:
     """When the row was added."""
 
     updated = db.Column(UTCTimestamp, default=utcnow, nullable=False)
-    """When the row was last changed."""
+    """When the row was last changed, by the clock that is furthest ahead of those of the hosts that have changed it."""
 
 
 @event.listens_for(Timestamp, "before_update", propagate=True)
 def _set_updated(mapper: Any, connection: Any, target: Any) -> None:
     session = object_session(target)
     if session is not None and session.is_modified(target, include_collections=False):
-        target.updated = utcnow()
+        before = target.updated
+        now = utcnow()
+        # Others may have set it to anything that the column takes.
+        target.updated = max(now, before) if isinstance(before, datetime) and before.tzinfo else now
 
 
 class random_uuid(GenericFunction[uuid.UUID]):  # noqa: N801 (a function of SQL)

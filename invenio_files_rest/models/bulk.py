@@ -12,13 +12,14 @@ from sqlalchemy import and_, delete, func, insert, literal, select, update
 from sqlalchemy.orm import aliased, joinedload
 
 from ..limiters import FileSizeLimit
-from .base import random_uuid, read_again, utcnow
+from .base import random_uuid, read_again, reads_a_snapshot
 from .bucket import Bucket, BucketTag
 from .file_instance import FileInstance
 from .multipart import MultipartObject
 from .object_tag import ObjectVersionTag
 from .object_version import ObjectVersion
 from .part import Part
+from .succession import Times, next_times
 
 _Source = aliased(ObjectVersion, name="source")
 
@@ -46,7 +47,7 @@ def snapshot_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> None:
     :param destination_id: Identifier of a bucket that nobody else knows yet.
     """
     _hold(source_id)
-    _insert_heads(source_id, destination_id)
+    _insert_heads(source_id, destination_id, next_times())
 
 
 def copy_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> list[dict[str, Any]]:
@@ -60,12 +61,29 @@ def copy_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> list[dict[str
     if str(source_id) == str(destination_id):
         return []
     _claim_and_hold(destination_id, source_id)
+    times = _times_after_heads(destination_id, seen=True)
     replaced = select(_Source.key).where(_live_heads(source_id, _Source)).subquery()
     _step_down(destination_id, select(replaced.c.key))
-    now = _insert_heads(source_id, destination_id)
+    _insert_heads(source_id, destination_id, times)
     columns = ObjectVersion.__table__.columns
-    rows = db.session.execute(select(*columns).where(columns.bucket_id == destination_id, columns.created == now))
-    return [dict(row) for row in rows.mappings()]
+    copies = select(*columns).where(columns.bucket_id == destination_id, columns.created == times.created)
+    return [dict(row) for row in db.session.execute(copies).mappings()]
+
+
+def _times_after_heads(bucket_id: uuid.UUID, seen: bool) -> Times:
+    """Return times that are later than those of all heads of a bucket that the transaction has claimed.
+
+    :param bucket_id: Identifier of the bucket.
+    :param seen: See :func:`~invenio_files_rest.models.succession.head_since`.
+    """
+    columns = ObjectVersion.created, ObjectVersion.updated
+    latest = select(*(func.max(column).label(column.key) for column in columns)).where(
+        ObjectVersion.bucket_id == bucket_id, ObjectVersion.is_head
+    )
+    if reads_a_snapshot():
+        latest = latest.with_for_update()
+    before = db.session.execute(latest).one()
+    return next_times([before] if before.created else [], seen)
 
 
 def _step_down(bucket_id: uuid.UUID, keys: Any) -> None:
@@ -79,12 +97,11 @@ def _step_down(bucket_id: uuid.UUID, keys: Any) -> None:
     ObjectVersion.read_heads_again(bucket_id)
 
 
-def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> datetime:
+def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID, times: Times) -> None:
     """Copy heads, tags and sizes within the database.
 
-    :returns: The time that the new rows bear in ``created``.
+    :param times: Times of the new rows.
     """
-    now = utcnow()
     source = _live_heads(source_id, _Source)
     columns = ObjectVersion.__table__.columns
     db.session.execute(
@@ -97,13 +114,13 @@ def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> datetime:
                 _Source.file_id,
                 _Source._mimetype,
                 _Source.is_head,
-                literal(now, columns.created.type),
-                literal(now, columns.updated.type),
+                literal(times.created, columns.created.type),
+                literal(times.updated, columns.updated.type),
             ).where(source),
             include_defaults=False,
         )
     )
-    _copy_tags(source_id, destination_id, now)
+    _copy_tags(source_id, destination_id, times.created)
     copied = (
         select(func.coalesce(func.sum(FileInstance.size), 0))
         .select_from(_Source)
@@ -116,7 +133,6 @@ def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> datetime:
         execution_options={"synchronize_session": False},
     )
     read_again(db.session.get(Bucket, destination_id), ["size"])
-    return now
 
 
 def add_files(
@@ -149,9 +165,10 @@ def add_files(
             Bucket.claim(bucket_id, -left)
             break
         added[key], left = file, left - size
+    times = _times_after_heads(bucket_id, seen=False)
     _step_down(bucket_id, list(added))
     versions = [
-        ObjectVersion(version_id=uuid.uuid4(), bucket_id=bucket_id, key=key, file=file, is_head=True)
+        ObjectVersion(version_id=uuid.uuid4(), bucket_id=bucket_id, key=key, file=file, is_head=True, **times._asdict())
         for key, file in added.items()
     ]
     db.session.add_all(versions)
@@ -194,11 +211,11 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
         for key, head in destination.items()
         if head.file_id and (not source[key].file_id if key in source else delete_extras)
     ]
+    times = next_times(destination.values(), seen=True)
     for key in [head.key for head in added if head.key in destination] + deleted:
         destination[key].is_head = False
     db.session.flush()
 
-    now = utcnow()
     versions = [
         ObjectVersion(
             version_id=uuid.uuid4(),
@@ -207,15 +224,17 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
             file=head.file,
             mimetype=head._mimetype,
             is_head=True,
-            created=now,
+            **times._asdict(),
         )
         for head in added
     ]
-    markers = [ObjectVersion(version_id=uuid.uuid4(), bucket_id=destination_id, key=key) for key in deleted]
+    markers = [
+        ObjectVersion(version_id=uuid.uuid4(), bucket_id=destination_id, key=key, **times._asdict()) for key in deleted
+    ]
     db.session.add_all(versions + markers)
     db.session.flush()
     if versions:
-        _copy_tags(source_id, destination_id, now)
+        _copy_tags(source_id, destination_id, times.created)
         Bucket.claim(destination_id, sum(version.file.size or 0 for version in versions))
     return [("delete", key) for key in deleted] + [("add", version) for version in versions]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app
@@ -432,6 +433,7 @@ class FileInstance(db.Model, Timestamp):
         trusted: bool = False,
         chunk_size: int | None = None,
         as_attachment: bool = False,
+        last_modified: datetime | None = None,
         **kwargs: Any,
     ) -> Response:
         """Return the response that sends the file.
@@ -442,11 +444,16 @@ class FileInstance(db.Model, Timestamp):
         :param trusted: Whether the browser may render it; see :func:`invenio_files_rest.helpers.send_stream`.
         :param chunk_size: Bytes to read at a time.
         :param as_attachment: Whether the browser shall save it.
+        :param last_modified: When what the client asks for was last modified; what the storage factory says of the file
+            where none is given.
         :param kwargs: Passed to the storage factory.
         :raises FileInstanceUnreadableError: Where the file is not readable.
         """
         self._ensure_readable()
-        return self.storage(**kwargs).send_file(
+        storage = self.storage(**kwargs)
+        if last_modified is not None and hasattr(storage, "_modified"):
+            storage._modified = last_modified.timestamp()
+        return storage.send_file(
             filename,
             mimetype=mimetype,
             restricted=restricted,

@@ -24,7 +24,7 @@ from ..errors import (
     MultipartNotCompleted,
 )
 from ..keys import validate_key, validate_new_key
-from .base import ExactText, Timestamp, utcnow
+from .base import ExactText, Timestamp, reads_a_snapshot, utcnow
 from .bucket import Bucket, as_bucket_id, open_bucket
 from .contents import discarded_on_error
 from .file_instance import FileInstance
@@ -307,6 +307,36 @@ class MultipartObject(db.Model, Timestamp):
         db.session.flush()
         return self
 
+    @classmethod
+    def reopen(cls, upload_id: uuid.UUID) -> None:
+        """Let a completed upload take parts again, unless it has become a version or has been aborted.
+
+        :param upload_id: Identifier of the upload.
+        """
+        held = cls.hold(upload_id)
+        if held is not None:
+            held.completed = False
+            db.session.flush()
+
+    @classmethod
+    def is_open(cls, upload_id: uuid.UUID) -> bool:
+        """Tell whether there is an upload that is not completed.
+
+        :param upload_id: Identifier of the upload.
+        """
+        return db.session.scalar(select(cls.upload_id).where(cls.upload_id == upload_id, ~cls.completed)) is not None
+
+    def parts_there(self) -> frozenset[tuple[int, datetime]]:
+        """Return the numbers of the parts that are there, each with the time of its row.
+
+        A part that is sent again has another time: where nothing has changed the file holds the same bytes.
+        """
+        part = self._part_model()
+        there = select(part.part_number, part.updated).where(part.upload_id == self.upload_id)
+        if reads_a_snapshot():
+            there = there.with_for_update(read=True)
+        return frozenset((number, updated) for number, updated in db.session.execute(there))
+
     def merge_parts(self, version_id: uuid.UUID | None = None, **kwargs: Any) -> ObjectVersion:
         """Make an object version of a completed upload, which is gone then.
 
@@ -320,11 +350,17 @@ class MultipartObject(db.Model, Timestamp):
         self.file.update_checksum(**kwargs)
         return self.become_version(self.file.checksum, version_id)
 
-    def become_version(self, checksum: str | None, version_id: uuid.UUID | None = None) -> ObjectVersion:
+    def become_version(
+        self,
+        checksum: str | None,
+        version_id: uuid.UUID | None = None,
+        precondition: Callable[[ObjectVersion | None], None] | None = None,
+    ) -> ObjectVersion:
         """Make an object version of a completed upload whose checksum is known.
 
         :param checksum: Checksum of the whole file.
         :param version_id: Identifier of the version; :attr:`version_id` where none is given.
+        :param precondition: See :meth:`ObjectVersion.record`.
         :returns: The version.
         :raises InvalidOperationError: Where somebody else has made a version of it, or has aborted it.
         """
@@ -337,7 +373,7 @@ class MultipartObject(db.Model, Timestamp):
         file.checksum = checksum
         file.readable = True
         file.writable = False
-        return ObjectVersion.record(self.bucket_id, self.key, file, version_id=version_id)
+        return ObjectVersion.record(self.bucket_id, self.key, file, version_id=version_id, precondition=precondition)
 
     def ensure_completed(self) -> None:
         """Check that the upload is completed.

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from functools import cache
 from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
 from flask import Response
 from invenio_db import db
-from sqlalchemy import bindparam, delete, event, select, update
+from sqlalchemy import and_, bindparam, delete, event, select, update
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import Query, joinedload, validates
+from sqlalchemy.orm import Query, attributes, joinedload, validates
 from sqlalchemy.schema import DDL
 from sqlalchemy_utils.types import UUIDType
 
 from ..errors import FileInstanceAlreadySetError, InvalidOperationError
 from ..keys import validate_key, validate_new_key
 from ..utils import guess_mimetype
-from .base import ExactText, Timestamp, read_again
+from .base import ExactText, Timestamp, read_again, reads_a_snapshot
 from .bucket import Bucket, as_bucket_id, open_bucket
 from .contents import discarded_on_error, new_contents
 from .file_instance import FileInstance
+from .succession import head_since, next_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,6 +66,8 @@ class ObjectVersion(db.Model, Timestamp):
 
     is_head = db.Column(db.Boolean(name="is_head"), nullable=False, default=True)
     """Whether this is the latest version."""
+
+    # ``updated`` of a head is the time at which it became the head, see :attr:`last_modified`.
 
     bucket = db.relationship(Bucket, backref="objects")
     """The bucket."""
@@ -113,6 +117,29 @@ class ObjectVersion(db.Model, Timestamp):
     def deleted(self) -> bool:
         """Whether this is a delete marker."""
         return self.file_id is None
+
+    @property
+    def last_modified(self) -> datetime:
+        """When this became the object's head, or was made where it is not the head (RFC 9110, section 8.8.2).
+
+        The object's date never goes back: where the head is removed, the version before becomes the head anew. What
+        happens to the file, a check say or a move to another location, does not change it.
+        """
+        return self.updated if self.is_head else self.created
+
+    @classmethod
+    def absent(cls, bucket: Bucket, key: str) -> ObjectVersion:
+        """Return what stands for an object that is not there where its permissions are asked for.
+
+        :param bucket: The bucket.
+        :param key: Key of the object.
+        :returns: A head without a file, as of a deleted object, that no session knows.
+        """
+        version = cls(bucket_id=bucket.id, is_head=True)
+        # As loaded values: the key may be one that cannot be stored, and the version shall not join the bucket's.
+        attributes.set_committed_value(version, "key", key)
+        attributes.set_committed_value(version, "bucket", bucket)
+        return version
 
     @classmethod
     def create(
@@ -166,6 +193,7 @@ class ObjectVersion(db.Model, Timestamp):
         version_id: uuid.UUID | None = None,
         tags: Mapping[str, str] | None = None,
         precondition: Callable[[ObjectVersion | None], None] | None = None,
+        seen: bool = False,
     ) -> ObjectVersion:
         """Add a version to the database, under the lock of its bucket: the statements that every way in ends with.
 
@@ -178,6 +206,7 @@ class ObjectVersion(db.Model, Timestamp):
         :param tags: Tags of the version.
         :param precondition: Called with the live head as it is under the lock, or ``None``. Where it raises, the caller
             has to roll back.
+        :param seen: Whether clients may have seen the file as an earlier version.
         :returns: The version, flushed.
         :raises BucketLockedError: Where the bucket is locked.
         :raises BucketDeletedError: Where the bucket is deleted.
@@ -185,9 +214,11 @@ class ObjectVersion(db.Model, Timestamp):
         :raises InvalidOperationError: Where the file has been deleted.
         """
         cls._claim_for(bucket_id, file, limited)
+        head = None
         if precondition is not None:
-            precondition(cls.get(bucket_id, key))
-        db.session.execute(cls._stepping_down(), {"in_bucket": bucket_id, "of_key": key})
+            head = cls._current_head(bucket_id, key)
+            precondition(None if head is None or head.deleted else head)
+        before = cls._step_down(bucket_id, key, head)
         cls.read_heads_again(bucket_id, key)
         version = cls(
             version_id=version_id or uuid.uuid4(),
@@ -197,6 +228,7 @@ class ObjectVersion(db.Model, Timestamp):
             is_head=True,
             mimetype=mimetype,
             tags=[cls._tag_model()(key=name, value=value) for name, value in (tags or {}).items()],
+            **next_times(before, seen)._asdict(),
         )
         db.session.add(version)
         db.session.flush()
@@ -217,12 +249,52 @@ class ObjectVersion(db.Model, Timestamp):
                     read_again(known, ["is_head"])
 
     @classmethod
+    def _current_head(cls, bucket_id: uuid.UUID, key: str) -> ObjectVersion | None:
+        """Return the head of an object in a bucket that the transaction has claimed, whatever its snapshot."""
+        statement = cls._head()
+        if reads_a_snapshot():
+            statement = statement.with_for_update(read=True)
+        values = {"bucket": bucket_id, "object_key": key}
+        head: ObjectVersion | None = (
+            db.session.execute(statement, values, execution_options={"populate_existing": True}).scalars().first()
+        )
+        return head
+
+    @classmethod
+    def _step_down(cls, bucket_id: uuid.UUID, key: str, head: ObjectVersion | None) -> list[Any]:
+        """Let no version of an object be the head any more.
+
+        :param bucket_id: Identifier of the bucket.
+        :param key: Key of the object.
+        :param head: The head where it is known.
+        :returns: Rows with the times of those that were.
+        """
+        values = {"in_bucket": bucket_id, "of_key": key}
+        if db.engine.dialect.update_returning:
+            return list(db.session.execute(cls._stepping_down(returning=True), values))
+        before = [head] if head is not None else list(db.session.execute(cls._locked_heads(), values))
+        if before:
+            db.session.execute(cls._stepping_down(returning=False), values)
+        return before
+
+    @classmethod
     @cache
-    def _stepping_down(cls) -> Any:
+    def _stepping_down(cls, returning: bool) -> Any:
         # On the table, not on the model: SQLAlchemy takes twice as long for what it may have to tell the session of.
         rows = cls.__table__.c
-        heads = (rows.bucket_id == bindparam("in_bucket"), rows.key == bindparam("of_key"), rows.is_head)
-        return update(cls.__table__).where(*heads).values(is_head=False)
+        statement = update(cls.__table__).where(*cls._heads_of_key()).values(is_head=False)
+        return statement.returning(rows.created, rows.updated) if returning else statement
+
+    @classmethod
+    @cache
+    def _locked_heads(cls) -> Any:
+        rows = cls.__table__.c
+        return select(rows.created, rows.updated).where(*cls._heads_of_key()).with_for_update()
+
+    @classmethod
+    def _heads_of_key(cls) -> tuple[Any, ...]:
+        rows = cls.__table__.c
+        return rows.bucket_id == bindparam("in_bucket"), rows.key == bindparam("of_key"), rows.is_head
 
     @classmethod
     def get(
@@ -230,14 +302,12 @@ class ObjectVersion(db.Model, Timestamp):
         bucket: Bucket | uuid.UUID | str,
         key: str,
         version_id: uuid.UUID | str | None = None,
-        with_bucket: bool = False,
     ) -> ObjectVersion | None:
         """Return the head of an object, or a version of it.
 
         :param bucket: The bucket, or its identifier.
         :param key: Key of the object.
         :param version_id: Identifier of a version, which may be a delete marker.
-        :param with_bucket: Whether to load the bucket with it, in the same statement.
         :returns: The version; ``None`` where there is none or, for the head, where the object is deleted.
         """
         if "\0" in key:
@@ -245,32 +315,59 @@ class ObjectVersion(db.Model, Timestamp):
             return None
         values = {"bucket": as_bucket_id(bucket), "object_key": key}
         if version_id:
-            statement = cls._one_version(with_bucket)
+            statement = cls._one_version()
             version: ObjectVersion | None = db.session.execute(
                 statement, {**values, "version": version_id}
             ).scalar_one_or_none()
             return version
-        head: ObjectVersion | None = db.session.execute(cls._head(with_bucket), values).scalars().first()
+        head: ObjectVersion | None = db.session.execute(cls._head(), values).scalars().first()
         return None if head is None or head.deleted else head
 
     @classmethod
     @cache
-    def _one_version(cls, with_bucket: bool) -> Any:
-        return cls._versions(with_bucket).where(cls.version_id == bindparam("version"))
+    def _one_version(cls) -> Any:
+        return cls._versions().where(cls.version_id == bindparam("version"))
 
     @classmethod
     @cache
-    def _head(cls, with_bucket: bool) -> Any:
+    def _head(cls) -> Any:
         # A snapshot of MySQL's still has the head that a version of the same transaction took the place of, where it
         # was another transaction's.
-        return cls._versions(with_bucket).where(cls.is_head).order_by(cls.created.desc()).limit(1)
+        return cls._versions().where(cls.is_head).order_by(cls.created.desc()).limit(1)
 
     @classmethod
-    def _versions(cls, with_bucket: bool) -> Any:
+    def _versions(cls) -> Any:
         statement = select(cls).options(joinedload(cls.file))
-        if with_bucket:
-            statement = statement.options(joinedload(cls.bucket, innerjoin=True))
         return statement.where(cls.bucket_id == bindparam("bucket"), cls.key == bindparam("object_key"))
+
+    @classmethod
+    def find(
+        cls, bucket_id: uuid.UUID | str, key: str, version_id: uuid.UUID | str | None = None
+    ) -> tuple[Bucket | None, ObjectVersion | None]:
+        """Return a bucket and an object in it, with one statement whatever of them is there.
+
+        :param bucket_id: Identifier of the bucket.
+        :param key: Key of the object.
+        :param version_id: Identifier of a version, which may be a delete marker.
+        :returns: The bucket, ``None`` where there is none or it is deleted; and what :meth:`get` returns.
+        """
+        if "\0" in key:
+            return Bucket.get(bucket_id), None
+        values = {"bucket": bucket_id, "object_key": key, "version": version_id}
+        statement = cls._in_bucket(by_version=version_id is not None)
+        bucket, version = db.session.execute(statement, values).first() or (None, None)
+        if version is None or (version.deleted and not version_id):
+            return bucket, None
+        attributes.set_committed_value(version, "bucket", bucket)
+        return bucket, version
+
+    @classmethod
+    @cache
+    def _in_bucket(cls, by_version: bool) -> Any:
+        wanted = cls.version_id == bindparam("version") if by_version else cls.is_head
+        there = and_(cls.bucket_id == Bucket.id, cls.key == bindparam("object_key"), wanted)
+        statement = select(Bucket, cls).outerjoin(cls, there).options(joinedload(cls.file))
+        return statement.where(Bucket.id == bindparam("bucket"), ~Bucket.deleted).order_by(cls.created.desc()).limit(1)
 
     @classmethod
     def get_versions(cls, bucket: Bucket | uuid.UUID | str, key: str, desc: bool = True) -> Query[Any]:
@@ -411,8 +508,9 @@ class ObjectVersion(db.Model, Timestamp):
 
         :param restricted: Whether caches may not keep it.
         :param trusted: Whether the browser may render it.
-        :param kwargs: Passed to :meth:`FileInstance.send_file`.
+        :param kwargs: Passed to :meth:`FileInstance.send_file`, with :attr:`last_modified` where none is given.
         """
+        kwargs.setdefault("last_modified", self.last_modified)
         return self.file.send_file(
             self.basename, restricted=restricted, trusted=trusted, mimetype=self.mimetype, **kwargs
         )
@@ -448,6 +546,7 @@ class ObjectVersion(db.Model, Timestamp):
             self.file,
             mimetype=self._mimetype,
             tags=self.get_tags(),
+            seen=True,
         )
 
     def remove(self) -> ObjectVersion:
@@ -461,13 +560,16 @@ class ObjectVersion(db.Model, Timestamp):
         cls = type(self)
         size = (self.file.size or 0) if self.file else 0
         Bucket.claim(self.bucket_id, -size, deleted=True)
+        successor = self._successor()
         tag = cls._tag_model()
         db.session.execute(delete(tag).where(tag.version_id == self.version_id))
         if not db.session.execute(delete(cls).where(cls.version_id == self.version_id)).rowcount:
             # Somebody else removed it, and subtracted its size.
             Bucket.claim(self.bucket_id, size, deleted=True)
-        else:
-            cls._promote_latest(self.bucket_id, self.key)
+        elif successor is not None:
+            successor.updated = head_since(max(self.updated, successor.updated), seen=True)
+            successor.is_head = True
+            db.session.flush()
         return self
 
     def get_tags(self) -> dict[str, str]:
@@ -487,21 +589,20 @@ class ObjectVersion(db.Model, Timestamp):
     def _tag_model(cls) -> Any:
         return cls.tags.property.mapper.class_
 
-    @classmethod
-    def _promote_latest(cls, bucket_id: uuid.UUID, key: str) -> None:
-        """Make the newest version the head where no version is."""
-        # A locking read sees what others have committed, whatever the transaction's snapshot.
+    def _successor(self) -> ObjectVersion | None:
+        """Return the version that becomes the head where this one goes, ``None`` where none does."""
+        cls = type(self)
+        # A locking read sees what others have committed, whatever the transaction's snapshot; of this version as well.
         latest = db.session.execute(
             select(cls)
-            .where(cls.bucket_id == bucket_id, cls.key == key)
-            .order_by(cls.is_head.desc(), cls.created.desc())
-            .limit(1)
+            .where(cls.bucket_id == self.bucket_id, cls.key == self.key)
+            .order_by(cls.is_head.desc(), cls.created.desc(), cls.version_id)
+            .limit(2)
             .with_for_update(),
             execution_options={"populate_existing": True},
-        ).scalar_one_or_none()
-        if latest is not None:
-            latest.is_head = True
-            db.session.flush()
+        ).scalars()
+        others = [version for version in latest if version.version_id != self.version_id]
+        return others[0] if others and not others[0].is_head else None
 
     def _ensure_no_file(self) -> None:
         if self.file_id is not None or self.file is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 
 from invenio_db import db
 from sqlalchemy.orm import joinedload
 
 from ..checksums import agree
-from ..errors import InvalidOperationError, StorageError
+from ..conditions import PreconditionFailed, check_write_conditions
+from ..errors import InvalidOperationError, MultipartNotCompleted, StorageError
 from ..models import FileInstance, Location, MultipartObject, ObjectVersion
 from ..models.presence import ensure_present
 from ..recording import recorded
@@ -18,8 +20,12 @@ from .fixity import progress_updater, verify_checksum
 from .sending import task
 
 
-@task("merge_multipartobject")
-def merge_multipartobject(upload_id: str | uuid.UUID, version_id: str | uuid.UUID | None = None) -> str:
+@task("merge_multipartobject", throws=(PreconditionFailed,))
+def merge_multipartobject(
+    upload_id: str | uuid.UUID,
+    version_id: str | uuid.UUID | None = None,
+    conditions: dict[str, str] | None = None,
+) -> str:
     """Make an object version of a completed multipart upload.
 
     The file is read once, from its beginning to its end; then one short transaction makes it a version. A second run
@@ -27,9 +33,12 @@ def merge_multipartobject(upload_id: str | uuid.UUID, version_id: str | uuid.UUI
 
     :param upload_id: Identifier of the upload.
     :param version_id: Identifier for the version; one that follows from the upload's where none is given.
+    :param conditions: What has to be true of the object when the version becomes its head; see
+        :func:`~invenio_files_rest.conditions.write_conditions`.
     :returns: Identifier of the version.
-    :raises MultipartNotCompleted: Where the upload is not completed.
+    :raises MultipartNotCompleted: Where the upload is not completed, or has been opened again meanwhile.
     :raises InvalidOperationError: Where there is no such upload.
+    :raises PreconditionFailed: Where a condition does not hold. The upload is open again then, with all its parts.
     """
     upload_id = uuid.UUID(str(upload_id))
     version_id = uuid.UUID(str(version_id)) if version_id else MultipartObject.version_id_of(upload_id)
@@ -39,7 +48,7 @@ def merge_multipartobject(upload_id: str | uuid.UUID, version_id: str | uuid.UUI
     if upload is None:
         return _merged(version_id)
     upload.ensure_completed()
-    storage = upload.file.storage()
+    storage, parts = upload.file.storage(), upload.parts_there()
     release_connection()
     try:
         checksum = storage.checksum(progress_callback=progress_updater)
@@ -48,11 +57,23 @@ def merge_multipartobject(upload_id: str | uuid.UUID, version_id: str | uuid.UUI
             return _merged(version_id)
         raise
 
+    precondition = partial(check_write_conditions, conditions) if conditions else None
+
     def become_version() -> ObjectVersion | None:
         held = MultipartObject.hold(upload_id)
-        return held and held.become_version(checksum, version_id)
+        if held is None:
+            return None
+        held.ensure_completed()
+        if held.parts_there() != parts:
+            # Others opened it, sent a part again and completed it: the checksum may be that of other bytes.
+            raise MultipartNotCompleted()
+        return held.become_version(checksum, version_id, precondition)
 
-    version = in_transaction(become_version)
+    try:
+        version = in_transaction(become_version)
+    except PreconditionFailed:
+        in_transaction(lambda: MultipartObject.reopen(upload_id))
+        raise
     if version is None:
         return _merged(version_id)
     notify(file_uploaded, version)

@@ -12,9 +12,9 @@ from webargs import fields
 from werkzeug.exceptions import HTTPException
 
 from ..bodies import request_body
-from ..errors import MissingQueryParameter
+from ..errors import MissingQueryParameter, MultipartAlreadyCompleted
 from ..keys import key_with_encoded_dots
-from ..models import Bucket, MultipartObject, Part
+from ..models import Bucket, MultipartObject, ObjectVersion, Part
 from ..proxies import current_files_rest
 from ..storage.stream import VerifiedStream
 from ..tasks import merge_multipartobject
@@ -119,12 +119,15 @@ class MultipartMixin:
     """What an object's resource does with multipart uploads."""
 
     make_response: Callable[..., Response]
+    readable_conditions: Callable[[Bucket, str], tuple[dict[str, str], ObjectVersion | None]]
 
     @use_kwargs({"size": WholeNumber(), "part_size": WholeNumber(data_key="partSize")}, location="query_or_json")
     def multipart_init(
         self, bucket: Bucket, key: str, size: int | None = None, part_size: int | None = None
     ) -> Response:
         """Begin a multipart upload.
+
+        The request's conditions are judged now, and not kept: what has to hold at the end is said at the end.
 
         :param bucket: The bucket.
         :param key: Key of the object.
@@ -136,15 +139,19 @@ class MultipartMixin:
             raise MissingQueryParameter("size")
         if part_size is None:
             raise MissingQueryParameter("partSize")
-        upload = begin_upload(bucket, key, size, part_size)
+        conditions, _ = self.readable_conditions(bucket, key)
+        upload = begin_upload(bucket, key, size, part_size, conditions)
         return self.make_response(data=upload, context={"class": MultipartObject, "bucket": bucket})
 
-    @pass_multipart()
+    @pass_multipart(with_completed=True)
     def multipart_uploadpart(self, multipart: MultipartObject) -> Response:
         """Store a part.
 
         :param multipart: The upload.
+        :raises MultipartAlreadyCompleted: Where it takes no more parts; the body is not read.
         """
+        if multipart.completed:
+            raise MultipartAlreadyCompleted()
         size, part_number, stream, _, content_md5, *_ = current_files_rest.multipart_partfactory()
         if stream is None:
             abort(400, description="The request has no part: a body needs a Content-Length, or to be chunked.")
@@ -170,21 +177,27 @@ class MultipartMixin:
 
         An upload that is completed, but whose merge never ended, is merged again.
 
+        The request's conditions are judged now and, under the lock of the bucket, when the version is recorded; where
+        they do not hold then, the upload is open again.
+
         :param multipart: The upload.
         """
-        multipart = complete_upload(multipart)
-        upload_id, version_id = str(multipart.upload_id), multipart.version_id
+        conditions, _ = self.readable_conditions(multipart.bucket, multipart.key)
+        multipart = complete_upload(multipart, conditions)
+        upload_id, version_id = multipart.upload_id, multipart.version_id
         context = {"class": MultipartObject, "object_version_id": version_id}
         response = self.make_response(data=multipart, context=context)
         release_connection()
         try:
-            result = merge_multipartobject.delay(upload_id, str(version_id))
+            # Workers of 6.1 take no conditions: they shall have what they can do.
+            with_conditions = {"conditions": conditions} if conditions else {}
+            result = merge_multipartobject.delay(str(upload_id), str(version_id), **with_conditions)
         except HTTPException:
             raise
         except Exception:
             current_app.logger.exception("The merge of upload %s could not be sent, or failed at once.", upload_id)
             abort(503, description=NOT_MERGED)
-        return once_done(response, result, version_id)
+        return once_done(response, result, version_id, upload_id)
 
     @pass_multipart(with_completed=True)
     @need_permissions(lambda self, multipart: multipart, "multipart-delete")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from operator import methodcaller
 from typing import Any
 
 from flask import Response, abort, current_app, request
 from marshmallow import missing
+from sqlalchemy.exc import DBAPIError
 from webargs import fields
+from werkzeug.exceptions import HTTPException
 
-from ..conditions import check_update_preconditions
+from ..conditions import check_write_conditions, last_modified_of, write_conditions
 from ..errors import StorageError
 from ..ingest import delete_object, remove_version, store_object
 from ..keys import key_with_encoded_dots
@@ -50,15 +52,9 @@ UPLOAD = {"upload_id": Identifier(data_key="uploadId", load_default=None)}
 NO_UPLOADS = {"uploads": fields.Raw(data_key="uploads", validate=invalid_subresource_validator)}
 
 
-def _check_etag(head: ObjectVersion | None) -> None:
-    """Check the conditions of the request against the live head of an object, or against a version."""
-    file = head.file if head else None
-    check_update_preconditions(request, file is not None, file and file.checksum)
-
-
-def _check_live_head(head: ObjectVersion | None) -> None:
-    """Check the conditions of the request against the live head of an object, which has to be there."""
-    _check_etag(head)
+def _check_live_head(conditions: Mapping[str, str], head: ObjectVersion | None) -> None:
+    """Check the conditions of a request against the live head of an object, which has to be there."""
+    check_write_conditions(conditions, head)
     if head is None:
         abort(404, description=NOT_FOUND)
 
@@ -116,14 +112,61 @@ class ObjectResource(MultipartMixin, FilesView):
         # Views of other packages pass identifiers as the URL has them.
         bucket = as_uuid(bucket) if isinstance(bucket, str) else bucket
         version_id = as_uuid(version_id) if isinstance(version_id, str) else version_id
-        find = partial(ObjectVersion.get, bucket, version_id=version_id, with_bucket=not isinstance(bucket, Bucket))
-        obj = find(key=key)
+        found, obj = cls._find(bucket, key, version_id)
         if obj is None and version_id is not None and (meant := key_with_encoded_dots(key)) is not None:
-            obj = find(key=meant)
-        if obj is None or obj.bucket.deleted:
+            found, obj = cls._find(bucket, meant, version_id)
+        if found is None or found.deleted:
             abort(404, description=NOT_FOUND)
-        cls.check_object_permission(obj)
+        cls.check_read_permission(found, key, obj)
+        if obj is None:
+            abort(404, description=NOT_FOUND)
         return obj
+
+    @staticmethod
+    def _find(bucket: Any, key: str, version_id: uuid.UUID | None) -> tuple[Bucket | None, ObjectVersion | None]:
+        """Find a bucket, which may be given as itself, and an object in it."""
+        if isinstance(bucket, Bucket):
+            return bucket, ObjectVersion.get(bucket, key, version_id=version_id)
+        return ObjectVersion.find(bucket, key, version_id=version_id)
+
+    @classmethod
+    def check_read_permission(cls, bucket: Bucket, key: str, obj: ObjectVersion | None) -> None:
+        """Refuse to tell of an object, or that there is none, to those who may not read it.
+
+        Where there is none the same is asked of what :meth:`ObjectVersion.absent` returns, so that neither the answer
+        nor the time that it takes tells whether there is one.
+
+        :param bucket: The bucket.
+        :param key: Key of the object.
+        :param obj: The version; ``None`` where there is none.
+        """
+        if obj is not None:
+            cls.check_object_permission(obj)
+            return
+        try:
+            cls.check_object_permission(ObjectVersion.absent(bucket, key))
+        except (HTTPException, DBAPIError):
+            raise
+        except Exception:
+            # A factory of somebody else's may take it for granted that there is a file.
+            current_app.logger.warning("The permission to read an object that is not there failed.", exc_info=True)
+            abort(404, description=NOT_FOUND)
+
+    @classmethod
+    def readable_conditions(cls, bucket: Bucket, key: str) -> tuple[dict[str, str], ObjectVersion | None]:
+        """Return the conditions of a request that stores an object, for those who may know whether they hold.
+
+        :param bucket: The bucket.
+        :param key: Key of the object.
+        :returns: The conditions, and the live head of the object where there are any.
+        :raises werkzeug.exceptions.NotFound: Where there are any, and the current identity may not read the object.
+        """
+        conditions = write_conditions(request)
+        if not conditions:
+            return conditions, None
+        head = ObjectVersion.get(bucket, key)
+        cls.check_read_permission(bucket, key, head)
+        return conditions, head
 
     def create_object(self, bucket: Bucket, key: str) -> Response:
         """Store the file of the request as a new version.
@@ -132,10 +175,9 @@ class ObjectResource(MultipartMixin, FilesView):
         :param key: Key of the object.
         :returns: The version.
         """
-        precondition = None
-        if "If-Match" in request.headers or "If-None-Match" in request.headers:
-            precondition = _check_etag
-            _check_etag(ObjectVersion.get(bucket, key))
+        conditions, head = self.readable_conditions(bucket, key)
+        check_write_conditions(conditions, head)
+        precondition = partial(check_write_conditions, conditions) if conditions else None
         upload = read_upload(bucket.size_limit)
         obj = store_object(bucket, key, upload.stream, size=upload.size, tags=upload.tags, precondition=precondition)
         context = {"class": ObjectVersion, "bucket": bucket}
@@ -201,7 +243,12 @@ class ObjectResource(MultipartMixin, FilesView):
                 expected_chksum,
                 extra=logger_data or {},
             )
-        send: Callable[[Any], Response] = methodcaller("send_file", restricted=restricted, as_attachment=as_attachment)
+        send: Callable[[Any], Response] = methodcaller(
+            "send_file",
+            restricted=restricted,
+            as_attachment=as_attachment,
+            last_modified=last_modified_of(request, obj),
+        )
         if current_app.config["FILES_REST_XSENDFILE_ENABLED"]:
             send = load_or_import_from_config("FILES_REST_XSENDFILE_RESPONSE_FUNC")
         response = _sent(obj, send)
@@ -286,9 +333,10 @@ class ObjectResource(MultipartMixin, FilesView):
         """
         if version_id is not None:
             check_permission(current_permission_factory(bucket, "object-delete-version"), hidden=False)
-        _check_etag(obj)
+        conditions = write_conditions(request)
+        check_write_conditions(conditions, obj, last_modified_of(request, obj))
         if version_id is None:
-            delete_object(bucket, obj.key, _check_live_head)
+            delete_object(bucket, obj.key, partial(_check_live_head, conditions))
         # What a version holds never changes, so that its conditions need no lock.
         elif not remove_version(obj):
             abort(404, description=NOT_FOUND)
