@@ -332,14 +332,15 @@ def test_storage_that_is_no_folder_is_asked_nothing(
 
 
 @pytest.mark.parametrize("marked", [False, True])
-def test_looking_takes_no_statement(client: Any, bucket: Bucket, location: Location, marked: bool) -> None:
+def test_looking_takes_no_statement(client: Any, bucket: Bucket, location: Location, db: Any, marked: bool) -> None:
     if marked:
         mark_location(location)
     put(client, bucket, "first")
     path = url(bucket, "second")
     with statements() as sent:
         assert client.put(path, data=CONTENT).status_code == 200
-    assert len(sent) <= 5, "\n".join(sent)
+    # Without UPDATE ... RETURNING the limits take one more.
+    assert len(sent) <= (5 if db.engine.dialect.update_returning else 6), "\n".join(sent)
     assert not [statement for statement in sent[1:] if "files_location_mark" in statement]
     with statements() as sent:
         assert client.get(path).status_code == 200
