@@ -79,7 +79,7 @@ def imported(path: Path) -> set[str]:
 
 def test_what_the_code_imports_is_among_the_dependencies(settings: ConfigParser):
     # Of the extra "admin", of a storage's tests, of the server uWSGI itself, and of type checkers alone.
-    optional = {"_typeshed", "flask_admin", "invenio_admin", "pytest", "uwsgi"}
+    optional = {"_typeshed", "flask_admin", "invenio_admin", "pytest", "uwsgi", "wtforms"}
     packages = set().union(*map(imported, (ROOT / "invenio_files_rest").rglob("*.py")))
     distributions = packages_distributions()
     needed = {

@@ -130,7 +130,7 @@ def test_an_argument_that_is_there_and_wrong_is_422_where_nothing_is_found(use: 
     use(default_partfactory, ngfileupload_partfactory)
     upload = begin(client, bucket)
     answer = error(client.put(upload.url(partNumber="x"), data=BODY), 422)
-    assert answer["errors"] == [{"field": "partNumber", "message": "Not a valid integer."}]
+    assert answer["errors"] == [{"field": "partNumber", "message": "Not a whole number in the digits 0 to 9."}]
 
 
 @pytest.mark.parametrize("length", [3, 4])
