@@ -19,10 +19,10 @@ from invenio_i18n import gettext, lazy_gettext
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementError
 from wtforms import ValidationError
 
-from .locations import create_location, remove_location
 from .models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
+from .services.locations import create_location, remove_location
+from .services.transactions import in_transaction
 from .tasks import verify_checksum
-from .transactions import in_transaction
 
 
 class FilesFilterConverter(FilterConverter):
@@ -174,7 +174,7 @@ class LocationModelView(FilesView):
         return form
 
     def create_model(self, form: Any) -> Any:
-        """Create a location, which has to keep a file; see :func:`~invenio_files_rest.locations.create_location`."""
+        """Create a location, which has to keep a file; see :func:`.services.locations.create_location`."""
         try:
             self._ensure_only_default(form, None)
             location = create_location(form.name.data, form.uri.data or "", form.default.data)
@@ -192,7 +192,7 @@ class LocationModelView(FilesView):
         return bool(super().update_model(form, model))
 
     def delete_model(self, model: Any) -> bool:
-        """Delete a location that nothing uses; see :func:`~invenio_files_rest.locations.remove_location`."""
+        """Delete a location that nothing uses; see :func:`~invenio_files_rest.services.locations.remove_location`."""
         try:
             remove_location(model)
         except Exception as error:

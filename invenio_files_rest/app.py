@@ -6,7 +6,7 @@ from flask import Flask as _Flask
 from werkzeug.datastructures import ImmutableDict
 
 from .config import MAX_CONTENT_LENGTH
-from .wrappers import Request
+from .http.request import Request
 
 
 class Flask(_Flask):

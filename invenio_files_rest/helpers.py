@@ -11,17 +11,17 @@ from typing import Any
 from flask import current_app
 
 from .checksums import chunk_size_or_default, compute_checksum, compute_md5_checksum
-from .duplicates import stored_before
 from .errors import FileSizeError
-from .folders import Folder
+from .http.accel import create_file_streaming_redirect_response
+from .http.file_response import MIMETYPE_WHITELIST, sanitize_mimetype, send_stream
 from .keys import validate_new_key
 from .models import Bucket, FileInstance, ObjectVersion, discard_bytes
 from .models.bucket import open_bucket
 from .models.bulk import add_files
 from .models.contents import new_contents
-from .redirects import create_file_streaming_redirect_response
-from .responses import MIMETYPE_WHITELIST, sanitize_mimetype, send_stream
-from .storage.paths import lies_within, make_path
+from .paths import lies_within, make_path
+from .services.duplicates import stored_before
+from .services.source_folder import Folder
 
 __all__ = (
     "MIMETYPE_WHITELIST",

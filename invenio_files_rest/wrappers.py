@@ -1,55 +1,5 @@
-"""The request, whose body may be a file of any length."""
+"""The documented name of :class:`invenio_files_rest.http.request.Request`."""
 
-from __future__ import annotations
+from .http.request import Request
 
-import io
-from typing import IO, Any
-
-from flask import Request as _Request
-from flask import current_app
-from werkzeug.utils import cached_property
-
-from .bodies import request_body
-from .formparser import FormDataParser, at_most
-
-
-def _takes_stream(endpoint: str | None) -> bool:
-    view = current_app.view_functions.get(endpoint) if endpoint and current_app else None
-    return bool(getattr(getattr(view, "view_class", None), "takes_stream", False))
-
-
-class Request(_Request):
-    """Request that holds ``MAX_CONTENT_LENGTH`` against what is read into memory or parsed, not against its stream."""
-
-    form_data_parser_class = FormDataParser
-
-    @property
-    def want_form_data_parsed(self) -> bool:
-        """Whether the body is a form.
-
-        One whose view takes it as it comes is none unless it says ``multipart/form-data``: curl, for one, calls every
-        body ``application/x-www-form-urlencoded``, and who asks for the fields of that form would read the file.
-        """
-        if self.mimetype != "multipart/form-data" and _takes_stream(self.endpoint):
-            return False
-        return super().want_form_data_parsed
-
-    @cached_property
-    def stream(self) -> IO[bytes]:
-        """Body of the request: empty where nobody can tell its end.
-
-        See :func:`~invenio_files_rest.bodies.request_body`.
-        """
-        if self.shallow:
-            raise RuntimeError("The body of a shallow request cannot be read.")
-        return request_body(self.environ) or io.BytesIO()
-
-    def get_data(self, *args: Any, **kwargs: Any) -> Any:
-        """Read the body into memory, as :meth:`werkzeug.wrappers.Request.get_data` does.
-
-        :raises werkzeug.exceptions.RequestEntityTooLarge: Where it is longer than ``MAX_CONTENT_LENGTH``.
-        """
-        limit = self.max_content_length
-        if limit is not None and not self.shallow and "stream" not in self.__dict__:
-            self.__dict__["stream"] = at_most(self.stream, self.content_length, limit)
-        return super().get_data(*args, **kwargs)
+__all__ = ("Request",)

@@ -16,8 +16,8 @@ from sqlalchemy import update
 from stored import CONTENT, ago, damage, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
-from invenio_files_rest.operations import check as checking
-from invenio_files_rest.operations.check import check, check_sizes
+from invenio_files_rest.services import check as checking
+from invenio_files_rest.services.check import check, check_sizes
 from invenio_files_rest.storage import PyFSFileStorage, pyfs_storage_factory
 
 Run = Callable[..., Result]

@@ -18,8 +18,8 @@ from flask_sqlalchemy import SQLAlchemy
 from invenio_db import db
 from stored import store
 
-from invenio_files_rest.locations import create_location
 from invenio_files_rest.models import Bucket, FileInstance, Location
+from invenio_files_rest.services.locations import create_location
 from invenio_files_rest.storage import PyFSFileStorage, pyfs_storage_factory
 from invenio_files_rest.storage.marks import MARK_NAME, read_mark
 

@@ -14,7 +14,7 @@ from rest import stored, url
 from stored import CONTENT, damage, findings, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
-from invenio_files_rest.operations import migrate as migrating
+from invenio_files_rest.services import migration as migrating
 from invenio_files_rest.storage import PyFSFileStorage
 
 Run = Callable[..., Result]

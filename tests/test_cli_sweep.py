@@ -17,12 +17,12 @@ from sqlalchemy import update
 from stored import CONTENT, ago, findings, kinds, orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
-from invenio_files_rest.operations import sweep as sweeping
-from invenio_files_rest.operations.places import LocalPlace
-from invenio_files_rest.operations.sweep import sweep
+from invenio_files_rest.paths import make_path
+from invenio_files_rest.services import sweep as sweeping
+from invenio_files_rest.services.places import LocalPlace
+from invenio_files_rest.services.sweep import sweep
 from invenio_files_rest.storage import PyFSFileStorage
 from invenio_files_rest.storage.locking import locked_region
-from invenio_files_rest.storage.paths import make_path
 
 Run = Callable[..., Result]
 

@@ -15,12 +15,12 @@ from sqlalchemy.exc import OperationalError
 from stored import CONTENT, ago, findings, kinds, orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
-from invenio_files_rest.operations import sweep as sweeping
-from invenio_files_rest.operations.sweep import sweep
+from invenio_files_rest.paths import make_path
+from invenio_files_rest.services import sweep as sweeping
+from invenio_files_rest.services.sweep import sweep
 from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
 from invenio_files_rest.storage._pyfilesystem import MemoryFS
 from invenio_files_rest.storage.filesystems import filesystem_of
-from invenio_files_rest.storage.paths import make_path
 
 Run = Callable[..., Result]
 

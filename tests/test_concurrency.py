@@ -22,7 +22,7 @@ from sqlalchemy import URL, func, select
 
 from invenio_files_rest.errors import InvalidOperationError
 from invenio_files_rest.models import Bucket, FileInstance, ObjectVersion
-from invenio_files_rest.transactions import in_transaction
+from invenio_files_rest.services.transactions import in_transaction
 
 CLIENTS = 8
 SIZE = 1000

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from rest import put, url
 from werkzeug.http import parse_options_header
 
-from invenio_files_rest.disposition import content_disposition
+from invenio_files_rest.http.disposition import content_disposition
 
 NAMES = {
     "a b.txt": "a b.txt",

@@ -25,7 +25,7 @@ from flask_sqlalchemy import SQLAlchemy
 from werkzeug.utils import import_string
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
-from invenio_files_rest.operations.sweep import sweep
+from invenio_files_rest.services.sweep import sweep
 from invenio_files_rest.storage import FileStorage, PyFSFileStorage
 from invenio_files_rest.tasks import remove_file_data
 from invenio_files_rest.testing import StorageContract

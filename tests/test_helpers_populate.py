@@ -12,10 +12,11 @@ from flask_sqlalchemy import SQLAlchemy
 from rest import statements, stored
 from sqlalchemy import delete
 
-from invenio_files_rest import folders, helpers
+from invenio_files_rest import helpers
 from invenio_files_rest.errors import BucketDeletedError, BucketLockedError, FileSizeError, InvalidKeyError
 from invenio_files_rest.helpers import populate_from_path
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
+from invenio_files_rest.services import source_folder
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ def test_what_becomes_a_link_while_the_folder_is_read_is_not_followed(
             target.symlink_to(tmp_path / "secrets" / ("file" if replaced == "file" else ""))
         return found
 
-    monkeypatch.setattr(folders.os, "lstat", lstat)
+    monkeypatch.setattr(source_folder.os, "lstat", lstat)
     with pytest.raises(OSError):  # noqa: PT011 (which one depends on what it was)
         keys(bucket, folder)
     assert ObjectVersion.query.count() == 0

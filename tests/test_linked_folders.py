@@ -14,7 +14,7 @@ from rest import put, rows, url
 from stored import CONTENT, ago, findings, kinds, orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location
-from invenio_files_rest.storage.paths import lies_within, make_path
+from invenio_files_rest.paths import lies_within, make_path
 from invenio_files_rest.tasks import remove_file_data
 
 Run = Callable[..., Result]

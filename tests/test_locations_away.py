@@ -15,8 +15,8 @@ from stored import findings, kinds, orphan, store
 
 from invenio_files_rest.errors import LocationAwayError
 from invenio_files_rest.helpers import populate_from_path
-from invenio_files_rest.locations import create_location, mark_location
 from invenio_files_rest.models import Bucket, FileInstance, Location, LocationMark, MultipartObject, ObjectVersion
+from invenio_files_rest.services.locations import create_location, mark_location
 from invenio_files_rest.storage import FileStorage
 from invenio_files_rest.storage.marks import MARK_NAME
 from invenio_files_rest.tasks import migrate_file

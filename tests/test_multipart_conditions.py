@@ -15,8 +15,8 @@ from parts import CONTENT, PARTS, Upload, begin, bucket_size, checksum, part_cou
 from rest import error, nothing_stays, put, rows, stored, url
 from sqlalchemy import update
 
-from invenio_files_rest.conditions import PreconditionFailed
 from invenio_files_rest.errors import MultipartNotCompleted
+from invenio_files_rest.http.preconditions import PreconditionFailed
 from invenio_files_rest.models import FileInstance, MultipartObject, ObjectVersion
 from invenio_files_rest.storage import PyFSFileStorage
 from invenio_files_rest.tasks import merge_multipartobject

@@ -12,8 +12,8 @@ from rest import stored
 from sqlalchemy.exc import OperationalError
 from stored import CONTENT, store
 
-from invenio_files_rest.ingest import store_object
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
+from invenio_files_rest.services.objects import store_object
 from invenio_files_rest.tasks import migrate_file
 
 

@@ -18,7 +18,7 @@ from werkzeug.http import parse_options_header
 from werkzeug.test import TestResponse
 
 from invenio_files_rest.errors import StorageError
-from invenio_files_rest.responses import (
+from invenio_files_rest.http.file_response import (
     MIMETYPE_WHITELIST,
     content_disposition,
     sanitize_mimetype,

@@ -22,8 +22,8 @@ from servers import HERE, Server, command, environment, free_port, serving
 from sqlalchemy import URL
 from werkzeug.exceptions import RequestTimeout
 
+from invenio_files_rest.http.pacing import PIECE, PacedStream
 from invenio_files_rest.models import Bucket
-from invenio_files_rest.pacing import PIECE, PacedStream
 
 RATE = 2000
 PATIENCE = 1

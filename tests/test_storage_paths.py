@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from invenio_files_rest.errors import StorageError
-from invenio_files_rest.storage.paths import folders_of, is_folder_for, lies_within, local_path, make_path
+from invenio_files_rest.paths import folders_of, is_folder_for, lies_within, local_path, make_path
 
 ID = "2a4f3950-33af-4c42-8b1d-000102030405"
 

@@ -18,7 +18,7 @@ from invenio_files_rest.errors import (
 )
 from invenio_files_rest.limiters import FileSizeLimit
 from invenio_files_rest.storage.base import check_size, check_sizelimit
-from invenio_files_rest.storage.stream import INLINE_BYTES, VerifiedStream, pump
+from invenio_files_rest.storage.pump import INLINE_BYTES, VerifiedStream, pump
 from invenio_files_rest.testing.storage import GeneratedStream
 
 LARGE = 4 * INLINE_BYTES

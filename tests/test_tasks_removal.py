@@ -167,7 +167,7 @@ def test_the_limit_holds(bucket: Bucket, limit: int, left: int):
 
 
 def test_more_orphans_than_a_batch_are_all_cleared(bucket: Bucket, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("invenio_files_rest.models.batches.BATCH", 2)
+    monkeypatch.setattr("invenio_files_rest.services.batches.BATCH", 2)
     for _ in range(5):
         orphan(bucket, writable=True)
     assert clear_orphaned_files(limit=0) == 5

@@ -22,7 +22,7 @@ from servers.nginx import Redirecting, documented, needs_nginx, redirecting, run
 
 from invenio_files_rest.errors import FileInstanceUnreadableError
 from invenio_files_rest.helpers import create_file_streaming_redirect_response
-from invenio_files_rest.responses import SECURITY_HEADERS
+from invenio_files_rest.http.file_response import SECURITY_HEADERS
 
 CONTENT = b"0123456789" * 1000
 

@@ -9,7 +9,7 @@ import pytest
 from files_rest_tests.conftest import IsolatedClient
 from flask import Flask
 from flask.testing import FlaskClient
-from invenio_files_rest.responses import SECURITY_HEADERS
+from invenio_files_rest.http.file_response import SECURITY_HEADERS
 
 from invenio_records_files.api import Record
 

@@ -6,7 +6,7 @@ import click
 from flask.cli import with_appcontext
 
 from ..models import FileInstance
-from ..operations.check import check as run_check
+from ..services.check import check as run_check
 from .failures import told_in_one_line
 from .report import Report, json_option
 

@@ -6,9 +6,9 @@ import click
 from flask.cli import with_appcontext
 from invenio_db import db
 
-from ..locations import create_location, mark_location
 from ..models import Location
-from ..transactions import in_transaction
+from ..services.locations import create_location, mark_location
+from ..services.transactions import in_transaction
 from .failures import told_in_one_line
 
 

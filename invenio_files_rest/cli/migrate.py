@@ -8,10 +8,10 @@ import click
 from flask.cli import with_appcontext
 
 from ..models import Bucket, Location
-from ..models.presence import ensure_present
-from ..models.usage import files_in_use
-from ..operations.migrate import migrate as run_migrate
-from ..operations.migrate import redirect
+from ..models.inventory import files_in_use
+from ..services.migration import migrate as run_migrate
+from ..services.migration import redirect
+from ..services.presence import ensure_present
 from .failures import told_in_one_line
 from .report import Report, json_option
 

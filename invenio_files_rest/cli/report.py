@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ..operations.finding import Finding
+from ..services.finding import Finding
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line.")
 """The option that asks for JSON."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 import click
 from flask.cli import with_appcontext
 
-from ..operations.sweep import sweep as run_sweep
+from ..services.sweep import sweep as run_sweep
 from .failures import told_in_one_line
 from .report import Report, json_option
 

@@ -8,8 +8,8 @@ from uuid import UUID
 import click
 from flask.cli import with_appcontext
 
-from ..operations.verify import files_to_verify
-from ..operations.verify import verify as run_verify
+from ..services.verification import files_to_verify
+from ..services.verification import verify as run_verify
 from .failures import told_in_one_line
 from .report import Report, json_option
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from flask import current_app
 
+from ..services.presence import ensure_present
 from .bucket import Bucket
 from .file_instance import FileInstance
-from .presence import ensure_present
 
 
 def new_contents(bucket: Bucket, stream: Any, size_limit: Any = None, **kwargs: Any) -> FileInstance:

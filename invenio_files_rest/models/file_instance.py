@@ -16,8 +16,8 @@ from sqlalchemy_utils.types import UUIDType
 
 from ..checksums import CHECKSUM, agree
 from ..errors import FileInstanceUnreadableError, InvalidOperationError, UnexpectedFileSizeError
+from ..paths import spellings
 from ..proxies import current_files_rest
-from ..storage.paths import spellings
 from .base import ExactText, Timestamp, UTCTimestamp, utcnow
 
 if TYPE_CHECKING:

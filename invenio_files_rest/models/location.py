@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import validates
 from sqlalchemy_utils.types import UUIDType
 
-from ..storage.paths import folders_to, is_allowed, lies_within, make_path
+from ..paths import folders_to, is_allowed, lies_within, make_path
 from .base import Timestamp, utcnow
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}\Z")

@@ -24,12 +24,12 @@ from ..errors import (
     MultipartNotCompleted,
 )
 from ..keys import validate_key, validate_new_key
+from ..services.presence import ensure_present
 from .base import ExactText, Timestamp, reads_a_snapshot, utcnow
 from .bucket import Bucket, as_bucket_id, open_bucket
 from .contents import discarded_on_error
 from .file_instance import FileInstance
 from .object_version import ObjectVersion
-from .presence import ensure_present
 
 _MISSING_NAMED = 100
 """How many missing parts an error names."""

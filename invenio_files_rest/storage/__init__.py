@@ -4,7 +4,7 @@ Nothing here knows the database; the storage of a file is made by a factory from
 """
 
 from .base import FileStorage
+from .pump import VerifiedStream
 from .pyfs import PyFSFileStorage, pyfs_storage_factory
-from .stream import VerifiedStream
 
 __all__ = ("FileStorage", "PyFSFileStorage", "VerifiedStream", "pyfs_storage_factory")

@@ -16,8 +16,8 @@ from werkzeug.exceptions import HTTPException
 
 from ..checksums import DEFAULT_ALGORITHM, MessageDigest, compute_checksum, new_digest
 from ..errors import StorageError
-from ..responses import send_stream
-from .stream import check_size, check_sizelimit, pump
+from ..http.file_response import send_stream
+from .pump import check_size, check_sizelimit, pump
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead, SupportsWrite

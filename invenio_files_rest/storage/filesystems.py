@@ -8,10 +8,10 @@ from threading import Lock
 from typing import Any
 
 from ..errors import StorageError
+from ..paths import local_path, split_scheme
 from ._pyfilesystem import FS, OSFS, MemoryFS, TempFS, fs_errors, open_fs
 from .local import LocalFile
-from .paths import local_path, split_scheme
-from .virtual import ForeignFile, VirtualFile
+from .pyfilesystem import ForeignFile, VirtualFile
 
 StoredFile = LocalFile | VirtualFile | ForeignFile
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
+from ..paths import folders_of
 from .failures import translated_errors
-from .paths import folders_of
 from .writeback import StreamedFile
 
 TEMPORARY_PREFIX = ".incoming-"

@@ -15,13 +15,13 @@ from flask import current_app
 
 from ..checksums import DEFAULT_ALGORITHM, algorithm_of
 from ..errors import StorageError
+from ..paths import is_folder_for, make_path
 from ._pyfilesystem import OSFS, fs_errors
 from .base import FileStorage, ProgressCallback
 from .failures import translated_errors
 from .filesystems import StoredFile, filesystem_of, stored_file
 from .local import LocalFile
 from .locking import locked_region
-from .paths import is_folder_for, make_path
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -217,7 +217,7 @@ def pyfs_storage_factory(
     :param size: Size of the file in bytes.
     :param modified: When it was last modified.
     :param clean_dir: See :class:`PyFSFileStorage`. The folders of a ``fileinstance`` are removed only where their names
-        are its identifier, as :func:`~invenio_files_rest.storage.paths.make_path` has it.
+        are its identifier, as :func:`~invenio_files_rest.paths.make_path` has it.
     :returns: The storage.
     :raises AssertionError: Where there is neither a file nor a URL with a size, or a new file has no location.
     """

@@ -17,9 +17,9 @@ from sqlalchemy import func
 from ..checksums import agree
 from ..models import FileInstance
 from ..models.base import utcnow
-from ..models.batches import in_batches
+from ..services.batches import in_batches
+from ..services.transactions import in_transaction, release_connection
 from ..signals import file_integrity_failed, notify
-from ..transactions import in_transaction, release_connection
 from .named import named_function
 from .schedule import scheduled_interval
 from .sending import task

@@ -9,13 +9,13 @@ from invenio_db import db
 from sqlalchemy.orm import joinedload
 
 from ..checksums import agree
-from ..conditions import PreconditionFailed, check_write_conditions
 from ..errors import InvalidOperationError, MultipartNotCompleted, StorageError
+from ..http.preconditions import PreconditionFailed, check_write_conditions
 from ..models import FileInstance, Location, MultipartObject, ObjectVersion
-from ..models.presence import ensure_present
-from ..recording import recorded
+from ..services.presence import ensure_present
+from ..services.recording import recorded
+from ..services.transactions import in_transaction, release_connection
 from ..signals import file_uploaded, notify
-from ..transactions import in_transaction, release_connection
 from .fixity import progress_updater, verify_checksum
 from .sending import task
 
@@ -34,7 +34,7 @@ def merge_multipartobject(
     :param upload_id: Identifier of the upload.
     :param version_id: Identifier for the version; one that follows from the upload's where none is given.
     :param conditions: What has to be true of the object when the version becomes its head; see
-        :func:`~invenio_files_rest.conditions.write_conditions`.
+        :func:`~invenio_files_rest.http.preconditions.write_conditions`.
     :returns: Identifier of the version.
     :raises MultipartNotCompleted: Where the upload is not completed, or has been opened again meanwhile.
     :raises InvalidOperationError: Where there is no such upload.

@@ -15,8 +15,8 @@ from sqlalchemy.exc import IntegrityError
 
 from ..models import FileInstance, MultipartObject
 from ..models.base import utcnow
-from ..models.batches import in_batches
-from ..transactions import in_transaction
+from ..services.batches import in_batches
+from ..services.transactions import in_transaction
 from .named import named_function
 from .sending import send_task, task
 

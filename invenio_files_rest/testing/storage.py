@@ -26,7 +26,7 @@ from flask import Flask, Response
 from ..errors import DigestMismatchError, FileSizeError, StorageError, UnexpectedFileSizeError
 from ..limiters import FileSizeLimit
 from ..storage.base import FileStorage
-from ..storage.stream import VerifiedStream
+from ..storage.pump import VerifiedStream
 
 MIB = 1024 * 1024
 

@@ -7,9 +7,15 @@ from invenio_rest.errors import RESTException
 from werkzeug.exceptions import ClientDisconnected, HTTPException, default_exceptions
 
 from ..errors import FilesException, LocationAwayError
-from ..serializer import json_serializer
+from ..http.arguments import KeyConverter, as_uuid, invalid_subresource_validator, minsize_validator
+from ..http.representation import json_serializer
+from ..http.upload_body import (
+    ngfileupload_uploadfactory,
+    parse_header_tags,
+    stream_uploadfactory,
+    validate_tag,
+)
 from ..tasks import merge_multipartobject, remove_file_data
-from .arguments import KeyConverter, as_uuid, invalid_subresource_validator, minsize_validator
 from .bucket import BucketResource
 from .decorators import (
     check_permission,
@@ -22,12 +28,6 @@ from .decorators import (
 from .location import LocationResource
 from .multipart import default_partfactory, ngfileupload_partfactory, pass_multipart
 from .object import ObjectResource
-from .uploads import (
-    ngfileupload_uploadfactory,
-    parse_header_tags,
-    stream_uploadfactory,
-    validate_tag,
-)
 
 __all__ = (
     "BucketResource",

@@ -8,11 +8,11 @@ from typing import Any
 from flask import Response
 from marshmallow import missing
 
+from ..http.arguments import PAGE, flag, use_kwargs
 from ..models import Bucket, MultipartObject, ObjectVersion
-from ..models.batches import in_batches
 from ..models.listing import Listing
 from ..proxies import current_permission_factory
-from .arguments import PAGE, flag, use_kwargs
+from ..services.batches import in_batches
 from .base import FilesView
 from .decorators import check_permission, need_bucket_permission, need_permissions, pass_bucket
 

@@ -10,9 +10,9 @@ from flask import abort, request
 from flask_login import current_user
 
 from ..errors import BucketLockedError, ExhaustedStreamError
+from ..http.arguments import NOT_FOUND, as_uuid
 from ..models import Bucket
 from ..proxies import current_permission_factory
-from .arguments import NOT_FOUND, as_uuid
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Response
 
+from ..http.arguments import refuse_stray_arguments
 from ..models import Bucket
-from ..transactions import in_transaction
-from .arguments import refuse_stray_arguments
+from ..services.transactions import in_transaction
 from .base import FilesView
 from .decorators import ensure_acceptable, need_location_permission
 

@@ -11,19 +11,19 @@ from flask import Response, abort, current_app, request
 from webargs import fields
 from werkzeug.exceptions import HTTPException
 
-from ..bodies import request_body
 from ..errors import MissingQueryParameter, MultipartAlreadyCompleted
+from ..http.arguments import NOT_FOUND, WholeNumber, refuse_stray_fields, use_kwargs
+from ..http.bodies import request_body
+from ..http.upload_body import is_form, read_digests
+from ..http.waiting import NOT_MERGED, once_done
 from ..keys import key_with_encoded_dots
 from ..models import Bucket, MultipartObject, ObjectVersion, Part
 from ..proxies import current_files_rest
-from ..storage.stream import VerifiedStream
+from ..services.multipart import abort_upload, begin_upload, complete_upload, store_part
+from ..services.transactions import release_connection
+from ..storage.pump import VerifiedStream
 from ..tasks import merge_multipartobject
-from ..transactions import release_connection
-from ..uploading import abort_upload, begin_upload, complete_upload, store_part
-from ..waiting import NOT_MERGED, once_done
-from .arguments import NOT_FOUND, WholeNumber, refuse_stray_fields, use_kwargs
 from .decorators import need_permissions
-from .uploads import is_form, read_digests
 
 
 def pass_multipart(with_completed: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -14,17 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from webargs import fields
 from werkzeug.exceptions import HTTPException
 
-from ..conditions import check_write_conditions, last_modified_of, write_conditions
 from ..errors import StorageError
-from ..ingest import delete_object, remove_version, store_object
-from ..keys import key_with_encoded_dots
-from ..models import Bucket, ObjectVersion
-from ..models.presence import ensure_reachable
-from ..proxies import current_permission_factory
-from ..signals import file_downloaded, notify
-from ..transactions import release_connection
-from ..utils import load_or_import_from_config
-from .arguments import (
+from ..http.arguments import (
     NOT_FOUND,
     QUERY,
     Identifier,
@@ -34,6 +25,16 @@ from .arguments import (
     refuse_stray_arguments,
     use_kwargs,
 )
+from ..http.preconditions import check_write_conditions, last_modified_of, write_conditions
+from ..http.upload_body import read_upload
+from ..keys import key_with_encoded_dots
+from ..models import Bucket, ObjectVersion
+from ..proxies import current_permission_factory
+from ..services.objects import delete_object, remove_version, store_object
+from ..services.presence import ensure_reachable
+from ..services.transactions import release_connection
+from ..signals import file_downloaded, notify
+from ..utils import load_or_import_from_config
 from .base import FilesView
 from .decorators import (
     check_permission,
@@ -45,7 +46,6 @@ from .decorators import (
     pass_bucket,
 )
 from .multipart import MultipartMixin
-from .uploads import read_upload
 
 VERSION = {"version_id": Identifier(data_key="versionId", load_default=None)}
 UPLOAD = {"upload_id": Identifier(data_key="uploadId", load_default=None)}

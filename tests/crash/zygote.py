@@ -118,7 +118,7 @@ def make_bucket(app: Flask) -> str:
 
 def sweep(app: Flask, with_uploads: str) -> list[str]:
     """Sweep without grace, and tell what could not be removed."""
-    from invenio_files_rest.operations.sweep import sweep
+    from invenio_files_rest.services.sweep import sweep
 
     if with_uploads == "yes":
         app.config["FILES_REST_MULTIPART_EXPIRES"] = timedelta(0)
@@ -186,7 +186,7 @@ def main() -> None:
     import gunicorn.workers.gthread  # noqa: F401
     import kombu.transport.redis  # noqa: F401
 
-    import invenio_files_rest.operations.sweep  # noqa: F401
+    import invenio_files_rest.services.sweep  # noqa: F401
 
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     for line in sys.stdin:

@@ -9,13 +9,13 @@ from urllib.parse import quote, urlsplit
 
 from flask import Response, current_app, request
 
-from .conditions import check_preconditions, last_modified_of, to_the_second
-from .errors import FileInstanceUnreadableError, StorageError
-from .responses import describing_response
-from .storage.paths import local_path
+from ..errors import FileInstanceUnreadableError, StorageError
+from ..paths import local_path
+from .file_response import describing_response
+from .preconditions import check_preconditions, last_modified_of, to_the_second
 
 if TYPE_CHECKING:
-    from .models import FileInstance, ObjectVersion
+    from ..models import FileInstance, ObjectVersion
 
 DEFAULT_PREFIX = "/user_files/"
 """What the web server maps to the root of its file system, or of the remote storage, where no mapping is set."""

@@ -13,14 +13,14 @@ from typing import Any
 from flask import current_app
 from werkzeug.exceptions import NotFound
 
-from .conditions import check_write_conditions
-from .errors import MultipartAlreadyCompleted, MultipartInvalidChunkSize, MultipartPartBusy
-from .models import Bucket, MultipartObject, ObjectVersion, Part
-from .models.base import utcnow
-from .models.presence import ensure_reachable
+from ..errors import MultipartAlreadyCompleted, MultipartInvalidChunkSize, MultipartPartBusy
+from ..http.preconditions import check_write_conditions
+from ..models import Bucket, MultipartObject, ObjectVersion, Part
+from ..models.base import utcnow
+from ..tasks import remove_file_data
+from ..tasks.sending import send_task
+from .presence import ensure_reachable
 from .recording import recorded
-from .tasks import remove_file_data
-from .tasks.sending import send_task
 from .transactions import in_transaction, release_connection
 
 PART_WAIT_SECONDS = 30
@@ -37,7 +37,7 @@ def begin_upload(
     :param size: Size of the file, in bytes.
     :param part_size: Size of a part, in bytes.
     :param conditions: What has to be true of the object now; see
-        :func:`~invenio_files_rest.conditions.write_conditions`.
+        :func:`.http.preconditions.write_conditions`.
     :returns: The upload.
     :raises PreconditionFailed: Where a condition does not hold.
     """
@@ -113,7 +113,7 @@ def complete_upload(upload: MultipartObject, conditions: Mapping[str, str] | Non
     """Complete an upload, unless somebody has, and commit.
 
     :param upload: The upload.
-    :param conditions: What has to be true of the object; see :func:`~invenio_files_rest.conditions.write_conditions`.
+    :param conditions: What has to be true of the object; see :func:`.http.preconditions.write_conditions`.
     :returns: The upload.
     :raises PreconditionFailed: Where a condition does not hold; nothing has changed then.
     :raises MultipartMissingParts: Where parts are missing; the message names them.

@@ -13,7 +13,7 @@ from werkzeug.http import parse_date, parse_etags, unquote_etag
 if TYPE_CHECKING:
     from flask import Request
 
-    from .models import ObjectVersion
+    from ..models import ObjectVersion
 
 WRITE_CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
 """Headers that make a request that changes an object conditional."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from ..models.base import utcnow
-from ..models.usage import files_in_bucket
+from ..models.inventory import files_in_bucket
 from ..tasks import default_checksum_verification_files_query
 from ..tasks.fixity import due_files
 from .check import verify_file

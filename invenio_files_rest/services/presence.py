@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 
 from ..errors import LocationAwayError
+from ..models.file_instance import FileInstance
+from ..models.location import Location, LocationRow
+from ..paths import local_folder
 from ..storage.marks import read_mark
-from ..storage.paths import local_folder
-from .file_instance import FileInstance
-from .location import Location, LocationRow
 
 
 def why_away(location: Location | LocationRow) -> str | None:

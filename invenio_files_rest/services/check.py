@@ -11,16 +11,16 @@ from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import BucketDeletedError, StorageError
-from ..locations import ensure_kept, in_words
 from ..models import FileInstance, Location
-from ..models.batches import in_batches
+from ..models.inventory import buckets_of_wrong_size, recount
 from ..models.location import LocationRow
-from ..models.presence import kept_folder, why_away
-from ..models.usage import buckets_of_wrong_size, recount
 from ..storage import FileStorage
 from ..tasks import verify_checksum
-from ..transactions import in_transaction
+from .batches import in_batches
 from .finding import Finding
+from .locations import ensure_kept, in_words
+from .presence import kept_folder, why_away
+from .transactions import in_transaction
 
 _ONLY_READ = (errno.EACCES, errno.EPERM, errno.EROFS)
 

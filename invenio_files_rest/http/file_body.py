@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
-from .checksums import chunk_size_or_default
-from .errors import StorageError
+from ..checksums import chunk_size_or_default
+from ..errors import StorageError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

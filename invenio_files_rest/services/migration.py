@@ -13,11 +13,11 @@ from invenio_db import db
 
 from ..errors import StorageError
 from ..models import Bucket, FileInstance, Location, ObjectVersion
-from ..models.batches import in_batches
-from ..models.usage import files_in_use, put_new_files
+from ..models.inventory import files_in_use, put_new_files
 from ..tasks import migrate_file, remove_file_data, verify_checksum
-from ..transactions import in_transaction
+from .batches import in_batches
 from .finding import Finding
+from .transactions import in_transaction
 
 READ_SECONDS = 10
 """Time for which a source stays, for those who have found its row and cannot look again: a web server in front that is

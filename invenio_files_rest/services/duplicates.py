@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 
-from .checksums import DEFAULT_CHUNK_SIZE
-from .errors import StorageError
-from .models import FileInstance, Location
+from ..checksums import DEFAULT_CHUNK_SIZE
+from ..errors import StorageError
+from ..models import FileInstance, Location
 
 CANDIDATES = 3
 """How many files of one checksum and size are compared at most, for any number may be stored."""

@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from posixpath import dirname, join
 from typing import IO, Any
 
+from ..paths import folders_of
 from ._pyfilesystem import FS, fs_errors
 from .failures import translated_errors
 from .local import ATTEMPTS, closed_quietly, temporary_name
-from .paths import folders_of
 
 
 class VirtualFile:

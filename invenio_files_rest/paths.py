@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from posixpath import dirname
 from posixpath import split as split_path
 
-from ..errors import StorageError
+from .errors import StorageError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _LOCAL_SCHEMES = ("osfs", "file")

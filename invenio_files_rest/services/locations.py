@@ -13,13 +13,13 @@ from flask import current_app
 from invenio_db import db
 from sqlalchemy.exc import IntegrityError
 
-from .errors import StorageError
-from .models import FileInstance, Location, LocationMark
-from .models.presence import kept_folder
-from .models.usage import is_in_use
-from .storage.local import folder_made
-from .storage.marks import leave_mark, remove_mark
-from .storage.paths import local_path
+from ..errors import StorageError
+from ..models import FileInstance, Location, LocationMark
+from ..models.inventory import is_in_use
+from ..paths import local_path
+from ..storage.local import folder_made
+from ..storage.marks import leave_mark, remove_mark
+from .presence import kept_folder
 from .transactions import in_transaction, release_connection
 
 _PROBE = b"Whether a file is kept."

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .keys import validate_new_key
-from .models import Bucket, FileInstance, Location, ObjectVersion
-from .models.presence import ensure_present
+from ..keys import validate_new_key
+from ..models import Bucket, FileInstance, Location, ObjectVersion
+from ..signals import file_deleted, file_uploaded, notify
+from ..tasks import remove_file_data
+from ..tasks.sending import send_task
+from .presence import ensure_present
 from .recording import recorded
-from .signals import file_deleted, file_uploaded, notify
-from .tasks import remove_file_data
-from .tasks.sending import send_task
 from .transactions import in_transaction, release_connection
 
 Precondition = Callable[["ObjectVersion | None"], None]

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 from ..errors import StorageError
 from ..models import FileInstance
+from ..paths import folders_to, spellings, split_scheme
 from ..storage import PyFSFileStorage
 from ..storage._pyfilesystem import FS
 from ..storage.base import unix_time
 from ..storage.failures import translated_errors
 from ..storage.filesystems import stored_file
 from ..storage.local import LocalFile
-from ..storage.paths import folders_to, spellings, split_scheme
 
 FILE_NAME = "data"
 """Name of a file in its folder."""

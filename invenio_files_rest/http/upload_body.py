@@ -18,12 +18,12 @@ from webargs import fields
 from werkzeug.datastructures import FileStorage
 from werkzeug.http import parse_content_range_header
 
-from ..bodies import request_body
 from ..errors import DuplicateTagError, InvalidTagError, MultipartNoPart
 from ..limiters import FileSizeLimit
 from ..proxies import current_files_rest
-from ..storage.stream import VerifiedStream, check_sizelimit
+from ..storage.pump import VerifiedStream, check_sizelimit
 from .arguments import WholeNumber, minsize_validator, refuse_stray_fields, use_kwargs
+from .bodies import request_body
 
 TAG_MAX_LEN = 255
 """Largest length of a tag's key and of its value, in characters."""

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import and_, or_
 from sqlalchemy.orm import Query
 
-from ..transactions import in_transaction
+from .transactions import in_transaction
 
 BATCH = 1000
 """Number of rows in a batch."""

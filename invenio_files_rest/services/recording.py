@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from .models import FileInstance, discard_bytes
+from ..models import FileInstance, discard_bytes
 from .transactions import in_transaction, may_have_committed
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ def recorded(file: FileInstance, work: Callable[[], T]) -> T:
     there is a row that needs them, or the sweep removes them.
 
     :param file: The file, whose bytes are in storage.
-    :param work: See :func:`~invenio_files_rest.transactions.in_transaction`.
+    :param work: See :func:`~invenio_files_rest.services.transactions.in_transaction`.
     :returns: What the work returned.
     """
     try:

@@ -14,11 +14,11 @@ from flask import Response, current_app, request
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
-from .conditions import check_preconditions, requested_range
+from ..utils import guess_mimetype
 from .disposition import content_disposition
-from .sending import FilePart, ensure_size, served_by_server
+from .file_body import FilePart, ensure_size, served_by_server
+from .preconditions import check_preconditions, requested_range
 from .talisman import keep_policy
-from .utils import guess_mimetype
 
 MIMETYPE_WHITELIST = {
     "audio/mpeg",

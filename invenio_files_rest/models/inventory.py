@@ -11,8 +11,8 @@ from invenio_db import db
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Query
 
+from ..services.batches import in_batches
 from .base import utcnow
-from .batches import in_batches
 from .bucket import Bucket
 from .file_instance import FileInstance
 from .multipart import MultipartObject

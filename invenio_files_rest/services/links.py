@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from ..storage.paths import local_path
+from ..paths import local_path
 from .places import Place, place_of
 from .walking import is_prefix
 
