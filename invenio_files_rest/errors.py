@@ -185,6 +185,13 @@ class ExhaustedStreamError(FilesException):
     description = "The body of the request has been consumed already."
 
 
+class PreconditionFailed(RESTException):
+    """A condition of the request does not hold (RFC 9110, section 15.5.13)."""
+
+    code = 412
+    description = "A precondition of the request does not hold."
+
+
 class MultipartException(FilesException):
     """Base of the errors of multipart uploads."""
 

@@ -10,18 +10,23 @@ from typing import Any
 from flask import Flask
 from werkzeug.exceptions import UnprocessableEntity
 
-from . import config
+from . import config, tasks  # noqa: F401 (who sends a task finds it by its name)
 from .checksums import new_digest
 from .cli import files as files_cli
 from .errors import InvalidArguments, MultipartNoPart, field_errors
+from .models import bulk
+from .services import deposit
 from .utils import load_or_import_from_config, obj_or_import_string
 
 
 class FilesRESTState:
-    """What the settings of one application name, loaded when first asked for.
+    """What the settings of one application name, loaded when first asked for, and what lower rooms ask of upper ones.
 
     :param app: The application.
     """
+
+    bulk, deposit = bulk, deposit
+    """What methods of models ask for: work on all objects of a bucket, and the way in for bytes."""
 
     def __init__(self, app: Flask) -> None:
         """Keep the application."""

@@ -12,11 +12,10 @@ from flask_sqlalchemy import SQLAlchemy
 from rest import statements, stored
 from sqlalchemy import delete
 
-from invenio_files_rest import helpers
 from invenio_files_rest.errors import BucketDeletedError, BucketLockedError, FileSizeError, InvalidKeyError
 from invenio_files_rest.helpers import populate_from_path
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
-from invenio_files_rest.services import source_folder
+from invenio_files_rest.services import folder_import, source_folder
 
 
 @pytest.fixture
@@ -204,7 +203,7 @@ def test_a_folder_with_the_location_in_it_gives_what_it_held_before(db: SQLAlche
 def test_versions_are_added_in_batches_between_which_a_caller_may_commit(
     db: SQLAlchemy, bucket: Bucket, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(helpers, "BATCH_FILES", 2)
+    monkeypatch.setattr(folder_import, "BATCH_FILES", 2)
     for name in "abcd":
         (folder / name).write_bytes(b"1")
     objects = populate_from_path(bucket, str(folder))
@@ -219,7 +218,7 @@ def test_versions_are_added_in_batches_between_which_a_caller_may_commit(
 def test_a_batch_ends_where_it_has_many_bytes(
     db: SQLAlchemy, bucket: Bucket, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(helpers, "BATCH_BYTES", 10)
+    monkeypatch.setattr(folder_import, "BATCH_BYTES", 10)
     for name in "abc":
         (folder / name).write_bytes(b"12345")
     objects = populate_from_path(bucket, str(folder))
@@ -268,13 +267,13 @@ def test_a_quota_that_others_have_filled_meanwhile_holds(
     bucket.quota_size = 6
     for name in "abc":
         (folder / name).write_bytes(b"12")
-    add_files = helpers.add_files
+    add_files = folder_import.add_files
 
     def late(*args: object) -> object:
         ObjectVersion.create(bucket, "other", stream=io.BytesIO(b"123"))
         return add_files(*args)
 
-    monkeypatch.setattr(helpers, "add_files", late)
+    monkeypatch.setattr(folder_import, "add_files", late)
     added: list[str] = []
     with pytest.raises(FileSizeError):
         added.extend(obj.key for obj in populate_from_path(bucket, str(folder)))
@@ -403,7 +402,7 @@ def test_a_file_that_is_removed_meanwhile_is_not_taken(
 ):
     ObjectVersion.get(bucket, "before").remove()
     db.session.commit()
-    file_id, before = stored_one.id, helpers.stored_before
+    file_id, before = stored_one.id, folder_import.stored_before
 
     def late(files: Any) -> Any:
         found = before(files)
@@ -412,7 +411,7 @@ def test_a_file_that_is_removed_meanwhile_is_not_taken(
             connection.execute(delete(FileInstance).where(FileInstance.id == file_id))
         return found
 
-    monkeypatch.setattr(helpers, "stored_before", late)
+    monkeypatch.setattr(folder_import, "stored_before", late)
     (obj,) = populate_from_path(bucket, folder)
     db.session.commit()
     assert obj.file_id != file_id

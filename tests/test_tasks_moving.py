@@ -13,8 +13,9 @@ from stored import CONTENT, ago, damage, orphan, store
 
 from invenio_files_rest.errors import StorageError
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
+from invenio_files_rest.services import moving
 from invenio_files_rest.storage import PyFSFileStorage
-from invenio_files_rest.tasks import migrate_file, moving, remove_file_data, verify_checksum
+from invenio_files_rest.tasks import migrate_file, remove_file_data, verify_checksum
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from sqlalchemy import URL
 
 from invenio_files_rest.errors import InvalidOperationError, MultipartNotCompleted
 from invenio_files_rest.models import FileInstance, MultipartObject, ObjectVersion
+from invenio_files_rest.services import removal as removal_module
 from invenio_files_rest.signals import file_uploaded
 from invenio_files_rest.storage import PyFSFileStorage
 from invenio_files_rest.tasks import merge_multipartobject, remove_expired_multipartobjects
-from invenio_files_rest.tasks import removal as removal_module
 
 pytestmark = pytest.mark.usefixtures("allow_all", "small_parts")
 

@@ -14,8 +14,9 @@ from sqlalchemy.exc import IntegrityError
 from stored import CONTENT, orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
+from invenio_files_rest.services import removal
 from invenio_files_rest.storage import PyFSFileStorage
-from invenio_files_rest.tasks import clear_orphaned_files, removal, remove_expired_multipartobjects, remove_file_data
+from invenio_files_rest.tasks import clear_orphaned_files, remove_expired_multipartobjects, remove_file_data
 
 
 def never_refuse(file: FileInstance) -> bool:

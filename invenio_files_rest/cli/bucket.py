@@ -9,8 +9,8 @@ from flask.cli import with_appcontext
 from invenio_db import db
 
 from ..errors import BucketDeletedError
-from ..helpers import populate_from_path
 from ..models import Bucket
+from ..services.folder_import import populate_from_path
 from .failures import told_in_one_line
 
 

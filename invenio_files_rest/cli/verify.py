@@ -8,8 +8,8 @@ from uuid import UUID
 import click
 from flask.cli import with_appcontext
 
-from ..services.verification import files_to_verify
-from ..services.verification import verify as run_verify
+from ..services.fixity import verifiable_files
+from ..services.fixity import verify as run_verify
 from .failures import told_in_one_line
 from .report import Report, json_option
 
@@ -32,5 +32,5 @@ def verify(bucket: UUID | None, older_than: float, limit: int | None, as_json: b
     Notes the result of each, as the scheduled tasks do. Exits with 1 where a file has changed or cannot be read.
     """
     with told_in_one_line():
-        query = files_to_verify(bucket)
+        query = verifiable_files(bucket)
         Report(as_json).run(run_verify(query, timedelta(days=older_than), limit), "Verifying", limit or query.count())

@@ -11,8 +11,9 @@ from flask import Response, current_app, request
 
 from ..errors import FileInstanceUnreadableError, StorageError
 from ..paths import local_path
+from ..services.conditions import to_the_second
 from .file_response import describing_response
-from .preconditions import check_preconditions, last_modified_of, to_the_second
+from .preconditions import check_preconditions, last_modified_of
 
 if TYPE_CHECKING:
     from ..models import FileInstance, ObjectVersion

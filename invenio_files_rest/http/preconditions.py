@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from invenio_rest.errors import RESTException
-from werkzeug.http import parse_date, parse_etags, unquote_etag
+from werkzeug.http import parse_date, unquote_etag
+
+from ..errors import PreconditionFailed
+from ..services.conditions import WRITE_CONDITIONS
 
 if TYPE_CHECKING:
     from flask import Request
 
     from ..models import ObjectVersion
 
-WRITE_CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
-"""Headers that make a request that changes an object conditional."""
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,300})-([0-9]{0,300})\s*", re.IGNORECASE | re.ASCII)
-
-
-class PreconditionFailed(RESTException):
-    """A condition of the request does not hold (RFC 9110, section 15.5.13)."""
-
-    code = 412
-    description = "A precondition of the request does not hold."
 
 
 class RangeNotSatisfiable(RESTException):
@@ -78,35 +71,6 @@ def write_conditions(request: Request) -> dict[str, str]:
     return {name: request.headers[name] for name in WRITE_CONDITIONS if name in request.headers}
 
 
-def check_write_conditions(
-    conditions: Mapping[str, str], obj: ObjectVersion | None, last_modified: datetime | None = None
-) -> None:
-    """Check the conditions of a request that changes an object (RFC 9110, section 13.2.2).
-
-    A file without a checksum has no entity tag. ``If-Unmodified-Since`` is ignored where it is no date, or there is no
-    object that has one (section 13.1.4).
-
-    :param conditions: What :func:`write_conditions` returned.
-    :param obj: The object's head, or the version that the request names; ``None`` where there is none.
-    :param last_modified: When it was last modified; :attr:`ObjectVersion.last_modified` where none is given.
-    :raises PreconditionFailed: Where it is not the one that the client expects.
-    """
-    file = obj.file if obj is not None else None
-    etag = file.checksum if file is not None else None
-    if "If-Match" in conditions:
-        expected = parse_etags(conditions["If-Match"])
-        if file is None or not (expected.star_tag or (etag is not None and expected.is_strong(etag))):
-            raise PreconditionFailed()
-    elif obj is not None and file is not None:
-        since = parse_date(conditions.get("If-Unmodified-Since"))
-        if since is not None and to_the_second(last_modified or obj.last_modified) > since:
-            raise PreconditionFailed()
-    if "If-None-Match" in conditions and file is not None:
-        unwanted = parse_etags(conditions["If-None-Match"])
-        if unwanted.star_tag or (etag is not None and unwanted.contains_weak(etag)):
-            raise PreconditionFailed()
-
-
 def last_modified_of(request: Request, obj: ObjectVersion) -> datetime:
     """Return when what a request names was last modified (RFC 9110, section 8.8.2).
 
@@ -117,14 +81,6 @@ def last_modified_of(request: Request, obj: ObjectVersion) -> datetime:
     :param obj: What it names: the head, or the version.
     """
     return obj.created if "versionId" in request.args else obj.last_modified
-
-
-def to_the_second(time: datetime) -> datetime:
-    """Return a time as HTTP tells it, in whole seconds (RFC 9110, section 5.6.7).
-
-    :param time: The time.
-    """
-    return time.replace(microsecond=0)
 
 
 def requested_range(request: Request, size: int, etag: str | None, last_modified: datetime | None) -> range | None:

@@ -12,9 +12,9 @@ from typing import Any
 from celery.exceptions import TimeoutError as TaskTimeoutError
 from flask import Response, current_app, stream_with_context
 
+from ..errors import PreconditionFailed
 from ..models import MultipartObject, as_object_version
 from ..services.transactions import release_connection
-from .preconditions import PreconditionFailed
 
 NOT_MERGED = "The parts could not be merged. Completing again may succeed."
 

@@ -11,7 +11,6 @@ The methods work inside the caller's transaction and never commit.
 """
 
 from .bucket import Bucket, BucketTag, SyncResult, as_bucket, as_bucket_id
-from .contents import discard_bytes
 from .file_instance import FileInstance
 from .location import Location, LocationMark
 from .multipart import MultipartObject
@@ -34,5 +33,4 @@ __all__ = (
     "as_bucket_id",
     "as_object_version",
     "as_object_version_id",
-    "discard_bytes",
 )

@@ -264,8 +264,6 @@ class Bucket(db.Model, Timestamp):
         :returns: The new bucket.
         :raises InvalidOperationError: Where this bucket is deleted.
         """
-        from .bulk import snapshot_heads
-
         self._ensure_not_deleted()
         copy = type(self).create(
             self.location,
@@ -274,7 +272,7 @@ class Bucket(db.Model, Timestamp):
             max_file_size=self.max_file_size,
             locked=False,
         )
-        snapshot_heads(self.id, copy.id)
+        current_files_rest.bulk.snapshot_heads(self.id, copy.id)
         copy.locked = lock or self.locked
         return copy
 
@@ -288,10 +286,8 @@ class Bucket(db.Model, Timestamp):
         :returns: The destination and the changes.
         :raises InvalidOperationError: Where either bucket is deleted, or the destination is locked.
         """
-        from .bulk import sync_heads
-
         self._ensure_not_deleted()
-        return SyncResult(bucket, sync_heads(self.id, bucket.id, delete_extras))
+        return SyncResult(bucket, current_files_rest.bulk.sync_heads(self.id, bucket.id, delete_extras))
 
     def remove(self) -> Bucket:
         """Remove the bucket for good, with all versions of its objects, its tags and its multipart uploads.
@@ -301,10 +297,8 @@ class Bucket(db.Model, Timestamp):
         :returns: The bucket.
         :raises BucketLockedError: Where it is locked.
         """
-        from .bulk import remove_contents
-
         type(self).claim(self.id, deleted=True)
-        remove_contents(self.id)
+        current_files_rest.bulk.remove_contents(self.id)
         db.session.execute(delete(Bucket).where(Bucket.id == self.id))
         return self
 

@@ -298,15 +298,26 @@ class FileInstance(db.Model, Timestamp):
         :raises StorageError: Where the storage fails.
         """
         self._ensure_writable()
-        storage = self.storage(**kwargs)
-        stored = storage.save(
+        self.fill(
+            self.storage(**kwargs),
             stream,
+            storage_class=kwargs.get("default_storage_class"),
             chunk_size=chunk_size,
             size=size,
             size_limit=size_limit,
             progress_callback=progress_callback,
         )
-        self.keep(storage, stored, storage_class=kwargs.get("default_storage_class"))
+
+    def fill(self, storage: FileStorage, stream: Any, storage_class: str | None = None, **kwargs: Any) -> FileInstance:
+        """Store the bytes of a stream as the whole file, in a storage that has been made for it.
+
+        :param storage: The storage.
+        :param stream: Object with ``read(n)``.
+        :param storage_class: Storage class; the default one where none is given.
+        :param kwargs: What the storage's ``save()`` takes besides.
+        :returns: The file.
+        """
+        return self.keep(storage, storage.save(stream, **kwargs), storage_class=storage_class)
 
     def update_contents(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,6 @@ from invenio_db import db
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Query
 
-from ..services.batches import in_batches
 from .base import utcnow
 from .bucket import Bucket
 from .file_instance import FileInstance
@@ -84,10 +83,10 @@ def put_new_files(location_id: int, *buckets: Any) -> int:
     return int(db.session.execute(statement, execution_options={"synchronize_session": False}).rowcount)
 
 
-def buckets_of_wrong_size() -> Iterator[Any]:
-    """Find the buckets whose size is not the sum of their versions and uploads.
+def buckets_of_wrong_size() -> Query[Any]:
+    """Return a query of the buckets whose size is not the sum of their versions and uploads.
 
-    :returns: Rows of ``id``, ``size`` and ``sum``.
+    Its rows have ``id``, ``size`` and ``sum``.
     """
     versions = (
         select(ObjectVersion.bucket_id, func.sum(FileInstance.size).label("size"))
@@ -101,14 +100,12 @@ def buckets_of_wrong_size() -> Iterator[Any]:
         .subquery()
     )
     total = func.coalesce(versions.c.size, 0) + func.coalesce(uploads.c.size, 0)
-    query = (
+    return (
         db.session.query(Bucket.id, Bucket.size, total.label("sum"))
         .outerjoin(versions, versions.c.bucket_id == Bucket.id)
         .outerjoin(uploads, uploads.c.bucket_id == Bucket.id)
         .filter(Bucket.size != total)
     )
-    for batch in in_batches(query, Bucket.id):
-        yield from batch
 
 
 def recount(bucket_id: uuid.UUID) -> None:

@@ -24,10 +24,9 @@ from ..errors import (
     MultipartNotCompleted,
 )
 from ..keys import validate_key, validate_new_key
-from ..services.presence import ensure_present
+from ..proxies import current_files_rest
 from .base import ExactText, Timestamp, reads_a_snapshot, utcnow
 from .bucket import Bucket, as_bucket_id, open_bucket
-from .contents import discarded_on_error
 from .file_instance import FileInstance
 from .object_version import ObjectVersion
 
@@ -151,7 +150,7 @@ class MultipartObject(db.Model, Timestamp):
         """
         bucket = open_bucket(bucket)
         file = cls.prepare(bucket, key, size, chunk_size)()
-        with discarded_on_error(file):
+        with current_files_rest.deposit.discarded_on_error(file):
             return cls.record(bucket.id, key, file, size, chunk_size)
 
     @classmethod
@@ -177,14 +176,7 @@ class MultipartObject(db.Model, Timestamp):
         limit = bucket.size_limit
         if limit is not None and size > limit:
             raise FileSizeError(description=limit.reason)
-        ensure_present(bucket.location)
-        location, storage_class = bucket.location.uri, bucket.default_storage_class
-
-        def make_room() -> FileInstance:
-            file = FileInstance.new()
-            file.init_contents(size=size, default_location=location, default_storage_class=storage_class)
-            return file
-
+        make_room: Callable[[], FileInstance] = current_files_rest.deposit.prepare_room(bucket, size)
         return make_room
 
     @classmethod

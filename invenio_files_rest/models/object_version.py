@@ -18,10 +18,10 @@ from sqlalchemy_utils.types import UUIDType
 
 from ..errors import FileInstanceAlreadySetError, InvalidOperationError
 from ..keys import validate_key, validate_new_key
+from ..proxies import current_files_rest
 from ..utils import guess_mimetype
 from .base import ExactText, Timestamp, read_again, reads_a_snapshot
 from .bucket import Bucket, as_bucket_id, open_bucket
-from .contents import discarded_on_error, new_contents
 from .file_instance import FileInstance
 from .succession import head_since, next_times
 
@@ -178,8 +178,8 @@ class ObjectVersion(db.Model, Timestamp):
             raise InvalidOperationError(description="The file does not exist.")
         if stream is None:
             return cls.record(bucket.id, key, file, mimetype=mimetype, version_id=version_id)
-        file = new_contents(bucket, stream, **kwargs)
-        with discarded_on_error(file):
+        file = current_files_rest.deposit.store(bucket, stream, **kwargs)
+        with current_files_rest.deposit.discarded_on_error(file):
             return cls.record(bucket.id, key, file, limited=True, mimetype=mimetype, version_id=version_id)
 
     @classmethod
@@ -422,9 +422,7 @@ class ObjectVersion(db.Model, Timestamp):
         :returns: The columns of each new row, by their names.
         :raises BucketLockedError: Where the destination is locked.
         """
-        from .bulk import copy_heads
-
-        return copy_heads(bucket_id, destination_bucket_id)
+        return current_files_rest.bulk.copy_heads(bucket_id, destination_bucket_id)
 
     @classmethod
     def relink_all(cls, old_file: FileInstance, new_file: FileInstance) -> None:
@@ -461,7 +459,7 @@ class ObjectVersion(db.Model, Timestamp):
         :raises StorageError: Where the storage fails.
         """
         self._ensure_no_file()
-        file = new_contents(
+        file = current_files_rest.deposit.store(
             open_bucket(self.bucket or self.bucket_id),
             stream,
             chunk_size=chunk_size,
@@ -469,7 +467,7 @@ class ObjectVersion(db.Model, Timestamp):
             size_limit=size_limit,
             progress_callback=progress_callback,
         )
-        with discarded_on_error(file):
+        with current_files_rest.deposit.discarded_on_error(file):
             return self._attach(file, limited=True)
 
     def set_location(

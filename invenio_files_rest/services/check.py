@@ -5,19 +5,20 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import BucketDeletedError, StorageError
-from ..models import FileInstance, Location
+from ..models import Bucket, FileInstance, Location
 from ..models.inventory import buckets_of_wrong_size, recount
 from ..models.location import LocationRow
 from ..storage import FileStorage
-from ..tasks import verify_checksum
 from .batches import in_batches
 from .finding import Finding
+from .fixity import verify_file
 from .locations import ensure_kept, in_words
 from .presence import kept_folder, why_away
 from .transactions import in_transaction
@@ -118,30 +119,12 @@ def _stored_size(storage: FileStorage, readable: bool) -> int | None:
         return stream.seek(0, os.SEEK_END)
 
 
-def verify_file(file_id: Any) -> Finding | None:
-    """Verify the checksum of a file.
-
-    :param file_id: Identifier of the file.
-    :returns: What is wrong; ``None`` where nothing is, or there is no checksum to compare.
-    :raises sqlalchemy.exc.SQLAlchemyError: Where the database fails.
-    """
-    try:
-        result = verify_checksum(file_id)
-    except SQLAlchemyError:
-        raise
-    except Exception as error:
-        text = "The file is not there." if isinstance(error, FileNotFoundError) else "The file cannot be read."
-        kind = "missing" if isinstance(error, FileNotFoundError) else "unreadable"
-        return Finding(kind, str(file_id), text, error=str(error))
-    return Finding("checksum", str(file_id), "The bytes of the file have changed.") if result is False else None
-
-
 def check_sizes(repair: bool) -> Iterator[Finding]:
     """Find the buckets whose size is not the sum of their versions and uploads.
 
     :param repair: Whether to correct it.
     """
-    for row in buckets_of_wrong_size():
+    for row in chain.from_iterable(in_batches(buckets_of_wrong_size(), Bucket.id)):
         text = f"The size of the bucket is {row.size}, not {row.sum}."
         if repair:
             try:

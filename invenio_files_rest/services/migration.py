@@ -14,9 +14,11 @@ from invenio_db import db
 from ..errors import StorageError
 from ..models import Bucket, FileInstance, Location, ObjectVersion
 from ..models.inventory import files_in_use, put_new_files
-from ..tasks import migrate_file, remove_file_data, verify_checksum
 from .batches import in_batches
 from .finding import Finding
+from .fixity import verify_checksum
+from .moving import migrate_file
+from .removal import remove_file_data
 from .transactions import in_transaction
 
 READ_SECONDS = 10

@@ -14,13 +14,12 @@ from flask import current_app
 from werkzeug.exceptions import NotFound
 
 from ..errors import MultipartAlreadyCompleted, MultipartInvalidChunkSize, MultipartPartBusy
-from ..http.preconditions import check_write_conditions
 from ..models import Bucket, MultipartObject, ObjectVersion, Part
 from ..models.base import utcnow
-from ..tasks import remove_file_data
-from ..tasks.sending import send_task
+from .conditions import check_write_conditions
+from .deposit import commit_or_discard
+from .dispatch import send_task
 from .presence import ensure_reachable
-from .recording import recorded
 from .transactions import in_transaction, release_connection
 
 PART_WAIT_SECONDS = 30
@@ -47,7 +46,7 @@ def begin_upload(
         check_write_conditions(conditions, ObjectVersion.get(bucket_id, key))
     release_connection()
     file = make_room()
-    return recorded(file, lambda: MultipartObject.record(bucket_id, key, file.twin(), size, part_size))
+    return commit_or_discard(file, lambda: MultipartObject.record(bucket_id, key, file.twin(), size, part_size))
 
 
 def store_part(upload: MultipartObject, part_number: int, stream: Any, size: int | None) -> Part:
@@ -141,4 +140,4 @@ def abort_upload(upload: MultipartObject) -> None:
     """
     file_id, upload_id = upload.file_id, upload.upload_id
     in_transaction(lambda: _held_upload(upload_id).delete())
-    send_task(remove_file_data, str(file_id))
+    send_task("remove_file_data", str(file_id))

@@ -10,12 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..keys import validate_new_key
-from ..models import Bucket, FileInstance, Location, ObjectVersion
+from ..models import Bucket, Location, ObjectVersion
 from ..signals import file_deleted, file_uploaded, notify
-from ..tasks import remove_file_data
-from ..tasks.sending import send_task
-from .presence import ensure_present
-from .recording import recorded
+from .deposit import commit_or_discard, prepare
+from .dispatch import send_task
 from .transactions import in_transaction, release_connection
 
 Precondition = Callable[["ObjectVersion | None"], None]
@@ -47,19 +45,15 @@ def store_object(
     :raises StorageError: Where the storage fails, or the bucket's location is away.
     """
     validate_new_key(key)
-    bucket_id, limit, storage_class = bucket.id, bucket.size_limit, bucket.default_storage_class
-    ensure_present(bucket.location)
-    file = FileInstance.new()
-    storage = file.storage(default_location=bucket.location.uri, default_storage_class=storage_class)
+    bucket_id, store = bucket.id, prepare(bucket)
     release_connection()
-
-    file.keep(storage, storage.save(stream, size=size, size_limit=limit), storage_class=storage_class)
+    file = store(stream, size=size)
 
     def record() -> ObjectVersion:
         # A try that failed leaves its objects behind, so each has objects of its own.
         return ObjectVersion.record(bucket_id, key, file.twin(), limited=True, tags=tags, precondition=precondition)
 
-    version = recorded(file, record)
+    version = commit_or_discard(file, record)
     notify(file_uploaded, version)
     return version
 
@@ -103,5 +97,5 @@ def remove_version(version: ObjectVersion) -> bool:
     notify(file_deleted, removed)
     file = removed.file
     if file is not None and Location.of_uri(file.uri) is not None:
-        send_task(remove_file_data, str(file.id), force=True)
+        send_task("remove_file_data", str(file.id), force=True)
     return True

@@ -23,13 +23,12 @@ from ..errors import StorageError
 from ..models import FileInstance, Location
 from ..models.base import utcnow
 from ..models.inventory import delete_unused, known_files
-from ..tasks import remove_file_data
-from ..tasks.removal import expired_uploads, remove_expired_upload
 from .batches import in_batches
 from .finding import Finding
 from .links import followed_links
 from .places import Place, place_of
 from .presence import why_away
+from .removal import expired_uploads, remove_expired_upload, remove_file_data
 from .transactions import in_transaction
 from .walking import Entry, walk
 

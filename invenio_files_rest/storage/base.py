@@ -16,7 +16,6 @@ from werkzeug.exceptions import HTTPException
 
 from ..checksums import DEFAULT_ALGORITHM, MessageDigest, compute_checksum, new_digest
 from ..errors import StorageError
-from ..http.file_response import send_stream
 from .pump import check_size, check_sizelimit, pump
 
 if TYPE_CHECKING:
@@ -169,6 +168,9 @@ class FileStorage:
         :raises StorageError: Where the file cannot be sent.
         :raises werkzeug.exceptions.HTTPException: Where a condition of the request does not hold, or its range.
         """
+        # Who stores and reads needs nothing of HTTP.
+        from ..http.file_response import send_stream
+
         algorithm, _, digest = (checksum or "").partition(":")
         try:
             return send_stream(

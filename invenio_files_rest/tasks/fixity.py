@@ -1,28 +1,23 @@
-"""Fixity: whether stored bytes are still the ones that were stored."""
+"""Verification of files by workers."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
-from itertools import chain, islice
+from collections.abc import Callable
+from datetime import timedelta
 from math import ceil
 from typing import Any
 
 from celery import current_task
-from flask import current_app
 from sqlalchemy import func
 
-from ..checksums import agree
 from ..models import FileInstance
 from ..models.base import utcnow
-from ..services.batches import in_batches
-from ..services.transactions import in_transaction, release_connection
-from ..signals import file_integrity_failed, notify
+from ..services import fixity
+from .declaring import task
 from .named import named_function
 from .schedule import scheduled_interval
-from .sending import task
 
 
 def progress_updater(size: int | None, total: int) -> None:
@@ -65,41 +60,19 @@ def verify_checksum(
     :returns: Whether they agree; ``None`` where that could not be told, for want of the bytes or of a checksum to
         compare, or the file is gone.
     """
-    file = FileInstance.get(file_id)
-    if file is None or not file.readable:
-        return None
-    storage, expected = file.storage(), file.checksum
-    if pessimistic and in_transaction(lambda: FileInstance.note_check(file_id, None)) is None:
-        return None
-    release_connection()
-
-    result: bool | None = None
-    error: Exception | None = None
-    try:
-        computed = storage.checksum(
-            chunk_size=chunk_size, progress_callback=progress_updater, **(checksum_kwargs or {})
-        )
-        result = agree(expected, computed)
-    except Exception as caught:
-        error = caught
-    noted = in_transaction(lambda: FileInstance.note_check(file_id, result))
-    if noted is None:
-        # Somebody removed it meanwhile, its bytes as well.
-        return None
-    if result is False:
-        current_app.logger.error("The file %s has the checksum %s, not %s.", file_id, computed, expected)
-    if error is not None:
-        current_app.logger.error("The checksum of file %s could not be computed.", file_id, exc_info=error)
-    if result is False or error is not None:
-        notify(file_integrity_failed, noted)
-    if error is not None and throws:
-        raise error
-    return result
+    return fixity.verify_checksum(
+        file_id,
+        pessimistic=pessimistic,
+        chunk_size=chunk_size,
+        throws=throws,
+        checksum_kwargs=checksum_kwargs,
+        progress_callback=progress_updater,
+    )
 
 
 def default_checksum_verification_files_query() -> Any:
     """Return a query of the files that can be verified: those that are readable."""
-    return FileInstance.query.filter(FileInstance.readable)
+    return fixity.verifiable_files()
 
 
 @task("schedule_checksum_verification", ignore_result=True, store_errors_even_if_ignored=True)
@@ -144,7 +117,7 @@ def schedule_checksum_verification(
         max_size = ceil(int(size) / batches) if max_size == 0 else max_size
 
     sent = sent_size = 0
-    for file_id, size in due_files(query, utcnow() - period, max_count):
+    for file_id, size in fixity.due_files(query, utcnow() - period, max_count):
         sent_size += size or 0
         if max_size is not None and sent and sent_size > max_size:
             break
@@ -155,20 +128,3 @@ def schedule_checksum_verification(
         )
         sent += 1
     return sent
-
-
-def due_files(query: Any, before: datetime, limit: int | None) -> Iterator[tuple[uuid.UUID, int | None]]:
-    """Find the files that were not checked since a time: first those that never were, then the oldest check first.
-
-    :param query: Query of the files to choose from.
-    :param before: The time.
-    :param limit: Largest number of files; ``None`` for all.
-    :returns: Identifier and size of each, in bytes.
-    """
-    checked_at, file_id = FileInstance.last_check_at, FileInstance.id
-    size = FileInstance.size
-    never = in_batches(query.filter(checked_at.is_(None)).with_entities(file_id, size), file_id)
-    checked = query.filter(checked_at < before).with_entities(checked_at, file_id, size)
-    long_ago = in_batches(checked, checked_at, file_id)
-    found = ((row.id, row.size) for batch in chain(never, long_ago) for row in batch)
-    return islice(found, limit)

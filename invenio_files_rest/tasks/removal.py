@@ -1,27 +1,21 @@
-"""Removing what nothing refers to: files, and multipart uploads that were given up."""
+"""Removing by workers what nothing refers to: files, and multipart uploads that were given up."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from functools import partial
 from itertools import islice
-from typing import Any
 
 from flask import current_app
-from invenio_db import db
-from sqlalchemy.exc import IntegrityError
 
-from ..models import FileInstance, MultipartObject
-from ..models.base import utcnow
+from ..models import FileInstance
+from ..services import removal
 from ..services.batches import in_batches
+from ..services.dispatch import send_task
 from ..services.transactions import in_transaction
+from .declaring import task
 from .named import named_function
-from .sending import send_task, task
-
-EXPIRED_BATCH = 1000
-"""How many expired uploads are looked up at a time."""
 
 
 @task("remove_file_data", ignore_result=True)
@@ -34,21 +28,7 @@ def remove_file_data(file_id: str | uuid.UUID, silent: bool = True, force: bool 
     :returns: Whether the file was removed.
     :raises sqlalchemy.exc.IntegrityError: Where it is in use, unless ``silent``.
     """
-    file = FileInstance.get(file_id)
-    if file is None or not (file.writable or force):
-        return False
-    storage = file.storage() if file.uri else None
-    try:
-        file.delete()
-        db.session.commit()
-    except IntegrityError:
-        db.session.rollback()
-        if not silent:
-            raise
-        return False
-    if storage is not None:
-        storage.delete()
-    return True
+    return removal.remove_file_data(file_id, silent=silent, force=force)
 
 
 def _never(file: FileInstance) -> bool:
@@ -74,7 +54,7 @@ def clear_orphaned_files(force_delete_check: Callable[[FileInstance], bool] | st
     for file in islice(_orphans(only_writable=check is _never), limit if limit > 0 else None):
         force = bool(check(file))
         if file.writable or force:
-            send_task(remove_file_data, str(file.id), force=force)
+            send_task("remove_file_data", str(file.id), force=force)
             sent += 1
     return sent
 
@@ -99,49 +79,14 @@ def remove_expired_multipartobjects() -> int:
     """
     expires = current_app.config["FILES_REST_MULTIPART_EXPIRES"]
     removed = 0
-    for upload_id, *_ in expired_uploads(expires):
+    for upload_id, *_ in removal.expired_uploads(expires):
         try:
-            file_id = in_transaction(partial(remove_expired_upload, upload_id, expires))
+            file_id = in_transaction(partial(removal.remove_expired_upload, upload_id, expires))
         except Exception:
             # One that cannot be removed, for its storage fails say, must not keep the others.
             current_app.logger.exception("The expired upload %s could not be removed.", upload_id)
             continue
         if file_id is not None:
             removed += 1
-            send_task(remove_file_data, str(file_id))
+            send_task("remove_file_data", str(file_id))
     return removed
-
-
-def expired_uploads(expires: timedelta) -> Iterator[Any]:
-    """Find the uploads that are expired.
-
-    :param expires: Time for which nobody has touched them.
-    :returns: Rows of ``upload_id``, ``key`` and ``size``.
-    """
-    columns = MultipartObject.upload_id, MultipartObject.key, MultipartObject.size
-    query = MultipartObject.query_expired(expires).with_entities(*columns)
-    for batch in in_batches(query, MultipartObject.upload_id, size=EXPIRED_BATCH):
-        yield from batch
-
-
-def remove_expired_upload(upload_id: uuid.UUID, expires: timedelta) -> uuid.UUID | None:
-    """Remove an upload that is still expired, in the caller's transaction.
-
-    :param upload_id: Identifier of the upload.
-    :param expires: Time for which nobody has touched it.
-    :returns: Identifier of its file; ``None`` where somebody took the upload up again, or removed it.
-    """
-    upload = MultipartObject.hold(upload_id, MultipartObject.idle_since(utcnow() - expires))
-    if upload is None:
-        return None
-    file_id: uuid.UUID = upload.file_id
-    try:
-        # While a part is being sent it has no row, but its region of the file is locked.
-        with upload.file.storage().locked_region(0, upload.size, timeout=0):
-            upload.delete(locked=True)
-    except TimeoutError:
-        db.session.rollback()
-        return None
-    except FileNotFoundError:
-        upload.delete(locked=True)
-    return file_id

@@ -19,10 +19,10 @@ from ..http.waiting import NOT_MERGED, once_done
 from ..keys import key_with_encoded_dots
 from ..models import Bucket, MultipartObject, ObjectVersion, Part
 from ..proxies import current_files_rest
+from ..services.dispatch import task_named
 from ..services.multipart import abort_upload, begin_upload, complete_upload, store_part
 from ..services.transactions import release_connection
 from ..storage.pump import VerifiedStream
-from ..tasks import merge_multipartobject
 from .decorators import need_permissions
 
 
@@ -191,7 +191,7 @@ class MultipartMixin:
         try:
             # Workers of 6.1 take no conditions: they shall have what they can do.
             with_conditions = {"conditions": conditions} if conditions else {}
-            result = merge_multipartobject.delay(str(upload_id), str(version_id), **with_conditions)
+            result = task_named("merge_multipartobject").delay(str(upload_id), str(version_id), **with_conditions)
         except HTTPException:
             raise
         except Exception:

@@ -25,11 +25,12 @@ from ..http.arguments import (
     refuse_stray_arguments,
     use_kwargs,
 )
-from ..http.preconditions import check_write_conditions, last_modified_of, write_conditions
+from ..http.preconditions import last_modified_of, write_conditions
 from ..http.upload_body import read_upload
 from ..keys import key_with_encoded_dots
 from ..models import Bucket, ObjectVersion
 from ..proxies import current_permission_factory
+from ..services.conditions import check_write_conditions
 from ..services.objects import delete_object, remove_version, store_object
 from ..services.presence import ensure_reachable
 from ..services.transactions import release_connection

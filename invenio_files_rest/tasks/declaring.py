@@ -1,4 +1,4 @@
-"""How tasks are declared and sent."""
+"""How tasks are declared."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import shared_task
-from flask import current_app
 from sqlalchemy.exc import OperationalError
 
+from ..services.dispatch import PREFIX
 from .redelivery import at_most_some_runs
 
 RETRIES = 10
@@ -25,7 +25,7 @@ def task(name: str, **options: Any) -> Any:
     :param options: Options of the task.
     """
     declare = shared_task(
-        name=f"invenio_files_rest.tasks.{name}",
+        name=PREFIX + name,
         acks_late=True,
         reject_on_worker_lost=True,
         autoretry_for=(OperationalError,),
@@ -38,16 +38,3 @@ def task(name: str, **options: Any) -> Any:
         return declare(at_most_some_runs(function))
 
     return decorator
-
-
-def send_task(task: Any, *args: Any, **kwargs: Any) -> None:
-    """Send a task whose work the sweep does otherwise, and log where the broker does not take it.
-
-    :param task: The task.
-    :param args: Its arguments.
-    :param kwargs: Its keyword arguments.
-    """
-    try:
-        task.delay(*args, **kwargs)
-    except Exception:
-        current_app.logger.exception("The task %s%r could not be sent; the sweep does its work.", task.name, args)

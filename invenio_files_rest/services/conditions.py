@@ -1,0 +1,51 @@
+"""What has to be true of an object for a request to change it (RFC 9110, section 13), wherever that is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from werkzeug.http import parse_date, parse_etags
+
+from ..errors import PreconditionFailed
+from ..models import ObjectVersion
+
+WRITE_CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
+"""Headers that make a request that changes an object conditional."""
+
+
+def check_write_conditions(
+    conditions: Mapping[str, str], obj: ObjectVersion | None, last_modified: datetime | None = None
+) -> None:
+    """Check the conditions of a request that changes an object (RFC 9110, section 13.2.2).
+
+    A file without a checksum has no entity tag. ``If-Unmodified-Since`` is ignored where it is no date, or there is no
+    object that has one (section 13.1.4).
+
+    :param conditions: Values of headers, by the names of :data:`WRITE_CONDITIONS`.
+    :param obj: The object's head, or the version that the request names; ``None`` where there is none.
+    :param last_modified: When it was last modified; :attr:`ObjectVersion.last_modified` where none is given.
+    :raises PreconditionFailed: Where it is not the one that the client expects.
+    """
+    file = obj.file if obj is not None else None
+    etag = file.checksum if file is not None else None
+    if "If-Match" in conditions:
+        expected = parse_etags(conditions["If-Match"])
+        if file is None or not (expected.star_tag or (etag is not None and expected.is_strong(etag))):
+            raise PreconditionFailed()
+    elif obj is not None and file is not None:
+        since = parse_date(conditions.get("If-Unmodified-Since"))
+        if since is not None and to_the_second(last_modified or obj.last_modified) > since:
+            raise PreconditionFailed()
+    if "If-None-Match" in conditions and file is not None:
+        unwanted = parse_etags(conditions["If-None-Match"])
+        if unwanted.star_tag or (etag is not None and unwanted.contains_weak(etag)):
+            raise PreconditionFailed()
+
+
+def to_the_second(time: datetime) -> datetime:
+    """Return a time as HTTP tells it, in whole seconds (RFC 9110, section 5.6.7).
+
+    :param time: The time.
+    """
+    return time.replace(microsecond=0)

@@ -1,0 +1,85 @@
+"""What becomes of a completed multipart upload: a version of an object."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from invenio_db import db
+from sqlalchemy.orm import joinedload
+
+from ..errors import InvalidOperationError, MultipartNotCompleted, PreconditionFailed
+from ..models import MultipartObject, ObjectVersion
+from ..signals import file_uploaded, notify
+from .conditions import check_write_conditions
+from .transactions import in_transaction, release_connection
+
+
+def merge_multipartobject(
+    upload_id: str | uuid.UUID,
+    version_id: str | uuid.UUID | None = None,
+    conditions: dict[str, str] | None = None,
+    progress_callback: Callable[[int | None, int], Any] | None = None,
+) -> str:
+    """Make an object version of a completed multipart upload.
+
+    The file is read once, from its beginning to its end; then one short transaction makes it a version. A second run
+    finds the version there, and leaves it.
+
+    :param upload_id: Identifier of the upload.
+    :param version_id: Identifier for the version; one that follows from the upload's where none is given.
+    :param conditions: What has to be true of the object when the version becomes its head; see
+        :func:`~invenio_files_rest.services.conditions.check_write_conditions`.
+    :param progress_callback: Told the size and the bytes read so far.
+    :returns: Identifier of the version.
+    :raises MultipartNotCompleted: Where the upload is not completed, or has been opened again meanwhile.
+    :raises InvalidOperationError: Where there is no such upload.
+    :raises PreconditionFailed: Where a condition does not hold. The upload is open again then, with all its parts.
+    """
+    upload_id = uuid.UUID(str(upload_id))
+    version_id = uuid.UUID(str(version_id)) if version_id else MultipartObject.version_id_of(upload_id)
+    # Together with its file: one that is loaded later may have gone, with the upload.
+    with_file = [joinedload(MultipartObject.file)]
+    upload = db.session.get(MultipartObject, upload_id, options=with_file, populate_existing=True)
+    if upload is None:
+        return _merged(version_id)
+    upload.ensure_completed()
+    storage, parts = upload.file.storage(), upload.parts_there()
+    release_connection()
+    try:
+        checksum = storage.checksum(progress_callback=progress_callback)
+    except FileNotFoundError:
+        if db.session.get(MultipartObject, upload_id) is None:
+            return _merged(version_id)
+        raise
+
+    precondition = partial(check_write_conditions, conditions) if conditions else None
+
+    def become_version() -> ObjectVersion | None:
+        held = MultipartObject.hold(upload_id)
+        if held is None:
+            return None
+        held.ensure_completed()
+        if held.parts_there() != parts:
+            # Others opened it, sent a part again and completed it: the checksum may be that of other bytes.
+            raise MultipartNotCompleted()
+        return held.become_version(checksum, version_id, precondition)
+
+    try:
+        version = in_transaction(become_version)
+    except PreconditionFailed:
+        in_transaction(lambda: MultipartObject.reopen(upload_id))
+        raise
+    if version is None:
+        return _merged(version_id)
+    notify(file_uploaded, version)
+    return str(version.version_id)
+
+
+def _merged(version_id: uuid.UUID) -> str:
+    """Return the identifier of a version that an earlier run has made."""
+    if db.session.get(ObjectVersion, version_id) is None:
+        raise InvalidOperationError(description="The upload does not exist.")
+    return str(version_id)

@@ -1,0 +1,79 @@
+"""Removing what nothing refers to: files, and multipart uploads that were given up."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from invenio_db import db
+from sqlalchemy.exc import IntegrityError
+
+from ..models import FileInstance, MultipartObject
+from ..models.base import utcnow
+from .batches import in_batches
+
+EXPIRED_BATCH = 1000
+"""How many expired uploads are looked up at a time."""
+
+
+def remove_file_data(file_id: str | uuid.UUID, silent: bool = True, force: bool = False) -> bool:
+    """Remove a file that nothing refers to: first its row, then its bytes.
+
+    :param file_id: Identifier of the file.
+    :param silent: Whether to leave a file that is still in use alone without an error.
+    :param force: Whether to remove a file that is not ``writable``.
+    :returns: Whether the file was removed.
+    :raises sqlalchemy.exc.IntegrityError: Where it is in use, unless ``silent``.
+    """
+    file = FileInstance.get(file_id)
+    if file is None or not (file.writable or force):
+        return False
+    storage = file.storage() if file.uri else None
+    try:
+        file.delete()
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        if not silent:
+            raise
+        return False
+    if storage is not None:
+        storage.delete()
+    return True
+
+
+def expired_uploads(expires: timedelta) -> Iterator[Any]:
+    """Find the uploads that are expired.
+
+    :param expires: Time for which nobody has touched them.
+    :returns: Rows of ``upload_id``, ``key`` and ``size``.
+    """
+    columns = MultipartObject.upload_id, MultipartObject.key, MultipartObject.size
+    query = MultipartObject.query_expired(expires).with_entities(*columns)
+    for batch in in_batches(query, MultipartObject.upload_id, size=EXPIRED_BATCH):
+        yield from batch
+
+
+def remove_expired_upload(upload_id: uuid.UUID, expires: timedelta) -> uuid.UUID | None:
+    """Remove an upload that is still expired, in the caller's transaction.
+
+    :param upload_id: Identifier of the upload.
+    :param expires: Time for which nobody has touched it.
+    :returns: Identifier of its file; ``None`` where somebody took the upload up again, or removed it.
+    """
+    upload = MultipartObject.hold(upload_id, MultipartObject.idle_since(utcnow() - expires))
+    if upload is None:
+        return None
+    file_id: uuid.UUID = upload.file_id
+    try:
+        # While a part is being sent it has no row, but its region of the file is locked.
+        with upload.file.storage().locked_region(0, upload.size, timeout=0):
+            upload.delete(locked=True)
+    except TimeoutError:
+        db.session.rollback()
+        return None
+    except FileNotFoundError:
+        upload.delete(locked=True)
+    return file_id
