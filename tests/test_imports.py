@@ -110,6 +110,20 @@ def test_imports_go_one_way(graph: dict[str, set[str]]) -> None:
     assert wrong == EXCEPTIONS
 
 
+def test_statements_are_made_in_models_alone() -> None:
+    """What other rooms know of the database are its errors, and queries that models have made."""
+    wrong = set()
+    for name, path in modules().items():
+        if room(name) not in ("models", "admin"):
+            tree = ast.parse(path.read_text())
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy"):
+                    wrong |= {(name, node.module)} - {(name, "sqlalchemy.exc")}
+                elif isinstance(node, ast.Attribute) and node.attr in ("query", "execute", "scalar", "scalars"):
+                    wrong.add((name, ast.unparse(node)))
+    assert not wrong
+
+
 def test_no_module_imports_itself_through_others(graph: dict[str, set[str]]) -> None:
     circles = set()
 

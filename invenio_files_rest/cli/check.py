@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from flask.cli import with_appcontext
 
-from ..models import FileInstance
+from ..models.inventory import stored_files
 from ..services.check import check as run_check
 from .failures import told_in_one_line
 from .report import Report, json_option
@@ -22,5 +22,5 @@ def check(checksum: bool, repair: bool, as_json: bool) -> None:
     Exits with 1 where something is wrong, and could not be or was not repaired.
     """
     with told_in_one_line():
-        count = FileInstance.query.filter(FileInstance.uri.isnot(None)).count()
+        count = stored_files().count()
         Report(as_json).run(run_check(checksum, repair), "Checking", count)

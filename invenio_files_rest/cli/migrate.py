@@ -37,7 +37,7 @@ def migrate(bucket_id: UUID | None, source_name: str | None, remove_source: bool
         source = None if source_name is None else _location(source_name)
         if source is not None and source.id == target.id:
             raise ValueError("The two locations are the same.")
-        if bucket_id is not None and Bucket.query.filter_by(id=bucket_id).one_or_none() is None:
+        if bucket_id is not None and not Bucket.exists(bucket_id):
             raise ValueError(f"Bucket {bucket_id} not found.")
         ensure_present(target)
         redirect(target, bucket_id, source)

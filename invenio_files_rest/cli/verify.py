@@ -8,7 +8,7 @@ from uuid import UUID
 import click
 from flask.cli import with_appcontext
 
-from ..services.fixity import verifiable_files
+from ..models.inventory import verifiable_files
 from ..services.fixity import verify as run_verify
 from .failures import told_in_one_line
 from .report import Report, json_option

@@ -156,6 +156,14 @@ class Bucket(db.Model, Timestamp):
         return found
 
     @classmethod
+    def exists(cls, bucket_id: uuid.UUID) -> bool:
+        """Tell whether there is a bucket, also one that is marked as deleted.
+
+        :param bucket_id: Identifier of the bucket.
+        """
+        return db.session.scalar(select(cls.id).where(cls.id == bucket_id)) is not None
+
+    @classmethod
     @cache
     def _live_bucket(cls) -> Any:
         # Made once: to make a statement, and to find that it has been compiled, takes as long as to run it.

@@ -44,6 +44,39 @@ def delete_unused(file_ids: Collection[uuid.UUID], before: datetime) -> set[uuid
     return set(file_ids) - set(db.session.scalars(select(FileInstance.id).where(condition)))
 
 
+def verifiable_files(bucket_id: uuid.UUID | None = None) -> Query[Any]:
+    """Return a query of the files that can be verified: those that are readable.
+
+    :param bucket_id: Identifier of a bucket to confine it to.
+    """
+    query = FileInstance.query.filter(FileInstance.readable)
+    return query if bucket_id is None else query.filter(files_in_bucket(bucket_id))
+
+
+def stored_files() -> Query[Any]:
+    """Return a query of the files that have a place in storage."""
+    return FileInstance.query.filter(FileInstance.uri.isnot(None))
+
+
+def count_and_size(files: Query[Any]) -> tuple[int, int]:
+    """Return the number of files that a query finds, and their size in bytes.
+
+    :param files: The query.
+    """
+    totals = files.order_by(None).with_entities(func.count(), func.coalesce(func.sum(FileInstance.size), 0))
+    count, size = totals.one()
+    return int(count), int(size)
+
+
+def uris_of(file_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Return the URIs of those of some files that are there.
+
+    :param file_ids: Identifiers of the files.
+    """
+    found = select(FileInstance.id, FileInstance.uri).where(FileInstance.id.in_(file_ids))
+    return dict(db.session.execute(found).tuples().all()) if file_ids else {}
+
+
 def files_in_bucket(bucket_id: uuid.UUID) -> Any:
     """Return the condition that a version in a bucket refers to a file.
 

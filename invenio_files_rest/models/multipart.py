@@ -224,6 +224,15 @@ class MultipartObject(db.Model, Timestamp):
         return query.one_or_none()
 
     @classmethod
+    def find(cls, upload_id: uuid.UUID) -> MultipartObject | None:
+        """Return an upload as it is in the database now, ``None`` where there is none.
+
+        :param upload_id: Identifier of the upload.
+        """
+        # Together with its file: one that is loaded later may have gone, with the upload.
+        return db.session.get(cls, upload_id, options=[joinedload(cls.file)], populate_existing=True)
+
+    @classmethod
     def query_by_bucket(cls, bucket: Bucket | uuid.UUID | str) -> Query[Any]:
         """Return a query of the uploads of a bucket that are not completed.
 

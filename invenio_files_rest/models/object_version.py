@@ -425,6 +425,14 @@ class ObjectVersion(db.Model, Timestamp):
         return current_files_rest.bulk.copy_heads(bucket_id, destination_bucket_id)
 
     @classmethod
+    def refers_to(cls, file_id: uuid.UUID) -> bool:
+        """Tell whether any version refers to a file.
+
+        :param file_id: Identifier of the file.
+        """
+        return db.session.execute(select(cls.version_id).where(cls.file_id == file_id).limit(1)).first() is not None
+
+    @classmethod
     def relink_all(cls, old_file: FileInstance, new_file: FileInstance) -> None:
         """Let all versions that refer to a file refer to another that holds the same bytes.
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
-from typing import Any
 
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import BucketDeletedError, StorageError
 from ..models import Bucket, FileInstance, Location
-from ..models.inventory import buckets_of_wrong_size, recount
+from ..models.inventory import buckets_of_wrong_size, recount, stored_files, uris_of
 from ..models.location import LocationRow
 from ..storage import FileStorage
 from .batches import in_batches
@@ -67,24 +67,17 @@ def check_files(checksum: bool, away: Sequence[LocationRow] = ()) -> Iterator[Fi
     :param away: Locations that are known to be away, whose files are passed over.
     """
     around = Location.rows() if away else []
-    for batch in in_batches(FileInstance.query.filter(FileInstance.uri.isnot(None)), FileInstance.id):
+    for batch in in_batches(stored_files(), FileInstance.id):
         files = [file.twin() for file in batch if not away or Location.of_uri(file.uri, around) not in away]
         found = [(file, finding) for file in files if (finding := _damage(file)) is not None]
         # What has been removed or moved since its row was read is no problem.
-        still_there = _uris([file.id for file, _ in found])
+        still_there = in_transaction(partial(uris_of, [file.id for file, _ in found]))
         found = [(file, finding) for file, finding in found if still_there.get(file.id) == file.uri]
         damaged = {file.id for file, _ in found}
         yield from (finding for _, finding in found)
         for file in files:
             if file.id not in damaged:
                 yield verify_file(file.id) if checksum and file.readable else None
-
-
-def _uris(file_ids: list[Any]) -> dict[Any, str]:
-    if not file_ids:
-        return {}
-    query = FileInstance.query.filter(FileInstance.id.in_(file_ids))
-    return dict(in_transaction(query.with_entities(FileInstance.id, FileInstance.uri).all))
 
 
 def _damage(file: FileInstance) -> Finding | None:

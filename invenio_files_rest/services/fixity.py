@@ -14,7 +14,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..checksums import agree
 from ..models import FileInstance
 from ..models.base import utcnow
-from ..models.inventory import files_in_bucket
 from ..signals import file_integrity_failed, notify
 from .batches import in_batches
 from .finding import Finding
@@ -74,15 +73,6 @@ def verify_checksum(
     if error is not None and throws:
         raise error
     return result
-
-
-def verifiable_files(bucket_id: Any = None) -> Any:
-    """Return a query of the files that can be verified: those that are readable.
-
-    :param bucket_id: Identifier of a bucket to confine it to.
-    """
-    query = FileInstance.query.filter(FileInstance.readable)
-    return query if bucket_id is None else query.filter(files_in_bucket(bucket_id))
 
 
 def due_files(query: Any, before: datetime, limit: int | None) -> Iterator[tuple[uuid.UUID, int | None]]:

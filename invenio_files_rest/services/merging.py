@@ -7,11 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from invenio_db import db
-from sqlalchemy.orm import joinedload
-
 from ..errors import InvalidOperationError, MultipartNotCompleted, PreconditionFailed
-from ..models import MultipartObject, ObjectVersion
+from ..models import MultipartObject, ObjectVersion, as_object_version
 from ..signals import file_uploaded, notify
 from .conditions import check_write_conditions
 from .transactions import in_transaction, release_connection
@@ -40,9 +37,7 @@ def merge_multipartobject(
     """
     upload_id = uuid.UUID(str(upload_id))
     version_id = uuid.UUID(str(version_id)) if version_id else MultipartObject.version_id_of(upload_id)
-    # Together with its file: one that is loaded later may have gone, with the upload.
-    with_file = [joinedload(MultipartObject.file)]
-    upload = db.session.get(MultipartObject, upload_id, options=with_file, populate_existing=True)
+    upload = MultipartObject.find(upload_id)
     if upload is None:
         return _merged(version_id)
     upload.ensure_completed()
@@ -51,7 +46,7 @@ def merge_multipartobject(
     try:
         checksum = storage.checksum(progress_callback=progress_callback)
     except FileNotFoundError:
-        if db.session.get(MultipartObject, upload_id) is None:
+        if MultipartObject.find(upload_id) is None:
             return _merged(version_id)
         raise
 
@@ -80,6 +75,6 @@ def merge_multipartobject(
 
 def _merged(version_id: uuid.UUID) -> str:
     """Return the identifier of a version that an earlier run has made."""
-    if db.session.get(ObjectVersion, version_id) is None:
+    if as_object_version(version_id) is None:
         raise InvalidOperationError(description="The upload does not exist.")
     return str(version_id)

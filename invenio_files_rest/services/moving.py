@@ -41,7 +41,7 @@ def migrate_file(
     if location is None:
         raise ValueError(f"Unknown location: {location_name}")
     source = FileInstance.get(src_id)
-    if source is None or not source.readable or not _is_used(source.id):
+    if source is None or not source.readable or not ObjectVersion.refers_to(source.id):
         return None
     ensure_present(location)
     known, storage = source.twin(), source.storage()
@@ -54,7 +54,7 @@ def migrate_file(
     try:
         uri, size, checksum = copy_storage.copy(storage, progress_callback=progress_callback)
     except Exception:
-        if not _is_used(known.id):
+        if not ObjectVersion.refers_to(known.id):
             return None
         raise
     # A storage that copies by itself, within S3 say, returns neither size nor checksum.
@@ -82,14 +82,10 @@ class _UnusedError(Exception):
     """While a file was copied, the last version that referred to it was removed, or came to refer to another copy."""
 
 
-def _is_used(file_id: uuid.UUID) -> bool:
-    return ObjectVersion.query.filter_by(file_id=file_id).limit(1).first() is not None
-
-
 def _relink(source: FileInstance, copy: FileInstance) -> None:
     db.session.add(copy)
     ObjectVersion.relink_all(source, copy)
-    if not _is_used(copy.id):
+    if not ObjectVersion.refers_to(copy.id):
         raise _UnusedError
     # From now on nothing refers to it, which the sweep leaves alone for a while, since somebody may still read it.
     FileInstance.touch(source.id)

@@ -10,10 +10,9 @@ from math import ceil
 from typing import Any
 
 from celery import current_task
-from sqlalchemy import func
 
-from ..models import FileInstance
 from ..models.base import utcnow
+from ..models.inventory import count_and_size, verifiable_files
 from ..services import fixity
 from .declaring import task
 from .named import named_function
@@ -72,7 +71,7 @@ def verify_checksum(
 
 def default_checksum_verification_files_query() -> Any:
     """Return a query of the files that can be verified: those that are readable."""
-    return fixity.verifiable_files()
+    return verifiable_files()
 
 
 @task("schedule_checksum_verification", ignore_result=True, store_errors_even_if_ignored=True)
@@ -111,10 +110,9 @@ def schedule_checksum_verification(
         if not interval:
             raise ValueError("No batch_interval is given, and Celery beat's schedule has none for this task.")
         batches = max(period / interval, 1)
-        totals = query.order_by(None).with_entities(func.count(), func.coalesce(func.sum(FileInstance.size), 0))
-        count, size = totals.one()
+        count, total = count_and_size(query)
         max_count = ceil(count / batches) if max_count == 0 else max_count
-        max_size = ceil(int(size) / batches) if max_size == 0 else max_size
+        max_size = ceil(total / batches) if max_size == 0 else max_size
 
     sent = sent_size = 0
     for file_id, size in fixity.due_files(query, utcnow() - period, max_count):
