@@ -94,7 +94,10 @@ def _step_down(bucket_id: uuid.UUID, keys: Any) -> None:
         .values(is_head=False),
         execution_options={"synchronize_session": False},
     )
-    ObjectVersion.read_heads_again(bucket_id)
+    for known in list(db.session.identity_map.values()):
+        # What is not loaded may be anything.
+        if isinstance(known, ObjectVersion) and known.__dict__.get("bucket_id", bucket_id) == bucket_id:
+            read_again(known, ["is_head"])
 
 
 def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID, times: Times) -> None:

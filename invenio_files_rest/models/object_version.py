@@ -20,13 +20,13 @@ from ..errors import FileInstanceAlreadySetError, InvalidOperationError
 from ..keys import validate_key, validate_new_key
 from ..proxies import current_files_rest
 from ..utils import guess_mimetype
-from .base import ExactText, Timestamp, read_again, reads_a_snapshot
+from .base import ExactText, Timestamp, loaded, read_again, reads_a_snapshot
 from .bucket import Bucket, as_bucket_id, open_bucket
 from .file_instance import FileInstance
 from .succession import head_since, next_times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class ObjectVersion(db.Model, Timestamp):
@@ -219,7 +219,6 @@ class ObjectVersion(db.Model, Timestamp):
             head = cls._current_head(bucket_id, key)
             precondition(None if head is None or head.deleted else head)
         before = cls._step_down(bucket_id, key, head)
-        cls.read_heads_again(bucket_id, key)
         version = cls(
             version_id=version_id or uuid.uuid4(),
             bucket_id=bucket_id,
@@ -235,18 +234,14 @@ class ObjectVersion(db.Model, Timestamp):
         return version
 
     @classmethod
-    def read_heads_again(cls, bucket_id: uuid.UUID, key: str | None = None) -> None:
-        """Have the session ask the database which versions are heads, where a statement has changed that.
+    def read_heads_again(cls, version_ids: Iterable[uuid.UUID]) -> None:
+        """Have the session ask the database whether versions are heads, where a statement has changed that.
 
-        :param bucket_id: Identifier of the bucket.
-        :param key: Key of the object; all objects where none is given.
+        :param version_ids: Identifiers of the versions.
         """
-        for known in list(db.session.identity_map.values()):
-            if isinstance(known, cls):
-                # What is not loaded may be anything.
-                of_bucket = known.__dict__.get("bucket_id", bucket_id)
-                if of_bucket == bucket_id and key in (None, known.__dict__.get("key", key)):
-                    read_again(known, ["is_head"])
+        for version_id in version_ids:
+            if known := loaded(cls, version_id):
+                read_again(known, ["is_head"])
 
     @classmethod
     def _current_head(cls, bucket_id: uuid.UUID, key: str) -> ObjectVersion | None:
@@ -267,14 +262,17 @@ class ObjectVersion(db.Model, Timestamp):
         :param bucket_id: Identifier of the bucket.
         :param key: Key of the object.
         :param head: The head where it is known.
-        :returns: Rows with the times of those that were.
+        :returns: Rows with the identifiers and the times of those that were.
         """
         values = {"in_bucket": bucket_id, "of_key": key}
+        before: list[Any]
         if db.engine.dialect.update_returning:
-            return list(db.session.execute(cls._stepping_down(returning=True), values))
-        before = [head] if head is not None else list(db.session.execute(cls._locked_heads(), values))
-        if before:
-            db.session.execute(cls._stepping_down(returning=False), values)
+            before = list(db.session.execute(cls._stepping_down(returning=True), values))
+        else:
+            before = [head] if head is not None else list(db.session.execute(cls._locked_heads(), values))
+            if before:
+                db.session.execute(cls._stepping_down(returning=False), values)
+        cls.read_heads_again([row.version_id for row in before])
         return before
 
     @classmethod
@@ -283,13 +281,13 @@ class ObjectVersion(db.Model, Timestamp):
         # On the table, not on the model: SQLAlchemy takes twice as long for what it may have to tell the session of.
         rows = cls.__table__.c
         statement = update(cls.__table__).where(*cls._heads_of_key()).values(is_head=False)
-        return statement.returning(rows.created, rows.updated) if returning else statement
+        return statement.returning(rows.version_id, rows.created, rows.updated) if returning else statement
 
     @classmethod
     @cache
     def _locked_heads(cls) -> Any:
         rows = cls.__table__.c
-        return select(rows.created, rows.updated).where(*cls._heads_of_key()).with_for_update()
+        return select(rows.version_id, rows.created, rows.updated).where(*cls._heads_of_key()).with_for_update()
 
     @classmethod
     def _heads_of_key(cls) -> tuple[Any, ...]:
