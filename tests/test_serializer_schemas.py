@@ -10,7 +10,7 @@ from flask import request
 from marshmallow import fields, post_dump
 from rest import put, url
 
-from invenio_files_rest.http import representation
+from invenio_files_rest.http import schemas
 from invenio_files_rest.models import MultipartObject, ObjectVersion
 from invenio_files_rest.serializer import MultipartObjectSchema, ObjectVersionSchema, json_serializer
 
@@ -60,7 +60,7 @@ def uploads(bucket: Any, begin_uploads: Any) -> int:
 
 def test_a_schema_is_made_for_each_request(app: Any, client: Any, bucket: Any) -> None:
     put(client, bucket, "key")
-    mapping = {**representation.serializer_mapping, ObjectVersion: OfTheRequest}
+    mapping = {**schemas.serializer_mapping, ObjectVersion: OfTheRequest}
     shown = []
     for query in ("full", ""):
         with app.test_request_context(f"/?{query}"):
@@ -70,7 +70,7 @@ def test_a_schema_is_made_for_each_request(app: Any, client: Any, bucket: Any) -
 
 @pytest.mark.usefixtures("uploads")
 def test_a_schema_may_show_many_together(app: Any, bucket: Any) -> None:
-    mapping = {**representation.serializer_mapping, MultipartObject: Envelope}
+    mapping = {**schemas.serializer_mapping, MultipartObject: Envelope}
     context = {"class": MultipartObject, "many": True}
     with app.test_request_context():
         for data in (MultipartObject.query_by_bucket(bucket), iter(MultipartObject.query_by_bucket(bucket).all())):
@@ -82,7 +82,7 @@ def test_a_schema_may_show_many_together(app: Any, bucket: Any) -> None:
 def test_uploads_are_all_shown_where_a_schema_asks_the_database_for_more(
     client: Any, bucket: Any, uploads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(representation.serializer_mapping, MultipartObject, Curious)
+    monkeypatch.setitem(schemas.serializer_mapping, MultipartObject, Curious)
     # As if it asked for nothing more, so that uploads are streamed.
     monkeypatch.setattr(Curious, "one_by_one", True)
     found = json.loads(client.get(url(bucket, uploads=True)).data)
@@ -94,7 +94,7 @@ def test_objects_are_all_shown_where_a_schema_asks_the_database_for_more(
     client: Any, bucket: Any, fill: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill((str(number) for number in range(2500)), versions=2)
-    monkeypatch.setitem(representation.serializer_mapping, ObjectVersion, CuriousObject)
+    monkeypatch.setitem(schemas.serializer_mapping, ObjectVersion, CuriousObject)
     found = client.get(url(bucket)).json["contents"]
     assert len({item["key"] for item in found}) == len(found) == 2500
     assert {item["versions"] for item in found} == {2}
@@ -115,7 +115,7 @@ def test_a_schema_may_show_the_objects_of_a_bucket_together(
     client: Any, bucket: Any, fill: Any, monkeypatch: pytest.MonkeyPatch, query: dict[str, Any]
 ) -> None:
     fill("ab")
-    monkeypatch.setitem(representation.serializer_mapping, ObjectVersion, Counted)
+    monkeypatch.setitem(schemas.serializer_mapping, ObjectVersion, Counted)
     response = client.get(url(bucket, **query))
     assert response.json["contents"] == {"count": 2, "keys": ["a", "b"]}
     assert response.json["id"] == str(bucket.id)

@@ -14,7 +14,7 @@ from marshmallow import Schema, fields, missing, post_dump
 from rest import put, statements, url
 from sqlalchemy import event
 
-from invenio_files_rest.http import representation
+from invenio_files_rest.http import schemas
 from invenio_files_rest.models import Bucket, MultipartObject, ObjectVersion, listing
 from invenio_files_rest.models.listing import Listing
 from invenio_files_rest.serializer import MultipartObjectSchema, ObjectVersionSchema, json_serializer
@@ -151,7 +151,7 @@ def test_objects_are_shown_as_marshmallow_shows_them(app: Any, client: Any, buck
     assert [(item.is_head, item.deleted) for item in listed].count((True, True)) == 1
     with app.test_request_context():
         for model in (Bucket, ObjectVersion, MultipartObject):
-            schema = representation.serializer_mapping[model]()
+            schema = schemas.serializer_mapping[model]()
             assert schema._plan
             for obj in [*model.query, *(listed if model is ObjectVersion else [])]:
                 assert json.dumps(schema.dump(obj)) == dumped(schema, obj)
@@ -227,7 +227,7 @@ def test_the_schemas_of_other_packages_are_used(
     app: Any, client: Any, bucket: Any, schema: type[Schema], facts: dict[str, Any], query: str
 ) -> None:
     put(client, bucket, "a")
-    mapping = {**representation.serializer_mapping, ObjectVersion: schema}
+    mapping = {**schemas.serializer_mapping, ObjectVersion: schema}
     context = {"class": ObjectVersion, "bucket": bucket, "many": True}
     with (
         app.test_request_context(f"/{query}"),

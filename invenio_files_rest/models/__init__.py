@@ -10,7 +10,8 @@
 The methods work inside the caller's transaction and never commit.
 """
 
-from .bucket import Bucket, BucketTag, SyncResult, as_bucket, as_bucket_id
+from .bucket import Bucket, SyncResult, as_bucket, as_bucket_id
+from .bucket_tag import BucketTag
 from .file_instance import FileInstance
 from .location import Location, LocationMark
 from .multipart import MultipartObject

@@ -13,7 +13,8 @@ from sqlalchemy.orm import aliased, joinedload
 
 from ..limiters import FileSizeLimit
 from .base import random_uuid, read_again, reads_a_snapshot
-from .bucket import Bucket, BucketTag
+from .bucket import Bucket
+from .bucket_tag import BucketTag
 from .file_instance import FileInstance
 from .multipart import MultipartObject
 from .object_tag import ObjectVersionTag

@@ -8,7 +8,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, default_excep
 
 from ..errors import FilesException, LocationAwayError
 from ..http.arguments import KeyConverter, as_uuid, invalid_subresource_validator, minsize_validator
-from ..http.representation import json_serializer
+from ..http.json_response import json_serializer
 from ..http.upload_body import (
     ngfileupload_uploadfactory,
     parse_header_tags,

@@ -1,0 +1,35 @@
+"""The URLs of buckets and of objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import g, url_for
+
+from ..keys import paths_of
+
+
+def bucket_url(bucket_id: Any) -> str:
+    """Return the URL of a bucket.
+
+    :param bucket_id: Identifier of the bucket.
+    """
+    # Those that this request has made already.
+    urls: dict[Any, str] = g.setdefault("files_rest_bucket_urls", {})
+    url = urls.get(bucket_id)
+    if url is None:
+        urls[bucket_id] = url = url_for("invenio_files_rest.bucket_api", bucket_id=bucket_id, _external=True)
+    return url
+
+
+def object_urls(bucket_id: Any, key: str) -> tuple[str | None, str]:
+    """Return the URLs of an object.
+
+    :param bucket_id: Identifier of the bucket.
+    :param key: Key of the object.
+    :returns: The URL of the object, ``None`` where none can name it, and the one to which the identifier of a version
+        or of an upload is added. See :mod:`invenio_files_rest.keys`.
+    """
+    path, with_identifier = paths_of(key)
+    url = bucket_url(bucket_id)
+    return path and f"{url}/{path}", f"{url}/{with_identifier}"
