@@ -213,11 +213,19 @@ _made: dict[type[Schema], Schema] = {}
 
 
 def is_one_by_one(schema: type[Schema]) -> bool:
+    """Tell whether a schema says of itself that it shows many one by one; see :attr:`BaseSchema.one_by_one`.
+
+    :param schema: The schema.
+    """
     return vars(schema).get("one_by_one", False)
 
 
 def schema_of(model: Any, mapping: Mapping[Any, type[Schema]]) -> Schema:
-    """Return the schema of a model: that of the mapping, or else ours."""
+    """Return the schema of a model.
+
+    :param model: The model.
+    :param mapping: Schemas by model; ours is taken where it lacks one.
+    """
     schema = mapping.get(model) or serializer_mapping.get(model, BaseSchema)
     if not is_one_by_one(schema):
         return schema()
