@@ -150,6 +150,8 @@ def test_the_link_of_a_version_is_in_an_upload_that_becomes_it(upload: Multipart
 class Result:
     """The result of a task that is done after some questions."""
 
+    result = None
+
     def __init__(self, questions: int, succeeds: bool = True) -> None:
         """Begin."""
         self.questions = questions

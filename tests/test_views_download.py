@@ -13,6 +13,7 @@ from rest import CONTENT, error, put, url
 from werkzeug.exceptions import NotFound
 
 from invenio_files_rest.models import Bucket, ObjectVersion
+from invenio_files_rest.serializer import json_serializer
 from invenio_files_rest.views import ObjectResource
 
 pytestmark = pytest.mark.usefixtures("allow_all")
@@ -208,7 +209,7 @@ def test_an_identifier_that_is_none_finds_no_object(db: Any, name: str) -> None:
 def test_a_view_of_another_package_passes_the_bucket(app: Any, client: Any, bucket: Any, small_parts: None) -> None:
     put(client, bucket, "a")
     upload = client.post(url(bucket, "b", uploads=True, size=4, partSize=4)).json["id"]
-    view = ObjectResource(serializers={})
+    view = ObjectResource(serializers={"application/json": json_serializer})
     for given in (bucket, bucket.id):
         with app.test_request_context(), view.get(bucket=given, key="a") as response:
             response.direct_passthrough = False
