@@ -19,9 +19,9 @@ from stored import CONTENT, ago, findings, kinds, orphan, store
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
 from invenio_files_rest.paths import make_path
 from invenio_files_rest.services import sweep as sweeping
-from invenio_files_rest.services.places import LocalPlace
 from invenio_files_rest.services.sweep import sweep
 from invenio_files_rest.storage import PyFSFileStorage
+from invenio_files_rest.storage.listing import LocalPlace
 from invenio_files_rest.storage.locking import locked_region
 
 Run = Callable[..., Result]
@@ -233,7 +233,7 @@ def test_a_folder_that_comes_into_use_meanwhile_stays(bucket: Bucket):
     entry = sweeping.Entry(str(folder), "abc/", "folder", None, 0)
     (folder / "cd").mkdir()
     with pytest.raises(sweeping._UsedAgainError):
-        sweeping._remove(sweeping.place_of(bucket.location.uri), entry)
+        sweeping._remove(sweeping._place_of(bucket.location.uri), entry)
     assert list(findings) == []
 
 

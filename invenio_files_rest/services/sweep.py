@@ -23,14 +23,15 @@ from ..errors import StorageError
 from ..models import FileInstance, Location
 from ..models.base import utcnow
 from ..models.inventory import delete_unused, known_files
+from ..paths import local_path
+from ..storage.leftovers import Entry, walk
+from ..storage.links import followed_links
+from ..storage.listing import Place, place_of
 from .batches import in_batches
 from .finding import Finding
-from .links import followed_links
-from .places import Place, place_of
 from .presence import why_away
 from .removal import expired_uploads, remove_expired_upload, remove_file_data
 from .transactions import in_transaction
-from .walking import Entry, walk
 
 PATHS_PER_QUERY = 500
 """How many files are looked up in the database at a time."""
@@ -50,12 +51,17 @@ def sweep(grace: timedelta, delete: bool) -> Iterator[Finding]:
     locations = Location.rows()
     roots = {location.uri for location in locations}
     try:
-        followed = followed_links(roots)
+        folders = (uri for uri in roots if local_path(f"{uri}/data") is not None)
+        followed = followed_links([_place_of(uri) for uri in folders])
     except (OSError, StorageError):
         # Each link is told instead.
         followed = set()
     for location in locations:
         yield from _location(location, roots, followed, before, delete)
+
+
+def _place_of(uri: str) -> Place:
+    return place_of(uri, FileInstance.new().storage(default_location=uri))
 
 
 def _location(location: Any, roots: set[str], followed: set[str], before: float, delete: bool) -> Iterator[Finding]:
@@ -64,7 +70,7 @@ def _location(location: Any, roots: set[str], followed: set[str], before: float,
         if (reason := why_away(location)) is not None:
             yield Finding("location", location.uri, reason)
             return
-        place = place_of(location.uri)
+        place = _place_of(location.uri)
         if place.exists():
             yield from _storage(place, roots, followed, before, delete)
             return

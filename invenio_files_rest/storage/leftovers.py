@@ -7,8 +7,8 @@ from collections.abc import Collection, Generator, Iterator
 from typing import NamedTuple
 
 from ..errors import StorageError
-from ..storage.local import TEMPORARY_PREFIX
-from .places import FILE_NAME, Item, Place
+from .listing import FILE_NAME, Item, Place
+from .local import TEMPORARY_PREFIX
 
 _HEX = frozenset("0123456789abcdef")
 

@@ -1,4 +1,4 @@
-"""What the sweep can see of a location, and do in it: in a folder, in a PyFilesystem, in a storage without folders."""
+"""What a location holds, as its storage lists it: a folder, a PyFilesystem, a storage without folders."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from posixpath import basename, dirname, join
 from typing import Any, NamedTuple
 
 from ..errors import StorageError
-from ..models import FileInstance
 from ..paths import folders_to, spellings, split_scheme
-from ..storage import PyFSFileStorage
-from ..storage._pyfilesystem import FS
-from ..storage.base import unix_time
-from ..storage.failures import translated_errors
-from ..storage.filesystems import stored_file
-from ..storage.local import LocalFile
+from ._pyfilesystem import FS
+from .base import FileStorage, unix_time
+from .failures import translated_errors
+from .filesystems import stored_file
+from .local import LocalFile
+from .pyfs import PyFSFileStorage
 
 FILE_NAME = "data"
 """Name of a file in its folder."""
@@ -202,14 +201,14 @@ class ForeignPlace(Place):
         """Do nothing: a folder has gone with its last file."""
 
 
-def place_of(uri: str) -> Place:
+def place_of(uri: str, storage: FileStorage) -> Place:
     """Return what can be seen of a location through the storage that its files have.
 
     :param uri: URI of the location.
+    :param storage: Storage of a file in it.
     :raises FileNotFoundError: Where it is not there.
     :raises StorageError: Where its files cannot be listed.
     """
-    storage = FileInstance.new().storage(default_location=uri)
     if not isinstance(storage, PyFSFileStorage):
         raise StorageError(f"{type(storage).__name__} does not list its files.")
     storage.fileurl = f"{uri}/{FILE_NAME}"

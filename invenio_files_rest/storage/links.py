@@ -6,27 +6,23 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from ..paths import local_path
-from .places import Place, place_of
-from .walking import is_prefix
+from .leftovers import is_prefix
+from .listing import Place
 
 
-def followed_links(uris: Iterable[str]) -> set[str]:
+def followed_links(places: Iterable[Place]) -> set[str]:
     """Find the links in locations that lead to folders of no other location, and of no other link.
 
     Where two ways lead to one folder, a file in it would have two names, of which the database knows one alone.
 
-    :param uris: URIs of all locations.
+    :param places: All locations that are folders of this machine.
     :returns: Paths of the links. They stand where folders of our making do that are for several files.
-    :raises OSError: Where a location of this machine cannot be looked at, so that nobody can tell.
-    :raises StorageError: Likewise.
+    :raises OSError: Where a location cannot be looked at, so that nobody can tell.
     """
     ways: list[tuple[str, str | None]] = []
-    for uri in uris:
-        if local_path(f"{uri}/data") is not None:
-            place = place_of(uri)
-            ways.append((os.path.realpath(place.folder), None))
-            ways += ((os.path.realpath(link), link) for link in _links(place, place.folder, ""))
+    for place in places:
+        ways.append((os.path.realpath(place.folder), None))
+        ways += ((os.path.realpath(link), link) for link in _links(place, place.folder, ""))
     found = {link for _, link in ways if link}
     outer: tuple[str, str | None] = ("\0", None)
     for way in sorted(ways, key=lambda way: way[0].split(os.sep)):
