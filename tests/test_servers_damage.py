@@ -66,12 +66,11 @@ def test_a_file_of_another_size_than_its_row_is_refused_and_nothing_of_it_is_sen
     file = place.stored("damaged", b"0123456789")
     os.truncate(file, size)
     before = lines_of(place.log, f"has {size} bytes, not 10.")
-    for method, ranges in (("GET", None), ("GET", "bytes=0-3"), ("GET", "bytes=-3"), ("HEAD", None)):
-        response = requests.request(method, f"{place.url}/damaged", headers={"Range": ranges}, timeout=30)
+    for ranges in (None, "bytes=0-3", "bytes=-3"):
+        response = requests.get(f"{place.url}/damaged", headers={"Range": ranges}, timeout=30)
         assert response.status_code == 500
-        if method == "GET":
-            assert response.json() == {"status": 500, "message": "The file storage failed."}
-    assert lines_of(place.log, f"has {size} bytes, not 10.") == before + 4
+        assert response.json() == {"status": 500, "message": "The file storage failed."}
+    assert lines_of(place.log, f"has {size} bytes, not 10.") == before + 3
     assert requests.delete(f"{place.url}/damaged", timeout=30).status_code == 204
 
 

@@ -7,6 +7,7 @@ it, so that its bytes never pass through Python.
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import IO, Any
 
@@ -202,37 +203,92 @@ def send_stream(
     :raises RangeNotSatisfiable: Where the file has nothing of the range that is asked for.
     :raises StorageError: Where the file is shorter or longer than its size.
     """
-    try:
-        last_modified = None if mtime is None else datetime.fromtimestamp(int(mtime), timezone.utc)
-        response = describing_response(filename, mimetype, as_attachment, trusted, restricted, etag, last_modified)
-        ranges_allowed = bool(
-            conditional and size is not None and current_app.config.get("FILES_REST_ALLOW_RANGE_REQUESTS")
-        )
-        if ranges_allowed:
-            response.headers["Accept-Ranges"] = "bytes"
-        if conditional and not check_preconditions(request, etag, last_modified):
-            response.status_code = 304
-            stream.close()
-            return response
-        ensure_size(stream, size)
+    taken = False
 
-        start, length = 0, size
-        if ranges_allowed and size is not None and (part := requested_range(request, size, etag, last_modified)):
-            start, length = part.start, len(part)
-            response.status_code = 206
-            response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
-        elif content_md5:
-            response.headers["Content-MD5"] = content_md5
-        if length is not None:
-            response.content_length = length
-        if request.method == "HEAD":
+    def take() -> IO[bytes]:
+        nonlocal taken
+        taken = True
+        return stream
+
+    try:
+        return send_opened(
+            take,
+            filename,
+            size,
+            mtime,
+            mimetype=mimetype,
+            restricted=restricted,
+            as_attachment=as_attachment,
+            etag=etag,
+            content_md5=content_md5,
+            chunk_size=chunk_size,
+            conditional=conditional,
+            trusted=trusted,
+        )
+    finally:
+        if not taken:
             stream.close()
-        else:
-            response.response = _body(stream, start, length, size, chunk_size)
+
+
+def send_opened(
+    open_file: Callable[[], IO[bytes]],
+    filename: str | None,
+    size: int | None,
+    mtime: float | None,
+    mimetype: str | None = None,
+    restricted: bool = True,
+    as_attachment: bool = False,
+    etag: str | None = None,
+    content_md5: str | None = None,
+    chunk_size: int | None = None,
+    conditional: bool = True,
+    trusted: bool = False,
+) -> Response:
+    """Make the response that sends a file to the client, and open the file where the answer has bytes of it.
+
+    A client that has the file, one that asks for bytes which it does not have, and one that asks for its headers alone
+    get their answers without it.
+
+    :param open_file: Function that opens the file at its beginning; it is closed in any case, also after an error.
+
+    The other parameters are those of :func:`send_stream`.
+
+    :returns: The response.
+    :raises PreconditionFailed: Where a condition of the request does not hold.
+    :raises RangeNotSatisfiable: Where the file has nothing of the range that is asked for.
+    :raises StorageError: Where the file is shorter or longer than its size.
+    """
+    last_modified = None if mtime is None else datetime.fromtimestamp(int(mtime), timezone.utc)
+    response = describing_response(filename, mimetype, as_attachment, trusted, restricted, etag, last_modified)
+    ranges_allowed = bool(
+        conditional and size is not None and current_app.config.get("FILES_REST_ALLOW_RANGE_REQUESTS")
+    )
+    if ranges_allowed:
+        response.headers["Accept-Ranges"] = "bytes"
+    if conditional and not check_preconditions(request, etag, last_modified):
+        response.status_code = 304
         return response
+
+    start, length = 0, size
+    if ranges_allowed and size is not None and (part := requested_range(request, size, etag, last_modified)):
+        start, length = part.start, len(part)
+        response.status_code = 206
+        response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+    elif content_md5:
+        response.headers["Content-MD5"] = content_md5
+    if length is not None:
+        response.content_length = length
+    if request.method == "HEAD":
+        return response
+
+    stream = open_file()
+    try:
+        ensure_size(stream, size)
+        response.response = _body(stream, start, length, size, chunk_size)
     except BaseException:
         stream.close()
         raise
+    return response
 
 
 def _body(stream: IO[bytes], start: int, length: int | None, size: int | None, chunk_size: int | None) -> Any:

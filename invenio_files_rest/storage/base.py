@@ -169,12 +169,12 @@ class FileStorage:
         :raises werkzeug.exceptions.HTTPException: Where a condition of the request does not hold, or its range.
         """
         # Who stores and reads needs nothing of HTTP.
-        from ..http.file_response import send_stream
+        from ..http.file_response import send_opened
 
         algorithm, _, digest = (checksum or "").partition(":")
         try:
-            return send_stream(
-                self.open(mode="rb"),
+            return send_opened(
+                partial(self.open, mode="rb"),
                 filename,
                 self._size,
                 self._modified,
