@@ -14,11 +14,18 @@ from typing import TypeVar
 
 from invenio_db import db
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 T = TypeVar("T")
 
 ATTEMPTS = 10
 """How often a transaction is tried."""
+
+POOL_ATTEMPTS = 3
+"""How often a free connection is waited for, since what is to be recorded may be an upload of hours.
+
+Each time takes as long as ``pool_timeout`` of ``SQLALCHEMY_ENGINE_OPTIONS`` says.
+"""
 
 LONGEST_PAUSE = 0.5
 """Seconds that lie between two tries at most."""
@@ -69,8 +76,9 @@ def in_transaction(work: Callable[[], T]) -> T:
     :param work: The work: it may be done several times, each time in a new transaction.
     :returns: What the work returned.
     :raises sqlalchemy.exc.DBAPIError: Where it still fails after :data:`ATTEMPTS` tries, or for another reason.
+    :raises sqlalchemy.exc.TimeoutError: Where no connection was free, :data:`POOL_ATTEMPTS` times.
     """
-    session = db.session()
+    session, waits = db.session(), 0
     for attempt in range(1, ATTEMPTS + 1):
         expires = session.expire_on_commit
         session.expire_on_commit = False
@@ -80,6 +88,11 @@ def in_transaction(work: Callable[[], T]) -> T:
         except DBAPIError as error:
             session.rollback()
             if attempt == ATTEMPTS or not is_conflict(error):
+                raise
+        except PoolTimeoutError:
+            session.rollback()
+            waits += 1
+            if waits == POOL_ATTEMPTS:
                 raise
         except BaseException:
             session.rollback()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app, request
 from invenio_rest.errors import RESTException
-from werkzeug.exceptions import ClientDisconnected, HTTPException, default_exceptions
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import ClientDisconnected, HTTPException, ServiceUnavailable, default_exceptions
 
 from ..errors import FilesException, LocationAwayError
 from ..http.arguments import KeyConverter, as_uuid, invalid_subresource_validator, minsize_validator
@@ -100,6 +101,16 @@ def error_response(error: HTTPException) -> Response | HTTPException:
     return response
 
 
+BUSY_SECONDS = 10
+"""Seconds after which a client may try again that found no connection to the database free."""
+
+
+def busy_response(error: PoolTimeoutError) -> Response | HTTPException:
+    """Answer that all connections to the database are in use (RFC 9110, section 15.6.4), and log it."""
+    current_app.logger.error("%s [%s]: no connection to the database was free: %s", request.path, request.method, error)
+    return error_response(ServiceUnavailable("The server is busy. Try again later.", retry_after=BUSY_SECONDS))
+
+
 def add_error_handlers(blueprint: Blueprint) -> None:
     """Let a blueprint answer all errors in JSON.
 
@@ -109,6 +120,7 @@ def add_error_handlers(blueprint: Blueprint) -> None:
     for code in default_exceptions:
         blueprint.register_error_handler(code, error_response)
     blueprint.register_error_handler(HTTPException, error_response)
+    blueprint.register_error_handler(PoolTimeoutError, busy_response)
 
 
 add_error_handlers(blueprint)
