@@ -95,7 +95,7 @@ def test_uploads_are_answered_503_and_nothing_is_made(
     told_once(caplog, location)
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("redirected", [False, True])
 @pytest.mark.parametrize("headers", [{}, {"Range": "bytes=1-"}])
 def test_a_download_is_answered_503_where_the_file_is_not_there(
     client: Any,
@@ -103,19 +103,49 @@ def test_a_download_is_answered_503_where_the_file_is_not_there(
     location: Location,
     away: Callable[[], None],
     caplog: pytest.LogCaptureFixture,
-    method: str,
+    app: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    redirected: bool,
     headers: dict[str, str],
 ) -> None:
+    """Also where a web server in front, which would find no file, would send it."""
+    monkeypatch.setitem(app.config, "FILES_REST_XSENDFILE_ENABLED", redirected)
     file = store(bucket).file
     away()
     if Path(file.uri).exists():
-        assert client.open(url(bucket, "key"), method=method, headers=headers).status_code in (200, 206)
+        assert client.get(url(bucket, "key"), headers=headers).status_code in (200, 206)
         return
-    answer = client.open(url(bucket, "key"), method=method, headers=headers)
-    assert answer.status_code == 503
-    if method == "GET":
-        assert error(answer, 503)["message"] == OFFLINE
+    assert error(client.get(url(bucket, "key"), headers=headers), 503)["message"] == OFFLINE
     told_once(caplog, location)
+
+
+@pytest.mark.parametrize("propagates", [False, True])
+def test_an_upload_is_completed_once_the_disk_is_back(
+    app: Any,
+    client: Any,
+    bucket: Bucket,
+    location: Location,
+    upload: MultipartObject,
+    celery_app: Any,
+    caplog: pytest.LogCaptureFixture,
+    propagates: bool,
+) -> None:
+    """With a task that runs at once, be its error raised or kept."""
+    celery_app.conf.update(task_always_eager=True, task_eager_propagates=propagates)
+    mark_location(location)
+    path = url(bucket, "parts", uploadId=upload.upload_id)
+    for number in (0, 1):
+        assert client.put(f"{path}&partNumber={number}", data=b"1234").status_code == 200
+    folder = Path(location.uri)
+    folder.rename(folder.with_name("disk"))
+    answer = client.post(path).json
+    assert answer["status"] == 503
+    assert OFFLINE in answer["message"]
+    assert "may not be mounted" in caplog.text
+    folder.with_name("disk").rename(folder)
+    assert client.post(path).json["completed"]
+    assert client.get(url(bucket, "parts")).data == b"12341234"
+    celery_app.conf.task_eager_propagates = True
 
 
 def test_a_file_that_is_missing_in_a_location_that_is_there_stays_a_500(

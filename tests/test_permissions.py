@@ -381,3 +381,10 @@ def test_a_factory_that_takes_a_file_for_granted_does_no_harm_where_there_is_non
     error(client.get(url(site.bucket, "none")), 404)
     (record,) = caplog.records
     assert (record.levelname, record.exc_info[0]) == ("WARNING", AttributeError)
+
+
+@pytest.mark.parametrize("query", ["versions", "versionid=1", "partNumber=1"])
+def test_a_stray_argument_tells_nobody_which_buckets_there_are(client: Any, bucket: Any, query: str) -> None:
+    hidden = client.delete(f"{url(bucket, 'key')}?{query}")
+    absent = client.delete(f"{url(uuid4(), 'key')}?{query}")
+    assert (hidden.status_code, hidden.json) == (absent.status_code, absent.json)

@@ -295,3 +295,16 @@ def test_documented_statuses_stay(client: Any, bucket: Any, location: Any) -> No
             error(client.post(f"{url(bucket, 'a.txt')}?{query}"), 403)
         error(client.post(f"{url(bucket, 'a.txt')}?uploads&size=10"), 400)
     assert (ObjectVersion.query.count(), MultipartObject.query.count()) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("query", "form"),
+    [("partNumber=0&part=1", None), ("partNumber=1", "0"), ("part=1", "0"), ("partNumber=one", "0")],
+)
+def test_a_part_has_one_number(client: Any, bucket: Bucket, query: str, form: str | None) -> None:
+    upload = client.post(url(bucket, "key", uploads=True, size=8, partSize=4)).json["id"]
+    fields = {"_chunkNumber": form, "_currentChunkSize": "4", "file": (io.BytesIO(b"1234"), "f")}
+    path = f"{url(bucket, 'key', uploadId=upload)}&{query}"
+    answer = client.put(path, data=b"1234" if form is None else fields)
+    assert answer.status_code in (400, 422)
+    assert client.get(url(bucket, "key", uploadId=upload)).json["parts"] == []

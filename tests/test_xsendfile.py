@@ -316,11 +316,16 @@ def obj(uri: str, **file: Any) -> Any:
     )
 
 
-def redirected(uri: str, mapping: dict[str, str] | None = None, **file: Any) -> Response:
-    app = Flask("app")
-    app.config["FILES_REST_XSENDFILE_MAPPING"] = mapping
-    with app.test_request_context():
-        return create_file_streaming_redirect_response(obj(uri, **file))
+@pytest.fixture
+def redirected(app: Flask, db: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that redirects the web server in front to a file."""
+
+    def redirected(uri: str, mapping: dict[str, str] | None = None, **file: Any) -> Response:
+        monkeypatch.setitem(app.config, "FILES_REST_XSENDFILE_MAPPING", mapping)
+        with app.test_request_context():
+            return create_file_streaming_redirect_response(obj(uri, **file))
+
+    return redirected
 
 
 @pytest.mark.parametrize(
@@ -333,7 +338,7 @@ def redirected(uri: str, mapping: dict[str, str] | None = None, **file: Any) -> 
         ("https://host:80/eos/data?a=1", "/user_files/eos/data"),
     ],
 )
-def test_without_a_mapping_every_file_is_below_user_files(uri: str, expected: str) -> None:
+def test_without_a_mapping_every_file_is_below_user_files(redirected: Any, uri: str, expected: str) -> None:
     response = redirected(uri)
     assert response.status_code == 200
     assert response.headers["X-Accel-Redirect"] == expected
@@ -359,17 +364,17 @@ MAPPING = {"/data/a": "/one/", "/data/a/b/": "/two", "root://host//eos": "/eos"}
         ("root://host//eos/../x", None),
     ],
 )
-def test_the_longest_uri_that_fits_is_mapped(uri: str, expected: str | None) -> None:
+def test_the_longest_uri_that_fits_is_mapped(redirected: Any, uri: str, expected: str | None) -> None:
     response = redirected(uri, MAPPING)
     assert response.headers.get("X-Accel-Redirect") == expected
     assert (response.get_data() == b"sent by us") == (expected is None)
 
 
-def test_a_path_that_leads_out_of_its_folder_is_never_asked_for() -> None:
+def test_a_path_that_leads_out_of_its_folder_is_never_asked_for(redirected: Any) -> None:
     assert "X-Accel-Redirect" not in redirected("/data/a/../../etc/passwd").headers
 
 
-def test_a_file_that_is_not_readable_is_refused() -> None:
+def test_a_file_that_is_not_readable_is_refused(redirected: Any) -> None:
     with pytest.raises(FileInstanceUnreadableError):
         redirected("/data/a", readable=False)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -12,6 +11,7 @@ from flask import Response, current_app, request
 from ..errors import FileInstanceUnreadableError, StorageError
 from ..paths import local_path
 from ..services.conditions import to_the_second
+from ..services.presence import ensure_reachable
 from .file_response import describing_response
 from .preconditions import check_preconditions, last_modified_of
 
@@ -52,12 +52,19 @@ def _absolute(uri: str) -> str:
     return uri if path is None else os.path.abspath(path)
 
 
-def _ensure_size(file: FileInstance) -> None:
-    """Refuse to have a file sent that is shorter or longer than its row. Files that only the web server has pass."""
-    found = file.size
-    with suppress(OSError):
-        if (path := local_path(file.uri)) is not None:
-            found = os.stat(path).st_size
+def _ensure_there(file: FileInstance) -> None:
+    """Refuse to have a file sent whose location is away, or that is shorter or longer than its row.
+
+    Files that only the web server has pass, and so does one that is gone, which it does not find either.
+    """
+    path = local_path(file.uri)
+    try:
+        found = file.size if path is None else os.stat(path).st_size
+    except FileNotFoundError:
+        ensure_reachable(file.uri)
+        return
+    except OSError:
+        return
     if file.size is not None and found != file.size:
         raise StorageError(f"The file {file.uri} has {found} bytes, not {file.size}.")
 
@@ -73,6 +80,7 @@ def create_file_streaming_redirect_response(obj: ObjectVersion) -> Response:
     :returns: The response, without a body where the web server sends the file.
     :raises FileInstanceUnreadableError: Where the file is not readable.
     :raises StorageError: Where this machine sees that the file is shorter or longer than its row.
+    :raises LocationAwayError: Where it sees that the location of the file is away.
     :raises PreconditionFailed: Where a condition of the request does not hold.
     """
     file = obj.file
@@ -95,7 +103,7 @@ def create_file_streaming_redirect_response(obj: ObjectVersion) -> Response:
     if not check_preconditions(request, file.checksum, last_modified):
         response.status_code = 304
         return response
-    _ensure_size(file)
+    _ensure_there(file)
     algorithm, _, digest = (file.checksum or "").partition(":")
     if algorithm == "md5" and "Range" not in request.headers:
         response.headers["Content-MD5"] = digest

@@ -12,7 +12,7 @@ from typing import Any
 from celery.exceptions import TimeoutError as TaskTimeoutError
 from flask import Response, current_app, stream_with_context
 
-from ..errors import PreconditionFailed
+from ..errors import LocationAwayError, PreconditionFailed
 from ..models import MultipartObject, as_object_version
 from ..services.transactions import release_connection
 
@@ -21,6 +21,7 @@ NOT_MERGED = "The parts could not be merged. Completing again may succeed."
 _MESSAGES = {
     412: f"{PreconditionFailed.description} The upload is open again.",
     500: NOT_MERGED,
+    503: f"{LocationAwayError.description} {NOT_MERGED}",
     504: "The parts are still being merged. The object will appear.",
 }
 """What a client learns of a merge that did not end well while it waited, by the status."""
@@ -94,7 +95,9 @@ def _state_tells(result: Any, seconds: float) -> int | None:
 def _status(result: Any) -> int:
     if result.successful():
         return 200
-    return 412 if isinstance(result.result, PreconditionFailed) else 500
+    # 412, 503; the cause of whatever else went wrong is for the log.
+    kinds = (PreconditionFailed, LocationAwayError)
+    return result.result.code if isinstance(result.result, kinds) else 500
 
 
 def _database_tells(version_id: uuid.UUID | str, upload_id: uuid.UUID | None, seconds: float) -> int | None:

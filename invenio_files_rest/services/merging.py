@@ -11,6 +11,7 @@ from ..errors import InvalidOperationError, MultipartNotCompleted, PreconditionF
 from ..models import MultipartObject, ObjectVersion, as_object_version
 from ..signals import file_uploaded, notify
 from .conditions import check_write_conditions
+from .presence import ensure_reachable
 from .transactions import in_transaction, release_connection
 
 
@@ -33,6 +34,7 @@ def merge_multipartobject(
     :returns: Identifier of the version.
     :raises MultipartNotCompleted: Where the upload is not completed, or has been opened again meanwhile.
     :raises InvalidOperationError: Where there is no such upload.
+    :raises LocationAwayError: Where the location of its bytes is away.
     :raises PreconditionFailed: Where a condition does not hold. The upload is open again then, with all its parts.
     """
     upload_id = uuid.UUID(str(upload_id))
@@ -41,13 +43,14 @@ def merge_multipartobject(
     if upload is None:
         return _merged(version_id)
     upload.ensure_completed()
-    storage, parts = upload.file.storage(), upload.parts_there()
+    storage, uri, parts = upload.file.storage(), upload.file.uri, upload.parts_there()
     release_connection()
     try:
         checksum = storage.checksum(progress_callback=progress_callback)
     except FileNotFoundError:
         if MultipartObject.find(upload_id) is None:
             return _merged(version_id)
+        ensure_reachable(uri)
         raise
 
     precondition = partial(check_write_conditions, conditions) if conditions else None

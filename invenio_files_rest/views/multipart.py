@@ -7,12 +7,13 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from celery.result import EagerResult
 from flask import Response, abort, current_app, request
 from webargs import fields
 from werkzeug.exceptions import HTTPException
 
-from ..errors import MissingQueryParameter, MultipartAlreadyCompleted
-from ..http.arguments import NOT_FOUND, WholeNumber, refuse_stray_fields, use_kwargs
+from ..errors import MissingQueryParameter, MultipartAlreadyCompleted, PreconditionFailed
+from ..http.arguments import NOT_FOUND, WholeNumber, refuse_stray_arguments, refuse_stray_fields, use_kwargs
 from ..http.bodies import request_body
 from ..http.upload_body import is_form, read_digests
 from ..http.waiting import NOT_MERGED, once_done
@@ -81,6 +82,8 @@ def default_partfactory(
     number = part if part_number is None else part_number
     if number is None or is_form(content_type):
         return None, None, None, None, None
+    if part not in (None, number):
+        abort(400, description=f"The arguments part and partNumber contradict each other: {part} and {number}.")
     return content_length, number, request_body(request.environ), content_type, content_md5
 
 
@@ -112,7 +115,16 @@ def ngfileupload_partfactory(
     refuse_stray_fields("file", "_totalSize", "_chunkNumber", "_currentChunkSize")
     if uploaded_file is None or part_number is None:
         return None, None, None, None, None
+    for name in ("partNumber", "part"):
+        if request.args.get(name, str(part_number)) != str(part_number):
+            abort(400, description=f"The field _chunkNumber is {part_number}, which the argument {name} contradicts.")
     return content_length, part_number, uploaded_file.stream, uploaded_file.content_type, None
+
+
+def _log_failure(result: EagerResult, upload_id: uuid.UUID) -> None:
+    """Log a merge that failed at once, for there is no worker that would."""
+    if result.failed() and not isinstance(result.result, PreconditionFailed):
+        current_app.logger.error("The merge of upload %s failed.", upload_id, exc_info=result.result)
 
 
 class MultipartMixin:
@@ -192,6 +204,13 @@ class MultipartMixin:
             # Workers of 6.1 take no conditions: they shall have what they can do.
             with_conditions = {"conditions": conditions} if conditions else {}
             result = task_named("merge_multipartobject").delay(str(upload_id), str(version_id), **with_conditions)
+            if (
+                isinstance(result, EagerResult)
+                and result.failed()
+                and not isinstance(result.result, PreconditionFailed)
+            ):
+                # There is no worker that would.
+                current_app.logger.error("The merge of upload %s failed.", upload_id, exc_info=result.result)
         except HTTPException:
             raise
         except Exception:
@@ -206,5 +225,6 @@ class MultipartMixin:
 
         :param multipart: The upload.
         """
+        refuse_stray_arguments("uploadId")
         abort_upload(multipart)
         return self.make_response(None, 204)

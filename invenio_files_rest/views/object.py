@@ -318,7 +318,6 @@ class ObjectResource(MultipartMixin, FilesView):
         :param upload_id: Identifier of a multipart upload, to abort it.
         :param uploads: Never set.
         """
-        refuse_stray_arguments("versionId" if upload_id is None else "uploadId")
         if upload_id is not None:
             return self.multipart_delete(bucket, key, upload_id)
         obj = self.get_object(bucket, key, version_id)
@@ -334,6 +333,7 @@ class ObjectResource(MultipartMixin, FilesView):
         """
         if version_id is not None:
             check_permission(current_permission_factory(bucket, "object-delete-version"), hidden=False)
+        refuse_stray_arguments("versionId")
         conditions = write_conditions(request)
         check_write_conditions(conditions, obj, last_modified_of(request, obj))
         if version_id is None:
