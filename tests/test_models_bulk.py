@@ -31,10 +31,11 @@ def counted_size(bucket: Bucket) -> int:
 
 @contextmanager
 def statements(db: Any) -> Iterator[list[str]]:
+    """Note the statements that are sent, one that is sent with many sets of parameters as many times."""
     seen: list[str] = []
 
-    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        seen.append(statement)
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        seen.extend([statement] * (len(parameters) if many else 1))
 
     event.listen(db.engine, "before_cursor_execute", note)
     try:

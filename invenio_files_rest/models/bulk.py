@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from invenio_db import db
-from sqlalchemy import and_, delete, func, insert, literal, select, update
+from sqlalchemy import and_, delete, exists, func, insert, literal, null, or_, select, update
 from sqlalchemy.orm import aliased, joinedload
 
 from ..limiters import FileSizeLimit
@@ -107,23 +107,7 @@ def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID, times: Times)
     :param times: Times of the new rows.
     """
     source = _live_heads(source_id, _Source)
-    columns = ObjectVersion.__table__.columns
-    db.session.execute(
-        insert(ObjectVersion.__table__).from_select(
-            ["version_id", "key", "bucket_id", "file_id", "_mimetype", "is_head", "created", "updated"],
-            select(
-                random_uuid(),
-                _Source.key,
-                literal(destination_id, columns.bucket_id.type),
-                _Source.file_id,
-                _Source._mimetype,
-                _Source.is_head,
-                literal(times.created, columns.created.type),
-                literal(times.updated, columns.updated.type),
-            ).where(source),
-            include_defaults=False,
-        )
-    )
+    _insert_versions(destination_id, times, _Source.file_id, _Source._mimetype, source, is_head=True)
     _copy_tags(source_id, destination_id, times.created)
     copied = (
         select(func.coalesce(func.sum(FileInstance.size), 0))
@@ -137,6 +121,39 @@ def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID, times: Times)
         execution_options={"synchronize_session": False},
     )
     read_again(db.session.get(Bucket, destination_id), ["size"])
+
+
+def _insert_versions(
+    bucket_id: uuid.UUID, times: Times, file_id: Any, mimetype: Any, of: Any, is_head: bool = False
+) -> int:
+    """Make versions of others, within the database.
+
+    :param bucket_id: Identifier of the bucket that they are made in.
+    :param times: Their times.
+    :param file_id: What refers to their files.
+    :param mimetype: Their MIME types.
+    :param of: Condition on the versions that they are made of.
+    :param is_head: Whether they are heads.
+    :returns: How many.
+    """
+    columns = ObjectVersion.__table__.columns
+    names = ["version_id", "key", "bucket_id", "file_id", "_mimetype", "is_head", "created", "updated"]
+    rows = select(
+        random_uuid(),
+        _Source.key,
+        literal(bucket_id, columns.bucket_id.type),
+        file_id,
+        mimetype,
+        literal(is_head, columns.is_head.type),
+        literal(times.created, columns.created.type),
+        literal(times.updated, columns.updated.type),
+    ).where(of)
+    return int(_execute(insert(ObjectVersion.__table__).from_select(names, rows, include_defaults=False)).rowcount)
+
+
+def _execute(statement: Any) -> Any:
+    """Execute a statement of whose rows the session need not know."""
+    return db.session.execute(statement, execution_options={"synchronize_session": False})
 
 
 def add_files(
@@ -192,55 +209,37 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
     if source_id == destination_id:
         return []
     _claim_and_hold(destination_id, source_id)
-    heads: dict[Any, dict[str, Any]] = {source_id: {}, destination_id: {}}
-    # A locking read sees what others have committed, whatever the transaction's snapshot.
-    for head in db.session.execute(
-        select(ObjectVersion)
-        .where(ObjectVersion.bucket_id.in_(heads), ObjectVersion.is_head)
-        .order_by(ObjectVersion.key)
-        .options(joinedload(ObjectVersion.file))
-        .with_for_update(of=ObjectVersion),
-        execution_options={"populate_existing": True},
-    ).scalars():
-        heads[head.bucket_id][head.key] = head
-    source, destination = heads.values()
+    times = _times_after_heads(destination_id, seen=True)
+    replaced, extra = _differences(source_id, destination_id, delete_extras)
+    # No head yet: there is one of each key already.
+    count = _insert_versions(destination_id, times, _Source.file_id, _Source._mimetype, replaced)
+    count += _insert_versions(destination_id, times, null(), null(), extra)
+    if not count:
+        return []
+    new = and_(ObjectVersion.bucket_id == destination_id, ObjectVersion.created == times.created)
+    _step_down(destination_id, select(select(ObjectVersion.key).where(new).subquery().c.key))
+    _execute(update(ObjectVersion).where(new).values(is_head=True))
+    _copy_tags(source_id, destination_id, times.created)
+    changed = select(ObjectVersion).where(new).order_by(ObjectVersion.key).options(joinedload(ObjectVersion.file))
+    versions = db.session.scalars(changed, execution_options={"populate_existing": True}).all()
+    added = [version for version in versions if not version.deleted]
+    if added:
+        Bucket.claim(destination_id, sum(version.file.size or 0 for version in added))
+    return [("delete", version.key) for version in versions if version.deleted] + [("add", one) for one in added]
 
-    added = [
-        head
-        for key, head in source.items()
-        if head.file_id and (key not in destination or destination[key].file_id != head.file_id)
-    ]
-    deleted = [
-        key
-        for key, head in destination.items()
-        if head.file_id and (not source[key].file_id if key in source else delete_extras)
-    ]
-    times = next_times(destination.values(), seen=True)
-    for key in [head.key for head in added if head.key in destination] + deleted:
-        destination[key].is_head = False
-    db.session.flush()
 
-    versions = [
-        ObjectVersion(
-            version_id=uuid.uuid4(),
-            bucket_id=destination_id,
-            key=head.key,
-            file=head.file,
-            mimetype=head._mimetype,
-            is_head=True,
-            **times._asdict(),
-        )
-        for head in added
-    ]
-    markers = [
-        ObjectVersion(version_id=uuid.uuid4(), bucket_id=destination_id, key=key, **times._asdict()) for key in deleted
-    ]
-    db.session.add_all(versions + markers)
-    db.session.flush()
-    if versions:
-        _copy_tags(source_id, destination_id, times.created)
-        Bucket.claim(destination_id, sum(version.file.size or 0 for version in versions))
-    return [("delete", key) for key in deleted] + [("add", version) for version in versions]
+def _differences(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: bool) -> tuple[Any, Any]:
+    """Return the heads of a bucket that another lacks, and those of the other that are to be deleted there.
+
+    :returns: Conditions on the version that a new one is made of.
+    """
+    other = aliased(ObjectVersion, name="other")
+    same_key = and_(other.key == _Source.key, other.is_head)
+    has_it = exists().where(other.bucket_id == destination_id, same_key, other.file_id == _Source.file_id)
+    deleted = exists().where(other.bucket_id == source_id, same_key, other.file_id.is_(None))
+    missing = ~exists().where(other.bucket_id == source_id, same_key)
+    gone = or_(deleted, missing) if delete_extras else deleted
+    return and_(_live_heads(source_id, _Source), ~has_it), and_(_live_heads(destination_id, _Source), gone)
 
 
 def _copy_tags(source_id: uuid.UUID, destination_id: uuid.UUID, created: datetime) -> None:
