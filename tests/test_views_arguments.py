@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from parts import CONTENT, PARTS, begin
-from rest import Unreadable, error, nothing_stays, put, put_stream, url
+from rest import Unreadable, error, nothing_stays, put, put_stream, stored, url
 
 from invenio_files_rest.models import Bucket, MultipartObject, ObjectVersion
 
@@ -226,6 +226,9 @@ def test_an_argument_that_would_be_passed_over_is_refused(
         ({"_totalSize": "4", "_currentChunkSize": "4"}, "_currentChunkSize"),
         ({"_totalSize": "4", "_chunknumber": "0"}, "_chunknumber"),
         ({"_totalsize": "4"}, "_totalsize"),
+        ({"_totalSize": "10", "_chunkNumber": "0", "_currentChunkSize": "4", "_chunkSize": "4"}, "_chunkNumber"),
+        ({"_totalSize": "4", "_chunkNumber": "1", "_currentChunkSize": "4", "_chunkSize": "4"}, "_chunkNumber"),
+        ({"_totalSize": "4", "_chunksize": "4"}, "_chunksize"),
         ({"_totalSize": ["4", "5"]}, "_totalSize"),
         ({"_totalSize": "4", "File": "x"}, "File"),
     ],
@@ -237,6 +240,16 @@ def test_a_form_with_a_part_is_no_file(
     with nothing_stays(location):
         data = {**fields, "file": (io.BytesIO(PARTS[0]), "a")}
         assert f" {name} " in error(client.put(url(bucket, "a.txt"), data=data), 400)["message"]
+
+
+@pytest.mark.parametrize("part_size", [len(CONTENT), 4096])
+def test_the_form_of_a_whole_file_has_what_ng_file_upload_sends(
+    client: Any, bucket: Any, location: Any, part_size: int
+) -> None:
+    sizes = {"_chunkSize": part_size, "_currentChunkSize": len(CONTENT), "_chunkNumber": 0, "_totalSize": len(CONTENT)}
+    data = {**sizes, "file": (io.BytesIO(CONTENT), "a"), "own": "x"}
+    assert client.put(url(bucket, "a.txt"), data=data).json["size"] == len(CONTENT)
+    assert stored(location) == [CONTENT]
 
 
 def test_a_form_with_two_files_is_refused(client: Any, bucket: Any, location: Any) -> None:

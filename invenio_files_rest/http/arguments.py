@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Set
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
@@ -183,8 +184,8 @@ QUERY = frozenset(
 )
 """Names of arguments in the query that mean something in some request."""
 
-FORM = frozenset({"file", "_totalSize", "_chunkNumber", "_currentChunkSize"})
-"""Names of fields of a form that mean something in some request."""
+FORM = frozenset({"file", "_totalSize", "_chunkSize", "_chunkNumber", "_currentChunkSize"})
+"""Names of the fields of the forms that ng-file-upload sends."""
 
 
 def refuse_stray_arguments(*expected: str) -> None:
@@ -199,16 +200,15 @@ def refuse_stray_arguments(*expected: str) -> None:
     _refuse_strays("argument", request.args, QUERY, {*expected, "prettyprint"})
 
 
-def refuse_stray_fields(*expected: str) -> None:
-    """Refuse fields of a form as :func:`refuse_stray_arguments` refuses arguments.
+def refuse_misspelt_fields() -> None:
+    """Refuse fields of :data:`FORM` that are misspelt in case or given twice, so that none of them is passed over.
 
-    :param expected: Names that have a meaning in this request.
-    :raises werkzeug.exceptions.BadRequest: Where there is such a field, or one of ours twice. The message names it.
+    :raises werkzeug.exceptions.BadRequest: Where there is such a field. The message names it.
     """
-    _refuse_strays("field", CombinedMultiDict([request.form, request.files]), FORM, {*expected})
+    _refuse_strays("field", CombinedMultiDict([request.form, request.files]), FORM, FORM)
 
 
-def _refuse_strays(kind: str, given: MultiDict[str, Any], ours: frozenset[str], expected: set[str]) -> None:
+def _refuse_strays(kind: str, given: MultiDict[str, Any], ours: Set[str], expected: Set[str]) -> None:
     known = {name.lower(): name for name in ours}
     for name, values in given.lists():
         right = known.get(name.lower())

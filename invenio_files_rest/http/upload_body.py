@@ -22,7 +22,7 @@ from ..errors import DuplicateTagError, InvalidTagError, MultipartNoPart
 from ..limiters import FileSizeLimit
 from ..proxies import current_files_rest
 from ..storage.pump import VerifiedStream, check_sizelimit
-from .arguments import WholeNumber, minsize_validator, refuse_stray_fields, use_kwargs
+from .arguments import WholeNumber, minsize_validator, refuse_misspelt_fields, use_kwargs
 from .bodies import request_body
 
 TAG_MAX_LEN = 255
@@ -160,29 +160,44 @@ def stream_uploadfactory(
 
 
 @use_kwargs({"content_type": fields.String(data_key="Content-Type", load_default="")}, location="headers")
-@use_kwargs({"content_length": WholeNumber(data_key="_totalSize", load_default=None)}, location="form")
+@use_kwargs(
+    {
+        "content_length": WholeNumber(data_key="_totalSize", load_default=None),
+        "part_number": WholeNumber(data_key="_chunkNumber", load_default=None),
+        "part_length": WholeNumber(data_key="_currentChunkSize", load_default=None),
+    },
+    location="form",
+)
 @use_kwargs({"uploaded_file": fields.Raw(data_key="file", load_default=None)}, location="files")
 def ngfileupload_uploadfactory(
     content_length: int | None = None,
     content_type: str | None = None,
     uploaded_file: FileStorage | None = None,
+    part_number: int | None = None,
+    part_length: int | None = None,
 ) -> tuple[Any, int | None, str | None, dict[str, str] | None]:
     """Take the field ``file`` of a form as the file, as ng-file-upload sends it.
+
+    It sends ``_totalSize`` only where it cuts the file into parts, so that a whole file is the first part and the last.
 
     :param content_length: Value of the field ``_totalSize``, in bytes.
     :param content_type: Value of the header ``Content-Type``.
     :param uploaded_file: The field ``file``.
+    :param part_number: Value of the field ``_chunkNumber``.
+    :param part_length: Value of the field ``_currentChunkSize``, in bytes.
     :returns: The stream, its length in bytes, no ``Content-MD5``, and the tags.
     :raises MultipartNoPart: Where a form lacks one of the fields.
-    :raises werkzeug.exceptions.BadRequest: Where the form is one of a part.
+    :raises werkzeug.exceptions.BadRequest: Where the form has a part of a larger file.
     """
     if not is_form(content_type):
         return _NOTHING
-    refuse_stray_fields("file", "_totalSize")
+    refuse_misspelt_fields()
     if uploaded_file is None:
         raise MultipartNoPart(description="The form has no field named file.")
     if content_length is None:
         raise MultipartNoPart(description="The form has no field named _totalSize.")
+    if (part_number, part_length) not in ((None, None), (0, content_length)):
+        abort(400, description="The fields _chunkNumber and _currentChunkSize are those of a part: it needs uploadId.")
     return uploaded_file.stream, content_length, None, parse_header_tags()
 
 

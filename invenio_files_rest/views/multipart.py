@@ -13,7 +13,7 @@ from webargs import fields
 from werkzeug.exceptions import HTTPException
 
 from ..errors import MissingQueryParameter, MultipartAlreadyCompleted, PreconditionFailed
-from ..http.arguments import NOT_FOUND, WholeNumber, refuse_stray_arguments, refuse_stray_fields, use_kwargs
+from ..http.arguments import NOT_FOUND, WholeNumber, refuse_misspelt_fields, refuse_stray_arguments, use_kwargs
 from ..http.bodies import request_body
 from ..http.upload_body import is_form, read_digests
 from ..http.waiting import NOT_MERGED, once_done
@@ -112,7 +112,7 @@ def ngfileupload_partfactory(
     """
     if not is_form(content_type):
         return None, None, None, None, None
-    refuse_stray_fields("file", "_totalSize", "_chunkNumber", "_currentChunkSize")
+    refuse_misspelt_fields()
     if uploaded_file is None or part_number is None:
         return None, None, None, None, None
     for name in ("partNumber", "part"):
