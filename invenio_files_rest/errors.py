@@ -147,17 +147,18 @@ class InvalidArguments(RESTException):
     description = "Validation error."
 
 
-def field_errors(messages: Mapping[str, Any]) -> list[FieldError]:
+def field_errors(messages: Any, field: str | None = None) -> list[FieldError]:
     """Return what is wrong with arguments of a request, argument by argument.
 
-    :param messages: Messages by the place of the request, and in it by the argument, as webargs has them.
+    :param messages: Messages by the place of the request, and in it by the argument, as webargs has them, or of
+        whatever shape somebody else gives them: the innermost name is the argument's.
+    :param field: Name of the argument; ``None`` where it is not known.
     """
-    return [
-        FieldError(field, str(message))
-        for in_place in messages.values()
-        for field, texts in in_place.items()
-        for message in (texts if isinstance(texts, list) else [texts])
-    ]
+    if isinstance(messages, Mapping):
+        return [error for name, inner in messages.items() for error in field_errors(inner, str(name))]
+    if isinstance(messages, list | tuple):
+        return [error for inner in messages for error in field_errors(inner, field)]
+    return [] if messages is None else [FieldError(field, str(messages))]
 
 
 class MissingQueryParameter(FilesException):

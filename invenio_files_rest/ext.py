@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from itertools import repeat
 from typing import Any
@@ -104,7 +104,8 @@ def _first(factories: list[Callable[[], Any]], length: int, nothing: str) -> tup
             if refusal.description != type(refusal).description:
                 nothing = str(refusal.description)
             # Of webargs, where it is used by itself.
-            errors += field_errors(getattr(refusal, "data", {}).get("messages", {}))
+            data = getattr(refusal, "data", None)
+            errors += field_errors(data.get("messages") if isinstance(data, Mapping) else data)
         else:
             if any(found):
                 return (*found, *repeat(None, length - len(found)))

@@ -12,6 +12,7 @@ from parts import begin, part_count
 from rest import error, nothing_stays, stored, url
 from webargs import fields
 from webargs.flaskparser import use_kwargs
+from werkzeug.exceptions import UnprocessableEntity
 
 from invenio_files_rest.errors import FileSizeError, MultipartNoPart
 from invenio_files_rest.views import (
@@ -92,6 +93,37 @@ def test_what_a_refusal_says_of_itself_is_told(use: Any, client: Any, bucket: An
 
     use(refuse_with_reason, find_no_part)
     assert error(client.put(url(bucket, "a"), data=BODY), 400)["message"] == "The header X-Part is missing."
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"messages": {"query": {"part": ["bad", "worse"]}}}, [("part", "bad"), ("part", "worse")]),
+        ({"messages": {"json": {"parts": {0: {"size": ["bad"]}}}}}, [("size", "bad")]),
+        ({"messages": {"query": ["bad"]}}, [("query", "bad")]),
+        ({"messages": {"part": "bad"}}, [("part", "bad")]),
+        ({"messages": ["bad"]}, [(None, "bad")]),
+        ({"messages": "bad"}, [(None, "bad")]),
+        ({"messages": None}, []),
+        ({}, []),
+        (None, []),
+        ("bad", [(None, "bad")]),
+    ],
+)
+def test_a_refusal_may_say_what_is_wrong_in_any_shape(
+    use: Any, client: Any, bucket: Any, location: Any, data: Any, told: Any
+) -> None:
+    def refuse_somehow() -> Any:
+        refusal = UnprocessableEntity()
+        refusal.data = data
+        raise refusal
+
+    use(refuse_somehow)
+    answer = error(client.put(url(bucket, "a"), data=BODY), 400)
+    assert [(wrong["field"], wrong["message"]) for wrong in answer.get("errors", [])] == told
+    use(refuse_somehow, stream_uploadfactory)
+    assert client.put(url(bucket, "a"), data=BODY).status_code == 200
+    assert stored(location) == [BODY]
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 415, 429])
