@@ -8,6 +8,7 @@ from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import pytest
+from flask import request
 from parts import CONTENT, PARTS, begin
 from rest import Unreadable, error, nothing_stays, put, put_stream, stored, url
 
@@ -171,14 +172,12 @@ STRAYS = [
     ("PUT", "partNumber=", "partNumber"),
     ("PUT", "uploads", "uploads"),
     ("PUT", "uploads=&size=10&partSize=4", "uploads"),
-    ("PUT", "size=10", "size"),
     ("PUT", "versionId={version}", "versionId"),
     ("PUT", "versionId=", "versionId"),
     ("PUT", "uploadid={upload}&partNumber=0", "uploadid"),
     ("PUT", "UPLOADID={upload}", "UPLOADID"),
     ("PUT", "uploadid=", "uploadid"),
     ("PUT", "versionid={version}", "versionid"),
-    ("PUT", "download", "download"),
     ("PUT", f"{UPLOAD}&partNumber=0&versionId={{version}}", "versionId"),
     ("PUT", f"{UPLOAD}&partNumber=0&uploads", "uploads"),
     ("PUT", f"{UPLOAD}&partNumber=0&partnumber=1", "partnumber"),
@@ -192,7 +191,6 @@ STRAYS = [
     ("POST", "uploads&size=10&partsize=4", "partsize"),
     ("POST", "uploads&size=10&size=11&partSize=4", "size"),
     ("POST", f"{UPLOAD}&partNumber=0", "partNumber"),
-    ("POST", f"{UPLOAD}&size=10", "size"),
     ("DELETE", "versionid={version}", "versionid"),
     ("DELETE", "uploadid={upload}", "uploadid"),
     ("DELETE", f"{UPLOAD}&versionId={{version}}", "versionId"),
@@ -267,6 +265,18 @@ def test_the_form_of_a_part_has_what_ng_file_upload_sends(client: Any, bucket: A
     data = {"_chunknumber": 0, "_chunkNumber": 0, "file": (io.BytesIO(PARTS[0]), "blob")}
     assert " _chunknumber " in error(client.put(upload.url(), data=data), 400)["message"]
     assert upload.complete().json["completed"]
+
+
+@pytest.mark.parametrize("name", ["size", "Size", "partSize", "prefix", "Prefix", "download", "versions", "delimiter"])
+def test_an_argument_that_means_no_other_request_is_left_to_the_upload_factories(
+    client: Any, bucket: Any, location: Any, app: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def factory() -> Any:
+        return request.stream, int(request.args[name]), None, {}
+
+    monkeypatch.setitem(vars(app.extensions["invenio-files-rest"]), "upload_factories", [factory])
+    assert client.put(f"{url(bucket, 'a.txt')}?{name}={len(CONTENT)}&{name}=x", data=CONTENT).status_code == 200
+    assert stored(location) == [CONTENT]
 
 
 FOREIGN = "access_token=abc&upload_id=1&X-Amz-Date=2&own&own=2&prettyprint=1"

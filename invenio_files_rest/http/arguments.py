@@ -176,13 +176,8 @@ PAGE = {
 }
 """Arguments that select a page of a listing."""
 
-QUERY = frozenset(
-    {
-        *("prettyprint", "versions", "uploads", "prefix", "delimiter", "max-keys", "start-after"),
-        *("versionId", "download", "uploadId", "partNumber", "part", "size", "partSize"),
-    }
-)
-"""Names of arguments in the query that mean something in some request."""
+SUBRESOURCES = frozenset({"uploads", "versionId", "uploadId", "partNumber", "part"})
+"""Names of arguments in the query that say what a request is about: something else than the object itself."""
 
 FORM = frozenset({"file", "_totalSize", "_chunkSize", "_chunkNumber", "_currentChunkSize"})
 """Names of the fields of the forms that ng-file-upload sends."""
@@ -191,13 +186,15 @@ FORM = frozenset({"file", "_totalSize", "_chunkSize", "_chunkNumber", "_currentC
 def refuse_stray_arguments(*expected: str) -> None:
     """Refuse arguments in the query that may mean something else than what the request does, before it does it.
 
-    An argument of ours that is misspelt in case, or has no meaning in this request, would be passed over, and a part of
-    an upload without its ``uploadId`` take the place of the whole object. Names that are not ours may be somebody's.
+    An argument of :data:`SUBRESOURCES` that has no meaning in this request would be passed over, and a part of an
+    upload without its ``uploadId`` take the place of the whole object; one that is misspelt in case would be, too. Any
+    other name may be an upload factory's.
 
-    :param expected: Names that have a meaning in this request, as ``prettyprint`` has in all.
-    :raises werkzeug.exceptions.BadRequest: Where there is such an argument, or one of ours twice. The message names it.
+    :param expected: Names that have a meaning in this request.
+    :raises werkzeug.exceptions.BadRequest: Where there is such an argument, or one expected twice. The message names
+        it.
     """
-    _refuse_strays("argument", request.args, QUERY, {*expected, "prettyprint"})
+    _refuse_strays("argument", request.args, SUBRESOURCES | {*expected}, {*expected})
 
 
 def refuse_misspelt_fields() -> None:

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from ..errors import StorageError
 from ..http.arguments import (
     NOT_FOUND,
-    QUERY,
+    SUBRESOURCES,
     Identifier,
     as_uuid,
     flag,
@@ -295,7 +295,7 @@ class ObjectResource(MultipartMixin, FilesView):
             refuse_stray_arguments("uploads", "size", "partSize")
             return self.multipart_init(bucket, key)
         if upload_id is None:
-            refuse_stray_arguments(*QUERY)
+            refuse_stray_arguments(*SUBRESOURCES)
             abort(403, description="A POST begins or completes a multipart upload: it needs uploads or uploadId.")
         refuse_stray_arguments("uploadId")
         return self.multipart_complete(bucket, key, upload_id)
