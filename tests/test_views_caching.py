@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, abort, jsonify
 from rest import CONTENT, put, url
 
 from invenio_files_rest.models import Bucket, ObjectVersion
@@ -46,6 +46,28 @@ def test_no_cache_keeps_an_answer_that_depends_on_who_asks(
         statuses.add(response.status_code)
         assert is_for_who_asked(response), (method, path, response.headers)
     assert statuses >= ({200, 204, 403, 404, 405, 422} if allowed else {401, 404})
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE", "PATCH"])
+def test_no_cache_keeps_that_a_method_is_not_allowed(client: Any, bucket: Any, method: str) -> None:
+    for path in ("/files", "/files/", url(bucket), url(bucket, "a.txt")):
+        response = client.open(path, method=method)
+        if response.status_code == 405:
+            assert is_for_who_asked(response), (method, path, response.headers)
+    assert client.open(url(bucket), method="POST").status_code == 405
+
+
+@pytest.mark.usefixtures("allow_all")
+def test_no_cache_keeps_what_is_refused_before_the_view(client: Any, bucket: Any, app: Flask, monkeypatch: Any) -> None:
+    monkeypatch.setitem(app.before_request_funcs, None, [lambda: abort(404)])
+    assert is_for_who_asked(client.get(url(bucket, "a.txt")))
+    assert is_for_who_asked(client.post(url(bucket)))
+
+
+@pytest.mark.usefixtures("allow_all")
+def test_pages_of_others_stay_as_they_are(client: Any, bucket: Any) -> None:
+    for method, path in (("GET", "/other"), ("POST", "/static/a")):
+        assert "Cache-Control" not in client.open(path, method=method).headers
 
 
 @pytest.mark.usefixtures("allow_all")

@@ -17,6 +17,7 @@ from ..http.upload_body import (
     validate_tag,
 )
 from ..tasks import merge_multipartobject, remove_file_data
+from .base import keep_errors_from_caches
 from .bucket import BucketResource
 from .decorators import (
     check_permission,
@@ -79,6 +80,7 @@ blueprint.add_url_rule("/<string:bucket_id>", view_func=bucket_view)
 # A key has its slashes as they are: "a//b" is not "a/b".
 blueprint.record(lambda state: state.app.url_map.converters.update(files_rest_key=KeyConverter))
 blueprint.add_url_rule("/<string:bucket_id>/<files_rest_key:key>", view_func=object_view, merge_slashes=False)
+blueprint.after_app_request(keep_errors_from_caches)
 
 
 def error_response(error: HTTPException) -> Response | HTTPException:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar
 
-from flask import Response, after_this_request, request
+from flask import Response, after_this_request, current_app, request
 from invenio_rest import ContentNegotiatedMethodView
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ..errors import InvalidKeyError
 
@@ -35,6 +37,24 @@ def _keep_from_caches(response: Response) -> Response:
         response.headers["Cache-Control"] = "private, no-store"
         response.vary.update(("Accept", "Authorization", "Cookie"))
     return response
+
+
+def keep_errors_from_caches(response: Response) -> Response:
+    """Let no cache keep an answer to a request for one of our views that has not come to it, such as 405.
+
+    :param response: Any answer of the application.
+    """
+    view_class = getattr(_requested_view(), "view_class", object)
+    return _keep_from_caches(response) if issubclass(view_class, FilesView) else response
+
+
+def _requested_view() -> Any:
+    """Return the view that the URL leads to, also where it has not the method."""
+    endpoint, error = request.endpoint, request.routing_exception
+    if isinstance(error, MethodNotAllowed) and (adapter := current_app.create_url_adapter(request)):
+        with suppress(HTTPException):
+            endpoint, _ = adapter.match(method=next(iter(error.valid_methods or ["GET"])))
+    return current_app.view_functions.get(endpoint or "")
 
 
 class FilesView(ContentNegotiatedMethodView):
