@@ -11,7 +11,10 @@ import pytest
 from flask import request
 from parts import CONTENT, PARTS, begin
 from rest import Unreadable, error, nothing_stays, put, put_stream, stored, url
+from webargs import fields
 
+from invenio_files_rest.errors import InvalidArguments
+from invenio_files_rest.http.arguments import WholeNumber, use_kwargs
 from invenio_files_rest.models import Bucket, MultipartObject, ObjectVersion
 
 pytestmark = pytest.mark.usefixtures("allow_all", "small_parts")
@@ -161,6 +164,15 @@ def test_digits_of_other_scripts_are_no_identifier(client: Any, bucket: Any) -> 
     assert str(bucket.id).translate(digits) != str(bucket.id)
     error(client.get(url(str(bucket.id).translate(digits))), 404)
     error(client.get(url(bucket, "a", versionId=str(bucket.id).translate(digits))), 422)
+
+
+def test_a_text_that_is_not_in_utf_8_is_refused_in_views_of_others_too(app: Any) -> None:
+    parse = use_kwargs({"name": fields.String(), "number": WholeNumber()}, location="query")(lambda **found: found)
+    for query, wrong in (("name=%E9", "name"), ("name=\xe9", "query"), ("number=1&other=\xe9", "query")):
+        with app.test_request_context(environ_overrides={"QUERY_STRING": query}):
+            with pytest.raises(InvalidArguments) as refusal:
+                parse()
+            assert [error.to_dict() for error in refusal.value.errors] == [{"field": wrong, "message": "Not in UTF-8."}]
 
 
 # Arguments that mean nothing where they stand

@@ -48,10 +48,14 @@ class ArgumentParser(FlaskParser):
     def load_querystring(self, req: Any, schema: Any) -> Any:
         """Load arguments from the query.
 
-        :raises InvalidArguments: Where a text is not in UTF-8, of which Werkzeug would make another text.
+        :raises InvalidArguments: Where a text is not in UTF-8, of which Werkzeug would make another text, or the query
+            is not, which it does not read.
         """
         texts = {field.data_key or name for name, field in schema.fields.items() if isinstance(field, fields.String)}
-        query = parse_qsl(req.query_string.decode(), keep_blank_values=True, errors="surrogateescape")
+        try:
+            query = parse_qsl(req.query_string.decode(), keep_blank_values=True, errors="surrogateescape")
+        except UnicodeDecodeError as error:
+            raise InvalidArguments(errors=[FieldError("query", "Not in UTF-8.")]) from error
         if broken := [name for name, value in query if name in texts and not is_unicode(value)]:
             raise InvalidArguments(errors=[FieldError(name, "Not in UTF-8.") for name in broken])
         return super().load_querystring(req, schema)
