@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -114,7 +115,7 @@ def create_blueprint_from_app(app: Flask) -> Blueprint:
         # Invenio-Files-REST 6.1 makes its links by the names that its views would have in the blueprint that is asked.
         blueprint.add_url_rule("/<bucket_id>", endpoint="bucket_api", build_only=True)
         blueprint.add_url_rule("/<bucket_id>/<path:key>", endpoint="object_api", build_only=True)
-    blueprint.error_handler_spec = files_rest_blueprint.error_handler_spec
+    blueprint.error_handler_spec = deepcopy(files_rest_blueprint.error_handler_spec)
     return blueprint
 
 

@@ -18,6 +18,7 @@ from invenio_accounts.testutils import create_test_user
 from invenio_db import db
 from invenio_files_rest.errors import InvalidKeyError
 from invenio_files_rest.models import Bucket, ObjectVersion
+from invenio_files_rest.views import blueprint as files_rest_blueprint
 from invenio_pidstore.models import PersistentIdentifier, PIDStatus
 from invenio_records.api import Record as PlainRecord
 
@@ -379,3 +380,12 @@ def test_no_shared_cache_keeps_an_answer(
         assert answer.cache_control.private
         assert answer.cache_control.no_store or answer.status_code == 200
         assert "Authorization" in answer.vary
+
+
+def test_a_handler_of_the_blueprint_is_its_own(app: Flask):
+    def handle(error: Exception) -> str:
+        return str(error)
+
+    create_blueprint_from_app(app).register_error_handler(KeyError, handle)
+    for blueprint in (create_blueprint_from_app(app), files_rest_blueprint):
+        assert KeyError not in blueprint.error_handler_spec[None][None]
