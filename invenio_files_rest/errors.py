@@ -18,6 +18,9 @@ class FilesException(RESTException):
 
     code = 500
 
+    logged = False
+    """Whether the log has it."""
+
 
 class StorageError(FilesException):
     """A storage operation failed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,6 +91,24 @@ def test_another_factory_may_find_the_file(app: Flask, record_with_files: Record
         response = file_download_ui(Pid, record_with_files, _record_file_factory=find, filename="b")
         response.direct_passthrough = False
         assert response.get_data() == b"second"
+
+
+def test_a_file_that_cannot_be_sent_is_told_once_in_the_log(
+    client: FlaskClient, page: str, record_with_files: Record, location: Any, caplog: pytest.LogCaptureFixture
+):
+    file = record_with_files.files["a.txt"].obj.file
+    Path(file.uri).unlink()
+    for path in (f"{page}/a.txt", f"/files/{record_with_files.bucket_id}/a.txt"):
+        caplog.clear()
+        assert client.get(path).status_code == 500
+        (told,) = [entry for entry in caplog.records if entry.levelno >= logging.ERROR]
+        assert path in told.getMessage()
+        assert "FileNotFoundError" in logging.Formatter().formatException(told.exc_info)
+    Path(location.uri).rename(f"{location.uri}-away")
+    caplog.clear()
+    assert client.get(f"{page}/a.txt").status_code == 503
+    (told,) = [entry for entry in caplog.records if entry.levelno >= logging.ERROR]
+    assert (told.exc_info, location.uri in told.getMessage()) == (None, True)
 
 
 SCHEMA = "https://localhost/schemas/records-files/record-v1.0.0.json"

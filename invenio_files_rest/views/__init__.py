@@ -7,7 +7,7 @@ from invenio_rest.errors import RESTException
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, ServiceUnavailable, default_exceptions
 
-from ..errors import FilesException, LocationAwayError
+from ..errors import FilesException
 from ..http.arguments import KeyConverter, as_uuid, invalid_subresource_validator, minsize_validator
 from ..http.json_response import json_serializer
 from ..http.upload_body import (
@@ -17,7 +17,7 @@ from ..http.upload_body import (
     validate_tag,
 )
 from ..tasks import merge_multipartobject, remove_file_data
-from .base import keep_errors_from_caches
+from .base import keep_errors_from_caches, log_failure
 from .bucket import BucketResource
 from .decorators import (
     check_permission,
@@ -89,10 +89,8 @@ def error_response(error: HTTPException) -> Response | HTTPException:
         return error
     if isinstance(error, ClientDisconnected):
         current_app.logger.info("%s %r: %s (%r)", request.method, request.path, error.description, error.__cause__)
-    if isinstance(error, LocationAwayError):
-        current_app.logger.error("%s [%s]: %s", request.path, request.method, error.get_errors())
-    elif isinstance(error, FilesException) and error.code >= 500:
-        current_app.logger.error("Exception on %s [%s]", request.path, request.method, exc_info=error)
+    if isinstance(error, FilesException):
+        log_failure(error)
     if isinstance(error, RESTException):
         return error
     answer = RESTException(description=error.description)

@@ -11,7 +11,7 @@ from flask import Response, after_this_request, current_app, request
 from invenio_rest import ContentNegotiatedMethodView
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from ..errors import InvalidKeyError
+from ..errors import FilesException, InvalidKeyError, LocationAwayError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +55,20 @@ def _requested_view() -> Any:
         with suppress(HTTPException):
             endpoint, _ = adapter.match(method=next(iter(error.valid_methods or ["GET"])))
     return current_app.view_functions.get(endpoint or "")
+
+
+def log_failure(error: FilesException) -> None:
+    """Log an error that is not the client's, once; of a location that is away, one line.
+
+    :param error: The error.
+    """
+    if error.code < 500 or error.logged:
+        return
+    error.logged = True
+    if isinstance(error, LocationAwayError):
+        current_app.logger.error("%s [%s]: %s", request.path, request.method, error.get_errors())
+    else:
+        current_app.logger.error("Exception on %s [%s]", request.path, request.method, exc_info=error)
 
 
 class FilesView(ContentNegotiatedMethodView):

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from webargs import fields
 from werkzeug.exceptions import HTTPException
 
-from ..errors import StorageError
+from ..errors import FilesException, StorageError
 from ..http.arguments import (
     NOT_FOUND,
     SUBRESOURCES,
@@ -36,7 +36,7 @@ from ..services.presence import ensure_reachable
 from ..services.transactions import release_connection
 from ..signals import file_downloaded, notify
 from ..utils import load_or_import_from_config
-from .base import FilesView
+from .base import FilesView, log_failure
 from .decorators import (
     check_permission,
     ensure_acceptable,
@@ -252,7 +252,12 @@ class ObjectResource(MultipartMixin, FilesView):
         )
         if current_app.config["FILES_REST_XSENDFILE_ENABLED"]:
             send = load_or_import_from_config("FILES_REST_XSENDFILE_RESPONSE_FUNC")
-        response = _sent(obj, send)
+        try:
+            response = _sent(obj, send)
+        except FilesException as error:
+            # Views of others have no error handler that does.
+            log_failure(error)
+            raise
         if request.method == "GET" and response.status_code in (200, 206):
             notify(file_downloaded, obj)
         return response
