@@ -6,7 +6,7 @@ remains is for the REST API and the tasks, which keep rows and bytes together.
 
 from __future__ import annotations
 
-import re
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, current_app, flash
@@ -20,6 +20,7 @@ from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementErro
 from wtforms import ValidationError
 
 from .models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
+from .models.location import NAME
 from .services.locations import create_location, remove_location
 from .services.transactions import in_transaction
 from .tasks import verify_checksum
@@ -109,10 +110,21 @@ class FilesView(ModelView):
             self.session.rollback()
             return None
 
+    def _get_list_extra_args(self) -> Any:
+        """Read the arguments of a list, whose pages have :data:`_LARGEST_PAGE` rows at most."""
+        arguments = super()._get_list_extra_args()
+        arguments.page_size = min(max(arguments.page_size, 0), _LARGEST_PAGE)
+        return arguments
+
     def get_list(self, page: int, *args: Any, page_size: int | None = None, **kwargs: Any) -> Any:
-        """Return how many rows there are, and those of a page; none where a filter has a value that no row can have."""
-        page_size = min(page_size, _LARGEST_PAGE) if page_size and page_size > 0 else self.page_size
-        page = min(max(page or 0, 0), _LARGEST_OFFSET // page_size - 1)
+        """Return how many rows there are, and those of a page; none where a filter has a value that no row can have.
+
+        :param page: Number of the page, from 0 on.
+        :param page_size: Number of rows; 0 for all, as an export has it.
+        """
+        if page_size is None:
+            page_size = self.page_size
+        page = min(max(page or 0, 0), _LARGEST_OFFSET // (page_size or 1) - 1)
         try:
             return super().get_list(page, *args, page_size=page_size, **kwargs)
         except Exception as error:
@@ -141,9 +153,6 @@ class FilesView(ModelView):
         return bool(super().handle_view_exception(exc))
 
 
-_SLUG = re.compile(r"[a-z][a-z0-9-]*\Z")
-
-
 def require_slug(form: Any, field: Any) -> None:
     """Check that a field has the name of a location.
 
@@ -151,7 +160,7 @@ def require_slug(form: Any, field: Any) -> None:
     :param field: The field.
     :raises wtforms.ValidationError: Where it has not.
     """
-    if not _SLUG.match(field.data or ""):
+    if not NAME.match(field.data or ""):
         raise ValidationError(gettext("Invalid location name (lower-case alphanumeric + dashes)."))
 
 
@@ -170,14 +179,17 @@ class LocationModelView(FilesView):
     def get_edit_form(self) -> Any:
         """Make the form that changes a location: its files would not follow another URI."""
         form = super().get_edit_form()
-        del form.uri
+        if hasattr(form, "uri"):
+            del form.uri
         return form
 
     def create_model(self, form: Any) -> Any:
         """Create a location, which has to keep a file; see :func:`.services.locations.create_location`."""
         try:
             self._ensure_only_default(form, None)
-            location = create_location(form.name.data, form.uri.data or "", form.default.data)
+            change = partial(self._on_model_change, form, is_created=True)
+            default = form.data.get("default", False)
+            location = create_location(form.name.data, form.uri.data or "", default, change)
         except Exception as error:
             return self._refused(error)
         self.after_model_change(form, location, True)
@@ -223,7 +235,7 @@ class LocationModelView(FilesView):
     @staticmethod
     def _ensure_only_default(form: Any, location: Location | None) -> None:
         default = Location.get_default()
-        if form.default.data and default is not None and not (location is not None and location.default):
+        if form.data.get("default") and default is not None and not (location is not None and location.default):
             raise ValueError(
                 gettext("The location %(name)s is the default. 'Make default' in the list changes that.", name=default)
             )

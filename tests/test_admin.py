@@ -403,6 +403,51 @@ def test_a_filter_of_a_value_that_is_none_is_no_error_of_the_server(app: Flask, 
             assert answer.status_code == 200, (offered.name, value)
 
 
+def test_a_view_of_others_changes_a_new_location_in_its_transaction(
+    app: Flask, version: ObjectVersion, tmp_path: Path
+) -> None:
+    from wtforms import Form, StringField
+
+    from invenio_files_rest.admin import LocationModelView
+
+    class Short(Form):
+        name, uri = StringField(default="second"), StringField(default=str(tmp_path / "second"))
+
+    class View(LocationModelView):
+        form_columns = ("name",)
+
+        def on_model_change(self, form: Any, model: Location, is_created: bool) -> None:
+            assert is_created
+            if (tmp_path / "refused").exists():
+                raise ValueError("Not now.")
+            model.name = f"{model.name}-one"
+
+    with app.test_request_context():
+        view = View(Location, db.session)
+        assert not hasattr(view.get_edit_form(), "uri")
+        assert view.create_model(Short()).name == "second-one"
+        assert read_mark(str(tmp_path / "second")).name == "second-one"
+        (tmp_path / "refused").touch()
+        assert view.create_model(Short(data={"name": "third", "uri": str(tmp_path / "third")})) is False
+    assert not (tmp_path / "third").exists()
+    assert Location.query.count() == 2
+
+
+def test_an_export_has_all_rows_and_a_page_a_thousand(
+    app: Flask, version: ObjectVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from invenio_files_rest.admin import ObjectModelView
+
+    monkeypatch.setattr("invenio_files_rest.admin._LARGEST_PAGE", 2)
+    db.session.add_all(ObjectVersion(bucket_id=version.bucket_id, key=str(number)) for number in range(30))
+    db.session.commit()
+    with app.test_request_context("/?page_size=99"):
+        view = ObjectModelView(ObjectVersion, db.session)
+        assert view._get_list_extra_args().page_size == 2
+        for page_size, rows in ((0, 32), (30, 30), (None, 25)):
+            assert len(view.get_list(0, None, None, None, None, page_size=page_size)[1]) == rows
+
+
 def test_the_published_views_and_the_check_of_a_name_are_there() -> None:
     from wtforms import ValidationError
 
@@ -410,8 +455,8 @@ def test_the_published_views_and_the_check_of_a_name_are_there() -> None:
 
     assert LocationModelView.can_delete
     assert {"default", "created", "updated"} <= set(LocationModelView.column_filters)
-    for name in ("abc", "a-1", "a-"):
+    for name in ("abc", "a-1", "a-", "a" * 20):
         assert require_slug(None, SimpleNamespace(data=name)) is None
-    for name in ("", None, "Abc", "1a", "a b", "é", "a_b", "-a", "abc\n"):
+    for name in ("", None, "Abc", "1a", "a b", "é", "a_b", "-a", "abc\n", "a" * 21):
         with pytest.raises(ValidationError, match="Invalid location name"):
             require_slug(None, SimpleNamespace(data=name))

@@ -16,7 +16,8 @@ from sqlalchemy_utils.types import UUIDType
 from ..paths import folders_to, is_allowed, lies_within, make_path
 from .base import Timestamp, utcnow
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}\Z")
+NAME = re.compile(r"[a-z][a-z0-9-]{0,19}\Z")
+"""The name of a location."""
 
 
 class Location(db.Model, Timestamp):
@@ -42,7 +43,7 @@ class Location(db.Model, Timestamp):
 
         :raises ValueError: Where it is none.
         """
-        if not _NAME.match(name):
+        if not NAME.match(name):
             raise ValueError("Invalid location name (lower-case alphanumeric + dashes).")
         return name
 

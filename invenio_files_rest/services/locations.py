@@ -6,8 +6,10 @@ Each function commits. What it refuses is a ``ValueError`` with a message for wh
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import closing, nullcontext, suppress
 from io import BytesIO
+from typing import Any
 
 from flask import current_app
 from invenio_db import db
@@ -28,12 +30,15 @@ _LOOKED_AT = 100
 """How many files are looked for in a folder that is to be marked."""
 
 
-def create_location(name: str, uri: str, default: bool = False) -> Location:
+def create_location(
+    name: str, uri: str, default: bool = False, change: Callable[[Location], Any] | None = None
+) -> Location:
     """Create a location, once it has shown that it keeps files. A folder is made where it is not there, and marked.
 
     :param name: Name of the location.
     :param uri: Its URI, or the path of a folder.
     :param default: Whether to make it the default location, and no other.
+    :param change: Called with the location in the transaction that adds it.
     :returns: The location.
     :raises ValueError: Where the name is taken, it or the URI is not allowed, or no file is kept there.
     """
@@ -47,10 +52,12 @@ def create_location(name: str, uri: str, default: bool = False) -> Location:
     def record() -> Location:
         location = Location(name=name, uri=uri, default=default)
         db.session.add(location)
+        if change is not None:
+            change(location)
         # From here on nobody else has the name, so that the mark of that name in the folder is ours.
         db.session.flush()
         if folder is not None:
-            location.marking = LocationMark(uri=uri, mark=leave_mark(folder, name).id)
+            location.marking = LocationMark(uri=uri, mark=leave_mark(folder, location.name).id)
         return location
 
     try:
