@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
+from fs.osfs import OSFS
 from rest import CONTENT, error, nothing_stays, put, rows, statements, tree, url
 from stored import findings, kinds, orphan, store
 
@@ -17,8 +20,9 @@ from invenio_files_rest.errors import LocationAwayError
 from invenio_files_rest.helpers import populate_from_path
 from invenio_files_rest.models import Bucket, FileInstance, Location, LocationMark, MultipartObject, ObjectVersion
 from invenio_files_rest.services.locations import create_location, mark_location
-from invenio_files_rest.storage import FileStorage
+from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
 from invenio_files_rest.storage.marks import MARK_NAME
+from invenio_files_rest.storage.pyfs import FS
 from invenio_files_rest.tasks import migrate_file
 
 pytestmark = pytest.mark.usefixtures("allow_all", "small_parts")
@@ -375,3 +379,77 @@ def test_looking_takes_no_statement(client: Any, bucket: Bucket, location: Locat
     with statements() as sent:
         assert client.get(path).status_code == 200
     assert len(sent) == 1, "\n".join(sent)
+
+
+class OpenedAtTheFolder(PyFSFileStorage):
+    """Storage that is made as for 6.1: its file system is the folder of the file."""
+
+    filesystem: Callable[..., Any] = OSFS
+
+    def _get_fs(self, create_dir: bool = True) -> tuple[Any, str]:
+        folder, name = os.path.split(self.fileurl)
+        return self.filesystem(folder, create=create_dir), name
+
+
+class OpenedAsFS(OpenedAtTheFolder):
+    filesystem = FS
+
+
+def by_storage_class(
+    fileinstance: Any, default_storage_class: str | None = None, classes: Any = ("S",), **kwargs: Any
+) -> PyFSFileStorage:
+    """Make a storage that depends on the storage class of the file."""
+    dict.fromkeys(classes, PyFSFileStorage)[fileinstance.storage_class or default_storage_class]
+    return pyfs_storage_factory(fileinstance, **kwargs)
+
+
+@pytest.fixture(params=["OSFS", "FS", "by storage class"])
+def customised(request: pytest.FixtureRequest, app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give files a storage of somebody else's making."""
+    factory = {
+        "OSFS": partial(pyfs_storage_factory, filestorage_class=OpenedAtTheFolder),
+        "FS": partial(pyfs_storage_factory, filestorage_class=OpenedAsFS),
+        "by storage class": by_storage_class,
+    }[request.param]
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
+
+
+def test_locations_are_created_marked_checked_and_swept_with_storage_of_others(
+    run: Run, client: Any, bucket: Bucket, location: Location, customised: None, tmp_path: Path
+) -> None:
+    put(client, bucket, "key")
+    for arguments in (["location", "create", "new", str(tmp_path / "new")], ["location", "mark", location.name]):
+        result = run("files", *arguments)
+        assert (result.exit_code, result.stderr) == (0, "")
+    assert all(location.mark is not None for location in Location.all())
+    for command in ("check", "sweep"):
+        assert run("files", command, "--json").exit_code == 0
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_location_that_is_away_is_told_with_storage_of_others(
+    run: Run, client: Any, bucket: Bucket, location: Location, customised: None, marked: bool, tmp_path: Path
+) -> None:
+    put(client, bucket, "key")
+    if marked:
+        mark_location(location)
+    folder = Path(location.uri)
+    folder.rename(folder.with_name("disk"))
+    before = tree(tmp_path)
+    assert error(client.put(url(bucket, "new"), data=CONTENT), 503)["message"] == OFFLINE
+    assert error(client.get(url(bucket, "key")), 503)["message"] == OFFLINE
+    for command in (["check"], ["sweep", "--delete"]):
+        assert kinds(run("files", *command, "--json")) == ["location", "summary"]
+    assert tree(tmp_path) == before
+
+
+def test_a_factory_that_knows_no_storage_for_new_files_is_told_in_one_line(
+    run: Run, app: Any, client: Any, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(client, bucket, "key")
+    factory = partial(by_storage_class, classes=("A",))
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
+    result = run("files", "location", "create", "new", str(tmp_path / "new"))
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    result = run("files", "check", "--json")
+    assert "location" in kinds(result)

@@ -19,7 +19,7 @@ from ..models.inventory import is_in_use
 from ..paths import local_path
 from ..storage.local import folder_made
 from ..storage.marks import leave_mark, remove_mark
-from .presence import kept_folder
+from .presence import kept_folder, storage_for
 from .transactions import in_transaction, release_connection
 
 _PROBE = b"Whether a file is kept."
@@ -122,9 +122,8 @@ def ensure_kept(uri: str) -> None:
     :raises OSError: Where it cannot be stored.
     """
     file = FileInstance.new()
-    storage_class = current_app.config["FILES_REST_DEFAULT_STORAGE_CLASS"]
-    storage = file.storage(default_location=uri, default_storage_class=storage_class)
-    file.keep(storage, storage.save(BytesIO(_PROBE), size=len(_PROBE)), storage_class=storage_class)
+    storage = storage_for(file, uri)
+    file.keep(storage, storage.save(BytesIO(_PROBE), size=len(_PROBE)))
     kept = False
     try:
         with suppress(FileNotFoundError), closing(file.storage().open()) as stream:

@@ -29,7 +29,7 @@ from ..storage.links import followed_links
 from ..storage.listing import Place, place_of
 from .batches import in_batches
 from .finding import Finding
-from .presence import why_away
+from .presence import storage_for, why_away
 from .removal import expired_uploads, remove_expired_upload, remove_file_data
 from .transactions import in_transaction
 
@@ -61,7 +61,7 @@ def sweep(grace: timedelta, delete: bool) -> Iterator[Finding]:
 
 
 def _place_of(uri: str) -> Place:
-    return place_of(uri, FileInstance.new().storage(default_location=uri))
+    return place_of(uri, storage_for(FileInstance.new(), uri))
 
 
 def _location(location: Any, roots: set[str], followed: set[str], before: float, delete: bool) -> Iterator[Finding]:
