@@ -14,16 +14,17 @@ import pytest
 from click.testing import Result
 from fs.osfs import OSFS
 from rest import CONTENT, error, nothing_stays, put, rows, statements, tree, url
-from stored import findings, kinds, orphan, store
+from stored import ago, findings, kinds, orphan, received, store
 
 from invenio_files_rest.errors import LocationAwayError
 from invenio_files_rest.helpers import populate_from_path
 from invenio_files_rest.models import Bucket, FileInstance, Location, LocationMark, MultipartObject, ObjectVersion
 from invenio_files_rest.services.locations import create_location, mark_location
+from invenio_files_rest.signals import file_integrity_failed
 from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
 from invenio_files_rest.storage.marks import MARK_NAME
 from invenio_files_rest.storage.pyfs import FS
-from invenio_files_rest.tasks import migrate_file
+from invenio_files_rest.tasks import migrate_file, remove_file_data, schedule_checksum_verification, verify_checksum
 
 pytestmark = pytest.mark.usefixtures("allow_all", "small_parts")
 
@@ -184,6 +185,7 @@ def test_every_other_way_in_is_refused(
     elsewhere = store(Bucket.create(other))
     empty = ObjectVersion.create(bucket, "empty")
     db.session.commit()
+    uri = location.uri
     away()
     ways: list[Callable[[], Any]] = [
         lambda: ObjectVersion.create(bucket, "new", stream=io.BytesIO(b"x")),
@@ -191,6 +193,9 @@ def test_every_other_way_in_is_refused(
         lambda: MultipartObject.create(bucket, "new", 8, 4),
         lambda: list(populate_from_path(bucket, source)),
         lambda: migrate_file(str(elsewhere.file_id), "testloc"),
+        lambda: FileInstance.new().set_contents(io.BytesIO(b"x"), default_location=uri),
+        lambda: FileInstance.new().init_contents(4, default_location=uri),
+        lambda: FileInstance.new().copy_contents(elsewhere.file, default_location=uri),
     ]
     for way in ways:
         with nothing_stays(other), pytest.raises(LocationAwayError):
@@ -238,6 +243,82 @@ def test_the_check_tells_of_the_location_and_not_of_each_file(
     assert tree(tmp_path) == before
 
 
+@pytest.fixture
+def checked(bucket: Bucket, db: Any) -> list[FileInstance]:
+    """Store three files that were checked some time ago."""
+    files = [store(bucket, key).file for key in "abc"]
+    for days, file in enumerate(files):
+        file.last_check, file.last_check_at = True, ago(days=40 + days)
+    db.session.commit()
+    return files
+
+
+def last_checks(files: list[FileInstance], db: Any) -> list[Any]:
+    db.session.expire_all()
+    return [(file.last_check, file.last_check_at) for file in files]
+
+
+def test_of_files_in_it_nobody_notes_or_tells_that_they_are_missing(
+    run: Run, checked: list[FileInstance], away: Callable[[], None], db: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = last_checks(checked, db)
+    away()
+    if Path(checked[0].uri).exists():
+        pytest.skip("The files can be read.")
+    with received(file_integrity_failed) as failed:
+        for pessimistic in (False, True):
+            with pytest.raises(LocationAwayError):
+                verify_checksum(str(checked[0].id), pessimistic=pessimistic)
+            caplog.clear()
+            assert verify_checksum(str(checked[0].id), pessimistic=pessimistic, throws=False) is None
+            assert caplog.records[-1].exc_info is None
+            assert "may not be mounted" in caplog.records[-1].getMessage()
+        caplog.clear()
+        assert schedule_checksum_verification(max_count=2) == 0
+        assert len([record for record in caplog.records if "may not be mounted" in record.getMessage()]) == 1
+    assert failed == []
+    assert last_checks(checked, db) == before
+
+
+def test_files_elsewhere_are_verified_in_their_stead(
+    run: Run, checked: list[FileInstance], away: Callable[[], None], tmp_path: Path, db: Any
+) -> None:
+    inner = Location(name="inner", uri=str(tmp_path / "location2"))
+    db.session.add(inner)
+    elsewhere = store(Bucket.create(inner)).file
+    elsewhere.last_check_at = ago(days=1)
+    db.session.commit()
+    before = last_checks(checked, db)
+    away()
+    result = run("files", "verify", "--json", "--limit", "1")
+    assert (result.exit_code, kinds(result)) == (1, ["location", "summary"])
+    assert (findings(result)[0]["name"], findings(result)[-1]["fine"]) == (str(tmp_path / "location"), 1)
+    assert last_checks(checked, db) == before
+    assert last_checks([elsewhere], db)[0][1] > ago(hours=1)
+    assert run("files", "verify", "--bucket", str(elsewhere.objects[0].bucket_id)).exit_code == 0
+
+
+def test_a_disk_that_goes_while_files_are_verified_is_no_loss(
+    run: Run, checked: list[FileInstance], location: Location, db: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark_location(location)
+    before = last_checks(checked, db)
+    folder = Path(location.uri)
+    original = FileStorage.checksum
+
+    def checksum(self: Any, **kwargs: Any) -> Any:
+        if folder.exists():
+            folder.rename(folder.with_name("disk"))
+        return original(self, **kwargs)
+
+    monkeypatch.setattr(FileStorage, "checksum", checksum)
+    with received(file_integrity_failed) as failed:
+        result = run("files", "verify", "--json")
+    assert set(kinds(result)) == {"location", "summary"}
+    assert failed == []
+    assert last_checks(checked, db) == before
+
+
 def test_the_sweep_says_that_it_is_not_there_and_removes_nothing(
     run: Run, bucket: Bucket, location: Location, away: Callable[[], None], tmp_path: Path, db: Any
 ) -> None:
@@ -255,14 +336,18 @@ def test_the_sweep_says_that_it_is_not_there_and_removes_nothing(
     assert (rows(), tree(tmp_path)) == before
 
 
-def test_a_row_that_the_sweep_removes_meanwhile_leaves_bytes_that_it_finds_later(
+def test_the_row_of_an_unused_file_stays_until_its_bytes_are_back(
     run: Run, bucket: Bucket, location: Location, db: Any
 ) -> None:
     mark_location(location)
-    path = Path(orphan(bucket).uri)
+    file = orphan(bucket)
+    path = Path(file.uri)
     folder = Path(location.uri)
     folder.rename(folder.with_name("disk"))
-    assert "location" in kinds(run("files", "sweep", "--delete", "--grace", "0", "--json"))
+    with pytest.raises(LocationAwayError):
+        remove_file_data(str(file.id), force=True)
+    assert kinds(run("files", "sweep", "--delete", "--grace", "0", "--json")) == ["location", "summary"]
+    assert FileInstance.query.count() == 1
     folder.with_name("disk").rename(folder)
     run("files", "sweep", "--delete", "--grace", "0")
     assert FileInstance.query.count() == 0

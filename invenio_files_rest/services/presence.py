@@ -95,8 +95,8 @@ def ensure_present(location: Location | LocationRow) -> None:
         raise LocationAwayError(reason)
 
 
-def ensure_reachable(uri: str) -> None:
-    """Check that a file that was not found is not in a location that is away.
+def ensure_reachable(uri: str | None) -> None:
+    """Check that a file is not in a location that is away.
 
     :param uri: URI of the file.
     :raises LocationAwayError: Where it is.
@@ -104,3 +104,27 @@ def ensure_reachable(uri: str) -> None:
     location = Location.of_uri(uri, Location.rows())
     if location is not None:
         ensure_present(location)
+
+
+class AwayLocations:
+    """The locations that are away while an operation goes through files, which passes over theirs."""
+
+    def __init__(self) -> None:
+        """Look at all locations."""
+        self.around = Location.rows()
+        """All locations."""
+        self.reasons = {location: reason for location in self.around if (reason := why_away(location)) is not None}
+        """Those that are away, and why."""
+        self.passed_over: set[LocationRow] = set()
+        """Those of which a file was passed over."""
+
+    def have(self, uri: str | None) -> bool:
+        """Tell whether a file lies in one of them, and is to be passed over.
+
+        :param uri: URI of the file.
+        """
+        location = Location.of_uri(uri, self.around) if self.reasons else None
+        if location not in self.reasons:
+            return False
+        self.passed_over.add(location)
+        return True

@@ -29,7 +29,7 @@ from ..storage.links import followed_links
 from ..storage.listing import Place, place_of
 from .batches import in_batches
 from .finding import Finding
-from .presence import storage_for, why_away
+from .presence import AwayLocations, storage_for, why_away
 from .removal import expired_uploads, remove_expired_upload, remove_file_data
 from .transactions import in_transaction
 
@@ -127,15 +127,16 @@ def _orphans(grace: timedelta, delete: bool) -> Iterator[Finding]:
     before = utcnow() - grace
     query = FileInstance.query_orphaned().filter(FileInstance.updated < before)
     columns = FileInstance.id, FileInstance.uri, FileInstance.size, FileInstance.updated
-    locations = Location.rows()
-    for batch in in_batches(query.with_entities(*columns), FileInstance.id):
+    away = AwayLocations()
+    for found in in_batches(query.with_entities(*columns), FileInstance.id):
+        batch = [row for row in found if not away.have(row.uri)]
         file_ids = [row.id for row in batch]
         removed = in_transaction(partial(delete_unused, file_ids, before)) if delete else set(file_ids)
         for row in batch:
             if row.id not in removed:
                 # Somebody has come to refer to it.
                 continue
-            is_ours = Location.of_uri(row.uri, locations) is not None
+            is_ours = Location.of_uri(row.uri, away.around) is not None
             where = f"{row.uri}." if is_ours else f"{row.uri}, which lies elsewhere and stays."
             text = (
                 f"Nothing refers to the file {where}" if row.uri else "Nothing refers to the file, which has no bytes."
