@@ -50,7 +50,7 @@ def create_location(name: str, uri: str, default: bool = False) -> Location:
         # From here on nobody else has the name, so that the mark of that name in the folder is ours.
         db.session.flush()
         if folder is not None:
-            location.marking = LocationMark(uri=uri, mark=leave_mark(folder, name).id)
+            location.marking = LocationMark(uri=uri, mark=leave_mark(folder, name, adopt=True).id)
         return location
 
     try:
@@ -72,7 +72,7 @@ def mark_location(location: Location, force: bool = False) -> None:
     """Mark the folder of a location, so that it is not taken for the location while its disk is not mounted.
 
     :param location: The location.
-    :param force: Whether to do so although none of its files is in the folder.
+    :param force: Whether to do so although none of its files is in the folder, also where that has a mark of its name.
     :raises ValueError: Where it is no folder, the folder has none of its files, or it has the mark of another location.
     :raises OSError: Where the mark cannot be written.
     """
@@ -81,12 +81,13 @@ def mark_location(location: Location, force: bool = False) -> None:
     if folder is None:
         raise ValueError(f"Location {name} is no folder of this machine, and has no mark.")
     files = [path for file in FileInstance.uris_below(uri, _LOOKED_AT) if (path := local_path(file)) is not None]
-    if files and not force and not any(map(os.path.lexists, files)):
+    ours = force or any(map(os.path.lexists, files))
+    if files and not ours:
         raise ValueError(f"The folder {folder} has none of the files of location {name}. Its disk may not be mounted.")
     location_id = location.id
     release_connection()
     with folder_made(folder):
-        mark = leave_mark(folder, name, known)
+        mark = leave_mark(folder, name, known, adopt=ours)
         in_transaction(lambda: db.session.merge(LocationMark(location_id=location_id, uri=uri, mark=mark.id)))
 
 
