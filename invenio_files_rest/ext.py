@@ -15,7 +15,7 @@ from .checksums import new_digest
 from .cli import files as files_cli
 from .errors import InvalidArguments, MultipartNoPart, field_errors
 from .models import bulk
-from .services import deposit
+from .services import deposit, presence
 from .utils import load_or_import_from_config, obj_or_import_string
 
 
@@ -25,8 +25,8 @@ class FilesRESTState:
     :param app: The application.
     """
 
-    bulk, deposit = bulk, deposit
-    """What methods of models ask for: work on all objects of a bucket, and the way in for bytes."""
+    bulk, deposit, presence = bulk, deposit, presence
+    """What methods of models ask for: work on all objects of a bucket, the way in for bytes, and what is away."""
 
     def __init__(self, app: Flask) -> None:
         """Keep the application."""

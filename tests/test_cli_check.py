@@ -18,6 +18,7 @@ from stored import CONTENT, ago, damage, store
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
 from invenio_files_rest.services import check as checking
 from invenio_files_rest.services.check import check, check_sizes
+from invenio_files_rest.services.presence import AwayLocations
 from invenio_files_rest.storage import PyFSFileStorage, pyfs_storage_factory
 
 Run = Callable[..., Result]
@@ -162,8 +163,9 @@ def test_all_sizes_are_held_against_their_sums_in_one_statement(bucket: Bucket, 
 def test_files_are_checked_in_one_statement_for_a_batch(bucket: Bucket):
     for number in range(5):
         damage(store(bucket, str(number)).file, None)
+    away = AwayLocations()
     with statements() as sent:
-        assert len(list(checking.check_files(checksum=False))) == 5
+        assert len(list(checking.check_files(False, away))) == 5
     assert len(sent) == 2
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextvars
+import errno
 import gc
+import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -366,6 +370,52 @@ def test_mark_refuses_what_cannot_have_one(run: Run, locations: None, db: SQLAlc
         "memory": "Location memory is no folder of this machine",
     }
     assert reasons[name] in result.stderr
+
+
+def test_mark_takes_over_a_mark_of_the_same_name_only_where_the_folder_is_known_or_by_force(
+    run: Run, folder: Path, db: SQLAlchemy
+):
+    """It may be that of another installation, which takes the files of this one for leftovers."""
+    (folder / "data").mkdir()
+    (folder / "data" / MARK_NAME).write_text("first 0b4f1d8e-0000-4000-8000-000000000000\n")
+    location = Location(name="first", uri=str(folder / "data"), default=True)
+    db.session.add(location)
+    result = run("files", "location", "mark", "first")
+    assert (result.exit_code, location.mark) == (1, None)
+    assert result.stderr == f"Error: The folder {folder}/data has the mark of another location first.\n"
+    assert run("files", "location", "mark", "first", "--force").exit_code == 0
+    assert read_mark("data") == ("first", location.mark)
+    db.session.delete(location.marking)
+    store(Bucket.create(location))
+    assert run("files", "location", "mark", "first").exit_code == 0
+    assert read_mark("data") == ("first", location.mark)
+
+
+STOPPED = """
+import os, sys
+from invenio_files_rest.storage.marks import leave_mark
+setattr(os, sys.argv[1], lambda *args, **kwargs: os._exit(1))
+leave_mark("data", "first")
+"""
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "link"])
+def test_a_process_that_ends_while_it_marks_a_folder_leaves_it_without_a_mark(run: Run, folder: Path, call: str):
+    (folder / "data").mkdir()
+    subprocess.run([sys.executable, "-c", STOPPED, call], check=False)
+    result = run("files", "location", "create", "first", "data")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert read_mark("data") == ("first", Location.get_by_name("first").mark)
+
+
+def test_a_folder_whose_files_have_one_name_each_is_marked(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    def link(*args: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    assert run("files", "location", "create", "first", "data").exit_code == 0
+    assert read_mark("data") == ("first", Location.get_by_name("first").mark)
+    assert [path.name for path in (folder / "data").iterdir()] == [MARK_NAME]
 
 
 @pytest.mark.parametrize("content", [b"", b"first", b"\xff\xfe", b"first not-a-uuid\n"])

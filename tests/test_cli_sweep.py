@@ -233,7 +233,7 @@ def test_a_folder_that_comes_into_use_meanwhile_stays(bucket: Bucket):
     entry = sweeping.Entry(str(folder), "abc/", "folder", None, 0)
     (folder / "cd").mkdir()
     with pytest.raises(sweeping._UsedAgainError):
-        sweeping._remove(sweeping._place_of(bucket.location.uri), entry)
+        sweeping._remove(sweeping.place_at(bucket.location.uri), entry)
     assert list(findings) == []
 
 

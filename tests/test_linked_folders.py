@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from stored import CONTENT, ago, findings, kinds, orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location
 from invenio_files_rest.paths import lies_within, make_path
+from invenio_files_rest.storage.listing import LocalPlace
 from invenio_files_rest.tasks import remove_file_data
 
 Run = Callable[..., Result]
@@ -188,19 +190,59 @@ def test_a_link_to_where_another_way_leads_is_told_and_not_followed(
     assert run("files", "sweep", "--json").exit_code == 1
 
 
-def test_where_a_location_is_away_no_link_is_followed(run: Run, bucket: Bucket, db: Any, tmp_path: Path) -> None:
-    """One of its links could lead to the same folder."""
+@pytest.fixture
+def unnamed(bucket: Bucket, tmp_path: Path) -> Path:
+    """Put a file that no row names behind a link."""
     unnamed = place(bucket.location)
-    disk = move(folder_of(unnamed, 1), tmp_path / "disk" / "moved")
-    age_all(disk)
-    db.session.add(Location(name="away", uri=str(tmp_path / "away")))
-    db.session.commit()
+    age_all(move(folder_of(unnamed, 1), tmp_path / "disk" / "moved"))
+    return unnamed
+
+
+def test_where_a_location_is_away_no_link_is_followed(run: Run, unnamed: Path, db: Any, tmp_path: Path) -> None:
+    """One of its links could lead to the same folder."""
+    db.session.add(away := Location(name="away", uri=str(tmp_path / "away")))
+    store(Bucket.create(away))
+    (tmp_path / "away").rename(tmp_path / "unmounted")
     result = run("files", "sweep", "--delete", "--json")
     assert sorted(kinds(result)) == ["link", "location", "summary"]
+    [link] = [finding for finding in findings(result) if finding["kind"] == "link"]
+    assert link["text"] == "No link is followed while a location is away: away. What is behind it was left."
     assert unnamed.exists()
-    (tmp_path / "away").mkdir()
+    (tmp_path / "unmounted").rename(tmp_path / "away")
     assert run("files", "sweep", "--delete").exit_code == 0
     assert not unnamed.exists()
+
+
+def test_a_location_that_has_no_folder_yet_keeps_no_link_from_being_followed(
+    run: Run, unnamed: Path, db: Any, tmp_path: Path
+) -> None:
+    db.session.add(Location(name="new", uri=str(tmp_path / "new")))
+    result = run("files", "sweep", "--delete", "--json")
+    assert sorted(kinds(result)) == ["file", "location", "summary"]
+    assert not unnamed.exists()
+
+
+def test_a_location_that_cannot_be_looked_at_is_named_as_the_reason(
+    run: Run, unnamed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("invenio_files_rest.services.links.followed_links", fail)
+    result = run("files", "sweep", "--delete", "--json")
+    [link] = [finding for finding in findings(result) if finding["kind"] == "link"]
+    assert link["text"].startswith("No link is followed, since a location cannot be looked at: [Errno 5] Input/output")
+
+
+def test_folders_are_looked_at_once_where_there_is_no_link(
+    run: Run, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(bucket)
+    looked_at = []
+    original = LocalPlace.items
+    monkeypatch.setattr(LocalPlace, "items", lambda self, folder: looked_at.append(folder) or original(self, folder))
+    assert run("files", "sweep").exit_code == 0
+    assert len(looked_at) == len(set(looked_at)) > 1
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
+from fs.osfs import OSFS
 from rest import CONTENT, error, nothing_stays, put, rows, statements, tree, url
-from stored import findings, kinds, orphan, store
+from stored import ago, findings, kinds, orphan, received, store
 
 from invenio_files_rest.errors import LocationAwayError
 from invenio_files_rest.helpers import populate_from_path
 from invenio_files_rest.models import Bucket, FileInstance, Location, LocationMark, MultipartObject, ObjectVersion
 from invenio_files_rest.services.locations import create_location, mark_location
-from invenio_files_rest.storage import FileStorage
+from invenio_files_rest.signals import file_integrity_failed
+from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
 from invenio_files_rest.storage.marks import MARK_NAME
-from invenio_files_rest.tasks import migrate_file
+from invenio_files_rest.storage.pyfs import FS
+from invenio_files_rest.tasks import migrate_file, remove_file_data, schedule_checksum_verification, verify_checksum
 
 pytestmark = pytest.mark.usefixtures("allow_all", "small_parts")
 
@@ -180,6 +185,7 @@ def test_every_other_way_in_is_refused(
     elsewhere = store(Bucket.create(other))
     empty = ObjectVersion.create(bucket, "empty")
     db.session.commit()
+    uri = location.uri
     away()
     ways: list[Callable[[], Any]] = [
         lambda: ObjectVersion.create(bucket, "new", stream=io.BytesIO(b"x")),
@@ -187,6 +193,9 @@ def test_every_other_way_in_is_refused(
         lambda: MultipartObject.create(bucket, "new", 8, 4),
         lambda: list(populate_from_path(bucket, source)),
         lambda: migrate_file(str(elsewhere.file_id), "testloc"),
+        lambda: FileInstance.new().set_contents(io.BytesIO(b"x"), default_location=uri),
+        lambda: FileInstance.new().init_contents(4, default_location=uri),
+        lambda: FileInstance.new().copy_contents(elsewhere.file, default_location=uri),
     ]
     for way in ways:
         with nothing_stays(other), pytest.raises(LocationAwayError):
@@ -234,6 +243,82 @@ def test_the_check_tells_of_the_location_and_not_of_each_file(
     assert tree(tmp_path) == before
 
 
+@pytest.fixture
+def checked(bucket: Bucket, db: Any) -> list[FileInstance]:
+    """Store three files that were checked some time ago."""
+    files = [store(bucket, key).file for key in "abc"]
+    for days, file in enumerate(files):
+        file.last_check, file.last_check_at = True, ago(days=40 + days)
+    db.session.commit()
+    return files
+
+
+def last_checks(files: list[FileInstance], db: Any) -> list[Any]:
+    db.session.expire_all()
+    return [(file.last_check, file.last_check_at) for file in files]
+
+
+def test_of_files_in_it_nobody_notes_or_tells_that_they_are_missing(
+    run: Run, checked: list[FileInstance], away: Callable[[], None], db: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = last_checks(checked, db)
+    away()
+    if Path(checked[0].uri).exists():
+        pytest.skip("The files can be read.")
+    with received(file_integrity_failed) as failed:
+        for pessimistic in (False, True):
+            with pytest.raises(LocationAwayError):
+                verify_checksum(str(checked[0].id), pessimistic=pessimistic)
+            caplog.clear()
+            assert verify_checksum(str(checked[0].id), pessimistic=pessimistic, throws=False) is None
+            assert caplog.records[-1].exc_info is None
+            assert "may not be mounted" in caplog.records[-1].getMessage()
+        caplog.clear()
+        assert schedule_checksum_verification(max_count=2) == 0
+        assert len([record for record in caplog.records if "may not be mounted" in record.getMessage()]) == 1
+    assert failed == []
+    assert last_checks(checked, db) == before
+
+
+def test_files_elsewhere_are_verified_in_their_stead(
+    run: Run, checked: list[FileInstance], away: Callable[[], None], tmp_path: Path, db: Any
+) -> None:
+    inner = Location(name="inner", uri=str(tmp_path / "location2"))
+    db.session.add(inner)
+    elsewhere = store(Bucket.create(inner)).file
+    elsewhere.last_check_at = ago(days=1)
+    db.session.commit()
+    before = last_checks(checked, db)
+    away()
+    result = run("files", "verify", "--json", "--limit", "1")
+    assert (result.exit_code, kinds(result)) == (1, ["location", "summary"])
+    assert (findings(result)[0]["name"], findings(result)[-1]["fine"]) == (str(tmp_path / "location"), 1)
+    assert last_checks(checked, db) == before
+    assert last_checks([elsewhere], db)[0][1] > ago(hours=1)
+    assert run("files", "verify", "--bucket", str(elsewhere.objects[0].bucket_id)).exit_code == 0
+
+
+def test_a_disk_that_goes_while_files_are_verified_is_no_loss(
+    run: Run, checked: list[FileInstance], location: Location, db: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark_location(location)
+    before = last_checks(checked, db)
+    folder = Path(location.uri)
+    original = FileStorage.checksum
+
+    def checksum(self: Any, **kwargs: Any) -> Any:
+        if folder.exists():
+            folder.rename(folder.with_name("disk"))
+        return original(self, **kwargs)
+
+    monkeypatch.setattr(FileStorage, "checksum", checksum)
+    with received(file_integrity_failed) as failed:
+        result = run("files", "verify", "--json")
+    assert set(kinds(result)) == {"location", "summary"}
+    assert failed == []
+    assert last_checks(checked, db) == before
+
+
 def test_the_sweep_says_that_it_is_not_there_and_removes_nothing(
     run: Run, bucket: Bucket, location: Location, away: Callable[[], None], tmp_path: Path, db: Any
 ) -> None:
@@ -251,14 +336,18 @@ def test_the_sweep_says_that_it_is_not_there_and_removes_nothing(
     assert (rows(), tree(tmp_path)) == before
 
 
-def test_a_row_that_the_sweep_removes_meanwhile_leaves_bytes_that_it_finds_later(
+def test_the_row_of_an_unused_file_stays_until_its_bytes_are_back(
     run: Run, bucket: Bucket, location: Location, db: Any
 ) -> None:
     mark_location(location)
-    path = Path(orphan(bucket).uri)
+    file = orphan(bucket)
+    path = Path(file.uri)
     folder = Path(location.uri)
     folder.rename(folder.with_name("disk"))
-    assert "location" in kinds(run("files", "sweep", "--delete", "--grace", "0", "--json"))
+    with pytest.raises(LocationAwayError):
+        remove_file_data(str(file.id), force=True)
+    assert kinds(run("files", "sweep", "--delete", "--grace", "0", "--json")) == ["location", "summary"]
+    assert FileInstance.query.count() == 1
     folder.with_name("disk").rename(folder)
     run("files", "sweep", "--delete", "--grace", "0")
     assert FileInstance.query.count() == 0
@@ -375,3 +464,77 @@ def test_looking_takes_no_statement(client: Any, bucket: Bucket, location: Locat
     with statements() as sent:
         assert client.get(path).status_code == 200
     assert len(sent) == 1, "\n".join(sent)
+
+
+class OpenedAtTheFolder(PyFSFileStorage):
+    """Storage that is made as for 6.1: its file system is the folder of the file."""
+
+    filesystem: Callable[..., Any] = OSFS
+
+    def _get_fs(self, create_dir: bool = True) -> tuple[Any, str]:
+        folder, name = os.path.split(self.fileurl)
+        return self.filesystem(folder, create=create_dir), name
+
+
+class OpenedAsFS(OpenedAtTheFolder):
+    filesystem = FS
+
+
+def by_storage_class(
+    fileinstance: Any, default_storage_class: str | None = None, classes: Any = ("S",), **kwargs: Any
+) -> PyFSFileStorage:
+    """Make a storage that depends on the storage class of the file."""
+    dict.fromkeys(classes, PyFSFileStorage)[fileinstance.storage_class or default_storage_class]
+    return pyfs_storage_factory(fileinstance, **kwargs)
+
+
+@pytest.fixture(params=["OSFS", "FS", "by storage class"])
+def customised(request: pytest.FixtureRequest, app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give files a storage of somebody else's making."""
+    factory = {
+        "OSFS": partial(pyfs_storage_factory, filestorage_class=OpenedAtTheFolder),
+        "FS": partial(pyfs_storage_factory, filestorage_class=OpenedAsFS),
+        "by storage class": by_storage_class,
+    }[request.param]
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
+
+
+def test_locations_are_created_marked_checked_and_swept_with_storage_of_others(
+    run: Run, client: Any, bucket: Bucket, location: Location, customised: None, tmp_path: Path
+) -> None:
+    put(client, bucket, "key")
+    for arguments in (["location", "create", "new", str(tmp_path / "new")], ["location", "mark", location.name]):
+        result = run("files", *arguments)
+        assert (result.exit_code, result.stderr) == (0, "")
+    assert all(location.mark is not None for location in Location.all())
+    for command in ("check", "sweep"):
+        assert run("files", command, "--json").exit_code == 0
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_location_that_is_away_is_told_with_storage_of_others(
+    run: Run, client: Any, bucket: Bucket, location: Location, customised: None, marked: bool, tmp_path: Path
+) -> None:
+    put(client, bucket, "key")
+    if marked:
+        mark_location(location)
+    folder = Path(location.uri)
+    folder.rename(folder.with_name("disk"))
+    before = tree(tmp_path)
+    assert error(client.put(url(bucket, "new"), data=CONTENT), 503)["message"] == OFFLINE
+    assert error(client.get(url(bucket, "key")), 503)["message"] == OFFLINE
+    for command in (["check"], ["sweep", "--delete"]):
+        assert kinds(run("files", *command, "--json")) == ["location", "summary"]
+    assert tree(tmp_path) == before
+
+
+def test_a_factory_that_knows_no_storage_for_new_files_is_told_in_one_line(
+    run: Run, app: Any, client: Any, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(client, bucket, "key")
+    factory = partial(by_storage_class, classes=("A",))
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
+    result = run("files", "location", "create", "new", str(tmp_path / "new"))
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    result = run("files", "check", "--json")
+    assert "location" in kinds(result)

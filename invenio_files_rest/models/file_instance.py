@@ -264,16 +264,9 @@ class FileInstance(db.Model, Timestamp):
         :param size: Size in bytes.
         :param kwargs: Passed to the storage factory.
         :raises ValueError: Where the file is not writable.
+        :raises LocationAwayError: Where the location is away.
         """
-        self._ensure_writable()
-        storage = self.storage(**kwargs)
-        self.keep(
-            storage,
-            storage.initialize(size=size),
-            readable=False,
-            writable=True,
-            storage_class=kwargs.get("default_storage_class"),
-        )
+        self.make_room(self._storage_to_write(kwargs), size, storage_class=kwargs.get("default_storage_class"))
 
     def set_contents(
         self,
@@ -295,11 +288,10 @@ class FileInstance(db.Model, Timestamp):
         :raises ValueError: Where the file is not writable.
         :raises FileSizeError: Where the stream is over the limit.
         :raises UnexpectedFileSizeError: Where the stream is not of the given size.
-        :raises StorageError: Where the storage fails.
+        :raises StorageError: Where the storage fails, or the location is away.
         """
-        self._ensure_writable()
         self.fill(
-            self.storage(**kwargs),
+            self._storage_to_write(kwargs),
             stream,
             storage_class=kwargs.get("default_storage_class"),
             chunk_size=chunk_size,
@@ -318,6 +310,17 @@ class FileInstance(db.Model, Timestamp):
         :returns: The file.
         """
         return self.keep(storage, storage.save(stream, **kwargs), storage_class=storage_class)
+
+    def make_room(self, storage: FileStorage, size: int, storage_class: str | None = None) -> FileInstance:
+        """Make room for the file in a storage that has been made for it.
+
+        :param storage: The storage.
+        :param size: Size in bytes.
+        :param storage_class: Storage class; the default one where none is given.
+        :returns: The file.
+        """
+        stored = storage.initialize(size=size)
+        return self.keep(storage, stored, readable=False, writable=True, storage_class=storage_class)
 
     def update_contents(
         self,
@@ -360,13 +363,14 @@ class FileInstance(db.Model, Timestamp):
         :param kwargs: Passed to the storage factory for this file, e.g. ``default_location``.
         :raises ValueError: Where this file is not writable or has bytes, or the other one is not readable.
         :raises UnexpectedFileSizeError: Where the copy is not of the other file's size.
+        :raises LocationAwayError: Where the location is away.
         """
         self._ensure_writable()
         if self.size != 0:
             raise ValueError("File instance has data.")
         if not fileinstance.readable:
             raise ValueError("Source file instance is not readable.")
-        storage = self.storage(**kwargs)
+        storage = self._storage_to_write(kwargs)
         uri, size, checksum = storage.copy(
             fileinstance.storage(), chunk_size=chunk_size, progress_callback=progress_callback
         )
@@ -484,6 +488,14 @@ class FileInstance(db.Model, Timestamp):
         return self.storage(**storage_kwargs).checksum(
             chunk_size=chunk_size, progress_callback=progress_callback, **(checksum_kwargs or {})
         )
+
+    def _storage_to_write(self, kwargs: dict[str, Any]) -> FileStorage:
+        """Return the storage to write the whole file in, once it is known to be there."""
+        self._ensure_writable()
+        uri = self.uri or f"{kwargs.get('default_location')}/data"
+        with db.session.no_autoflush:
+            current_files_rest.presence.ensure_reachable(uri)
+        return self.storage(**kwargs)
 
     def _ensure_readable(self) -> None:
         if not self.readable:

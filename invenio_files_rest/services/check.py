@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from itertools import chain
 
@@ -12,7 +12,7 @@ from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import BucketDeletedError, StorageError
-from ..models import Bucket, FileInstance, Location
+from ..models import Bucket, FileInstance
 from ..models.inventory import buckets_of_wrong_size, recount, stored_files, uris_of
 from ..models.location import LocationRow
 from ..storage import FileStorage
@@ -20,7 +20,7 @@ from .batches import in_batches
 from .finding import Finding
 from .fixity import verify_file
 from .locations import ensure_kept, in_words
-from .presence import kept_folder, why_away
+from .presence import AwayLocations, kept_folder
 from .transactions import in_transaction
 
 _ONLY_READ = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -32,12 +32,9 @@ def check(checksum: bool, repair: bool) -> Iterator[Finding | None]:
     :param checksum: Whether to read all bytes and compare checksums.
     :param repair: Whether to correct sizes of buckets.
     """
-    away = []
-    for location in Location.rows():
-        if (reason := why_away(location)) is not None:
-            away.append(location)
-            yield Finding("location", location.uri, reason)
-        elif (reason := _why_unfit(location)) is not None:
+    away = AwayLocations()
+    for location in away.around:
+        if (reason := away.reasons.get(location) or _why_unfit(location)) is not None:
             yield Finding("location", location.uri, reason)
     yield from check_files(checksum, away)
     yield from check_sizes(repair)
@@ -60,15 +57,14 @@ def _why_unfit(location: LocationRow) -> str | None:
     return None
 
 
-def check_files(checksum: bool, away: Sequence[LocationRow] = ()) -> Iterator[Finding | None]:
+def check_files(checksum: bool, away: AwayLocations) -> Iterator[Finding | None]:
     """Find the files whose bytes are missing, too few or too many, or not the ones that were stored.
 
     :param checksum: Whether to read all bytes; otherwise what the last verification of a file has found is told.
-    :param away: Locations that are known to be away, whose files are passed over.
+    :param away: Locations whose files are passed over.
     """
-    around = Location.rows() if away else []
     for batch in in_batches(stored_files(), FileInstance.id):
-        files = [file.twin() for file in batch if not away or Location.of_uri(file.uri, around) not in away]
+        files = [file.twin() for file in batch if not away.have(file.uri)]
         found = [(file, finding) for file in files if (finding := _damage(file)) is not None]
         # What has been removed or moved since its row was read is no problem.
         still_there = in_transaction(partial(uris_of, [file.id for file, _ in found]))

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from flask import current_app
 
 from ..models import Bucket, FileInstance
+from ..storage import FileStorage
 from .presence import ensure_present
 from .transactions import in_transaction, may_have_committed
 
@@ -26,10 +27,8 @@ def prepare(bucket: Bucket, size_limit: Any = None) -> Callable[..., FileInstanc
         that refers to it.
     :raises LocationAwayError: Where the bucket's location is away.
     """
-    ensure_present(bucket.location)
-    limit, storage_class = bucket.size_limit if size_limit is None else size_limit, bucket.default_storage_class
-    file = FileInstance.new()
-    storage = file.storage(default_location=bucket.location.uri, default_storage_class=storage_class)
+    limit = bucket.size_limit if size_limit is None else size_limit
+    file, storage, storage_class = _new_file(bucket)
 
     def store(stream: Any, **kwargs: Any) -> FileInstance:
         return file.fill(storage, stream, storage_class=storage_class, size_limit=limit, **kwargs)
@@ -56,15 +55,16 @@ def prepare_room(bucket: Bucket, size: int) -> Callable[[], FileInstance]:
     :returns: Function that makes room for the file, asks the database nothing, and returns the file.
     :raises LocationAwayError: Where the bucket's location is away.
     """
+    file, storage, storage_class = _new_file(bucket)
+    return lambda: file.make_room(storage, size, storage_class=storage_class)
+
+
+def _new_file(bucket: Bucket) -> tuple[FileInstance, FileStorage, str]:
+    """Return a new file, its storage and its storage class, where the bucket's location is there."""
     ensure_present(bucket.location)
-    location, storage_class = bucket.location.uri, bucket.default_storage_class
-
-    def make_room() -> FileInstance:
-        file = FileInstance.new()
-        file.init_contents(size=size, default_location=location, default_storage_class=storage_class)
-        return file
-
-    return make_room
+    file, storage_class = FileInstance.new(), bucket.default_storage_class
+    storage = file.storage(default_location=bucket.location.uri, default_storage_class=storage_class)
+    return file, storage, storage_class
 
 
 def commit_or_discard(file: FileInstance, work: Callable[[], T]) -> T:

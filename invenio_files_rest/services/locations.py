@@ -21,7 +21,7 @@ from ..models.inventory import is_in_use
 from ..paths import local_path
 from ..storage.local import folder_made
 from ..storage.marks import leave_mark, remove_mark
-from .presence import kept_folder
+from .presence import kept_folder, storage_for
 from .transactions import in_transaction, release_connection
 
 _PROBE = b"Whether a file is kept."
@@ -57,7 +57,7 @@ def create_location(
         # From here on nobody else has the name, so that the mark of that name in the folder is ours.
         db.session.flush()
         if folder is not None:
-            location.marking = LocationMark(uri=uri, mark=leave_mark(folder, location.name).id)
+            location.marking = LocationMark(uri=uri, mark=leave_mark(folder, location.name, adopt=True).id)
         return location
 
     try:
@@ -79,7 +79,7 @@ def mark_location(location: Location, force: bool = False) -> None:
     """Mark the folder of a location, so that it is not taken for the location while its disk is not mounted.
 
     :param location: The location.
-    :param force: Whether to do so although none of its files is in the folder.
+    :param force: Whether to do so although none of its files is in the folder, also where that has a mark of its name.
     :raises ValueError: Where it is no folder, the folder has none of its files, or it has the mark of another location.
     :raises OSError: Where the mark cannot be written.
     """
@@ -88,12 +88,13 @@ def mark_location(location: Location, force: bool = False) -> None:
     if folder is None:
         raise ValueError(f"Location {name} is no folder of this machine, and has no mark.")
     files = [path for file in FileInstance.uris_below(uri, _LOOKED_AT) if (path := local_path(file)) is not None]
-    if files and not force and not any(map(os.path.lexists, files)):
+    ours = force or any(map(os.path.lexists, files))
+    if files and not ours:
         raise ValueError(f"The folder {folder} has none of the files of location {name}. Its disk may not be mounted.")
     location_id = location.id
     release_connection()
     with folder_made(folder):
-        mark = leave_mark(folder, name, known)
+        mark = leave_mark(folder, name, known, adopt=ours)
         in_transaction(lambda: db.session.merge(LocationMark(location_id=location_id, uri=uri, mark=mark.id)))
 
 
@@ -129,9 +130,8 @@ def ensure_kept(uri: str) -> None:
     :raises OSError: Where it cannot be stored.
     """
     file = FileInstance.new()
-    storage_class = current_app.config["FILES_REST_DEFAULT_STORAGE_CLASS"]
-    storage = file.storage(default_location=uri, default_storage_class=storage_class)
-    file.keep(storage, storage.save(BytesIO(_PROBE), size=len(_PROBE)), storage_class=storage_class)
+    storage = storage_for(file, uri)
+    file.keep(storage, storage.save(BytesIO(_PROBE), size=len(_PROBE)))
     kept = False
     try:
         with suppress(FileNotFoundError), closing(file.storage().open()) as stream:

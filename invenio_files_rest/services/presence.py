@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 
+from flask import current_app
+
 from ..errors import LocationAwayError
 from ..models.file_instance import FileInstance
 from ..models.location import Location, LocationRow
-from ..paths import local_folder
+from ..paths import local_folder, local_path
+from ..storage import FileStorage
 from ..storage.marks import read_mark
 
 
@@ -53,8 +56,33 @@ def kept_folder(uri: str) -> str | None:
     folder = local_folder(uri)
     if folder is None:
         return None
-    path = FileInstance.new().storage(default_location=uri).local_path()
+    try:
+        path = _path_of(storage_for(FileInstance.new(), uri))
+    except Exception:
+        # Each storage has errors of its own; who stores a file gets to know them.
+        return None
     return folder if path is not None and path.startswith(folder.rstrip("/") + "/") else None
+
+
+def storage_for(file: FileInstance, uri: str) -> FileStorage:
+    """Return the storage that a file has which is new in a location.
+
+    :param file: The file.
+    :param uri: URI of the location.
+    """
+    storage_class = current_app.config["FILES_REST_DEFAULT_STORAGE_CLASS"]
+    return file.storage(default_location=uri, default_storage_class=storage_class)
+
+
+def _path_of(storage: FileStorage) -> str | None:
+    """Return the path of a file that is not there."""
+    try:
+        return storage.local_path()
+    except Exception:
+        # A file system may be opened at the file's folder, which nobody has made.
+        url = getattr(storage, "fileurl", None)
+        path = None if url is None else local_path(url)
+        return None if path is None else os.path.abspath(path)
 
 
 def ensure_present(location: Location | LocationRow) -> None:
@@ -67,8 +95,8 @@ def ensure_present(location: Location | LocationRow) -> None:
         raise LocationAwayError(reason)
 
 
-def ensure_reachable(uri: str) -> None:
-    """Check that a file that was not found is not in a location that is away.
+def ensure_reachable(uri: str | None) -> None:
+    """Check that a file is not in a location that is away.
 
     :param uri: URI of the file.
     :raises LocationAwayError: Where it is.
@@ -76,3 +104,27 @@ def ensure_reachable(uri: str) -> None:
     location = Location.of_uri(uri, Location.rows())
     if location is not None:
         ensure_present(location)
+
+
+class AwayLocations:
+    """The locations that are away while an operation goes through files, which passes over theirs."""
+
+    def __init__(self) -> None:
+        """Look at all locations."""
+        self.around = Location.rows()
+        """All locations."""
+        self.reasons = {location: reason for location in self.around if (reason := why_away(location)) is not None}
+        """Those that are away, and why."""
+        self.passed_over: set[LocationRow] = set()
+        """Those of which a file was passed over."""
+
+    def have(self, uri: str | None) -> bool:
+        """Tell whether a file lies in one of them, and is to be passed over.
+
+        :param uri: URI of the file.
+        """
+        location = Location.of_uri(uri, self.around) if self.reasons else None
+        if location not in self.reasons:
+            return False
+        self.passed_over.add(location)
+        return True

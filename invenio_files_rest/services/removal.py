@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from ..models import FileInstance, MultipartObject
 from ..models.base import utcnow
 from .batches import in_batches
+from .presence import ensure_reachable
 
 EXPIRED_BATCH = 1000
 """How many expired uploads are looked up at a time."""
@@ -26,10 +27,12 @@ def remove_file_data(file_id: str | uuid.UUID, silent: bool = True, force: bool 
     :param force: Whether to remove a file that is not ``writable``.
     :returns: Whether the file was removed.
     :raises sqlalchemy.exc.IntegrityError: Where it is in use, unless ``silent``.
+    :raises LocationAwayError: Where its location is away; its row stays until the bytes are back.
     """
     file = FileInstance.get(file_id)
     if file is None or not (file.writable or force):
         return False
+    ensure_reachable(file.uri)
     storage = file.storage() if file.uri else None
     try:
         file.delete()

@@ -19,17 +19,15 @@ from flask import current_app
 from invenio_db import db
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..errors import StorageError
 from ..models import FileInstance, Location
 from ..models.base import utcnow
 from ..models.inventory import delete_unused, known_files
-from ..paths import local_path
 from ..storage.leftovers import Entry, walk
-from ..storage.links import followed_links
-from ..storage.listing import Place, place_of
+from ..storage.listing import Place
 from .batches import in_batches
 from .finding import Finding
-from .presence import why_away
+from .links import Links, place_at
+from .presence import AwayLocations, why_away
 from .removal import expired_uploads, remove_expired_upload, remove_file_data
 from .transactions import in_transaction
 
@@ -49,30 +47,20 @@ def sweep(grace: timedelta, delete: bool) -> Iterator[Finding]:
     yield from _orphans(grace, delete)
     before = time.time() - grace.total_seconds()
     locations = Location.rows()
-    roots = {location.uri for location in locations}
-    try:
-        folders = (uri for uri in roots if local_path(f"{uri}/data") is not None)
-        followed = followed_links([_place_of(uri) for uri in folders])
-    except (OSError, StorageError):
-        # Each link is told instead.
-        followed = set()
+    roots, links = {location.uri for location in locations}, Links()
     for location in locations:
-        yield from _location(location, roots, followed, before, delete)
+        yield from _location(location, roots, links, before, delete)
 
 
-def _place_of(uri: str) -> Place:
-    return place_of(uri, FileInstance.new().storage(default_location=uri))
-
-
-def _location(location: Any, roots: set[str], followed: set[str], before: float, delete: bool) -> Iterator[Finding]:
+def _location(location: Any, roots: set[str], links: Links, before: float, delete: bool) -> Iterator[Finding]:
     """Find what is left over in a location, or tell why nobody can look."""
     try:
         if (reason := why_away(location)) is not None:
             yield Finding("location", location.uri, reason)
             return
-        place = _place_of(location.uri)
+        place = place_at(location.uri)
         if place.exists():
-            yield from _storage(place, roots, followed, before, delete)
+            yield from _storage(place, roots, links, before, delete)
             return
         error = None
     except FileNotFoundError:
@@ -127,15 +115,16 @@ def _orphans(grace: timedelta, delete: bool) -> Iterator[Finding]:
     before = utcnow() - grace
     query = FileInstance.query_orphaned().filter(FileInstance.updated < before)
     columns = FileInstance.id, FileInstance.uri, FileInstance.size, FileInstance.updated
-    locations = Location.rows()
-    for batch in in_batches(query.with_entities(*columns), FileInstance.id):
+    away = AwayLocations()
+    for found in in_batches(query.with_entities(*columns), FileInstance.id):
+        batch = [row for row in found if not away.have(row.uri)]
         file_ids = [row.id for row in batch]
         removed = in_transaction(partial(delete_unused, file_ids, before)) if delete else set(file_ids)
         for row in batch:
             if row.id not in removed:
                 # Somebody has come to refer to it.
                 continue
-            is_ours = Location.of_uri(row.uri, locations) is not None
+            is_ours = Location.of_uri(row.uri, away.around) is not None
             where = f"{row.uri}." if is_ours else f"{row.uri}, which lies elsewhere and stays."
             text = (
                 f"Nothing refers to the file {where}" if row.uri else "Nothing refers to the file, which has no bytes."
@@ -148,8 +137,8 @@ def _delete_bytes(row: Any) -> None:
     FileInstance(**row._asdict()).storage().delete()
 
 
-def _storage(place: Place, roots: set[str], followed: set[str], before: float, delete: bool) -> Iterator[Finding]:
-    entries = walk(place, before, followed)
+def _storage(place: Place, roots: set[str], links: Links, before: float, delete: bool) -> Iterator[Finding]:
+    entries = walk(place, before, links)
     inner = place.inner(roots)
     while batch := list(islice(entries, PATHS_PER_QUERY)):
         unnamed = _unnamed(place, [entry for entry in batch if entry.kind == "file"])
@@ -160,7 +149,7 @@ def _storage(place: Place, roots: set[str], followed: set[str], before: float, d
             if entry.kind == "folder" and any(path.startswith(entry.below) for path in inner):
                 continue
             if entry.kind == "link":
-                text = "The link leads to where another location or link does, or may. What is behind it was left."
+                text = f"{links.why_not} What is behind it was left."
                 yield Finding(entry.kind, entry.path, text, done=delete)
                 continue
             text = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Container, Generator, Iterator
 from typing import NamedTuple
 
 from ..errors import StorageError
@@ -47,7 +47,7 @@ def is_prefix(text: str) -> bool:
     return len(text) < 36 and _begins_an_identifier(text)
 
 
-def walk(place: Place, before: float, followed: Collection[str] = ()) -> Iterator[Entry]:
+def walk(place: Place, before: float, followed: Container[str] = ()) -> Iterator[Entry]:
     """Find the files and the empty folders that storage has made in a location, and that are not young.
 
     Only a file that lies where storage puts one is found: in a folder whose path below the location is an identifier.
@@ -56,14 +56,14 @@ def walk(place: Place, before: float, followed: Collection[str] = ()) -> Iterato
 
     :param place: The location.
     :param before: Unix time that what is found was last changed before.
-    :param followed: Paths of the links to follow.
+    :param followed: Paths of the links to follow; asked once there is one.
     :raises StorageError: Where nobody can tell how old a file is.
     """
     yield from _walk(place, place.folder, "", before, followed)
 
 
 def _walk(
-    place: Place, folder: str, below: str, before: float, followed: Collection[str]
+    place: Place, folder: str, below: str, before: float, followed: Container[str]
 ) -> Generator[Entry, None, bool]:
     """Find them in a folder, and tell whether that has nothing else in it."""
     identifier = below.replace("/", "")
@@ -91,7 +91,7 @@ def _walk(
 
 
 def _folder(
-    place: Place, item: Item, below: str, before: float, followed: Collection[str]
+    place: Place, item: Item, below: str, before: float, followed: Container[str]
 ) -> Generator[Entry, None, bool]:
     """Find them in a folder, and the folder itself where it is empty or will be; tell whether it is."""
     try:

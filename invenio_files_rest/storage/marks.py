@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from contextlib import suppress
 from typing import NamedTuple
 
-from .local import sync_above
+from .local import sync_above, temporary_name
 
 MARK_NAME = ".invenio-files-location"
 """Name of the mark in the folder."""
@@ -18,6 +19,9 @@ _EXPLANATION = (
 )
 _LONGEST = 1000
 
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
+"""What file systems answer (FAT, some of networks) whose files have one name each."""
+
 
 class Mark(NamedTuple):
     """What a mark says."""
@@ -26,7 +30,10 @@ class Mark(NamedTuple):
     """Name that the location had when it was marked."""
 
     id: uuid.UUID
-    """What tells the folder from that of any other location, also one of the same name in another installation."""
+    """What tells the folder from that of any other location, also one of the same name in another installation.
+
+    That one is taken over where a location is created, or marked by force, since a database may have been made anew.
+    """
 
 
 def read_mark(folder: str) -> Mark | None:
@@ -51,39 +58,64 @@ def read_mark(folder: str) -> Mark | None:
         raise ValueError(f"{path} is not the mark of a location.") from error
 
 
-def leave_mark(folder: str, name: str, known: uuid.UUID | None = None) -> Mark:
-    """Leave a mark in a folder, durably.
-
-    One that is there is kept where it is of the same name: a database that was made anew finds its folder again.
+def leave_mark(folder: str, name: str, known: uuid.UUID | None = None, adopt: bool = False) -> Mark:
+    """Leave a mark in a folder, durably; whenever the machine stops, the folder has all of it or none.
 
     :param folder: Path of the folder.
     :param name: Name of the location.
     :param known: Identifier of the mark that the location has, also under another name.
-    :returns: The mark.
+    :param adopt: Whether to keep a mark of the same name whose identifier is another, as a database that was made anew
+        finds it.
+    :returns: The mark, which may have been there.
     :raises OSError: Where it cannot be written.
     :raises ValueError: Where the folder has the mark of another location.
     """
-    mark = Mark(name, uuid.uuid4())
-    path = os.path.join(folder, MARK_NAME)
-    try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except FileExistsError:
-        found = read_mark(folder)
-        if found is None or (found.name != name and found.id != known):
-            raise ValueError(f"The folder {folder} has the mark of the location {found and found.name}.") from None
-        return found
-    try:
+    found = read_mark(folder)
+    if found is None:
+        mark = Mark(name, uuid.uuid4())
         try:
-            os.write(file, f"{name} {mark.id}\n{_EXPLANATION}".encode())
-            os.fsync(file)
-        finally:
-            os.close(file)
-        sync_above([path])
-    except BaseException:
+            _write_new(os.path.join(folder, MARK_NAME), f"{name} {mark.id}\n{_EXPLANATION}".encode())
+        except FileExistsError:
+            # Somebody else was faster.
+            found = read_mark(folder)
+        else:
+            return mark
+    if found is None or (found.id != known and not (adopt and found.name == name)):
+        which = "another location" if found and found.name == name else "the location"
+        raise ValueError(f"The folder {folder} has the mark of {which} {found and found.name}.")
+    return found
+
+
+def _write_new(path: str, content: bytes) -> None:
+    """Write a file that is not there yet, durably, and under its name only once it has all its bytes."""
+    temporary = os.path.join(os.path.dirname(path), temporary_name())
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _give_name(temporary, path)
+        try:
+            sync_above([path])
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(path)
+            raise
+    finally:
         with suppress(OSError):
-            os.unlink(path)
-        raise
-    return mark
+            os.unlink(temporary)
+
+
+def _give_name(temporary: str, path: str) -> None:
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A name for a name then, which two in the same moment could both get.
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
+        os.rename(temporary, path)
 
 
 def remove_mark(folder: str, mark_id: uuid.UUID) -> None:

@@ -10,10 +10,12 @@ from math import ceil
 from typing import Any
 
 from celery import current_task
+from flask import current_app
 
 from ..models.base import utcnow
 from ..models.inventory import count_and_size, verifiable_files
 from ..services import fixity
+from ..services.presence import AwayLocations
 from .declaring import task
 from .named import named_function
 from .schedule import scheduled_interval
@@ -48,7 +50,8 @@ def verify_checksum(
     """Compare the checksum of a file with its bytes, and note the result in the file's row.
 
     Where they disagree, or cannot be read, an error is logged and
-    :data:`~invenio_files_rest.signals.file_integrity_failed` is sent.
+    :data:`~invenio_files_rest.signals.file_integrity_failed` is sent. Where they cannot be read since their location is
+    away nothing is noted, nor sent.
 
     :param file_id: Identifier of the file.
     :param pessimistic: Whether to forget the last result before, so that a check that never ends does not count as
@@ -58,6 +61,7 @@ def verify_checksum(
     :param checksum_kwargs: Passed to the storage's ``checksum()``.
     :returns: Whether they agree; ``None`` where that could not be told, for want of the bytes or of a checksum to
         compare, or the file is gone.
+    :raises LocationAwayError: Where the file's location is away, if ``throws``.
     """
     return fixity.verify_checksum(
         file_id,
@@ -87,7 +91,7 @@ def schedule_checksum_verification(
 
     Run from Celery beat, it verifies every file once per period, a batch at a time. With neither ``max_count`` nor
     ``max_size`` the number of files is spread over the batches of a period. What no worker has begun when the next
-    batch comes is dropped, and is in that batch again.
+    batch comes is dropped, and is in that batch again. Files in locations that are away are passed over.
 
     :param frequency: The period, as arguments of :class:`datetime.timedelta`; 30 days by default.
     :param batch_interval: Time between two batches, likewise; by default what Celery beat's schedule has for this task.
@@ -114,8 +118,9 @@ def schedule_checksum_verification(
         max_count = ceil(count / batches) if max_count == 0 else max_count
         max_size = ceil(total / batches) if max_size == 0 else max_size
 
+    away = AwayLocations()
     sent = sent_size = 0
-    for file_id, size in fixity.due_files(query, utcnow() - period, max_count):
+    for file_id, size in fixity.due_files(query, utcnow() - period, max_count, away):
         sent_size += size or 0
         if max_size is not None and sent and sent_size > max_size:
             break
@@ -125,4 +130,6 @@ def schedule_checksum_verification(
             expires=interval.total_seconds() if interval else None,
         )
         sent += 1
+    for location in away.passed_over:
+        current_app.logger.error("Files were not verified. %s", away.reasons[location])
     return sent

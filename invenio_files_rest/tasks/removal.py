@@ -27,6 +27,7 @@ def remove_file_data(file_id: str | uuid.UUID, silent: bool = True, force: bool 
     :param force: Whether to remove a file that is not ``writable``.
     :returns: Whether the file was removed.
     :raises sqlalchemy.exc.IntegrityError: Where it is in use, unless ``silent``.
+    :raises LocationAwayError: Where its location is away; its row stays until the bytes are back.
     """
     return removal.remove_file_data(file_id, silent=silent, force=force)
 

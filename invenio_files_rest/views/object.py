@@ -71,7 +71,7 @@ def _sent(obj: ObjectVersion, send: Callable[[ObjectVersion], Response]) -> Resp
         try:
             return send(obj)
         except StorageError as error:
-            if not isinstance(error.__cause__, OSError):
+            if error.__cause__ is None:
                 raise
             release_connection()
             current = ObjectVersion.get(bucket_id, key, version_id)

@@ -1,0 +1,52 @@
+"""The links that the sweep follows, which it looks for once it meets one: most locations have none."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+
+from ..errors import StorageError
+from ..models import FileInstance
+from ..paths import local_folder
+from ..storage.links import followed_links
+from ..storage.listing import Place, place_of
+from .locations import in_words
+from .presence import AwayLocations, storage_for
+from .transactions import in_transaction
+
+
+def place_at(uri: str) -> Place:
+    """Return what can be seen of a location.
+
+    :param uri: Its URI.
+    :raises FileNotFoundError: Where it is not there.
+    :raises StorageError: Where its files cannot be listed.
+    """
+    return place_of(uri, storage_for(FileInstance.new(), uri))
+
+
+class Links:
+    """The links of all locations that are followed: those to folders of no other location, and of no other link."""
+
+    def __contains__(self, path: object) -> bool:
+        """Tell whether a link is followed."""
+        return path in self._followed[0]
+
+    @property
+    def why_not(self) -> str:
+        """Why the others are not, in a sentence."""
+        return self._followed[1]
+
+    @cached_property
+    def _followed(self) -> tuple[set[str], str]:
+        locations = in_transaction(AwayLocations)
+        if locations.reasons:
+            # One of theirs could lead to the same folder.
+            names = ", ".join(location.name for location in locations.reasons)
+            return set(), f"No link is followed while a location is away: {names}."
+        # One without a folder that is not away has never had a file.
+        folders = [row.uri for row in locations.around if os.path.isdir(local_folder(row.uri) or "")]
+        try:
+            return followed_links(map(place_at, folders)), "The link leads to where another location or link does."
+        except (OSError, StorageError) as error:
+            return set(), f"No link is followed, since a location cannot be looked at: {in_words(error)}"
