@@ -11,7 +11,7 @@ from io import BytesIO
 
 from flask import current_app
 from invenio_db import db
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ..errors import StorageError
 from ..models import FileInstance, Location, LocationMark
@@ -36,6 +36,7 @@ def create_location(name: str, uri: str, default: bool = False) -> Location:
     :param default: Whether to make it the default location, and no other.
     :returns: The location.
     :raises ValueError: Where the name is taken, it or the URI is not allowed, or no file is kept there.
+    :raises sqlalchemy.exc.SQLAlchemyError: Where the database fails.
     """
     # Refused before anything is made.
     Location(name=name, uri=uri, default=default)
@@ -59,7 +60,7 @@ def create_location(name: str, uri: str, default: bool = False) -> Location:
             location = in_transaction(record)
     except IntegrityError as error:
         raise ValueError(f"Location {name} already exists.") from error
-    except ValueError:
+    except (SQLAlchemyError, ValueError):
         raise
     except Exception as error:
         raise ValueError(f"No file can be kept in {uri}: {in_words(error)}") from error
