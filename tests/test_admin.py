@@ -15,6 +15,7 @@ from conftest import own_tables
 from flask import Flask, Response, current_app
 from flask.testing import FlaskClient
 from invenio_db import db
+from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, LocationMark, MultipartObject, ObjectVersion
@@ -293,6 +294,18 @@ def test_a_location_is_refused_whose_uri_is_not_allowed_or_keeps_nothing(
     assert reason in answer.text
     db.session.rollback()
     assert Location.query.count() == 1
+
+
+def test_a_database_that_fails_is_told_without_its_statement(
+    submit: Submit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise OperationalError("INSERT INTO files_location", ("second",), Exception("The server is away."))
+
+    monkeypatch.setattr("invenio_files_rest.services.locations.in_transaction", fail)
+    answer = submit("/admin/location/new/", name="second", uri=str(tmp_path / "second"))
+    assert "The database refused the change." in answer.text
+    assert "INSERT" not in answer.text
 
 
 def test_a_second_default_is_refused_and_the_default_changed_by_its_action(submit: Submit, tmp_path: Path) -> None:

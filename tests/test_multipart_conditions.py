@@ -199,6 +199,23 @@ def test_completing_again_with_the_same_condition_finds_the_same_version(client:
     assert ObjectVersion.query.one().version_id == version
 
 
+def test_a_condition_that_fails_when_completing_again_leaves_a_merge_that_may_come(
+    client: Any, bucket: Any, app: Any, monkeypatch: Any
+) -> None:
+    """The broker was away, for all that is known, and somebody else has stored the object since."""
+    upload = begin(client, bucket)
+    upload.put_all()
+    with monkeypatch.context() as away:
+        away.setattr(merge_multipartobject, "delay", None)
+        error(complete(upload, NEW), 503)
+    put(client, bucket, "a.txt", b"one")
+    error(complete(upload, NEW), 412)
+    assert list(upload.parts()) == [0, 1, 2]
+    error(upload.put(1, PARTS[1]), 403)
+    assert complete(upload, ONE).json["completed"]
+    assert client.get(url(bucket, "a.txt")).data == CONTENT
+
+
 def test_a_merge_whose_parts_are_sent_again_meanwhile_makes_no_version(
     client: Any, bucket: Any, app: Any, db: Any, monkeypatch: Any
 ) -> None:

@@ -383,6 +383,30 @@ def test_a_range_of_a_stream_that_cannot_seek_is_read_to(send: Sender) -> None:
     assert send(headers={"Range": "bytes=2-4"}, chunk_size=1).data == b"234"
 
 
+class Refusing(io.BytesIO):
+    """A file whose storage has an error of its own for what it cannot do."""
+
+    def __init__(self) -> None:
+        super().__init__(CONTENT)
+
+    def seek(self, *args: Any) -> int:
+        raise RuntimeError("Not seekable.")
+
+
+class Ignorant(Unseekable):
+    """A file that seeks from its beginning alone, and tells nothing of the other ways."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return io.BytesIO.seek(self, offset)
+
+
+@pytest.mark.parametrize("make_stream", [Refusing, Ignorant])
+def test_a_file_that_seeks_in_its_own_way_is_sent(send: Sender, make_stream: Any) -> None:
+    send.make_stream = make_stream
+    assert send().data == CONTENT
+    assert send(headers={"Range": "bytes=2-4"}, chunk_size=1).data == b"234"
+
+
 # Files that are not as long as they should be
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from celery import Task
 from parts import CONTENT, age, begin, bucket_size, checksum, part_count, storage_class
 from rest import Watched, put_stream, rows, stored, tree, url
 from servers import environment
@@ -148,6 +149,26 @@ def test_progress_is_in_the_state_of_the_task(completed: UUID, app: Any, db: Any
         Halting.go_on.set()
         assert result.get(timeout=30) == str(MultipartObject.version_id_of(completed))
     assert len(versions(db)) == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_a_task_does_goes_on_where_its_progress_cannot_be_told(
+    completed: UUID, app: Any, db: Any, monkeypatch: Any
+) -> None:
+    tries: list[Any] = []
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        tries.append(kwargs)
+        raise ConnectionError("The result backend is away.")
+
+    monkeypatch.setattr(Task, "update_state", fail)
+    Halting.halfway, Halting.go_on = Event(), Event()
+    Halting.go_on.set()
+    with storage_class(app, monkeypatch, Halting):
+        version = merge_multipartobject.delay(str(completed)).get(timeout=30)
+    assert version == str(MultipartObject.version_id_of(completed))
+    # Each try may take long.
+    assert len(tries) == 1
 
 
 KILLED = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
@@ -14,7 +15,7 @@ from invenio_db import db as db_
 from parts import begin
 from rest import put, url
 from sqlalchemy import select, update
-from werkzeug.http import parse_date
+from werkzeug.http import http_date, parse_date
 
 from invenio_files_rest.helpers import populate_from_path
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion, succession
@@ -199,9 +200,16 @@ def test_of_versions_of_one_time_the_listed_first_becomes_the_head(client: Any, 
 
 
 def date(client: Any, bucket: Any, **query: Any) -> str:
-    response = client.get(url(bucket, "a", **query))
-    assert response.status_code == 200
-    return str(response.headers["Last-Modified"])
+    """Return the date of an object, once it is told."""
+    deadline = time.monotonic() + 10
+    while True:
+        response = client.get(url(bucket, "a", **query))
+        assert response.status_code == 200
+        if known := response.headers.get("Last-Modified"):
+            assert when(known) <= datetime.now(timezone.utc)
+            return str(known)
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def when(known: str) -> datetime:
@@ -293,14 +301,22 @@ def test_what_happens_to_the_file_does_not_modify_the_object(
 
 
 @pytest.mark.usefixtures("allow_all")
-def test_no_date_is_after_that_of_the_answer(client: Any, bucket: Bucket, clock: Clock) -> None:
+@pytest.mark.parametrize("accel", [False, True])
+def test_no_date_is_told_before_it_has_come(
+    app: Any, client: Any, bucket: Bucket, clock: Clock, monkeypatch: Any, accel: bool
+) -> None:
     """RFC 9110, section 8.8.2.1."""
+    monkeypatch.setitem(app.config, "FILES_REST_XSENDFILE_ENABLED", accel)
     clock.ahead = timedelta(days=1)
     put(client, bucket, "a", b"first")
-    assert when(date(client, bucket)) <= datetime.now(timezone.utc)
     clock.ahead = timedelta(0)
     put(client, bucket, "a", b"second")
-    assert has(client, bucket, date(client, bucket)) == b"second"
+    head = client.head(url(bucket, "a"))
+    assert "Last-Modified" not in head.headers
+    # Who takes the date of the answer instead gets the object until it has a date.
+    now = {"If-Modified-Since": http_date(datetime.now(timezone.utc))}
+    assert client.get(url(bucket, "a"), headers=now).status_code == 200
+    assert client.get(url(bucket, "a"), headers={"If-None-Match": head.headers["ETag"]}).status_code == 304
 
 
 def test_dates_of_many_heads_do_not_run_away(db: Any, bucket: Bucket) -> None:
@@ -311,13 +327,41 @@ def test_dates_of_many_heads_do_not_run_away(db: Any, bucket: Bucket) -> None:
     assert first.last_modified <= utcnow() + succession.CLOCKS_APART
 
 
+@pytest.mark.parametrize("removed", [False, True])
 def test_who_reads_what_they_have_just_written_can_go_on_with_its_date(
-    client: Any, bucket: Bucket, allow_all: None
+    client: Any, bucket: Bucket, allow_all: None, removed: bool
 ) -> None:
     for number in range(3):
-        put(client, bucket, "a", str(number).encode())
-    known = date(client, bucket)
+        version = put(client, bucket, "a", str(number).encode())["version_id"]
+    if removed:
+        client.delete(url(bucket, "a", versionId=version))
+    told = client.get(url(bucket, "a")).headers.get("Last-Modified")
+    known = told or date(client, bucket)
     assert client.put(url(bucket, "a"), data=b"4", headers={"If-Unmodified-Since": known}).status_code == 200
+
+
+@pytest.mark.usefixtures("allow_all")
+def test_a_date_is_that_of_one_content_also_within_a_second(client: Any, bucket: Bucket, monkeypatch: Any) -> None:
+    still = utcnow().replace(microsecond=1)
+    monkeypatch.setattr(succession, "utcnow", lambda: still)
+    put(client, bucket, "a", b"read")
+    known = date(client, bucket)
+    put(client, bucket, "a", b"written by another")
+    assert client.put(url(bucket, "a"), data=b"4", headers={"If-Unmodified-Since": known}).status_code == 412
+    assert client.delete(url(bucket, "a"), headers={"If-Unmodified-Since": known}).status_code == 412
+    assert has(client, bucket, known) == b"written by another"
+    part = client.get(url(bucket, "a"), headers={"Range": "bytes=0-3", "If-Range": known})
+    assert (part.status_code, part.data) == (200, b"written by another")
+
+
+def test_files_of_a_folder_that_replace_nothing_are_of_now(db: Any, bucket: Bucket, tmp_path: Path) -> None:
+    """Whatever was stored in the bucket within the second."""
+    create(bucket, key="other")
+    shift(ObjectVersion, SECONDS_AHEAD)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_bytes(b"from a folder")
+    list(populate_from_path(bucket, str(tmp_path / "folder")))
+    assert ObjectVersion.get(bucket, "a").last_modified <= utcnow()
 
 
 def test_a_later_change_of_the_row_does_not_move_the_date_back(db: Any, bucket: Bucket, by_another_host: Any) -> None:

@@ -7,7 +7,6 @@ the connection for the rest.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 def ensure_size(stream: IO[bytes], size: int | None) -> None:
     """Refuse to send a file that is shorter or longer than it should be.
 
-    :param stream: The file, which stays where it stands. One that cannot seek tells nothing of its size.
+    :param stream: The file, which stays where it stands. One that cannot seek, or from its beginning alone, tells
+        nothing of its size.
     :param size: Number of bytes that it should have; ``None`` where that is not known.
     :raises StorageError: Where it has not so many.
     """
@@ -33,10 +33,13 @@ def ensure_size(stream: IO[bytes], size: int | None) -> None:
         position = stream.tell()
         stream.seek(0, os.SEEK_END)
         found = stream.tell()
-    except (AttributeError, NotImplementedError, OSError, TypeError, ValueError):
+    # Anybody's stream, which may raise anything.
+    except Exception:
         return
+    # One that does not know whence it is to seek stands elsewhere, and has something to read there.
+    differs = found != size and not stream.read(1)
     stream.seek(position)
-    if found != size:
+    if differs:
         raise StorageError(f"The file {_name(stream)} has {found} bytes, not {size}.")
 
 
@@ -66,7 +69,7 @@ class FilePart:
     def _seek(self, position: int) -> bool:
         try:
             self.stream.seek(position)
-        except (AttributeError, io.UnsupportedOperation):
+        except Exception:
             return False
         return True
 

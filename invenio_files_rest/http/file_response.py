@@ -158,9 +158,9 @@ def describing_response(
         response.set_etag(etag)
         if digest := _digest_header(etag):
             response.headers["Repr-Digest"] = digest
-    if last_modified is not None:
-        # Not after the date of the answer (RFC 9110, section 8.8.2.1).
-        response.headers["Last-Modified"] = http_date(min(last_modified, datetime.now(timezone.utc)))
+    # None after the date of the answer (RFC 9110, section 8.8.2.1), and no other for it: conditions would not hold.
+    if last_modified is not None and last_modified <= datetime.now(timezone.utc):
+        response.headers["Last-Modified"] = http_date(last_modified)
     _set_caching(response, restricted)
     return response
 

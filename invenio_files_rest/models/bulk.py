@@ -62,7 +62,7 @@ def copy_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> list[dict[str
     if str(source_id) == str(destination_id):
         return []
     _claim_and_hold(destination_id, source_id)
-    times = _times_after_heads(destination_id, seen=True)
+    times = _times_after_heads(destination_id)
     replaced = select(_Source.key).where(_live_heads(source_id, _Source)).subquery()
     _step_down(destination_id, select(replaced.c.key))
     _insert_heads(source_id, destination_id, times)
@@ -71,20 +71,20 @@ def copy_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> list[dict[str
     return [dict(row) for row in db.session.execute(copies).mappings()]
 
 
-def _times_after_heads(bucket_id: uuid.UUID, seen: bool) -> Times:
-    """Return times that are later than those of all heads of a bucket that the transaction has claimed.
+def _times_after_heads(bucket_id: uuid.UUID, *conditions: Any) -> Times:
+    """Return times that are later than those of heads of a bucket that the transaction has claimed.
 
     :param bucket_id: Identifier of the bucket.
-    :param seen: See :func:`~invenio_files_rest.models.succession.head_since`.
+    :param conditions: What is true of the heads, where it is not all of them.
     """
     columns = ObjectVersion.created, ObjectVersion.updated
     latest = select(*(func.max(column).label(column.key) for column in columns)).where(
-        ObjectVersion.bucket_id == bucket_id, ObjectVersion.is_head
+        ObjectVersion.bucket_id == bucket_id, ObjectVersion.is_head, *conditions
     )
     if reads_a_snapshot():
         latest = latest.with_for_update()
     before = db.session.execute(latest).one()
-    return next_times([before] if before.created else [], seen)
+    return next_times([before] if before.created else [])
 
 
 def _step_down(bucket_id: uuid.UUID, keys: Any) -> None:
@@ -186,7 +186,7 @@ def add_files(
             Bucket.claim(bucket_id, -left)
             break
         added[key], left = file, left - size
-    times = _times_after_heads(bucket_id, seen=False)
+    times = _times_after_heads(bucket_id, ObjectVersion.key.in_(list(added)))
     _step_down(bucket_id, list(added))
     versions = [
         ObjectVersion(version_id=uuid.uuid4(), bucket_id=bucket_id, key=key, file=file, is_head=True, **times._asdict())
@@ -209,7 +209,7 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
     if source_id == destination_id:
         return []
     _claim_and_hold(destination_id, source_id)
-    times = _times_after_heads(destination_id, seen=True)
+    times = _times_after_heads(destination_id)
     replaced, extra = _differences(source_id, destination_id, delete_extras)
     # No head yet: there is one of each key already.
     count = _insert_versions(destination_id, times, _Source.file_id, _Source._mimetype, replaced)

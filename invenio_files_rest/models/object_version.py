@@ -193,7 +193,6 @@ class ObjectVersion(db.Model, Timestamp):
         version_id: uuid.UUID | None = None,
         tags: Mapping[str, str] | None = None,
         precondition: Callable[[ObjectVersion | None], None] | None = None,
-        seen: bool = False,
     ) -> ObjectVersion:
         """Add a version to the database, under the lock of its bucket: the statements that every way in ends with.
 
@@ -206,7 +205,6 @@ class ObjectVersion(db.Model, Timestamp):
         :param tags: Tags of the version.
         :param precondition: Called with the live head as it is under the lock, or ``None``. Where it raises, the caller
             has to roll back.
-        :param seen: Whether clients may have seen the file as an earlier version.
         :returns: The version, flushed.
         :raises BucketLockedError: Where the bucket is locked.
         :raises BucketDeletedError: Where the bucket is deleted.
@@ -227,7 +225,7 @@ class ObjectVersion(db.Model, Timestamp):
             is_head=True,
             mimetype=mimetype,
             tags=[cls._tag_model()(key=name, value=value) for name, value in (tags or {}).items()],
-            **next_times(before, seen)._asdict(),
+            **next_times(before)._asdict(),
         )
         db.session.add(version)
         db.session.flush()
@@ -550,7 +548,6 @@ class ObjectVersion(db.Model, Timestamp):
             self.file,
             mimetype=self._mimetype,
             tags=self.get_tags(),
-            seen=True,
         )
 
     def remove(self) -> ObjectVersion:
@@ -571,7 +568,7 @@ class ObjectVersion(db.Model, Timestamp):
             # Somebody else removed it, and subtracted its size.
             Bucket.claim(self.bucket_id, size, deleted=True)
         elif successor is not None:
-            successor.updated = head_since(max(self.updated, successor.updated), seen=True)
+            successor.updated = head_since(max(self.updated, successor.updated))
             successor.is_head = True
             db.session.flush()
         return self

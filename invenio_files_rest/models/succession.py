@@ -28,11 +28,10 @@ class Times(NamedTuple):
     """When it became the head; see :func:`head_since`."""
 
 
-def next_times(before: Collection[Any] = (), seen: bool = False) -> Times:
+def next_times(before: Collection[Any] = ()) -> Times:
     """Return the times of a version that is made the head.
 
     :param before: The heads before, or what has their ``created`` and ``updated``.
-    :param seen: See :func:`head_since`.
     :returns: The times.
     """
     now = utcnow()
@@ -41,22 +40,18 @@ def next_times(before: Collection[Any] = (), seen: bool = False) -> Times:
         return Times(now, now)
     # A time without microseconds may come of a column without them, as MySQL has where it is as 6.1 made it.
     made = max(now, created + (timedelta.resolution if created.microsecond else _SECOND))
-    return Times(made, max(made, head_since(max(head.updated for head in before), seen)))
+    return Times(made, max(made, head_since(max(head.updated for head in before))))
 
 
-def head_since(previous: datetime, seen: bool) -> datetime:
+def head_since(previous: datetime) -> datetime:
     """Return the time at which a version becomes the head, which HTTP dates are made of (RFC 9110, section 8.8.2).
 
-    It is never before that of the head before, and a second later where the date could else not tell the two apart:
-    where another host's clock is ahead, and where clients may have seen these bytes already. Only that new bytes follow
-    others within one second the date does not tell, so that who has written can go on with the date that it is told.
+    It is a second later than that of the head before where a date could else not tell the two apart. So it may lie
+    ahead, and nobody is told it before it has come: whoever knows a date has seen one head, and no other.
 
     :param previous: When the head before became the head.
-    :param seen: Whether clients may have seen what becomes the head: an older version, a copy.
-    :returns: The time, which may lie ahead by a second; by up to :data:`CLOCKS_APART` after many in few seconds.
+    :returns: The time. It lies ahead by a second where two heads were made within one, by up to :data:`CLOCKS_APART`
+        after many, and by as much as the clock of the host that made the head before.
     """
     now = utcnow()
-    ahead = previous.replace(microsecond=0) - now.replace(microsecond=0)
-    if ahead < timedelta(0) or (not ahead and not seen):
-        return max(now, previous)
-    return max(previous, min(previous.replace(microsecond=0) + _SECOND, now + CLOCKS_APART))
+    return max(now, previous, min(previous.replace(microsecond=0) + _SECOND, now + CLOCKS_APART))

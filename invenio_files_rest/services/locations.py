@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import current_app
 from invenio_db import db
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ..errors import StorageError
 from ..models import FileInstance, Location, LocationMark
@@ -41,6 +41,7 @@ def create_location(
     :param change: Called with the location in the transaction that adds it.
     :returns: The location.
     :raises ValueError: Where the name is taken, it or the URI is not allowed, or no file is kept there.
+    :raises sqlalchemy.exc.SQLAlchemyError: Where the database fails.
     """
     # Refused before anything is made.
     Location(name=name, uri=uri, default=default)
@@ -66,7 +67,7 @@ def create_location(
             location = in_transaction(record)
     except IntegrityError as error:
         raise ValueError(f"Location {name} already exists.") from error
-    except ValueError:
+    except (SQLAlchemyError, ValueError):
         raise
     except Exception as error:
         raise ValueError(f"No file can be kept in {uri}: {in_words(error)}") from error

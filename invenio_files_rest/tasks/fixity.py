@@ -10,6 +10,7 @@ from math import ceil
 from typing import Any
 
 from celery import current_task
+from celery.exceptions import SoftTimeLimitExceeded
 from flask import current_app
 
 from ..models.base import utcnow
@@ -24,7 +25,8 @@ from .schedule import scheduled_interval
 def progress_updater(size: int | None, total: int) -> None:
     """Tell how much of a file the current task has read, in its state ``PROGRESS``, once a second.
 
-    Where the task runs without a worker there is nobody to tell.
+    Where the task runs without a worker there is nobody to tell. Where it cannot be told it is told no more, and what
+    the task does goes on.
 
     :param size: Size of the file, in bytes; ``None`` where it is not known.
     :param total: Bytes that have been read.
@@ -32,11 +34,17 @@ def progress_updater(size: int | None, total: int) -> None:
     request = current_task.request if current_task else None
     if request is None or request.called_directly or request.is_eager:
         return
-    now = time.monotonic()
-    if total != size and now - getattr(request, "progress_told_at", 0) < 1:
+    now, told_at = time.monotonic(), getattr(request, "progress_told_at", 0)
+    if told_at is None or (total != size and now - told_at < 1):
         return
     request.progress_told_at = now
-    current_task.update_state(state="PROGRESS", meta={"size": size, "total": total})
+    try:
+        current_task.update_state(state="PROGRESS", meta={"size": size, "total": total})
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception:
+        request.progress_told_at = None
+        current_app.logger.warning("The progress of the task %s cannot be told.", request.id, exc_info=True)
 
 
 @task("verify_checksum", ignore_result=True)
