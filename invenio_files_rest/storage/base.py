@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from werkzeug.exceptions import HTTPException
 
@@ -30,6 +30,8 @@ ProgressCallback = Callable[[int | None, int], Any]
 While bytes are stored whose size is not known that is ``None``, and once they are all there the two are equal. While a
 checksum is computed of a file whose size is not known, the function is not called.
 """
+
+C = TypeVar("C")
 
 __all__ = ("FileStorage", "ProgressCallback", "check_size", "check_sizelimit")
 
@@ -124,6 +126,14 @@ class FileStorage:
         :returns: ``True``.
         """
         raise NotImplementedError
+
+    def capability(self, kind: type[C]) -> C | None:
+        """Return what this storage can do beyond the documented methods.
+
+        :param kind: The capability, e.g. :class:`~invenio_files_rest.storage.uploads.Uploads`.
+        :returns: Its implementation for this file; ``None``, as here, where the storage does not have it.
+        """
+        return None
 
     def local_path(self) -> str | None:
         """Return where the operating system has the file, for what works on paths alone.

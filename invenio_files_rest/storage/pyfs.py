@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from flask import current_app
 
@@ -20,13 +20,33 @@ from ._pyfilesystem import OSFS, fs_errors
 from .base import FileStorage, ProgressCallback
 from .failures import translated_errors
 from .filesystems import StoredFile, filesystem_of, stored_file
+from .in_place import InPlace
 from .local import LocalFile
 from .locking import locked_region
+from .part_files import PartFiles
+from .pieces import LocalFolder, VirtualFolder
+from .pyfilesystem import VirtualFile
+from .uploads import Uploads
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
 
     from ..limiters import FileSizeLimit
+
+C = TypeVar("C")
+
+_BYTE_METHODS = (
+    "_get_fs",
+    "_write_stream",
+    "checksum",
+    "copy",
+    "delete",
+    "initialize",
+    "open",
+    "save",
+    "update",
+)
+"""Methods that decide which bytes are where. Who overrides one has reasons that a capability would go round."""
 
 
 class FS(OSFS):
@@ -97,6 +117,31 @@ class PyFSFileStorage(FileStorage):
                 with suppress(Exception):
                     self.delete()
             raise
+
+    def capability(self, kind: type[C]) -> C | None:
+        """Return what this storage can do beyond the documented methods; see :meth:`FileStorage.capability`.
+
+        A subclass that overrides how bytes are stored has none of it, unless it overrides this method as well.
+        """
+        own = type(self)
+        if kind is not Uploads or any(
+            getattr(own, name) is not getattr(PyFSFileStorage, name) for name in _BYTE_METHODS
+        ):
+            return None
+        return cast("C", self._uploads())
+
+    def _uploads(self) -> PartFiles | None:
+        try:
+            filesystem, path = self._get_fs(create_dir=False)
+        except FileNotFoundError:
+            # Some file systems are opened at the file's folder, and only where it exists.
+            filesystem, path = self._get_fs(create_dir=True)
+        file = stored_file(filesystem, path)
+        if isinstance(file, LocalFile):
+            return InPlace(self.fileurl, LocalFolder(file), self._init_hash, self.clean_dir)
+        if isinstance(file, VirtualFile):
+            return PartFiles(self.fileurl, VirtualFolder(file, filesystem, path), self._init_hash, self.clean_dir)
+        return None
 
     def local_path(self) -> str | None:
         """Return where the operating system has the file; see :meth:`FileStorage.local_path`."""

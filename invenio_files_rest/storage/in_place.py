@@ -1,0 +1,224 @@
+"""Uploads of which every byte that can be is written where it stays: files of the operating system that have locks."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any
+
+from ..checksums import MessageDigest
+from .failures import translated_errors
+from .local import LocalFile, closed_quietly
+from .locking import locked_region
+from .part_files import MARK, DigestFactory, PartFiles, receipt_of
+from .pieces import LocalFolder, Piece, ensure_enough
+from .uploads import WAIT_SECONDS, Receipt, State, always
+from .writeback import KEPT, StreamedFile
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
+
+TO_THE_END = 0
+"""Length of a region that has no end (fcntl(2))."""
+
+FINISH_SECONDS = 30.0
+"""Seconds to wait for whoever writes still when an upload is finished; they have been told to stop."""
+
+
+def has_locks(path: str) -> bool:
+    """Tell whether the file system of a file has locks that belong to one opening of it.
+
+    :param path: The file.
+    """
+    if not hasattr(fcntl, "F_OFD_SETLK"):
+        return False
+    with open(path, "r+b") as file:
+        request = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        try:
+            fcntl.fcntl(file.fileno(), fcntl.F_OFD_SETLK, request)
+        except OSError:
+            return False
+    return True
+
+
+class InPlace(PartFiles):
+    """Uploads to a file that is written in place, and renamed at the end.
+
+    An extent whose offset is known goes to where it belongs in a sparse file; others go to files of their own. Where
+    all that is in the sparse file turns out to be in its place, it becomes the file, and only the others are copied.
+    Who writes a region holds a lock on it, since one who was told to stop may not have heard it.
+
+    :param uri: URI of the file.
+    :param folder: Its folder.
+    :param new_digest: Function that returns the name and an empty digest of the algorithm for the whole.
+    :param clean_dir: Whether an upload that is aborted takes its folders with it.
+    """
+
+    _folder: LocalFolder
+
+    def __init__(self, uri: str, folder: LocalFolder, new_digest: DigestFactory, clean_dir: bool = True) -> None:
+        """Keep the folder."""
+        super().__init__(uri, folder, new_digest, clean_dir)
+        self._path = folder.path_of(MARK)
+
+    def begin(self, size: int | None = None) -> State:
+        """Begin an upload, and see whether its file system has locks."""
+        state = super().begin(size)
+        return {**state, "locks": has_locks(self._path)}
+
+    def write(
+        self,
+        state: State,
+        number: int,
+        offset: int | None,
+        stream: SupportsRead[bytes],
+        *,
+        epoch: int = 1,
+        size: int | None = None,
+        receipt: Receipt | None = None,
+        whole: bool = True,
+        ready: Callable[[], Any] = always,
+        digest: MessageDigest | None = None,
+        saved: Callable[[Receipt], Any] | None = None,
+        timeout: float = WAIT_SECONDS,
+    ) -> Receipt:
+        """Write a stream in place, where that is known and can be written."""
+        if offset is not None and state["locks"]:
+            # Not even an empty extent locks all that follows, as a length of 0 would.
+            with self._locked(offset, TO_THE_END if size is None else max(size, 1), timeout) as file:
+                ready()
+                if size is None:
+                    return self._grow(file, offset, stream, whole, digest, saved)
+                if self._can_reach(file, offset, size):
+                    written = self._write_at(offset, stream, size, digest, None, lambda end: {})
+                    return receipt_of([Piece(MARK, offset, written)])
+        return super().write(
+            state,
+            number,
+            offset,
+            stream,
+            epoch=epoch,
+            size=size,
+            receipt=receipt,
+            whole=whole,
+            ready=ready,
+            digest=digest,
+            saved=saved,
+            timeout=timeout,
+        )
+
+    @contextmanager
+    def _locked(self, start: int, size: int, timeout: float) -> Iterator[IO[bytes]]:
+        """Keep others out of a region of the sparse file."""
+        with LocalFile(self._path).open("r+b") as file, locked_region(file, start, size, timeout):
+            with translated_errors():
+                # It may have been finished while we waited, under a name that nobody may write to.
+                if not os.path.samestat(os.stat(self._path), os.fstat(file.fileno())):
+                    raise FileNotFoundError("The upload has been finished or aborted.")
+            yield file
+
+    @staticmethod
+    def _can_reach(file: IO[bytes], offset: int, size: int) -> bool:
+        """Tell whether a file can have bytes so far from its beginning."""
+        try:
+            if size:
+                os.pwrite(file.fileno(), b"\0", offset + size - 1)
+        except OSError:
+            return False
+        return True
+
+    def _grow(
+        self,
+        file: IO[bytes],
+        offset: int,
+        stream: SupportsRead[bytes],
+        whole: bool,
+        digest: MessageDigest | None,
+        saved: Callable[[Receipt], Any] | None,
+    ) -> Receipt:
+        with translated_errors():
+            ensure_enough(os.fstat(file.fileno()).st_size, offset)
+            # What follows has been acknowledged to nobody.
+            os.ftruncate(file.fileno(), offset)
+        try:
+            written = self._write_at(offset, stream, None, digest, saved, self._grown)
+        except BaseException:
+            if whole:
+                with suppress(OSError):
+                    os.ftruncate(file.fileno(), offset)
+            raise
+        return self._grown(offset + written)
+
+    @staticmethod
+    def _grown(end: int) -> Receipt:
+        return receipt_of([Piece(MARK, 0, end)])
+
+    def _write_at(
+        self,
+        offset: int,
+        stream: SupportsRead[bytes],
+        size: int | None,
+        digest: MessageDigest | None,
+        saved: Callable[[Receipt], Any] | None,
+        receipt_to: Callable[[int], Receipt],
+    ) -> int:
+        """Write a stream to a place in the sparse file, durably with or without an error."""
+        with translated_errors():
+            # An extent is read when all are there, a run probably not.
+            target = StreamedFile(io.FileIO(self._path, "r+b"), kept=KEPT if size is None else None)
+        # By a descriptor that is closed before the lock is given up: closing it may write.
+        with closed_quietly(target) as file:
+            file.seek(offset)
+            try:
+                return self._pump(stream, file, offset, size, digest, True, saved, receipt_to)
+            finally:
+                with translated_errors():
+                    file.flush()
+                    os.fsync(file.fileno())
+
+    def kept(
+        self, state: State, number: int, receipt: Receipt | None, *, epoch: int, timeout: float = WAIT_SECONDS
+    ) -> Receipt:
+        """Make durable what is in the sparse file, which has no more than one extent that grows."""
+        if not state["locks"]:
+            return super().kept(state, number, receipt, epoch=epoch, timeout=timeout)
+        with self._locked(0, TO_THE_END, timeout) as file, translated_errors():
+            os.fsync(file.fileno())
+            size = os.fstat(file.fileno()).st_size
+        ensure_enough(size, receipt["size"] if receipt else 0)
+        return self._grown(size)
+
+    def _put_together(
+        self,
+        state: State,
+        pieces: list[Piece],
+        total: int,
+        checksum: str | None,
+        progress: Callable[[int | None, int], Any] | None,
+    ) -> str | None:
+        """Make the file of the sparse file where nothing in that is out of place, else of all pieces."""
+        if not state["locks"]:
+            return super()._put_together(state, pieces, total, checksum, progress)
+        with self._locked(0, TO_THE_END, FINISH_SECONDS):
+            ends = [0]
+            for piece in pieces:
+                ends.append(ends[-1] + piece.size)
+            settled = [piece.start == at for piece, at in zip(pieces, ends, strict=False) if piece.name == MARK]
+            if not all(settled) or not (settled or not pieces):
+                return super()._put_together(state, pieces, total, checksum, progress)
+            with translated_errors():
+                target = StreamedFile(io.FileIO(self._path, "r+b"))
+            with closed_quietly(target):
+                checksum = self._fill(target, pieces, total, checksum, progress, lambda piece, at: piece.name == MARK)
+                with translated_errors():
+                    target.flush()
+                    os.ftruncate(target.fileno(), total)
+                    os.fsync(target.fileno())
+            with translated_errors():
+                os.rename(self._path, self._folder.file.path)
+            self._folder.sync()
+        return checksum

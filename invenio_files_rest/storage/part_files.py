@@ -1,0 +1,246 @@
+"""Uploads whose pieces are files of their own, until they are put together: what every file system can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any
+
+from ..checksums import MessageDigest, compute_checksum
+from .failures import translated_errors
+from .pieces import SAVE_SECONDS, Folder, Piece, SavedFile, Window, ensure_enough
+from .pump import pump
+from .uploads import WAIT_SECONDS, Receipt, State, Stored, always
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
+
+DigestFactory = Callable[[], "tuple[str | None, MessageDigest | None]"]
+
+GROWING_CHUNK = 256 * 1024
+"""Bytes that are held at most, several times over, before they are written: a process that is killed loses them."""
+
+MARK = "whole"
+"""Name of the file that says that there is an upload."""
+
+
+def receipt_of(pieces: list[Piece]) -> Receipt:
+    """Return a receipt.
+
+    :param pieces: Where the bytes lie, in their order.
+    """
+    return {"size": sum(piece.size for piece in pieces), "pieces": [list(piece) for piece in pieces]}
+
+
+def pieces_of(*receipts: Receipt | None) -> list[Piece]:
+    """Return where the bytes of some extents lie, in their order.
+
+    :param receipts: Their receipts.
+    """
+    return [Piece(*piece) for receipt in receipts if receipt for piece in receipt["pieces"]]
+
+
+class Nowhere:
+    """Where bytes go that are only hashed."""
+
+    def write(self, data: bytes, /) -> int:
+        """Forget them."""
+        return len(data)
+
+
+class PartFiles:
+    """Uploads to a file by way of files beside it; see :class:`~invenio_files_rest.storage.uploads.Uploads`.
+
+    Each epoch of an extent writes a file of its own, so that nobody is in another's way and no lock is needed.
+
+    :param uri: URI of the file.
+    :param folder: Its folder.
+    :param new_digest: Function that returns the name and an empty digest of the algorithm for the whole.
+    :param clean_dir: Whether an upload that is aborted takes its folders with it.
+    """
+
+    def __init__(self, uri: str, folder: Folder, new_digest: DigestFactory, clean_dir: bool = True) -> None:
+        """Keep the folder."""
+        self._uri = uri
+        self._folder = folder
+        self._new_digest = new_digest
+        self._clean_dir = clean_dir
+
+    def begin(self, size: int | None = None) -> State:
+        """Begin an upload."""
+        self._folder.make(MARK)
+        return {"uri": self._uri}
+
+    def write(
+        self,
+        state: State,
+        number: int,
+        offset: int | None,
+        stream: SupportsRead[bytes],
+        *,
+        epoch: int = 1,
+        size: int | None = None,
+        receipt: Receipt | None = None,
+        whole: bool = True,
+        ready: Callable[[], Any] = always,
+        digest: MessageDigest | None = None,
+        saved: Callable[[Receipt], Any] | None = None,
+        timeout: float = WAIT_SECONDS,
+    ) -> Receipt:
+        """Write a stream to a file of its own, whatever its offset."""
+        ready()
+        name = f"{number}-{epoch}"
+        pieces = pieces_of(receipt)
+
+        def receipt_to(end: int) -> Receipt:
+            return receipt_of([*pieces, Piece(name, 0, end)])
+
+        try:
+            with self._folder.create(name) as file:
+                written = self._pump(stream, file, 0, size, digest, self._folder.durable, saved, receipt_to)
+        except BaseException:
+            if whole:
+                with suppress(Exception):
+                    self._folder.remove(name)
+            raise
+        if not written:
+            self._folder.remove(name)
+        return receipt_to(written) if written else receipt_of(pieces)
+
+    @staticmethod
+    def _pump(
+        stream: SupportsRead[bytes],
+        file: IO[bytes],
+        begun: int,
+        size: int | None,
+        digest: MessageDigest | None,
+        durable: bool,
+        saved: Callable[[Receipt], Any] | None,
+        receipt_to: Callable[[int], Receipt],
+    ) -> int:
+        """Copy a stream to a file, and tell now and then how much of it is durable; return how many bytes it had."""
+        target = SavedFile(file, begun, SAVE_SECONDS if saved and durable else None)
+        told = begun
+
+        def tell(_: int | None, done: int) -> None:
+            nonlocal told
+            if saved is not None and target.durable > told:
+                told = target.durable
+                saved(receipt_to(told))
+
+        chunk_size = GROWING_CHUNK if saved is not None else None
+        return pump(stream, target, digest, size=size, chunk_size=chunk_size, progress_callback=tell)
+
+    def kept(
+        self, state: State, number: int, receipt: Receipt | None, *, epoch: int, timeout: float = WAIT_SECONDS
+    ) -> Receipt:
+        """Make durable what an epoch has written, which is in a file of its own. It may write on, but not for us."""
+        if not self._begun():
+            raise FileNotFoundError("The upload has been finished or aborted.")
+        name = f"{number}-{epoch}"
+        before = [piece for piece in pieces_of(receipt) if piece.name != name]
+        recorded = sum(piece.size for piece in pieces_of(receipt) if piece.name == name)
+        try:
+            size = self._folder.settled(name)
+        except FileNotFoundError:
+            size = 0
+        ensure_enough(size, recorded)
+        self._folder.sync()
+        return receipt_of([*before, Piece(name, 0, size)] if size else before)
+
+    def drop(self, state: State, receipt: Receipt) -> None:
+        """Remove the files of an extent."""
+        for piece in pieces_of(receipt):
+            if piece.name != MARK:
+                self._folder.remove(piece.name)
+
+    def finish(
+        self,
+        state: State,
+        receipts: list[Receipt],
+        *,
+        checksum: str | None = None,
+        progress: Callable[[int | None, int], Any] | None = None,
+    ) -> Stored:
+        """Copy all pieces to one file, in one pass that reads, hashes and writes each byte once."""
+        pieces = [piece for piece in pieces_of(*receipts) if piece.size]
+        total = sum(piece.size for piece in pieces)
+        try:
+            if not self._folder.exists():
+                checksum = self._put_together(state, pieces, total, checksum, progress)
+                return self._finished(total, checksum)
+        except FileNotFoundError:
+            if not self._folder.exists():
+                raise
+        return self._finished(total, self._read_again())
+
+    def _put_together(
+        self,
+        state: State,
+        pieces: list[Piece],
+        total: int,
+        checksum: str | None,
+        progress: Callable[[int | None, int], Any] | None,
+    ) -> str | None:
+        """Make the file, and return its checksum."""
+        with self._folder.file.replace() as target:
+            return self._fill(target, pieces, total, checksum, progress, lambda piece, at: False)
+
+    def _fill(
+        self,
+        target: IO[bytes],
+        pieces: list[Piece],
+        total: int,
+        checksum: str | None,
+        progress: Callable[[int | None, int], Any] | None,
+        in_place: Callable[[Piece, int], bool],
+    ) -> str | None:
+        """Write all pieces to a file that are not there, hash all, and return the checksum."""
+        algorithm, digest = self._new_digest() if checksum is None else (None, None)
+        at, written = 0, 0
+        for piece in pieces:
+            there = in_place(piece, at)
+            if not (there and digest is None):
+                with self._folder.open(piece.name) as source:
+                    there = there or self._folder.clone(source, piece, target, at)
+                    if not there and written != at:
+                        target.seek(at)
+                    if not there or digest is not None:
+                        told = progress and partial(self._tell, progress, total, at)
+                        sink = Nowhere() if there else target
+                        pump(Window(source, piece), sink, digest, size=piece.size, progress_callback=told)
+            at += piece.size
+            if not there:
+                written = at
+        return checksum if digest is None else f"{algorithm}:{digest.hexdigest()}"
+
+    @staticmethod
+    def _tell(progress: Callable[[int | None, int], Any], total: int, before: int, _: int | None, done: int) -> None:
+        progress(total, before + done)
+
+    def _read_again(self) -> str | None:
+        """Return the checksum of the finished file."""
+        algorithm, digest = self._new_digest()
+        if algorithm is None or digest is None:
+            return None
+        with self._folder.file.open("rb") as file:
+            return compute_checksum(file, algorithm, digest)
+
+    def _finished(self, total: int, checksum: str | None) -> Stored:
+        self._forget()
+        return Stored(self._uri, total, checksum)
+
+    def _begun(self) -> bool:
+        return MARK in self._folder.names()
+
+    def _forget(self) -> None:
+        """Remove all files for pieces, that of the upload itself at last."""
+        for name in sorted(self._folder.names(), key=lambda name: name == MARK):
+            self._folder.remove(name)
+
+    def abort(self, state: State) -> None:
+        """Remove all files of the upload, and the folders that only it needed."""
+        self._forget()
+        with translated_errors():
+            self._folder.file.remove(self._clean_dir)

@@ -1,0 +1,251 @@
+"""Where the bytes of an upload lie meanwhile: in files beside the one that they become, read as if they were one."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from posixpath import dirname, join
+from typing import IO, Any, NamedTuple
+
+from ..errors import StorageError
+from .cloning import clone
+from .failures import translated_errors
+from .local import TEMPORARY_PREFIX, LocalFile, closed_quietly
+from .pyfilesystem import VirtualFile
+from .writeback import StreamedFile
+
+SAVE_SECONDS = 10.0
+"""Seconds after which what has been written so far is made durable."""
+
+
+class Piece(NamedTuple):
+    """Bytes of a file."""
+
+    name: str
+    """Name of the file, without what all of them begin with."""
+
+    start: int
+    """Where they begin in it."""
+
+    size: int
+
+
+class Window:
+    """A piece as a stream.
+
+    :param file: The file, at any place.
+    :param piece: The piece.
+    """
+
+    def __init__(self, file: IO[bytes], piece: Piece) -> None:
+        """Go to its beginning."""
+        self._file = file
+        self._left = piece.size
+        file.seek(piece.start)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read bytes of it.
+
+        :param size: Largest number of bytes; negative for all.
+        """
+        with translated_errors():
+            data = self._file.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(data)
+        return data
+
+
+class SavedFile:
+    """A file that is made durable every few seconds while it is written.
+
+    :param file: The file.
+    :param begun: Bytes of it that are durable already.
+    :param seconds: Seconds; ``None`` for never.
+    """
+
+    def __init__(self, file: IO[bytes], begun: int, seconds: float | None) -> None:
+        """Keep the file."""
+        self._file = file
+        self._end = self.durable = begun
+        self._seconds = seconds
+        self._since = time.monotonic()
+
+    def write(self, data: bytes, /) -> int:
+        """Write bytes."""
+        self._file.write(data)
+        self._end += len(data)
+        if self._seconds is not None and time.monotonic() - self._since >= self._seconds:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self.durable, self._since = self._end, time.monotonic()
+        return len(data)
+
+
+class LocalFolder:
+    """The folder of a file of the operating system.
+
+    :param file: The file.
+    """
+
+    durable = True
+
+    def __init__(self, file: LocalFile) -> None:
+        """Keep the file."""
+        self.file = file
+        self.path = os.path.dirname(file.path)
+
+    def path_of(self, name: str) -> str:
+        """Return the path of a file for pieces."""
+        return os.path.join(self.path, TEMPORARY_PREFIX + name)
+
+    def make(self, name: str) -> None:
+        """Make the folder, and an empty file in it, durably."""
+        with LocalFile(self.path_of(name)).replace():
+            pass
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[IO[bytes]]:
+        """Make a file, and make it durable when the block ends, with or without an error."""
+        with translated_errors():
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            # It is read when all pieces are there, and stays in memory as far as there is room.
+            file = StreamedFile(io.FileIO(os.open(self.path_of(name), flags, 0o666), "wb"), kept=None)
+        with closed_quietly(file):
+            try:
+                yield file
+            finally:
+                with translated_errors():
+                    file.flush()
+                    os.fsync(file.fileno())
+        self.sync()
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open a file to read it."""
+        with translated_errors():
+            return open(self.path_of(name), "rb")
+
+    def settled(self, name: str) -> int:
+        """Make a file durable that another process has written, and return its size."""
+        with translated_errors(), open(self.path_of(name), "rb") as file:
+            os.fsync(file.fileno())
+            return os.fstat(file.fileno()).st_size
+
+    def remove(self, name: str) -> None:
+        """Remove a file, where it is there."""
+        LocalFile(self.path_of(name)).remove(clean_dir=False)
+
+    def names(self) -> list[str]:
+        """Return the names of all files for pieces."""
+        with translated_errors():
+            try:
+                found = os.listdir(self.path)
+            except FileNotFoundError:
+                return []
+        return [name.removeprefix(TEMPORARY_PREFIX) for name in found if name.startswith(TEMPORARY_PREFIX)]
+
+    def exists(self) -> bool:
+        """Tell whether the finished file is there."""
+        return os.path.exists(self.file.path)
+
+    def sync(self) -> None:
+        """Make names durable."""
+        with translated_errors():
+            folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                with suppress(OSError):
+                    os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def clone(self, source: IO[bytes], piece: Piece, target: Any, at: int) -> bool:
+        """Have a file share the blocks of a piece, where its file system can; tell whether it does."""
+        target.flush()
+        return clone(source.fileno(), piece.start, piece.size, target.fileno(), at)
+
+
+class VirtualFolder:
+    """The folder of a file that the operating system does not have.
+
+    :param file: The file.
+    :param filesystem: Its file system.
+    :param path: Its path in it.
+    """
+
+    durable = False
+
+    def __init__(self, file: VirtualFile, filesystem: Any, path: str) -> None:
+        """Keep the file."""
+        self.file = file
+        self._fs = filesystem
+        self._path = path
+
+    def path_of(self, name: str) -> str:
+        """Return the path of a file for pieces."""
+        return join(dirname(self._path), TEMPORARY_PREFIX + name)
+
+    def _file(self, name: str) -> VirtualFile:
+        return VirtualFile(self._fs, self.path_of(name))
+
+    def make(self, name: str) -> None:
+        """Make the folder, and an empty file in it."""
+        with self._file(name).replace():
+            pass
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[IO[bytes]]:
+        """Make a file, which is there when the block ends."""
+        with translated_errors():
+            # Not by a method that makes the folder: the upload may have been aborted.
+            file = self._fs.openbin(self.path_of(name), "x")
+        with closed_quietly(file):
+            yield file
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open a file to read it."""
+        return self._file(name).open("rb")
+
+    def settled(self, name: str) -> int:
+        """Return the size of a file."""
+        with translated_errors():
+            return int(self._fs.getsize(self.path_of(name)))
+
+    def remove(self, name: str) -> None:
+        """Remove a file, where it is there."""
+        self._file(name).remove(clean_dir=False)
+
+    def names(self) -> list[str]:
+        """Return the names of all files for pieces."""
+        try:
+            with translated_errors():
+                found = self._fs.listdir(dirname(self._path))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [name.removeprefix(TEMPORARY_PREFIX) for name in found if name.startswith(TEMPORARY_PREFIX)]
+
+    def exists(self) -> bool:
+        """Tell whether the finished file is there."""
+        with translated_errors():
+            return bool(self._fs.exists(self._path))
+
+    def sync(self) -> None:
+        """Do nothing: nobody can tell when it is durable."""
+
+    def clone(self, source: IO[bytes], piece: Piece, target: Any, at: int) -> bool:
+        """Tell that no blocks are shared."""
+        return False
+
+
+Folder = LocalFolder | VirtualFolder
+
+
+def ensure_enough(found: int, known: int) -> None:
+    """Check that bytes that were acknowledged are still there.
+
+    :param found: How many there are.
+    :param known: How many there were.
+    :raises StorageError: Where some are missing.
+    """
+    if found < known:
+        raise StorageError(f"An upload has {found} bytes in storage where it had {known}.")
