@@ -6,6 +6,7 @@
 - An :class:`ObjectVersion` refers to a file, or is a delete marker. It has tags.
 - A :class:`FileInstance` is a file in storage, to which many versions may refer.
 - A :class:`MultipartObject` is an upload in parts, and a :class:`Part` is one of them.
+- An :class:`Upload` is one of free shape, and an :class:`UploadExtent` is a run of its bytes.
 
 The methods work inside the caller's transaction and never commit.
 """
@@ -18,6 +19,8 @@ from .multipart import MultipartObject
 from .object_tag import ObjectVersionTag
 from .object_version import ObjectVersion, as_object_version, as_object_version_id
 from .part import Part
+from .upload import Upload
+from .upload_extent import UploadExtent
 
 __all__ = (
     "Bucket",
@@ -30,6 +33,8 @@ __all__ = (
     "ObjectVersionTag",
     "Part",
     "SyncResult",
+    "Upload",
+    "UploadExtent",
     "as_bucket",
     "as_bucket_id",
     "as_object_version",

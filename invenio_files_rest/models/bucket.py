@@ -60,7 +60,7 @@ class Bucket(db.Model, Timestamp):
     """Storage class of new files."""
 
     size = db.Column(db.BigInteger, default=0, nullable=False)
-    """Bytes of all versions of all objects, and of the multipart uploads in progress."""
+    """Bytes of all versions of all objects, and those that uploads in progress have claimed."""
 
     quota_size = db.Column(
         db.BigInteger, nullable=True, default=lambda: current_app.config["FILES_REST_DEFAULT_QUOTA_SIZE"]
@@ -297,7 +297,7 @@ class Bucket(db.Model, Timestamp):
         return SyncResult(bucket, current_files_rest.bulk.sync_heads(self.id, bucket.id, delete_extras))
 
     def remove(self) -> Bucket:
-        """Remove the bucket for good, with all versions of its objects, its tags and its multipart uploads.
+        """Remove the bucket for good, with all versions of its objects, its tags and its uploads.
 
         The files stay, for the sweep to find where nothing else refers to them.
 

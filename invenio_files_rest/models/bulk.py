@@ -21,6 +21,8 @@ from .object_tag import ObjectVersionTag
 from .object_version import ObjectVersion
 from .part import Part
 from .succession import Times, next_times
+from .upload import Upload
+from .upload_extent import UploadExtent
 
 _Source = aliased(ObjectVersion, name="source")
 
@@ -267,17 +269,20 @@ def _copy_tags(source_id: uuid.UUID, destination_id: uuid.UUID, created: datetim
 
 
 def remove_contents(bucket_id: uuid.UUID) -> None:
-    """Remove the objects, tags and multipart uploads of a bucket for good.
+    """Remove the objects, tags and uploads of a bucket for good.
 
     :param bucket_id: Identifier of a bucket that the transaction has claimed.
     """
     versions = select(ObjectVersion.version_id).where(ObjectVersion.bucket_id == bucket_id)
     uploads = select(MultipartObject.upload_id).where(MultipartObject.bucket_id == bucket_id)
+    free_uploads = select(Upload.id).where(Upload.bucket_id == bucket_id)
     for statement in (
         delete(ObjectVersionTag).where(ObjectVersionTag.version_id.in_(versions)),
         delete(ObjectVersion).where(ObjectVersion.bucket_id == bucket_id),
         delete(Part).where(Part.upload_id.in_(uploads)),
         delete(MultipartObject).where(MultipartObject.bucket_id == bucket_id),
+        delete(UploadExtent).where(UploadExtent.upload_id.in_(free_uploads)),
+        delete(Upload).where(Upload.bucket_id == bucket_id),
         delete(BucketTag).where(BucketTag.bucket_id == bucket_id),
     ):
         db.session.execute(statement, execution_options={"synchronize_session": False})

@@ -16,6 +16,7 @@ from .bucket import Bucket
 from .file_instance import FileInstance
 from .multipart import MultipartObject
 from .object_version import ObjectVersion
+from .upload import Upload
 
 
 def known_files(file_ids: Collection[uuid.UUID], uris: Collection[str]) -> tuple[set[uuid.UUID], set[str]]:
@@ -23,11 +24,19 @@ def known_files(file_ids: Collection[uuid.UUID], uris: Collection[str]) -> tuple
 
     :param file_ids: Identifiers.
     :param uris: URIs.
-    :returns: Those of the identifiers, and those of the URIs, that a file has.
+    :returns: Those of the identifiers that a file has or an upload in progress, and those of the URIs that a file has.
     """
-    by_id = select(FileInstance.id).where(FileInstance.id.in_(file_ids))
+    by_id = select(FileInstance.id).where(FileInstance.id.in_(file_ids)).union_all(Upload.among(file_ids))
     by_uri = select(FileInstance.uri).where(FileInstance.uri.in_(uris))
     return set(db.session.scalars(by_id)), set(db.session.scalars(by_uri))
+
+
+def uploads_in_progress(upload_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Tell which identifiers are those of uploads in progress, whose bytes lie beside the file that they become.
+
+    :param upload_ids: The identifiers.
+    """
+    return set(db.session.scalars(Upload.among(upload_ids)))
 
 
 def delete_unused(file_ids: Collection[uuid.UUID], before: datetime) -> set[uuid.UUID]:
@@ -132,11 +141,13 @@ def buckets_of_wrong_size() -> Query[Any]:
         .group_by(MultipartObject.bucket_id)
         .subquery()
     )
-    total = func.coalesce(versions.c.size, 0) + func.coalesce(uploads.c.size, 0)
+    claims = select(Upload.bucket_id, func.sum(Upload.claimed).label("size")).group_by(Upload.bucket_id).subquery()
+    total = func.coalesce(versions.c.size, 0) + func.coalesce(uploads.c.size, 0) + func.coalesce(claims.c.size, 0)
     return (
         db.session.query(Bucket.id, Bucket.size, total.label("sum"))
         .outerjoin(versions, versions.c.bucket_id == Bucket.id)
         .outerjoin(uploads, uploads.c.bucket_id == Bucket.id)
+        .outerjoin(claims, claims.c.bucket_id == Bucket.id)
         .filter(Bucket.size != total)
     )
 
@@ -152,9 +163,11 @@ def recount(bucket_id: uuid.UUID) -> None:
         ObjectVersion, ObjectVersion.file_id == FileInstance.id
     )
     uploads = select(func.coalesce(func.sum(MultipartObject.size), 0))
+    claims = select(func.coalesce(func.sum(Upload.claimed), 0))
     total = (
         versions.where(ObjectVersion.bucket_id == bucket_id).scalar_subquery()
         + uploads.where(MultipartObject.bucket_id == bucket_id).scalar_subquery()
+        + claims.where(Upload.bucket_id == bucket_id).scalar_subquery()
     )
     # A statement of its own, so that it sees what others had committed before the bucket was taken.
     statement = update(Bucket).where(Bucket.id == bucket_id).values(size=total, updated=utcnow())
