@@ -114,6 +114,13 @@ FILES_REST_TASK_WAIT_INTERVAL = 2
 FILES_REST_TASK_WAIT_MAX_SECONDS = 600
 """Seconds that a client waits for a task at most."""
 
+FILES_REST_UPLOADS_MAX_OPEN = 1000
+"""Largest number of uploads of free shape that a bucket may have in progress at once.
+
+Each keeps its bytes until it is completed or aborted, or :data:`FILES_REST_MULTIPART_EXPIRES` after its last use. More
+are answered 429. Multipart uploads of the documented REST API are not counted.
+"""
+
 FILES_REST_UPLOAD_FACTORIES = [
     "invenio_files_rest.views:stream_uploadfactory",
     "invenio_files_rest.views:ngfileupload_uploadfactory",

@@ -179,8 +179,11 @@ class PacedStream:
         )
 
 
-def _connection(environ: WSGIEnvironment) -> int | None:
-    """Return the file descriptor of a request's connection, where the server tells it."""
+def connection_of(environ: WSGIEnvironment) -> int | None:
+    """Return the file descriptor of a request's connection, where the server tells it.
+
+    :param environ: Environment of the request.
+    """
     connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
     if connection is not None:
         return int(connection.fileno())
@@ -201,7 +204,7 @@ def paced(stream: Any, environ: WSGIEnvironment) -> Any:
     :param environ: Environment of the request.
     :returns: A stream with ``read(n)``, which may bring less than asked for.
     """
-    connection = _connection(environ)
+    connection = connection_of(environ)
     rate = current_app.config.get("FILES_REST_UPLOAD_MIN_RATE") if current_app else None
     if connection is None or not rate:
         return stream

@@ -21,7 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..models import FileInstance, Location
 from ..models.base import utcnow
-from ..models.inventory import delete_unused, known_files
+from ..models.inventory import delete_unused, known_files, uploads_in_progress
+from ..models.upload import COMPLETING
 from ..storage.leftovers import Entry, walk
 from ..storage.listing import Place
 from .batches import in_batches
@@ -30,6 +31,8 @@ from .links import Links, place_at
 from .presence import AwayLocations, why_away
 from .removal import expired_uploads, remove_expired_upload, remove_file_data
 from .transactions import in_transaction
+from .uploads.completion import finish_upload
+from .uploads.ending import expire_upload, forgotten_uploads
 
 PATHS_PER_QUERY = 500
 """How many files are looked up in the database at a time."""
@@ -44,6 +47,7 @@ def sweep(grace: timedelta, delete: bool) -> Iterator[Finding]:
     :param delete: Whether to remove what is found.
     """
     yield from _uploads(delete)
+    yield from _free_uploads(grace, delete)
     yield from _orphans(grace, delete)
     before = time.time() - grace.total_seconds()
     locations = Location.rows()
@@ -111,6 +115,18 @@ def _uploads(delete: bool) -> Iterator[Finding]:
         yield from _tried(finding, delete, partial(remove, upload.upload_id))
 
 
+def _free_uploads(grace: timedelta, delete: bool) -> Iterator[Finding]:
+    def expire(upload_id: Any) -> None:
+        if not expire_upload(upload_id):
+            raise _UsedAgainError
+
+    for upload in forgotten_uploads(grace):
+        is_whole = upload.status == COMPLETING
+        what = "has all its bytes, and was not completed" if is_whole else "has expired"
+        finding = Finding("upload", str(upload.id), f"The upload of {upload.key!r} {what}.", upload.claimed)
+        yield from _tried(finding, delete, partial(finish_upload if is_whole else expire, upload.id))
+
+
 def _orphans(grace: timedelta, delete: bool) -> Iterator[Finding]:
     before = utcnow() - grace
     query = FileInstance.query_orphaned().filter(FileInstance.updated < before)
@@ -142,7 +158,11 @@ def _storage(place: Place, roots: set[str], links: Links, before: float, delete:
     inner = place.inner(roots)
     while batch := list(islice(entries, PATHS_PER_QUERY)):
         unnamed = _unnamed(place, [entry for entry in batch if entry.kind == "file"])
+        temporary = {entry.file_id for entry in batch if entry.file_id and entry.kind == "temporary"}
+        in_progress = in_transaction(partial(uploads_in_progress, temporary)) if temporary else set()
         for entry in batch:
+            if entry.kind == "temporary" and entry.file_id in in_progress:
+                continue
             if entry.kind == "file" and entry not in unnamed:
                 continue
             # A location in this one is empty in the beginning.

@@ -11,9 +11,11 @@ from .fixity import (
 )
 from .moving import merge_multipartobject, migrate_file
 from .removal import clear_orphaned_files, remove_expired_multipartobjects, remove_file_data
+from .uploads import complete_upload
 
 __all__ = (
     "clear_orphaned_files",
+    "complete_upload",
     "default_checksum_verification_files_query",
     "merge_multipartobject",
     "migrate_file",

@@ -10,10 +10,12 @@ from itertools import islice
 from flask import current_app
 
 from ..models import FileInstance
+from ..models.upload import COMPLETING
 from ..services import removal
 from ..services.batches import in_batches
 from ..services.dispatch import send_task
 from ..services.transactions import in_transaction
+from ..services.uploads.ending import expire_upload, forgotten_uploads
 from .declaring import task
 from .named import named_function
 
@@ -72,9 +74,9 @@ def _orphans(only_writable: bool) -> Iterator[FileInstance]:
 
 @task("remove_expired_multipartobjects", ignore_result=True)
 def remove_expired_multipartobjects() -> int:
-    """Remove the multipart uploads that nobody has touched for ``FILES_REST_MULTIPART_EXPIRES``.
+    """Remove the uploads that nobody has touched for ``FILES_REST_MULTIPART_EXPIRES``.
 
-    Their parts and their bytes go, and their size is given back to the bucket.
+    Their parts and their bytes go, and what they have claimed is given back to the bucket.
 
     :returns: How many uploads were removed.
     """
@@ -90,4 +92,18 @@ def remove_expired_multipartobjects() -> int:
         if file_id is not None:
             removed += 1
             send_task("remove_file_data", str(file_id))
+    return removed + _end_free_uploads()
+
+
+def _end_free_uploads() -> int:
+    """Remove the uploads of free shape that have expired, and go on with those whose completion was forgotten."""
+    removed = 0
+    for upload in forgotten_uploads():
+        if upload.status == COMPLETING:
+            send_task("complete_upload", str(upload.id))
+            continue
+        try:
+            removed += expire_upload(upload.id)
+        except Exception:
+            current_app.logger.exception("The expired upload %s could not be removed.", upload.id)
     return removed

@@ -1,0 +1,86 @@
+"""The row of an upload, held while it is changed, and the storage that has its bytes."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ...checksums import MessageDigest
+from ...models import FileInstance, Upload
+from ...models.base import utcnow
+from ...models.upload import FAILED, OPEN
+from ...storage.uploads import State, Uploads
+from .errors import UploadClosed, UploadGone, UploadsUnsupported
+
+
+class Backend(NamedTuple):
+    """What stores the bytes of an upload."""
+
+    uploads: Uploads
+    new_digest: Callable[[], tuple[str | None, MessageDigest | None]]
+    """Function that returns the name and an empty digest of the algorithm that the file is hashed with."""
+
+
+def backend_of(file: FileInstance, **kwargs: Any) -> Backend:
+    """Return what stores the bytes of an upload.
+
+    :param file: The file that it becomes.
+    :param kwargs: Passed to the storage factory.
+    :raises UploadsUnsupported: Where the storage cannot take it.
+    """
+    storage = file.storage(**kwargs)
+    find = getattr(storage, "capability", None)
+    uploads = find(Uploads) if find is not None else None
+    if uploads is None:
+        raise UploadsUnsupported()
+    return Backend(uploads, storage._init_hash)
+
+
+def backend(upload_id: uuid.UUID, state: State) -> Backend:
+    """Return what stores the bytes of an upload that has begun.
+
+    :param upload_id: Identifier of the upload.
+    :param state: Its state.
+    :raises UploadsUnsupported: Where the storage cannot take it any more.
+    """
+    return backend_of(FileInstance(id=upload_id, uri=state["uri"], size=0))
+
+
+def held(upload_id: uuid.UUID) -> Upload:
+    """Hold an upload until the end of the transaction.
+
+    :param upload_id: Its identifier.
+    :raises UploadGone: Where there is none.
+    """
+    upload = Upload.hold(upload_id)
+    if upload is None:
+        raise UploadGone()
+    return upload
+
+
+def held_open(upload_id: uuid.UUID) -> Upload:
+    """Hold an upload that takes bytes until the end of the transaction.
+
+    :param upload_id: Its identifier.
+    :raises UploadGone: Where there is none, or it has expired.
+    :raises UploadClosed: Where it takes none any more.
+    """
+    upload = held(upload_id)
+    ensure_open(upload)
+    return upload
+
+
+def ensure_open(upload: Upload) -> None:
+    """Check that an upload takes bytes.
+
+    :param upload: The upload.
+    :raises UploadGone: Where it has expired.
+    :raises UploadClosed: Where it takes none any more; the description tells why one has failed.
+    """
+    if upload.status == FAILED:
+        raise UploadClosed(description=f"The upload has failed: {upload.reason}")
+    if upload.status != OPEN:
+        raise UploadClosed()
+    if upload.expires < utcnow():
+        raise UploadGone()

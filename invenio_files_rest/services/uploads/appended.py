@@ -1,0 +1,245 @@
+"""*Appended*: one run of bytes that grows, in requests that may break. Its length may be declared late."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from flask import current_app
+from sqlalchemy.exc import SQLAlchemyError
+
+from ...errors import FilesException
+from ...models import Bucket, Upload, UploadExtent
+from ...storage.uploads import Receipt
+from ..presence import ensure_reachable
+from ..transactions import in_transaction, release_connection
+from .access import Backend, backend, held_open
+from .beginning import begin_upload
+from .completion import complete_upload
+from .digests import running
+from .ending import abort_upload
+from .errors import UploadBusy, UploadIncomplete, UploadOffsetMismatch
+from .interface import Extent, Progress
+from .leases import Lease
+from .runs import RUN, Grant, give_up, look, note, of_epoch, settle, take, writer_of
+from .sources import Source
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
+
+
+class Appended:
+    """Uploads of one run; see :class:`~invenio_files_rest.services.uploads.interface.Uploading`."""
+
+    name = "appended"
+
+    def begin(self, bucket: Bucket, key: str | None, length: int | None = None, **about: Any) -> uuid.UUID:
+        """Begin an upload, and commit; see :func:`~invenio_files_rest.services.uploads.beginning.begin_upload`."""
+        return begin_upload(bucket, key, self.name, length, **about).id
+
+    def write(
+        self,
+        upload_id: uuid.UUID,
+        place: int,
+        stream: SupportsRead[bytes],
+        *,
+        size: int | None = None,
+        length: int | None = None,
+        whole: bool = False,
+        shut: Callable[[], Any] | None = None,
+    ) -> Progress:
+        """Append the bytes of a stream, and commit that they are there.
+
+        What came of a stream that breaks stays, unless it has to be whole.
+
+        :param upload_id: Identifier of the upload.
+        :param place: Offset in bytes, which has to be where the run ends.
+        :param stream: The bytes.
+        :param size: How many they are, where the request tells it.
+        :param length: Length of the upload, where the request tells it.
+        :param whole: Whether nothing stays of a stream that raises or is too short, as where it has a checksum.
+        :param shut: Function that ends a read of the stream which waits, for when another request takes over.
+        :returns: How far the upload has come, and whether the stream broke.
+        :raises UploadOffsetMismatch: Where the run ends elsewhere.
+        :raises UploadLengthMismatch: Where the length was another one, or there are more bytes.
+        :raises UploadBusy: Where somebody else is writing still.
+        :raises UploadLost: Where somebody else has taken over.
+        :raises UploadGone: Where the upload has been aborted, or has expired.
+        :raises UploadClosed: Where it takes no more bytes.
+        :raises FileSizeError: Where a size limit is exceeded.
+        :raises StorageError: Where the storage fails, or the location is away.
+        """
+        release_connection()
+        grant = in_transaction(lambda: take(upload_id, place, size, length, whole))
+        store = backend(upload_id, grant.state)
+        writer = None if whole else writer_of(grant.epoch)
+        try:
+            grant = settle(upload_id, grant, store, writer)
+            if place != grant.size:
+                raise UploadOffsetMismatch(grant.size)
+            return _append(upload_id, grant, store, stream, size, whole, shut)
+        except TimeoutError as error:
+            raise UploadBusy() from error
+        except FileNotFoundError:
+            in_transaction(lambda: held_open(upload_id))
+            ensure_reachable(grant.state["uri"])
+            raise
+
+    def offset(self, upload_id: uuid.UUID, take_over: bool = False) -> Progress:
+        """Tell how far an upload has come, with all that is there though nobody could record it.
+
+        :param upload_id: Identifier of the upload.
+        :param take_over: Whether to stop whoever is writing, for the one who asks to go on. Otherwise what somebody is
+            writing counts as far as it is recorded.
+        :raises UploadBusy: Where whoever is to stop does not.
+        :raises UploadGone: Where there is no such upload, or it has expired.
+        :raises UploadClosed: Where it takes no more bytes.
+        """
+        release_connection()
+        if take_over:
+            grant = in_transaction(lambda: take(upload_id, None, None, None, whole=True))
+        else:
+            grant = in_transaction(lambda: look(upload_id))
+        store = backend(upload_id, grant.state)
+        try:
+            if take_over:
+                grant = settle(upload_id, grant, store, None)
+            elif grant.left_by is not None:
+                receipt = store.uploads.kept(grant.state, RUN, grant.receipt, epoch=grant.left_by, timeout=0)
+                grant = grant._replace(size=in_transaction(lambda: note(upload_id, grant, receipt)))
+        except TimeoutError as error:
+            if take_over:
+                raise UploadBusy() from error
+        except FileNotFoundError:
+            in_transaction(lambda: held_open(upload_id))
+            ensure_reachable(grant.state["uri"])
+            raise
+        return Progress(grant.size, grant.length)
+
+    def extents(self, upload_id: uuid.UUID) -> list[Extent]:
+        """Return the run, as far as it is recorded."""
+        return [Extent(each.number, 0, each.size, each.digests or {}) for each in UploadExtent.recorded(upload_id)]
+
+    def missing(self, upload_id: uuid.UUID) -> list[int]:
+        """Return that the run is missing where it has not come to the length of the upload."""
+        upload = Upload.get(upload_id)
+        size = sum(extent.size for extent in UploadExtent.recorded(upload_id))
+        return [] if upload is None or size == upload.length else [RUN]
+
+    def chosen(self, upload: Upload, extents: list[UploadExtent], numbers: list[int] | None) -> list[UploadExtent]:
+        """Return the extents that the file is made of.
+
+        :param upload: The upload.
+        :param extents: Those that are recorded.
+        :param numbers: Numbers that the client names, which has none to name.
+        :raises UploadIncomplete: Where bytes are missing.
+        """
+        size = extents[0].size if extents else 0
+        if upload.length is not None and size != upload.length:
+            raise UploadIncomplete([], description=f"{upload.length - size} bytes of the upload are missing.")
+        return extents
+
+    def complete(self, upload_id: uuid.UUID) -> uuid.UUID:
+        """Make the upload a version of its object, and commit."""
+        return complete_upload(self, upload_id)
+
+    def abort(self, upload_id: uuid.UUID) -> None:
+        """Abort the upload, commit, and remove its bytes."""
+        abort_upload(upload_id)
+
+
+def _append(
+    upload_id: uuid.UUID,
+    grant: Grant,
+    store: Backend,
+    stream: SupportsRead[bytes],
+    size: int | None,
+    whole: bool,
+    shut: Callable[[], Any] | None,
+) -> Progress:
+    """Write a stream to the end of the run, and record that."""
+    algorithm, empty = store.new_digest()
+    digest = None
+    if algorithm is not None:
+        digest = empty if grant.size == 0 else running.take(upload_id, grant.size, algorithm)
+
+    def admit() -> None:
+        upload = held_open(upload_id)
+        of_epoch(upload_id, grant.epoch)
+        if upload.length is None and size is not None:
+            upload.claim(grant.size + size, grant.size + size)
+        source.claimed = upload.claimed - grant.size
+
+    def claim(wanted: int, needed: int) -> int:
+        def more() -> int:
+            upload = held_open(upload_id)
+            of_epoch(upload_id, grant.epoch)
+            upload.claim(grant.size + wanted, grant.size + needed)
+            return int(upload.claimed) - grant.size
+
+        return in_transaction(more)
+
+    def record(receipt: Receipt, ended: bool) -> None:
+        upload = held_open(upload_id)
+        extent = of_epoch(upload_id, grant.epoch)
+        extent.offset, extent.size, extent.receipt, extent.digests = 0, receipt["size"], receipt, None
+        if ended:
+            extent.writer = None
+            if algorithm is not None and digest is not None:
+                extent.digests = {algorithm: digest.hexdigest()}
+            if upload.length is None:
+                upload.claim(extent.size, 0)
+        upload.used()
+
+    def saved(receipt: Receipt) -> None:
+        try:
+            in_transaction(lambda: record(receipt, ended=False))
+        except SQLAlchemyError:
+            current_app.logger.exception("The progress of the upload %s could not be recorded.", upload_id)
+
+    with Lease(upload_id, RUN, grant.epoch, shut) as lease:
+        source = Source(
+            stream,
+            lease,
+            size=size,
+            limit=None if grant.length is None else grant.length - grant.size,
+            claim=claim if grant.length is None else None,
+            salvage=not whole,
+        )
+        try:
+            receipt = store.uploads.write(
+                grant.state,
+                RUN,
+                grant.size,
+                _Whole(source) if whole else source,
+                epoch=grant.epoch,
+                receipt=grant.receipt,
+                whole=whole,
+                ready=lambda: in_transaction(admit),
+                digest=digest,
+                saved=None if whole else saved,
+            )
+        except Exception:
+            give_up(upload_id, grant.epoch)
+            raise
+        in_transaction(lambda: record(receipt, ended=True))
+    if algorithm is not None and digest is not None:
+        running.put(upload_id, receipt["size"], algorithm, digest)
+    if isinstance(source.error, FilesException):
+        # What we have refused, and not what the connection has come to.
+        raise source.error
+    return Progress(receipt["size"], grant.length, source.broken, source.error)
+
+
+class _Whole:
+    """A source that fails at its end where bytes are missing."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        if not data and self._source.broken:
+            raise UploadIncomplete([], description="The body broke off.")
+        return data

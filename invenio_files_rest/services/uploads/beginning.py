@@ -1,0 +1,75 @@
+"""Beginning an upload: first a place for its bytes, then its row, and what it claims in the bucket."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from flask import current_app
+
+from ...keys import validate_new_key
+from ...models import Bucket, FileInstance, ObjectVersion, Upload
+from ...storage.pump import check_sizelimit
+from ..conditions import check_write_conditions
+from ..presence import ensure_present
+from ..transactions import in_transaction, may_have_committed, release_connection
+from .access import backend_of
+from .errors import TooManyUploads
+
+
+def begin_upload(bucket: Bucket, key: str | None, plan: str, length: int | None, **columns: Any) -> Upload:
+    """Begin an upload, and commit.
+
+    :param bucket: The bucket.
+    :param key: Key of the object that it becomes.
+    :param plan: Name of its plan.
+    :param length: Size of the file in bytes, where it is known.
+    :param columns: Other columns of the row: ``protocol``, ``owner``, ``tags``, ``meta``, and as ``conditions`` what
+        :func:`.http.preconditions.write_conditions` returned, which has to be true at the end as well.
+    :returns: The upload.
+    :raises InvalidKeyError: Where the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
+    :raises PreconditionFailed: Where a condition does not hold now.
+    :raises FileSizeError: Where a size limit is exceeded.
+    :raises BucketLockedError: Where the bucket is locked.
+    :raises TooManyUploads: Where the bucket has ``FILES_REST_UPLOADS_MAX_OPEN`` of them.
+    :raises UploadsUnsupported: Where the storage cannot take it.
+    :raises StorageError: Where the storage fails, or the bucket's location is away.
+    """
+    if key is not None:
+        validate_new_key(key)
+        if columns.get("conditions"):
+            check_write_conditions(columns["conditions"], ObjectVersion.get(bucket.id, key))
+    limit = bucket.size_limit
+    if length is not None:
+        check_sizelimit(limit, length)
+    bucket_id, location, storage_class = bucket.id, bucket.location.uri, bucket.default_storage_class
+    ensure_present(bucket.location)
+    file = FileInstance.new()
+    backend = backend_of(file, default_location=location, default_storage_class=storage_class)
+    release_connection()
+    state = backend.uploads.begin(length)
+
+    def record() -> Upload:
+        upload = Upload.record(
+            id=file.id,
+            bucket_id=bucket_id,
+            key=key,
+            plan=plan,
+            length=length,
+            storage_class=storage_class,
+            state=state,
+            **columns,
+        )
+        if Upload.count_open(bucket_id) > current_app.config["FILES_REST_UPLOADS_MAX_OPEN"]:
+            raise TooManyUploads()
+        return upload
+
+    try:
+        # One that the file could not keep must not be found at the end.
+        file.uri = state["uri"]
+        return in_transaction(record)
+    except BaseException as error:
+        if not may_have_committed(error):
+            with suppress(Exception):
+                backend.uploads.abort(state)
+        raise

@@ -1,0 +1,222 @@
+"""The end of an upload: its bytes become a file, and the file a version of its object.
+
+It has two steps, since the second may take long, and a process that is killed in it must not lose what was
+acknowledged: :func:`begin_completion` says in the database that no more bytes are taken, and of which extents the file
+is; :func:`finish_upload` does the rest, here or in a task, as often as it takes.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from ...errors import BucketDeletedError, BucketLockedError, FileSizeError, InvalidOperationError, PreconditionFailed
+from ...models import FileInstance, ObjectVersion, Upload, UploadExtent, as_object_version
+from ...models.upload import COMPLETING, DONE, FAILED
+from ...signals import file_uploaded, notify
+from ...storage.uploads import Receipt, State, Stored
+from ..conditions import check_write_conditions
+from ..presence import ensure_reachable
+from ..transactions import in_transaction, release_connection
+from .access import backend, ensure_open, held
+from .ending import remove_bytes
+from .errors import UploadBusy, UploadClosed, UploadGone
+
+TOUCH_SECONDS = 60.0
+"""Seconds between two notes that an upload is still being completed."""
+
+
+class Chooser(Protocol):
+    """A plan, which knows what the file is made of."""
+
+    name: str
+
+    def chosen(self, upload: Upload, extents: list[UploadExtent], numbers: list[int] | None) -> list[UploadExtent]:
+        """Return the extents that the file is made of."""
+        ...
+
+
+class _Work(NamedTuple):
+    state: State
+    receipts: list[Receipt]
+    digests: dict[str, str]
+    """Digests of the whole."""
+
+
+def complete_upload(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | None = None) -> uuid.UUID:
+    """Make an upload a version of its object, and commit. Doing it again returns the same.
+
+    :param plan: The plan of the upload.
+    :param upload_id: Identifier of the upload.
+    :param numbers: Numbers of the extents that the file is made of, where the plan has the client name them.
+    :returns: Identifier of the version.
+    :raises UploadIncomplete: Where bytes are missing.
+    :raises PreconditionFailed: Where a condition of the upload does not hold.
+    :raises UploadGone: Where there is no such upload, or it has expired.
+    :raises UploadClosed: Where it has failed.
+    :raises UploadBusy: Where somebody writes still, who has been told to stop.
+    :raises StorageError: Where the storage fails, or the location is away. It may be tried again.
+    """
+    begin_completion(plan, upload_id, numbers)
+    return finish_upload(upload_id)
+
+
+def begin_completion(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | None = None) -> None:
+    """Take no more bytes for an upload, and commit; see :func:`complete_upload`.
+
+    :param plan: The plan of the upload.
+    :param upload_id: Identifier of the upload.
+    :param numbers: Numbers of the extents that the file is made of, where the plan has the client name them.
+    """
+
+    def begin() -> PreconditionFailed | None:
+        upload = held(upload_id)
+        if upload.status in (COMPLETING, DONE):
+            return None
+        ensure_open(upload)
+        if upload.key is None:
+            raise InvalidOperationError(description="The upload has no key to become an object of.")
+        chosen = plan.chosen(upload, UploadExtent.recorded(upload_id), numbers)
+        try:
+            if upload.conditions:
+                check_write_conditions(upload.conditions, ObjectVersion.get(upload.bucket_id, upload.key))
+        except PreconditionFailed as error:
+            if upload.plan != "appended":
+                # The client may complete it when the condition holds.
+                raise
+            _fail(upload, str(error.description))
+            return error
+        upload.status = COMPLETING
+        UploadExtent.forget(upload_id, *(extent.number for extent in chosen))
+        total = sum(extent.size for extent in chosen)
+        upload.claim(total, total)
+        return None
+
+    failure = in_transaction(begin)
+    if failure is not None:
+        remove_bytes(upload_id)
+        raise failure
+
+
+def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], Any] | None = None) -> uuid.UUID:
+    """Make a version of an upload that takes no more bytes, and commit. A second run finds it there.
+
+    :param upload_id: Identifier of the upload.
+    :param progress: Called with the size and the number of bytes that are done.
+    :returns: Identifier of the version.
+    """
+
+    def look() -> _Work | uuid.UUID:
+        upload = Upload.get(upload_id)
+        if upload is None:
+            return _made(upload_id)
+        if upload.status == DONE:
+            return upload.version_id
+        if upload.status != COMPLETING:
+            raise UploadClosed(description=f"The upload has failed: {upload.reason}" if upload.reason else None)
+        extents = UploadExtent.recorded(upload_id)
+        digests = extents[0].digests if len(extents) == 1 else None
+        return _Work(upload.state, [extent.receipt for extent in extents], digests or {})
+
+    work = in_transaction(look)
+    if isinstance(work, uuid.UUID):
+        return work
+    release_connection()
+    store = backend(upload_id, work.state)
+    algorithm, _ = store.new_digest()
+    checksum = f"{algorithm}:{work.digests[algorithm]}" if algorithm in work.digests else None
+    touched = time.monotonic()
+
+    def tell(size: int | None, done: int) -> None:
+        nonlocal touched
+        if time.monotonic() - touched > TOUCH_SECONDS:
+            # Or somebody might take it for forgotten.
+            touched = time.monotonic()
+            in_transaction(lambda: Upload.hold(upload_id))
+        if progress is not None:
+            progress(size, done)
+
+    try:
+        stored = store.uploads.finish(work.state, work.receipts, checksum=checksum, progress=tell)
+    except TimeoutError as error:
+        raise UploadBusy() from error
+    except FileNotFoundError:
+        found = in_transaction(look)
+        if isinstance(found, uuid.UUID):
+            return found
+        ensure_reachable(work.state["uri"])
+        raise
+    try:
+        version = in_transaction(lambda: _record(upload_id, stored))
+    except _FINAL as error:
+        reason = str(error.description)
+        in_transaction(lambda: _fail(held(upload_id), reason))
+        remove_bytes(upload_id)
+        raise
+    if version is None:
+        return _found(upload_id, store.uploads.abort, work.state)
+    notify(file_uploaded, version)
+    return version.version_id
+
+
+_FINAL = (PreconditionFailed, BucketLockedError, BucketDeletedError, FileSizeError, InvalidOperationError)
+"""Why an upload never becomes a version."""
+
+
+def _record(upload_id: uuid.UUID, stored: Stored) -> ObjectVersion | None:
+    """Make a version of a file; ``None`` where somebody else has, or the upload was aborted."""
+    upload = Upload.hold(upload_id, Upload.status == COMPLETING)
+    if upload is None:
+        return None
+    # What was claimed the version counts anew.
+    upload.claim(0, 0)
+    file = FileInstance(id=upload_id, last_check=True)
+    file.set_uri(stored.uri, stored.size, stored.checksum, storage_class=upload.storage_class)
+    version = ObjectVersion.record(
+        upload.bucket_id,
+        upload.key,
+        file,
+        version_id=upload.version_id,
+        tags=upload.tags,
+        precondition=lambda head: check_write_conditions(upload.conditions or {}, head),
+    )
+    upload.status = DONE
+    upload.length = stored.size
+    upload.used()
+    UploadExtent.forget(upload_id)
+    return version
+
+
+def _fail(upload: Upload, reason: str) -> None:
+    """Have an upload that is held end without a version."""
+    upload.status, upload.reason = FAILED, reason
+    upload.claim(0, 0)
+    UploadExtent.forget(upload.id)
+    upload.used()
+
+
+def _found(upload_id: uuid.UUID, abort: Callable[[State], None], state: State) -> uuid.UUID:
+    """Return the version that somebody else has made meanwhile, or remove the file that nobody wants any more."""
+
+    def look() -> str | None:
+        upload = Upload.get(upload_id)
+        return upload and str(upload.status)
+
+    status = in_transaction(look)
+    if status == DONE:
+        return uuid.uuid5(upload_id, "version")
+    if status is None and FileInstance.get(upload_id) is not None:
+        return _made(upload_id)
+    if status in (None, FAILED):
+        abort(state)
+    raise UploadGone() if status is None else UploadClosed()
+
+
+def _made(upload_id: uuid.UUID) -> uuid.UUID:
+    """Return the identifier of a version whose upload has been forgotten."""
+    version_id = uuid.uuid5(upload_id, "version")
+    if as_object_version(version_id) is None:
+        raise UploadGone()
+    return version_id

@@ -1,0 +1,265 @@
+"""*Any parts*: extents with numbers and sizes of their own, in any order, put together in that of their numbers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flask import current_app
+from sqlalchemy.exc import SQLAlchemyError
+
+from ...models import Bucket, Upload, UploadExtent
+from ...storage.uploads import Receipt, State
+from ..presence import ensure_reachable
+from ..transactions import in_transaction, may_have_committed, release_connection
+from .access import backend, held_open
+from .beginning import begin_upload
+from .completion import complete_upload
+from .digests import Digests
+from .ending import abort_upload
+from .errors import UploadBusy, UploadIncomplete, UploadInvalidPart, UploadLengthMismatch, UploadLost
+from .interface import Extent
+from .leases import Lease
+from .sources import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _typeshed import SupportsRead
+
+FIRST = 1
+"""Number of the first part."""
+
+
+class Grant(NamedTuple):
+    """What a request needs to know to write a part."""
+
+    epoch: int
+    state: State
+    offset: int | None
+    """Where the part will probably begin in the file."""
+
+    length: int | None
+    kept: int
+    """Bytes of the part that is there, and stays until this one is."""
+
+    claimed: int
+
+
+def _take(upload_id: uuid.UUID, number: int, size: int | None) -> Grant:
+    """Begin a new epoch of a part, and claim its size; hold the upload."""
+    upload = held_open(upload_id)
+    if not FIRST <= number <= current_app.config["FILES_REST_MULTIPART_MAX_PARTS"]:
+        raise UploadInvalidPart()
+    extent = UploadExtent.take(upload_id, number)
+    kept = extent.size or 0
+    if upload.length is not None and size is not None:
+        others = UploadExtent.total(upload_id) - kept
+        if others + size > upload.length:
+            raise UploadLengthMismatch(description="There are more bytes than the length of the upload.")
+    _claim(upload, extent, kept + (size or 0), kept + (size or 0))
+    offset = None
+    if extent.receipt is None and size:
+        # A part that is there is not written over: until the new one is there it is the part.
+        if upload.part_size is None:
+            upload.part_size = size
+        if size <= upload.part_size:
+            offset = (number - FIRST) * upload.part_size
+    upload.used()
+    return Grant(extent.epoch, upload.state, offset, upload.length, kept, extent.claimed)
+
+
+def _claim(upload: Upload, extent: UploadExtent, wanted: int, needed: int) -> None:
+    """Have a part count for some bytes in all; where the length of the upload is known, that is claimed already."""
+    if upload.length is None:
+        others = upload.claimed - extent.claimed
+        upload.claim(others + wanted, others + needed)
+        extent.claimed = upload.claimed - others
+
+
+def _of_epoch(upload_id: uuid.UUID, number: int, epoch: int) -> UploadExtent:
+    extent = UploadExtent.of_epoch(upload_id, number, epoch)
+    if extent is None:
+        raise UploadLost()
+    return extent
+
+
+class AnyParts:
+    """Uploads of parts of any size; see :class:`~invenio_files_rest.services.uploads.interface.Uploading`."""
+
+    name = "parts"
+
+    def begin(self, bucket: Bucket, key: str | None, length: int | None = None, **about: Any) -> uuid.UUID:
+        """Begin an upload, and commit; see :func:`~invenio_files_rest.services.uploads.beginning.begin_upload`."""
+        return begin_upload(bucket, key, self.name, length, **about).id
+
+    def write(
+        self,
+        upload_id: uuid.UUID,
+        place: int,
+        stream: SupportsRead[bytes],
+        *,
+        size: int | None = None,
+        algorithms: Iterable[str] = ("md5",),
+        shut: Callable[[], Any] | None = None,
+    ) -> Extent:
+        """Write a part, whole or not at all, and commit. It takes the place of the one of its number.
+
+        :param upload_id: Identifier of the upload.
+        :param place: Number of the part, from 1 to ``FILES_REST_MULTIPART_MAX_PARTS``.
+        :param stream: The bytes.
+        :param size: How many they are, where that is known.
+        :param algorithms: Names of the digests to compute.
+        :param shut: Function that ends a read of the stream which waits, for when another request takes over.
+        :returns: The part.
+        :raises UploadInvalidPart: Where there can be none of this number.
+        :raises UploadLengthMismatch: Where the upload has no room for it.
+        :raises UploadBusy: Where somebody else is writing it still.
+        :raises UploadLost: Where somebody else has begun to write it.
+        :raises UploadGone: Where the upload has been aborted, or has expired.
+        :raises UploadClosed: Where it takes no more bytes.
+        :raises UnexpectedFileSizeError: Where the stream is not of the size.
+        :raises FileSizeError: Where a size limit is exceeded.
+        :raises StorageError: Where the storage fails, or the location is away.
+        """
+        release_connection()
+        grant = in_transaction(lambda: _take(upload_id, place, size))
+        store = backend(upload_id, grant.state)
+        digests = Digests(algorithms)
+
+        def check() -> None:
+            if UploadExtent.epochs([upload_id]).get((upload_id, place)) != grant.epoch:
+                held_open(upload_id)
+                raise UploadLost()
+
+        def claim(wanted: int, needed: int) -> int:
+            def more() -> int:
+                upload, extent = held_open(upload_id), _of_epoch(upload_id, place, grant.epoch)
+                _claim(upload, extent, grant.kept + wanted, grant.kept + needed)
+                return int(extent.claimed) - grant.kept
+
+            return in_transaction(more)
+
+        try:
+            with Lease(upload_id, place, grant.epoch, shut) as lease:
+                source = Source(
+                    stream,
+                    lease,
+                    size=size,
+                    limit=grant.length,
+                    claim=claim if grant.length is None else None,
+                )
+                source.claimed = grant.claimed - grant.kept
+                receipt = store.uploads.write(
+                    grant.state,
+                    place,
+                    grant.offset,
+                    source,
+                    epoch=grant.epoch,
+                    size=size,
+                    ready=lambda: in_transaction(check),
+                    digest=digests,
+                )
+            return self._record(upload_id, place, grant, receipt, digests.named())
+        except Exception as error:
+            _give_back(upload_id, place, grant)
+            if isinstance(error, TimeoutError):
+                raise UploadBusy() from error
+            if isinstance(error, FileNotFoundError):
+                in_transaction(lambda: held_open(upload_id))
+                ensure_reachable(grant.state["uri"])
+            raise
+
+    @staticmethod
+    def _record(upload_id: uuid.UUID, number: int, grant: Grant, receipt: Receipt, digests: dict[str, str]) -> Extent:
+        store = backend(upload_id, grant.state)
+
+        def record() -> Receipt | None:
+            """Record the part, and return the receipt of the one that is not needed."""
+            upload, extent = held_open(upload_id), _of_epoch(upload_id, number, grant.epoch)
+            replaced = extent.receipt
+            _claim(upload, extent, receipt["size"], 0)
+            upload.used()
+            if replaced is not None and (extent.size, extent.digests) == (receipt["size"], digests):
+                # The client did not hear that it was there. The one that is there may lie in its place.
+                return receipt
+            if (
+                upload.length is not None
+                and UploadExtent.total(upload_id) - grant.kept + receipt["size"] > upload.length
+            ):
+                raise UploadLengthMismatch(description="There are more bytes than the length of the upload.")
+            extent.offset, extent.size, extent.receipt, extent.digests = grant.offset, receipt["size"], receipt, digests
+            return replaced
+
+        try:
+            unneeded = in_transaction(record)
+        except Exception as error:
+            if not may_have_committed(error):
+                store.uploads.drop(grant.state, receipt)
+            raise
+        if unneeded is not None:
+            store.uploads.drop(grant.state, unneeded)
+        return Extent(number, grant.offset, receipt["size"], digests)
+
+    def extents(self, upload_id: uuid.UUID) -> list[Extent]:
+        """Return the parts that are there, in order."""
+        return [
+            Extent(each.number, each.offset, each.size, each.digests or {}) for each in UploadExtent.recorded(upload_id)
+        ]
+
+    def missing(self, upload_id: uuid.UUID) -> list[int]:
+        """Return nothing: which parts there will be is known to the client alone."""
+        return []
+
+    def chosen(self, upload: Upload, extents: list[UploadExtent], numbers: list[int] | None) -> list[UploadExtent]:
+        """Return the extents that the file is made of.
+
+        :param upload: The upload.
+        :param extents: Those that are recorded.
+        :param numbers: Numbers that the client names, in order; all where it names none.
+        :raises UploadInvalidPart: Where the numbers are not in order.
+        :raises UploadIncomplete: Where parts that are named are not there.
+        :raises UploadLengthMismatch: Where all together have not the length of the upload.
+        """
+        if numbers is not None:
+            if any(after <= before for before, after in pairwise(numbers)):
+                raise UploadInvalidPart(description="The parts are not named in ascending order.")
+            there = {extent.number: extent for extent in extents}
+            if missing := [number for number in numbers if number not in there]:
+                named = ", ".join(map(str, missing[:100]))
+                raise UploadIncomplete(missing, description=f"{len(missing)} parts are missing: {named}")
+            extents = [there[number] for number in numbers]
+        if not extents:
+            raise UploadIncomplete([FIRST], description="The upload has no parts.")
+        if upload.length is not None and sum(extent.size for extent in extents) != upload.length:
+            raise UploadLengthMismatch(description="The parts have not the length of the upload.")
+        return extents
+
+    def complete(self, upload_id: uuid.UUID, numbers: list[int] | None = None) -> uuid.UUID:
+        """Make the upload a version of its object, and commit.
+
+        :param upload_id: Identifier of the upload.
+        :param numbers: Numbers of the parts that it is made of, in order; all where none are given.
+        """
+        return complete_upload(self, upload_id, numbers)
+
+    def abort(self, upload_id: uuid.UUID) -> None:
+        """Abort the upload, commit, and remove its bytes."""
+        abort_upload(upload_id)
+
+
+def _give_back(upload_id: uuid.UUID, number: int, grant: Grant) -> None:
+    """Give back what was claimed for a part that has not come."""
+
+    def give_back() -> None:
+        upload = Upload.hold(upload_id)
+        extent = upload and UploadExtent.of_epoch(upload_id, number, grant.epoch)
+        if upload is not None and extent is not None:
+            _claim(upload, extent, grant.kept, 0)
+
+    try:
+        in_transaction(give_back)
+    except SQLAlchemyError:
+        current_app.logger.exception("What a part of the upload %s has claimed could not be given back.", upload_id)

@@ -1,0 +1,191 @@
+"""A run of bytes that grows, as its row has it: who may write it, how far it has come, and what nobody could record."""
+
+from __future__ import annotations
+
+import uuid
+from typing import NamedTuple
+
+from flask import current_app
+from sqlalchemy.exc import SQLAlchemyError
+
+from ...models import Upload, UploadExtent
+from ...storage.uploads import Receipt, State, machine
+from ..transactions import in_transaction
+from .access import Backend, held_open
+from .errors import UploadLengthMismatch, UploadLost, UploadOffsetMismatch
+
+RUN = 0
+"""Number of the one extent."""
+
+
+class Grant(NamedTuple):
+    """What a request needs to know to go on with a run."""
+
+    epoch: int
+    state: State
+    receipt: Receipt | None
+    size: int
+    length: int | None
+    left_by: int | None
+    """The epoch that may have written more than is recorded, on this machine."""
+
+
+def writer_of(epoch: int) -> str | None:
+    """Return what tells where an epoch writes; ``None`` where nobody could trust what it leaves.
+
+    :param epoch: The epoch.
+    """
+    here = machine()
+    return here and f"{here}/{epoch}"
+
+
+def _left_by(writer: str | None) -> int | None:
+    here, _, epoch = (writer or "").partition("/")
+    return int(epoch) if epoch and here == machine() else None
+
+
+def _size(extent: UploadExtent | None) -> int:
+    return 0 if extent is None else extent.size or 0
+
+
+def _declare(upload: Upload, length: int, size: int) -> None:
+    """Say the length of an upload that is held."""
+    if upload.length not in (None, length) or length < size:
+        raise UploadLengthMismatch()
+    if upload.length is None:
+        upload.length = length
+        upload.claim(length, length)
+
+
+def declare_length(upload_id: uuid.UUID, length: int) -> None:
+    """Say the length of an upload, and commit. Saying it again changes nothing.
+
+    :param upload_id: Identifier of the upload.
+    :param length: Its length in bytes.
+    :raises UploadLengthMismatch: Where it was said to be another one, or more bytes are there.
+    :raises FileSizeError: Where a size limit is exceeded.
+    """
+
+    def declare() -> None:
+        upload = held_open(upload_id)
+        _declare(upload, length, _size(UploadExtent.one(upload_id, RUN)))
+
+    in_transaction(declare)
+
+
+def take(upload_id: uuid.UUID, offset: int | None, size: int | None, length: int | None, whole: bool) -> Grant:
+    """Begin a new epoch of a run, and hold the upload until the end of the transaction.
+
+    :param upload_id: Identifier of the upload.
+    :param offset: Where a request goes on, in bytes; ``None`` for who only wants to know where it can.
+    :param size: How many bytes it has, where that is known.
+    :param length: Length of the upload, where the request tells it.
+    :param whole: Whether what it writes counts as a whole or not at all.
+    :raises UploadOffsetMismatch: Where the run is longer already.
+    :raises UploadLengthMismatch: Where the length was another one, or there are more bytes.
+    """
+    upload = held_open(upload_id)
+    recorded = _size(UploadExtent.one(upload_id, RUN))
+    if length is not None:
+        _declare(upload, length, recorded)
+    if offset is not None and offset < recorded:
+        # More may have come since, never less: whoever writes is left in peace.
+        raise UploadOffsetMismatch(recorded)
+    if upload.length is not None and offset is not None and offset + (size or 0) > upload.length:
+        raise UploadLengthMismatch(description="There are more bytes than the length of the upload.")
+    extent = UploadExtent.take(upload_id, RUN)
+    upload.used()
+    left_by = _left_by(extent.writer)
+    if left_by is None:
+        extent.writer = None if whole else writer_of(extent.epoch)
+    return Grant(extent.epoch, upload.state, extent.receipt, _size(extent), upload.length, left_by)
+
+
+def of_epoch(upload_id: uuid.UUID, epoch: int) -> UploadExtent:
+    """Return the extent of a run. The transaction holds the upload.
+
+    :param upload_id: Identifier of the upload.
+    :param epoch: Epoch of who asks.
+    :raises UploadLost: Where that is over.
+    """
+    extent = UploadExtent.of_epoch(upload_id, RUN, epoch)
+    if extent is None:
+        raise UploadLost()
+    return extent
+
+
+def settle(upload_id: uuid.UUID, grant: Grant, store: Backend, writer: str | None) -> Grant:
+    """Record what another request has written and could not tell, and commit.
+
+    :param upload_id: Identifier of the upload.
+    :param grant: What is known of the run.
+    :param store: What stores the bytes.
+    :param writer: What tells where the one writes who asks.
+    :returns: What is known of the run now.
+    :raises TimeoutError: Where the other one is writing still.
+    :raises UploadLengthMismatch: Where it has written more than the length that was said afterwards.
+    """
+    if grant.left_by is None:
+        return grant
+    receipt = store.uploads.kept(grant.state, RUN, grant.receipt, epoch=grant.left_by)
+
+    def record() -> None:
+        upload, extent = held_open(upload_id), of_epoch(upload_id, grant.epoch)
+        if upload.length is not None and receipt["size"] > upload.length:
+            raise UploadLengthMismatch(description="There are more bytes than the length of the upload.")
+        if receipt["size"] != extent.size:
+            extent.size, extent.receipt, extent.digests = receipt["size"], receipt, None
+        extent.offset, extent.writer = 0, writer
+
+    in_transaction(record)
+    return grant._replace(receipt=receipt, size=receipt["size"])
+
+
+def look(upload_id: uuid.UUID) -> Grant:
+    """Return what is known of a run, and leave whoever writes it alone.
+
+    :param upload_id: Identifier of the upload.
+    """
+    upload = held_open(upload_id)
+    extent = UploadExtent.one(upload_id, RUN)
+    if extent is None:
+        return Grant(0, upload.state, None, 0, upload.length, None)
+    return Grant(extent.epoch, upload.state, extent.receipt, _size(extent), upload.length, _left_by(extent.writer))
+
+
+def note(upload_id: uuid.UUID, grant: Grant, receipt: Receipt) -> int:
+    """Record what is there for an epoch that may write on.
+
+    :param upload_id: Identifier of the upload.
+    :param grant: What is known of the run.
+    :param receipt: Receipt of what is there.
+    :returns: How far the run has come, in bytes.
+    """
+    held_open(upload_id)
+    extent = UploadExtent.of_epoch(upload_id, RUN, grant.epoch)
+    if extent is None:
+        return grant.size
+    if receipt["size"] > (extent.size or 0):
+        extent.offset, extent.size, extent.receipt, extent.digests = 0, receipt["size"], receipt, None
+    return extent.size or 0
+
+
+def give_up(upload_id: uuid.UUID, epoch: int) -> None:
+    """Note that nobody can trust what an epoch has not recorded, and give back what that has claimed.
+
+    :param upload_id: Identifier of the upload.
+    :param epoch: The epoch.
+    """
+
+    def give_back() -> None:
+        upload = Upload.hold(upload_id)
+        extent = upload and UploadExtent.of_epoch(upload_id, RUN, epoch)
+        if upload is not None and extent is not None:
+            extent.writer = None
+            if upload.length is None:
+                upload.claim(extent.size or 0, 0)
+
+    try:
+        in_transaction(give_back)
+    except SQLAlchemyError:
+        current_app.logger.exception("The end of a request to the upload %s could not be recorded.", upload_id)
