@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,21 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import func, select, update
+from uploading import Breaking
 
 from invenio_files_rest.errors import FileSizeError, InvalidOperationError, MultipartMissingParts
-from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion, Part
+from invenio_files_rest.models import (
+    Bucket,
+    FileInstance,
+    Location,
+    MultipartObject,
+    ObjectVersion,
+    Part,
+    Upload,
+    UploadExtent,
+)
+from invenio_files_rest.services.uploads.errors import UploadIncomplete, UploadLengthMismatch
+from invenio_files_rest.services.uploads.plans import APPENDED, PARTS, PLANS
 
 KEYS = st.sampled_from(["key", "KEY"])
 DATA = st.binary(max_size=6)
@@ -37,6 +50,10 @@ def check_invariants(db: Any) -> None:
         sizes[version.bucket_id] += version.file.size if version.file else 0
     for upload in MultipartObject.query:
         sizes[upload.bucket_id] += upload.size
+    for free_upload in Upload.query:
+        there = sum(extent.size for extent in UploadExtent.recorded(free_upload.id))
+        assert free_upload.claimed == (there if free_upload.length is None else free_upload.length)
+        sizes[free_upload.bucket_id] += free_upload.claimed
     for key, these in versions.items():
         heads = [version for version in these if version.is_head]
         assert len(heads) == 1, f"{len(heads)} heads of {key}"
@@ -61,7 +78,7 @@ class State(RuleBasedStateMachine):
         """Start from nothing but the location."""
         super().__init__()
         self.db.session.rollback()
-        for model in (Part, MultipartObject, ObjectVersion, FileInstance, Bucket):
+        for model in (UploadExtent, Upload, Part, MultipartObject, ObjectVersion, FileInstance, Bucket):
             self.db.session.execute(model.__table__.delete())
         self.db.session.commit()
         for path in Path(self.location.uri).iterdir():
@@ -202,6 +219,46 @@ class State(RuleBasedStateMachine):
     def abort(self, number: int, commit: bool) -> None:
         self.upload(number).delete()
         self.end(commit)
+
+    def free_upload(self, number: int) -> Upload | None:
+        return self.pick(Upload.query.filter_by(status="open").order_by(Upload.created), number)
+
+    @precondition(lambda self: Upload.query.count() < 4)
+    @rule(number=NUMBER, key=KEYS, plan=st.sampled_from([PARTS, APPENDED]), length=st.none() | st.integers(0, 8))
+    def begin_upload(self, number: int, key: str, plan: Any, length: int | None) -> None:
+        bucket = self.bucket(number)
+        left = bucket.quota_left
+        try:
+            plan.begin(bucket, key, length, protocol="test")
+        except FileSizeError:
+            assert left is not None
+            assert length is not None
+            assert length > left
+
+    @precondition(lambda self: Upload.query.filter_by(status="open").count())
+    @rule(number=NUMBER, part=st.integers(1, 3), data=DATA, known=st.booleans(), breaks=st.booleans())
+    def write_upload(self, number: int, part: int, data: bytes, known: bool, breaks: bool) -> None:
+        upload = self.free_upload(number)
+        assert upload is not None
+        upload_id, plan = upload.id, PLANS[upload.plan]
+        place = part if plan is PARTS else APPENDED.offset(upload_id).offset
+        stream: Any = Breaking(data, "raises") if breaks else BytesIO(data)
+        with suppress(FileSizeError, UploadLengthMismatch, ConnectionResetError):
+            plan.write(upload_id, place, stream, size=len(data) + breaks if known else None)
+
+    @precondition(lambda self: Upload.query.filter_by(status="open").count())
+    @rule(number=NUMBER)
+    def complete_upload(self, number: int) -> None:
+        upload = self.free_upload(number)
+        assert upload is not None
+        with suppress(UploadIncomplete, UploadLengthMismatch):
+            PLANS[upload.plan].complete(upload.id)
+
+    @precondition(lambda self: Upload.query.count())
+    @rule(number=NUMBER)
+    def abort_upload(self, number: int) -> None:
+        upload = self.pick(Upload.query.order_by(Upload.created), number)
+        PLANS[upload.plan].abort(upload.id)
 
     @invariant()
     def heads_sizes_and_bytes(self) -> None:

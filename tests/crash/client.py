@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import random
+import socket
 import threading
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -35,6 +38,15 @@ class Ledger:
     uncertain: set[str] = field(default_factory=set)
     """Versions whose removal was asked for and not answered."""
 
+    later: dict[str, str] = field(default_factory=dict)
+    """MD5 of each version that will be there when the tasks, or the sweep, have done their work, by identifier."""
+
+    runs: dict[str, bytes] = field(default_factory=dict)
+    """What is there, at least, of each upload of one run, by identifier."""
+
+    extents: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    """The parts that are there of each upload of any parts, by identifier and number."""
+
 
 class Client(threading.Thread):
     """A client in a thread.
@@ -52,19 +64,19 @@ class Client(threading.Thread):
         self.http = requests.Session()
         self.ledger = Ledger()
         self.of_key: dict[str, list[str]] = defaultdict(list)
-        self.done = 0
+        self.done = self.begun = 0
         self.stopping = threading.Event()
         self.failure: BaseException | None = None
 
     def run(self) -> None:
         """Do one thing after another until told to stop."""
         actions = [self.upload] * 5 + [self.parts] * 3 + [self.delete] * 2 + [self.remove] * 2
+        actions += [self.run_of_bytes] * 3 + [self.any_parts] * 3
         try:
             while not self.stopping.is_set():
                 key = f"{self.name}/{self.random.randrange(4)}"
                 try:
                     self.random.choice(actions)(key)
-                    self.done += 1
                 except LostError:
                     self.stopping.wait(0.05)
         except BaseException as error:
@@ -73,12 +85,18 @@ class Client(threading.Thread):
     def send(self, method: str, path: str, **kwargs: Any) -> requests.Response:
         """Send a request, and return an answer that promises something."""
         try:
-            response = self.http.request(method, f"{self.url}/{path}", timeout=TIMEOUT, **kwargs)
+            response = self.http.request(method, urljoin(f"{self.url}/", path), timeout=TIMEOUT, **kwargs)
         except requests.RequestException as error:
             raise LostError from error
         if response.status_code >= 500:
             raise LostError
-        assert response.ok or response.status_code in (404, 409), (method, path, response.status_code, response.text)
+        self.done += 1
+        assert response.ok or response.status_code in (404, 409, 423), (
+            method,
+            path,
+            response.status_code,
+            response.text,
+        )
         return response
 
     def content(self) -> bytes:
@@ -123,6 +141,78 @@ class Client(threading.Thread):
         if "links" not in answer:
             raise LostError
         self.stored(key, answer["links"]["object_version"].rpartition("=")[2], content)
+
+    def begin(self, plan: str, **query: str) -> tuple[str, str]:
+        """Begin an upload to a key that nobody has used; return its identifier and its path."""
+        self.begun += 1
+        query |= {"bucket": self.url.rpartition("/")[2], "key": f"{self.name}/{plan}{self.begun}"}
+        upload = self.send("POST", f"../uploads/{plan}", params=query).json()["id"]
+        return upload, f"../uploads/{plan}/{upload}"
+
+    def run_of_bytes(self, key: str) -> None:
+        """Store an object as one run, in requests that may break, and go on where what was kept ends."""
+        content, known = self.content(), self.random.random() < 0.5
+        upload, path = self.begin("appended", **({"length": str(len(content))} if known else {}))
+        self.ledger.runs[upload] = b""
+        offset = 0
+        while offset < len(content) or not offset:
+            end = self.random.choice([len(content), self.random.randint(offset, len(content))])
+            body = content[offset:end]
+            if self.random.random() < 0.2:
+                self.break_off(f"{path}/{offset}", body, len(content) - offset)
+            else:
+                try:
+                    offset = self.send("PUT", f"{path}/{offset}", data=body).json().get("offset", offset)
+                    self.ledger.runs[upload] = content[:offset]
+                    continue
+                except LostError:
+                    self.stopping.wait(0.05)
+            if self.stopping.is_set() or self.random.random() < 0.1:
+                return
+            answer = self.send("GET", path, params={"take_over": "1"})
+            offset = answer.json().get("offset", offset)
+            assert offset >= len(self.ledger.runs[upload]), (path, offset, answer.text)
+            self.ledger.runs[upload] = content[:offset]
+        del self.ledger.runs[upload]
+        self.complete(path, content)
+
+    def break_off(self, path: str, body: bytes, size: int) -> None:
+        """Send a request whose body breaks off."""
+        host = urlsplit(self.url)
+        with suppress(OSError), socket.create_connection((host.hostname, host.port), timeout=TIMEOUT) as connection:
+            target = urlsplit(urljoin(f"{self.url}/", path)).path
+            head = f"PUT {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+
+    def any_parts(self, key: str) -> None:
+        """Store an object in parts of any size, in any order, some of them twice, or give up half way."""
+        content, count = self.content(), self.random.randint(1, 5)
+        cuts = sorted(self.random.randint(0, len(content)) for _ in range(count - 1))
+        if self.random.random() < 0.4:
+            size = -(-len(content) // count)
+            cuts = [min(size * n, len(content)) for n in range(1, count)]
+        parts = [content[start:end] for start, end in zip([0, *cuts], [*cuts, len(content)], strict=True)]
+        upload, path = self.begin("parts")
+        there = self.ledger.extents[upload] = {}
+        for number in self.random.choices(range(count), k=2) + self.random.sample(range(count), count):
+            if self.random.random() < 0.05:
+                return
+            part = self.content() if number not in there and self.random.random() < 0.1 else parts[number]
+            there.pop(number + 1, None)
+            if self.send("PUT", f"{path}/{number + 1}", data=part).ok:
+                there[number + 1] = part
+        if [there.get(number + 1) for number in range(count)] != parts:
+            return
+        del self.ledger.extents[upload]
+        self.complete(path, content)
+
+    def complete(self, path: str, content: bytes) -> None:
+        """Have an upload become a version, now or later."""
+        later = self.random.random() < 0.3
+        answer = self.send("POST", path, params={"later": "1"} if later else {})
+        if answer.ok:
+            promised = self.ledger.later if later else self.ledger.versions
+            promised[answer.json()["version"]] = hashlib.md5(content).hexdigest()
 
     def delete(self, key: str) -> None:
         """Delete an object, which adds a delete marker."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from .client import Ledger
 FILES = "SELECT uri, size, checksum, readable FROM files_files"
 
 SIZES = """
-SELECT b.id, b.size, COALESCE(v.size, 0) + COALESCE(u.size, 0)
+SELECT b.id, b.size, COALESCE(v.size, 0) + COALESCE(u.size, 0) + COALESCE(c.size, 0)
 FROM files_bucket b
 LEFT JOIN (SELECT o.bucket_id, SUM(f.size) AS size FROM files_object o JOIN files_files f ON f.id = o.file_id
            GROUP BY o.bucket_id) v ON v.bucket_id = b.id
 LEFT JOIN (SELECT bucket_id, SUM(size) AS size FROM files_multipartobject GROUP BY bucket_id) u ON u.bucket_id = b.id
-WHERE b.size != COALESCE(v.size, 0) + COALESCE(u.size, 0)
+LEFT JOIN (SELECT bucket_id, SUM(claimed) AS size FROM files_upload GROUP BY bucket_id) c ON c.bucket_id = b.id
+WHERE b.size != COALESCE(v.size, 0) + COALESCE(u.size, 0) + COALESCE(c.size, 0)
 """
 
 HEADS = "SELECT bucket_id, key, COUNT(*) FROM files_object WHERE is_head GROUP BY bucket_id, key HAVING COUNT(*) > 1"
@@ -32,6 +34,16 @@ ORPHANS = """
 SELECT id FROM files_files f
 WHERE NOT EXISTS (SELECT 1 FROM files_object o WHERE o.file_id = f.id)
 AND NOT EXISTS (SELECT 1 FROM files_multipartobject u WHERE u.file_id = f.id)
+"""
+
+EXTENTS = """
+SELECT u.id::text, u.status, u.state, e.number, e.size, e.receipt
+FROM files_upload u LEFT JOIN files_upload_extent e ON e.upload_id = u.id AND e.receipt IS NOT NULL
+"""
+
+CLAIMS_TOO_SMALL = """
+SELECT u.id, u.claimed, SUM(e.size) FROM files_upload u JOIN files_upload_extent e ON e.upload_id = u.id
+GROUP BY u.id, u.claimed HAVING u.claimed < SUM(e.size)
 """
 
 
@@ -86,11 +98,47 @@ class Witness:
                 else:
                     assert latest == head, f"The head of {key} is {latest}, not {head}."
 
-    def look_after_sweep(self) -> None:
-        """Check that nothing is on the disk that no row names, and no file in the database that nothing refers to."""
+    def look_at_uploads(self, ledgers: list[Ledger]) -> None:
+        """Check that the bytes of uploads in progress are those that were acknowledged, and are counted."""
+        assert self.ask(CLAIMS_TOO_SMALL) == []
+        found: dict[str, dict[int, bytes]] = {}
+        for upload, status, state, number, size, receipt in self.ask(EXTENTS):
+            if status == "open":
+                extents = found.setdefault(upload, {})
+                if number is not None:
+                    extents[number] = self._bytes(json.loads(state)["uri"], json.loads(receipt))
+                    assert len(extents[number]) == size
+        for ledger in ledgers:
+            for upload, content in ledger.runs.items():
+                # More may have come than anybody was told.
+                assert found[upload].get(0, b"").startswith(content), f"Bytes of {upload} are not there any more."
+            for upload, parts in ledger.extents.items():
+                for number, content in parts.items():
+                    assert found[upload][number] == content, f"The part {number} of {upload} has changed."
+
+    @staticmethod
+    def _bytes(uri: str, receipt: Any) -> bytes:
+        content = b""
+        for name, start, size in receipt["pieces"]:
+            with (Path(uri).parent / f".incoming-{name}").open("rb") as file:
+                file.seek(start)
+                content += file.read(size)
+        return content
+
+    def look_after_sweep(self, bucket: str, ledgers: list[Ledger]) -> None:
+        """Check that nothing is on the disk that no row names, and no file in the database that nothing refers to.
+
+        What was to be completed later is complete.
+        """
         assert self.ask(ORPHANS) == []
+        found = {row[0]: row[3] for row in self.ask(VERSIONS, bucket)}
+        for ledger in ledgers:
+            for version, digest in ledger.later.items():
+                assert version in found, f"The version {version} was to be there later, and is not."
+                assert hashlib.md5(Path(found[version]).read_bytes()).hexdigest() == digest
         named = {uri for uri, *_ in self.ask(FILES)}
-        there = {str(path) for path in self.files.rglob("*") if path.is_file()}
+        uploads = {Path(json.loads(row[2])["uri"]).parent for row in self.ask(EXTENTS) if row[1] == "open"}
+        there = {str(path) for path in self.files.rglob("*") if path.is_file() and path.parent not in uploads}
         assert there == named
         empty = [path for path in self.files.rglob("*") if path.is_dir() and not any(path.iterdir())]
         assert [path for path in empty if path.parent != self.files] == []

@@ -84,9 +84,13 @@ def crash(machine: Machine, witness: Witness, choice: random.Random) -> int:
         machine.database.serve()
     ledgers = [client.ledger for client in clients]
     witness.look(bucket, ledgers)
-    assert machine.ask("sweep", choice.choice(["yes", "no"])) == []
+    witness.look_at_uploads(ledgers)
+    with_uploads = choice.choice(["yes", "no"])
+    assert machine.ask("sweep", with_uploads) == []
     witness.look(bucket, ledgers)
-    witness.look_after_sweep()
+    if with_uploads == "no":
+        witness.look_at_uploads(ledgers)
+    witness.look_after_sweep(bucket, ledgers)
     return sum(client.done for client in clients)
 
 

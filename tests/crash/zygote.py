@@ -17,10 +17,12 @@ from flask import Flask
 from invenio_celery import InvenioCelery
 from invenio_db import InvenioDB, db
 from invenio_rest import InvenioREST
+from servers.uploads import blueprint as uploads
 
 from invenio_files_rest import InvenioFilesREST
 from invenio_files_rest.app import Flask as FilesFlask
-from invenio_files_rest.models import Bucket, Location
+from invenio_files_rest.models import Bucket, Location, Upload
+from invenio_files_rest.models.base import utcnow
 from invenio_files_rest.views import blueprint
 
 VISIBILITY_SECONDS = 2
@@ -70,6 +72,7 @@ def create_app() -> Flask:
     InvenioREST(app)
     InvenioFilesREST(app)
     app.register_blueprint(blueprint)
+    app.register_blueprint(uploads, url_prefix="/files")
     return app
 
 
@@ -120,9 +123,11 @@ def sweep(app: Flask, with_uploads: str) -> list[str]:
     """Sweep without grace, and tell what could not be removed."""
     from invenio_files_rest.services.sweep import sweep
 
-    if with_uploads == "yes":
-        app.config["FILES_REST_MULTIPART_EXPIRES"] = timedelta(0)
     with app.app_context():
+        if with_uploads == "yes":
+            app.config["FILES_REST_MULTIPART_EXPIRES"] = timedelta(0)
+            Upload.query.filter(Upload.status != "completing").update({"expires": utcnow()})
+            db.session.commit()
         return [str(finding) for finding in sweep(timedelta(0), delete=True) if not finding.done]
 
 

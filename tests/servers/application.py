@@ -15,6 +15,7 @@ from flask import request
 from invenio_celery import InvenioCelery
 from invenio_db import InvenioDB, db
 from invenio_rest import InvenioREST
+from uploads import blueprint as uploads
 
 from invenio_files_rest import InvenioFilesREST
 from invenio_files_rest.app import Flask
@@ -55,6 +56,7 @@ def create_app() -> Flask:
     InvenioREST(app)
     InvenioFilesREST(app)
     app.register_blueprint(blueprint)
+    app.register_blueprint(uploads)
 
     @app.before_request
     def look_into_the_form() -> None:
