@@ -54,7 +54,10 @@ class Place:
         return connection
 
     def offset(self, upload: str, **query: Any) -> int:
-        answer = requests.get(self.server.url + upload, params=query, timeout=60)
+        for _ in range(3):
+            answer = requests.get(self.server.url + upload, params=query, timeout=60)
+            if answer.status_code != 423:
+                break
         assert answer.status_code == 200, answer.text
         return int(answer.json()["offset"])
 
