@@ -1,4 +1,7 @@
-"""The documented names of :mod:`invenio_files_rest.http.schemas` and :mod:`invenio_files_rest.http.json_response`."""
+"""The documented names of :mod:`invenio_files_rest.http.schemas` and :mod:`invenio_files_rest.http.json_response`.
+
+With the models, which Invenio-Records-Files 4.0 takes from here.
+"""
 
 from .http.json_response import json_serializer
 from .http.schemas import (
@@ -9,12 +12,17 @@ from .http.schemas import (
     PartSchema,
     serializer_mapping,
 )
+from .models import Bucket, MultipartObject, ObjectVersion, Part
 
 __all__ = (
     "BaseSchema",
+    "Bucket",
     "BucketSchema",
+    "MultipartObject",
     "MultipartObjectSchema",
+    "ObjectVersion",
     "ObjectVersionSchema",
+    "Part",
     "PartSchema",
     "json_serializer",
     "serializer_mapping",

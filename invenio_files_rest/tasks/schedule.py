@@ -34,9 +34,10 @@ def _interval(schedule: Any, period: timedelta) -> timedelta:
 def _mean_interval(schedule: crontab, period: timedelta) -> timedelta:
     """Return the mean time between two runs, which are not equally far apart where they are kept to the night, say."""
     start = run = schedule.now()
-    runs = 0
-    while runs < _RUNS and run - start < period:
+    for runs in range(_RUNS):
         last_run, until_next, _ = schedule.remaining_delta(run)
-        run = last_run + until_next
-        runs += 1
-    return (run - start) / max(runs, 1)
+        following = last_run + until_next
+        if following - start > period:
+            return period / runs if runs else following - start
+        run = following
+    return (run - start) / _RUNS

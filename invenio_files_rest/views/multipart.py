@@ -204,13 +204,8 @@ class MultipartMixin:
             # Workers of 6.1 take no conditions: they shall have what they can do.
             with_conditions = {"conditions": conditions} if conditions else {}
             result = task_named("merge_multipartobject").delay(str(upload_id), str(version_id), **with_conditions)
-            if (
-                isinstance(result, EagerResult)
-                and result.failed()
-                and not isinstance(result.result, PreconditionFailed)
-            ):
-                # There is no worker that would.
-                current_app.logger.error("The merge of upload %s failed.", upload_id, exc_info=result.result)
+            if isinstance(result, EagerResult):
+                _log_failure(result, upload_id)
         except HTTPException:
             raise
         except Exception:
