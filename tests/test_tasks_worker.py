@@ -204,6 +204,8 @@ def test_a_task_that_its_workers_die_of_is_given_up(machine: Machine, witness: W
     assert begun.read_text() == RUNS * "x"
     # Again where the worker was killed, or was slow, before it had told the broker; but not for ever.
     until(lambda: settled(machine))
+    # What it looks like to the broker, where a task outlasts it.
+    assert "it takes longer than the broker's visibility_timeout" in machine.log.read_text()
 
 
 def test_a_function_that_is_not_registered_is_refused_and_the_worker_goes_on(
