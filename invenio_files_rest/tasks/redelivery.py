@@ -1,7 +1,8 @@
 """How often a task is begun whose message comes back, since the worker that had it was lost.
 
 Brokers give such a message to the next worker for ever, and it may be what workers die of. All that Redis and RabbitMQ
-both say is that it comes back, which those do too that waited behind it. So a task whose message comes back leaves a
+both say is that it comes back, which those do too that waited behind it, and from Redis those that take longer than its
+``visibility_timeout``. So a task whose message comes back leaves a
 mark when it is begun, in a queue of its own in the broker, and takes the marks away when it ends.
 """
 
@@ -26,7 +27,7 @@ FORGOTTEN_SECONDS = 24 * 3600
 
 
 class GivenUpError(Exception):
-    """A task is not run again, since each worker that began it was lost."""
+    """A task is not run again, since its message came back each time that it was begun."""
 
 
 def at_most_some_runs(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,7 +43,10 @@ def at_most_some_runs(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **kwargs)
         if _begin_again(request.id) > RUNS:
             # Its marks stay, for the worker may be lost before it tells the broker.
-            raise GivenUpError(f"The task was begun {RUNS} times, and each time its worker was lost: it is given up.")
+            raise GivenUpError(
+                f"The task was begun {RUNS} times, and its message came back each time: it is given up. Either its "
+                "workers were lost, or it takes longer than the broker's visibility_timeout, and may still be running."
+            )
         try:
             return function(*args, **kwargs)
         finally:
