@@ -135,6 +135,8 @@ class Location(db.Model, Timestamp):
 
         :param location_id: Identifier of the location.
         """
+        # One after the other: of two at once the second would else make its location the default again.
+        db.session.execute(select(cls.id).order_by(cls.id).with_for_update()).all()
         for default in (False, True):
             condition = (cls.id == location_id) if default else (cls.id != location_id)
             statement = update(cls).where(condition, cls.default != default)
