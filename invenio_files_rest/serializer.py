@@ -12,17 +12,13 @@ from .http.schemas import (
     PartSchema,
     serializer_mapping,
 )
-from .models import Bucket, MultipartObject, ObjectVersion, Part
+from .models import Bucket, MultipartObject, ObjectVersion, Part  # noqa: F401 (see above)
 
 __all__ = (
     "BaseSchema",
-    "Bucket",
     "BucketSchema",
-    "MultipartObject",
     "MultipartObjectSchema",
-    "ObjectVersion",
     "ObjectVersionSchema",
-    "Part",
     "PartSchema",
     "json_serializer",
     "serializer_mapping",
