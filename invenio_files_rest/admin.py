@@ -17,8 +17,9 @@ from flask_admin.model.filters import convert
 from invenio_admin.filters import FilterConverter
 from invenio_i18n import gettext, lazy_gettext
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementError
-from wtforms import ValidationError
+from wtforms import IntegerField, ValidationError
 
+from .http.arguments import NUMBER
 from .models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
 from .models.location import NAME
 from .services.locations import create_location, remove_location
@@ -164,6 +165,20 @@ def require_slug(form: Any, field: Any) -> None:
         raise ValidationError(gettext("Invalid location name (lower-case alphanumeric + dashes)."))
 
 
+class SizeField(IntegerField):
+    """A number of bytes in the digits 0 to 9. Python reads others, too: ``1_000``, digits of other scripts."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read the number.
+
+        :raises ValueError: Where it is none.
+        """
+        if valuelist and valuelist[0] and not NUMBER.fullmatch(valuelist[0]):
+            self.data = None
+            raise ValueError(gettext("Not a whole number in the digits 0 to 9."))
+        super().process_formdata(valuelist)
+
+
 class LocationModelView(FilesView):
     """Locations, to be added, renamed and, while nothing uses them, deleted. The URI of one stays what it is."""
 
@@ -234,6 +249,10 @@ class LocationModelView(FilesView):
 
     @staticmethod
     def _ensure_only_default(form: Any, location: Location | None) -> None:
+        if location is not None and location.default and form.data.get("default", True) is False:
+            if not any(other.default for other in Location.all() if other.id != location.id):
+                raise ValueError(gettext("There has to be a default location. 'Make default' in the list changes it."))
+            return
         default = Location.get_default()
         if form.data.get("default") and default is not None and not (location is not None and location.default):
             raise ValueError(
@@ -246,6 +265,7 @@ class BucketModelView(FilesView):
 
     can_edit = True
     form_columns = ("quota_size", "max_file_size", "locked")
+    form_overrides = {"quota_size": SizeField, "max_file_size": SizeField}
     column_list = column_details_list = (
         "id",
         "location.name",

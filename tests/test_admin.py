@@ -324,6 +324,15 @@ def test_a_second_default_is_refused_and_the_default_changed_by_its_action(submi
     assert [location.name for location in Location.query.filter_by(default=True)] == ["second"]
 
 
+def test_the_only_default_stays_one(submit: Submit) -> None:
+    """Without one nobody could make a bucket."""
+    row = Location.query.one().id
+    answer = submit(f"/admin/location/edit/?id={row}", name="renamed")
+    assert "There has to be a default location" in answer.text
+    db.session.rollback()
+    assert (Location.query.one().name, Location.query.one().default) == ("testloc", True)
+
+
 def test_of_several_defaults_that_are_there_each_can_be_changed(submit: Submit, tmp_path: Path) -> None:
     db.session.add(Location(name="second", uri=str(tmp_path / "second"), default=True))
     db.session.commit()
@@ -373,7 +382,7 @@ def test_an_unused_location_is_deleted_and_one_in_use_stays(submit: Submit, tmp_
 
 @pytest.mark.parametrize("field", ["quota_size", "max_file_size"])
 def test_a_limit_that_is_no_number_of_bytes_is_refused(submit: Submit, version: ObjectVersion, field: str) -> None:
-    for value in ("-1", str(2**63), "1" + 20 * "0", "many", "1.5"):
+    for value in ("-1", str(2**63), "1" + 20 * "0", "many", "1.5", "1_000", "+5", "\u0661", "\uff11\uff12"):
         answer = submit(f"/admin/bucket/edit/?id={version.bucket_id}", **{field: value})
         assert answer.status_code == 200
         assert "UPDATE" not in answer.text

@@ -105,7 +105,7 @@ use_kwargs = ArgumentParser().use_kwargs
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 """The one spelling of a UUID (RFC 9562, section 4). Python reads others, too."""
 
-_NUMBER = re.compile("-?[0-9]+")
+NUMBER = re.compile("-?[0-9]+")
 """A number in digits. Python reads others, too: ``1_000``, ``+1``, digits of other scripts."""
 
 
@@ -135,7 +135,7 @@ class WholeNumber(fields.Integer):
     default_error_messages = {"invalid": "Not a whole number in the digits 0 to 9."}
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        if isinstance(value, str) and not NUMBER.fullmatch(value):
             raise self.make_error("invalid", input=value)
         if isinstance(value, float) and not value.is_integer():
             raise self.make_error("invalid", input=value)
