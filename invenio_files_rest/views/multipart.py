@@ -82,8 +82,6 @@ def default_partfactory(
     number = part if part_number is None else part_number
     if number is None or is_form(content_type):
         return None, None, None, None, None
-    if part not in (None, number):
-        abort(400, description=f"The arguments part and partNumber contradict each other: {part} and {number}.")
     return content_length, number, request_body(request.environ), content_type, content_md5
 
 
@@ -115,9 +113,8 @@ def ngfileupload_partfactory(
     refuse_misspelt_fields()
     if uploaded_file is None or part_number is None:
         return None, None, None, None, None
-    for name in ("partNumber", "part"):
-        if request.args.get(name, str(part_number)) != str(part_number):
-            abort(400, description=f"The field _chunkNumber is {part_number}, which the argument {name} contradicts.")
+    if request.args.get("partNumber", str(part_number)) != str(part_number):
+        abort(400, description=f"The field _chunkNumber is {part_number}, which the argument partNumber contradicts.")
     return content_length, part_number, uploaded_file.stream, uploaded_file.content_type, None
 
 
