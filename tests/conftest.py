@@ -7,6 +7,7 @@ these servers, ``scripts/services.py`` does the same for a shell.
 from __future__ import annotations
 
 import contextvars
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -90,6 +91,14 @@ def temporary_database(database: str, folder: Path) -> Iterator[URL]:
     create_database(url, encoding="utf8mb4" if database == "mariadb" else "utf8")
     yield url
     drop_database(url)
+
+
+@pytest.fixture(autouse=True)
+def loggers() -> None:
+    """Let every logger log: what configures logging, as migrations do, disables those that are there."""
+    for logger in logging.Logger.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
 
 
 @pytest.fixture(scope="session")
