@@ -348,9 +348,12 @@ def worker(app: Flask, celery_app: Celery) -> Iterator[None]:
     In one process there is one Celery application, and it runs tasks in the context of the first Flask application.
     """
     from celery.contrib.testing.worker import start_worker
-    from celery.signals import task_postrun, task_prerun
+    from celery.signals import setup_logging, task_postrun, task_prerun
 
     contexts = {}
+
+    def leave_logging_alone(**kwargs: Any) -> None:
+        """Be asked instead of Celery, which would let the process log errors alone from then on."""
 
     def enter(task_id: str, **kwargs: Any) -> None:
         contexts[task_id] = app.app_context()
@@ -359,9 +362,11 @@ def worker(app: Flask, celery_app: Celery) -> Iterator[None]:
     def leave(task_id: str, **kwargs: Any) -> None:
         contexts.pop(task_id).pop()
 
+    setup_logging.connect(leave_logging_alone)
     task_prerun.connect(enter)
     task_postrun.connect(leave)
     with start_worker(celery_app, pool="threads", concurrency=2, perform_ping_check=False, shutdown_timeout=60):
         yield
     task_prerun.disconnect(enter)
     task_postrun.disconnect(leave)
+    setup_logging.disconnect(leave_logging_alone)
