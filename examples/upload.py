@@ -141,7 +141,7 @@ class Client:
         :param make: Makes the arguments of ``requests``, anew for each attempt.
         :param ok: Statuses over 399 to return, not to raise.
         :param done: Tells before another attempt whether one whose answer was lost has succeeded: then there is none.
-        :raises UploadError: Where the server refuses it, or does not answer after all.
+        :raises UploadError: If the server refuses it, or does not answer after all.
         """
         for attempt in range(1, self.attempts + 1):
             if attempt > 1 and done():
@@ -272,7 +272,7 @@ def complete(client: Client, upload: dict[str, Any]) -> bool:
 def path_of(key: str) -> str:
     """Return the path of an object in a URL.
 
-    :raises UploadError: Where it has none: a segment ``.`` or ``..`` would make another request of it, and what is not
+    :raises UploadError: If it has none: a segment ``.`` or ``..`` would make another request of it, and what is not
         in UTF-8 could not be sent.
     """
     if not {".", ".."}.isdisjoint(key.split("/")):
@@ -286,7 +286,7 @@ def path_of(key: str) -> str:
 def upload_file(path: Path, bucket: str, key: str, client: Client, part_size: int, parallel: int, shown: bool) -> str:
     """Upload a file, unless the object is that already, and return its URL.
 
-    :raises UploadError: Where that cannot be done.
+    :raises UploadError: If that cannot be done.
     """
     size = path.stat().st_size
     url = f"{bucket}/{path_of(key)}"

@@ -159,7 +159,7 @@ def require_slug(form: Any, field: Any) -> None:
 
     :param form: The form.
     :param field: The field.
-    :raises wtforms.ValidationError: Where it has not.
+    :raises wtforms.ValidationError: If it has not.
     """
     if not NAME.match(field.data or ""):
         raise ValidationError(gettext("Invalid location name (lower-case alphanumeric + dashes)."))
@@ -171,7 +171,7 @@ class SizeField(IntegerField):
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read the number.
 
-        :raises ValueError: Where it is none.
+        :raises ValueError: If it is none.
         """
         if valuelist and valuelist[0] and not NUMBER.fullmatch(valuelist[0]):
             self.data = None

@@ -56,7 +56,7 @@ def new_digest(algorithm: str) -> MessageDigest:
     """Return an empty digest, also where the system forbids its algorithm for security.
 
     :param algorithm: One of :data:`ALGORITHMS`. ``xxh3`` is XXH3 of 128 bits.
-    :raises ValueError: Where it is none of them, or its package is not installed.
+    :raises ValueError: If it is none of them, or its package is not installed.
     """
     if algorithm in _BUILT_IN:
         return hashlib.new(algorithm, usedforsecurity=False)
@@ -95,7 +95,7 @@ def compute_checksum(
     :param chunk_size: Largest number of bytes to read at a time.
     :param progress_callback: Function that is called with the number of bytes read so far.
     :returns: The checksum, as ``algorithm:hexdigest``.
-    :raises StorageError: Where the stream cannot be read; its cause is kept.
+    :raises StorageError: If the stream cannot be read; its cause is kept.
     """
     chunk_size = chunk_size_or_default(chunk_size)
     bytes_read = 0
@@ -118,7 +118,7 @@ def compute_md5_checksum(stream: SupportsRead[bytes], **kwargs: Any) -> str:
     :param stream: File-like object to read.
     :param kwargs: Passed to :func:`compute_checksum`.
     :returns: The checksum, as ``md5:hexdigest``.
-    :raises StorageError: Where the stream cannot be read; its cause is kept.
+    :raises StorageError: If the stream cannot be read; its cause is kept.
     """
     return compute_checksum(stream, "md5", new_digest("md5"), **kwargs)
 

@@ -67,8 +67,8 @@ class FilesRESTState:
         """Return what the first upload factory that fits finds in the request.
 
         :returns: The stream, its length in bytes or ``None``, the Content-MD5 or ``None``, and the tags or ``None``.
-        :raises MultipartNoPart: Where no factory fits.
-        :raises InvalidArguments: Where none does, and the arguments of one were wrong.
+        :raises MultipartNoPart: If no factory fits.
+        :raises InvalidArguments: If none does, and the arguments of one were wrong.
         """
         nothing = "The request has no file: a body needs a Content-Length, or to be chunked."
         return _first(self.upload_factories, 4, nothing)
@@ -77,8 +77,8 @@ class FilesRESTState:
         """Return what the first part factory that fits finds in the request.
 
         :returns: The length in bytes, the part's number, the stream, the content type, the Content-MD5 or ``None``.
-        :raises MultipartNoPart: Where no factory fits.
-        :raises InvalidArguments: Where none does, and the arguments of one were wrong.
+        :raises MultipartNoPart: If no factory fits.
+        :raises InvalidArguments: If none does, and the arguments of one were wrong.
         """
         return _first(self.part_factories, 5, MultipartNoPart.description)
 
@@ -127,7 +127,7 @@ class InvenioFilesREST:
         """Register in an application: settings, commands, and ``app.extensions["invenio-files-rest"]``.
 
         :param app: The application.
-        :raises ValueError: Where ``FILES_REST_CHECKSUM_ALGORITHM`` cannot be had.
+        :raises ValueError: If ``FILES_REST_CHECKSUM_ALGORITHM`` cannot be had.
         """
         self.init_config(app)
         new_digest(app.config["FILES_REST_CHECKSUM_ALGORITHM"])

@@ -33,7 +33,7 @@ def validate_key(key: str) -> str:
 
     :param key: The key.
     :returns: The key.
-    :raises InvalidKeyError: Where it is too long, or holds what no database stores as text: a null character or half of
+    :raises InvalidKeyError: If it is too long, or holds what no database stores as text: a null character or half of
         a surrogate pair.
     """
     if len(key) > current_app.config["FILES_REST_OBJECT_KEY_MAX_LEN"]:
@@ -48,7 +48,7 @@ def validate_new_key(key: str) -> str:
 
     :param key: The key.
     :returns: The key.
-    :raises InvalidKeyError: Where :func:`validate_key` refuses it, or it has a segment ``.`` or ``..``.
+    :raises InvalidKeyError: If :func:`validate_key` refuses it, or it has a segment ``.`` or ``..``.
     """
     if has_dot_segment(key):
         raise InvalidKeyError(description="Filename has a segment '.' or '..', so that its link would lead elsewhere.")

@@ -26,7 +26,7 @@ def make_path(base_uri: str, path: str, filename: str, path_dimensions: int, spl
     :param path_dimensions: Number of folders to split off the identifier.
     :param split_length: Number of characters of each of their names.
     :returns: The URI.
-    :raises AssertionError: Where the identifier is too short to be split so.
+    :raises AssertionError: If the identifier is too short to be split so.
     """
     assert min(path_dimensions, split_length) >= 0, "A path has no negative number of folders or characters."
     split_at = path_dimensions * split_length
@@ -50,7 +50,7 @@ def split_scheme(url: str) -> tuple[str | None, str]:
 
     :param url: URI, or a path on this machine, which is taken literally.
     :returns: The scheme in lower case, ``None`` for a path; and what follows its ``://``.
-    :raises StorageError: Where a ``..`` follows a folder, or a character is none of a path.
+    :raises StorageError: If a ``..`` follows a folder, or a character is none of a path.
     """
     match = _SCHEME.match(url)
     scheme, rest = (match[1].lower(), url[match.end() :]) if match else (None, url)

@@ -85,7 +85,7 @@ def permission_factory(obj: Bucket | ObjectVersion | MultipartObject | None, act
     :param obj: What the action is on; ``None`` where it is on no bucket.
     :param action: Name of the action, without its ``files-rest-``, e.g. ``"bucket-read"``.
     :returns: The permission; its ``can()`` tells whether the current identity has it.
-    :raises RuntimeError: Where the object is of another kind, or the action is not known.
+    :raises RuntimeError: If the object is of another kind, or the action is not known.
     """
     from .models import Bucket, MultipartObject, ObjectVersion
 

@@ -81,7 +81,7 @@ class FilesMixin(_Base):
     def files(self) -> FilesIterator | None:
         """The files; ``None`` where the record has no bucket.
 
-        :raises invenio_records.errors.MissingModelError: Where the record is not in the database.
+        :raises invenio_records.errors.MissingModelError: If the record is not in the database.
         """
         if self.model is None:
             raise MissingModelError()
@@ -99,9 +99,9 @@ class FilesMixin(_Base):
         """Store the files of a record that has none.
 
         :param data: Streams by the keys of the files.
-        :raises invenio_records.errors.MissingModelError: Where the record is not in the database.
-        :raises RuntimeError: Where it has files already.
-        :raises invenio_files_rest.errors.InvalidOperationError: Where it has no bucket, or one that does not take them.
+        :raises invenio_records.errors.MissingModelError: If the record is not in the database.
+        :raises RuntimeError: If it has files already.
+        :raises invenio_files_rest.errors.InvalidOperationError: If it has no bucket, or one that does not take them.
         """
         files = self.files
         if files is None:
@@ -114,7 +114,7 @@ class FilesMixin(_Base):
     def commit(self, *args: Any, **kwargs: Any) -> Any:
         """Write the record to the database, with what others have done to its files since it was read.
 
-        :raises sqlalchemy.orm.exc.StaleDataError: Where somebody else has changed something else of it since then.
+        :raises sqlalchemy.orm.exc.StaleDataError: If somebody else has changed something else of it since then.
         """
         if self.model is not None and not self.model.is_deleted:
             self._merge_files()

@@ -22,8 +22,8 @@ FILES = "_files"
 def _writable(method: F) -> F:
     """Refuse to call a method of :class:`FilesIterator` that changes a bucket where it is locked or deleted.
 
-    :raises invenio_files_rest.errors.BucketLockedError: Where it is locked.
-    :raises invenio_files_rest.errors.InvalidOperationError: Where it is deleted.
+    :raises invenio_files_rest.errors.BucketLockedError: If it is locked.
+    :raises invenio_files_rest.errors.InvalidOperationError: If it is deleted.
     """
 
     @wraps(method)
@@ -100,7 +100,7 @@ class FileObject:
     def __setitem__(self, key: str, value: Any) -> None:
         """Set metadata.
 
-        :raises KeyError: Where the name is the object's own.
+        :raises KeyError: If the name is the object's own.
         """
         if hasattr(self.obj, key) or key in ("checksum", "size"):
             raise KeyError(key)
@@ -168,7 +168,7 @@ class FilesIterator:
     def next(self) -> FileObject:
         """Return the file after the last one that was returned.
 
-        :raises StopIteration: Where there is none.
+        :raises StopIteration: If there is none.
         """
         return self.__next__()
 
@@ -178,7 +178,7 @@ class FilesIterator:
     def __getitem__(self, key: str) -> FileObject:
         """Return a file.
 
-        :raises KeyError: Where there is none of this key.
+        :raises KeyError: If there is none of this key.
         """
         return self._file(self._object(key), self.filesmap.get(key))
 
@@ -186,7 +186,7 @@ class FilesIterator:
     def __setitem__(self, key: str, stream: IO[bytes]) -> None:
         """Store a file, or a new version of one, which begins without metadata.
 
-        :raises invenio_files_rest.errors.FilesException: Where the bucket does not take it.
+        :raises invenio_files_rest.errors.FilesException: If the bucket does not take it.
         """
         ObjectVersion.create(self.bucket, key, stream=stream)
         if (entry := self.filesmap.get(key)) is not None:
@@ -198,7 +198,7 @@ class FilesIterator:
     def __delitem__(self, key: str) -> None:
         """Delete a file; its versions stay in the bucket.
 
-        :raises KeyError: Where there is none of this key.
+        :raises KeyError: If there is none of this key.
         """
         if ObjectVersion.delete(self.bucket, key) is None:
             raise KeyError(key)
@@ -211,8 +211,8 @@ class FilesIterator:
         :param old_key: Key of the file.
         :param new_key: Its key from now on.
         :returns: The object of the new key.
-        :raises KeyError: Where there is no file of the old key.
-        :raises InvalidOperationError: Where there is a file of the new key already.
+        :raises KeyError: If there is no file of the old key.
+        :raises InvalidOperationError: If there is a file of the new key already.
         """
         obj = self._object(old_key)
         if new_key in self:
@@ -228,7 +228,7 @@ class FilesIterator:
         """Put the files in order.
 
         :param ids: Keys or file identifiers, in the order wanted. Files that are not named follow, as they were.
-        :raises KeyError: Where there is no such file.
+        :raises KeyError: If there is no such file.
         """
         self.flush()
         entries = self.filesmap

@@ -69,7 +69,7 @@ def file_download_ui(
     :param record: The record.
     :param _record_file_factory: Function that finds the file; :func:`record_file_factory` where none is given.
     :param kwargs: Arguments of the route, ``filename`` among them.
-    :raises werkzeug.exceptions.NotFound: Where there is no such file, or the current identity may not read it.
+    :raises werkzeug.exceptions.NotFound: If there is no such file, or the current identity may not read it.
     """
     find = _record_file_factory or record_file_factory
     file = find(pid, record, kwargs.get("filename"))

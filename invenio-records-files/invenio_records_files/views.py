@@ -76,7 +76,7 @@ class RecordFilesView(ContentNegotiatedMethodView):
         :param pid_value: Persistent identifier of the record.
         :param key: Key of the object.
         :param route: Other arguments of the endpoint's route.
-        :raises werkzeug.exceptions.NotFound: Where there is no such record, or it has no bucket.
+        :raises werkzeug.exceptions.NotFound: If there is no such record, or it has no bucket.
         """
         arguments = {} if key is None else {"key": key}
         bucket_id = _bucket_id(pid_value, self.pid_type, self.record_class)
@@ -97,7 +97,7 @@ def create_blueprint_from_app(app: Flask) -> Blueprint:
 
     :param app: The application.
     :returns: The blueprint.
-    :raises ValueError: Where it names an endpoint that is not defined.
+    :raises ValueError: If it names an endpoint that is not defined.
     """
     blueprint = Blueprint("invenio_records_files", __name__)
     blueprint.record(lambda state: state.app.url_map.converters.update(record_file_key=KeyConverter))

@@ -46,7 +46,7 @@ def internal_uri(uri: str) -> str | None:
 def _absolute(uri: str) -> str:
     """Return the path that a URI means on this machine, or the URI where it means none.
 
-    :raises StorageError: Where it could lead out of its folder.
+    :raises StorageError: If it could lead out of its folder.
     """
     path = local_path(uri)
     return uri if path is None else os.path.abspath(path)
@@ -78,10 +78,10 @@ def create_file_streaming_redirect_response(obj: ObjectVersion) -> Response:
 
     :param obj: The object version to send.
     :returns: The response, without a body where the web server sends the file.
-    :raises FileInstanceUnreadableError: Where the file is not readable.
-    :raises StorageError: Where this machine sees that the file is shorter or longer than its row.
-    :raises LocationAwayError: Where it sees that the location of the file is away.
-    :raises PreconditionFailed: Where a condition of the request does not hold.
+    :raises FileInstanceUnreadableError: If the file is not readable.
+    :raises StorageError: If this machine sees that the file is shorter or longer than its row.
+    :raises LocationAwayError: If it sees that the location of the file is away.
+    :raises PreconditionFailed: If a condition of the request does not hold.
     """
     file = obj.file
     if not file.readable:

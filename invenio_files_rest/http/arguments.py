@@ -48,7 +48,7 @@ class ArgumentParser(FlaskParser):
     def load_querystring(self, req: Any, schema: Any) -> Any:
         """Load arguments from the query.
 
-        :raises InvalidArguments: Where a text is not in UTF-8, of which Werkzeug would make another text, or the query
+        :raises InvalidArguments: If a text is not in UTF-8, of which Werkzeug would make another text, or the query
             is not, which it does not read.
         """
         texts = {field.data_key or name for name, field in schema.fields.items() if isinstance(field, fields.String)}
@@ -63,7 +63,7 @@ class ArgumentParser(FlaskParser):
     def load_json(self, req: Any, schema: Any) -> Any:
         """Load arguments from a body in JSON.
 
-        :raises werkzeug.exceptions.BadRequest: Where it is none, or nested or a number beyond what Python reads.
+        :raises werkzeug.exceptions.BadRequest: If it is none, or nested or a number beyond what Python reads.
         """
         try:
             return super().load_json(req, schema)
@@ -73,7 +73,7 @@ class ArgumentParser(FlaskParser):
     def load_query_or_json(self, req: Any, schema: Any) -> Any:
         """Load arguments from the query, and those that it lacks from a body in JSON.
 
-        :raises InvalidArguments: Where the body is no JSON object.
+        :raises InvalidArguments: If the body is no JSON object.
         """
         body = self.load_json(req, schema)
         if body is missing:
@@ -113,7 +113,7 @@ def as_uuid(value: str) -> uuid.UUID:
     """Return the UUID that a string is, as URLs have it: in hexadecimal digits of any case, with its dashes.
 
     :param value: The string.
-    :raises werkzeug.exceptions.NotFound: Where it is none.
+    :raises werkzeug.exceptions.NotFound: If it is none.
     """
     if not _UUID.fullmatch(str(value)):
         abort(404, description=NOT_FOUND)
@@ -146,7 +146,7 @@ def minsize_validator(value: int) -> None:
     """Check a length against ``FILES_REST_MIN_FILE_SIZE``.
 
     :param value: The length, in bytes.
-    :raises FileSizeError: Where it is smaller.
+    :raises FileSizeError: If it is smaller.
     """
     smallest = current_app.config["FILES_REST_MIN_FILE_SIZE"]
     if value < smallest:
@@ -195,7 +195,7 @@ def refuse_stray_arguments(*expected: str) -> None:
     other name may be an upload factory's.
 
     :param expected: Names that have a meaning in this request.
-    :raises werkzeug.exceptions.BadRequest: Where there is such an argument, or one expected twice. The message names
+    :raises werkzeug.exceptions.BadRequest: If there is such an argument, or one expected twice. The message names
         it.
     """
     _refuse_strays("argument", request.args, SUBRESOURCES | {*expected}, {*expected})
@@ -204,7 +204,7 @@ def refuse_stray_arguments(*expected: str) -> None:
 def refuse_misspelt_fields() -> None:
     """Refuse fields of :data:`FORM` that are misspelt in case or given twice, so that none of them is passed over.
 
-    :raises werkzeug.exceptions.BadRequest: Where there is such a field. The message names it.
+    :raises werkzeug.exceptions.BadRequest: If there is such a field. The message names it.
     """
     _refuse_strays("field", CombinedMultiDict([request.form, request.files]), FORM, FORM)
 

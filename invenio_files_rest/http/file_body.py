@@ -25,7 +25,7 @@ def ensure_size(stream: IO[bytes], size: int | None) -> None:
     :param stream: The file, which stays where it stands. One that cannot seek, or from its beginning alone, tells
         nothing of its size.
     :param size: Number of bytes that it should have; ``None`` where that is not known.
-    :raises StorageError: Where it has not so many.
+    :raises StorageError: If it has not so many.
     """
     if size is None:
         return
@@ -76,7 +76,7 @@ class FilePart:
     def __iter__(self) -> Iterator[bytes]:
         """Read the part; at its end, or when the reader goes away, the file is closed.
 
-        :raises StorageError: Where it cannot be read to its end.
+        :raises StorageError: If it cannot be read to its end.
         """
         try:
             while self._left is None or self._left > 0:
@@ -121,7 +121,7 @@ class _ServedFile:
     def close(self) -> None:
         """Close the file.
 
-        :raises StorageError: Where it has lost bytes that were to be sent.
+        :raises StorageError: If it has lost bytes that were to be sent.
         """
         left = self._promised
         # It may be closed already.

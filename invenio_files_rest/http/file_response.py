@@ -199,9 +199,9 @@ def send_stream(
     :param trusted: Whether the file can do no harm. Only then its own MIME type is sent where it is one that browsers
         run, and none of the headers that keep it from running.
     :returns: The response.
-    :raises PreconditionFailed: Where a condition of the request does not hold.
-    :raises RangeNotSatisfiable: Where the file has nothing of the range that is asked for.
-    :raises StorageError: Where the file is shorter or longer than its size.
+    :raises PreconditionFailed: If a condition of the request does not hold.
+    :raises RangeNotSatisfiable: If the file has nothing of the range that is asked for.
+    :raises StorageError: If the file is shorter or longer than its size.
     """
     taken = False
 
@@ -254,9 +254,9 @@ def send_opened(
     The other parameters are those of :func:`send_stream`.
 
     :returns: The response.
-    :raises PreconditionFailed: Where a condition of the request does not hold.
-    :raises RangeNotSatisfiable: Where the file has nothing of the range that is asked for.
-    :raises StorageError: Where the file is shorter or longer than its size.
+    :raises PreconditionFailed: If a condition of the request does not hold.
+    :raises RangeNotSatisfiable: If the file has nothing of the range that is asked for.
+    :raises StorageError: If the file is shorter or longer than its size.
     """
     last_modified = None if mtime is None else datetime.fromtimestamp(int(mtime), timezone.utc)
     response = describing_response(filename, mimetype, as_attachment, trusted, restricted, etag, last_modified)

@@ -40,7 +40,7 @@ def at_most(stream: IO[bytes], content_length: int | None, limit: int) -> IO[byt
     :param content_length: Its length in bytes; ``None`` where the request does not tell it.
     :param limit: Largest length, in bytes.
     :returns: The body, which fails as the function does where it turns out to be longer.
-    :raises werkzeug.exceptions.RequestEntityTooLarge: Where its length is over the limit.
+    :raises werkzeug.exceptions.RequestEntityTooLarge: If its length is over the limit.
     """
     if content_length is None:
         return cast("IO[bytes]", _AtMost(stream, limit))
@@ -62,7 +62,7 @@ class FormDataParser(_FormDataParser):
         :param content_length: Its length in bytes; ``None`` where the request does not tell it.
         :param options: Parameters of the MIME type, e.g. the boundary.
         :returns: The stream, the form's fields, and its files.
-        :raises werkzeug.exceptions.RequestEntityTooLarge: Where a form is longer than ``MAX_CONTENT_LENGTH``.
+        :raises werkzeug.exceptions.RequestEntityTooLarge: If a form is longer than ``MAX_CONTENT_LENGTH``.
         """
         limit = self.max_content_length
         if limit is not None and mimetype in _FORMS:

@@ -108,7 +108,7 @@ class PacedStream:
 
         :param size: Largest number of bytes; negative, or ``None``, for all.
         :returns: The bytes, or only some; none at the end.
-        :raises werkzeug.exceptions.RequestTimeout: Where they come too slowly.
+        :raises werkzeug.exceptions.RequestTimeout: If they come too slowly.
         """
         wanted = -1 if size is None else size
         if not self._counted:

@@ -47,7 +47,7 @@ def check_preconditions(request: Request, etag: str | None, last_modified: datet
     :param etag: Entity tag of the file, a strong one, without quotes.
     :param last_modified: When the file was last modified, to the second.
     :returns: Whether to send it: if not, the client has it already.
-    :raises PreconditionFailed: Where the file is not the one that the client expects.
+    :raises PreconditionFailed: If the file is not the one that the client expects.
     """
     if "If-Match" in request.headers:
         expected = request.if_match
@@ -93,7 +93,7 @@ def requested_range(request: Request, size: int, etag: str | None, last_modified
     :param etag: Entity tag of the file, a strong one, without quotes.
     :param last_modified: When the file was last modified, to the second.
     :returns: Numbers of the bytes, ``None`` for the whole file.
-    :raises RangeNotSatisfiable: Where the file has none of these bytes.
+    :raises RangeNotSatisfiable: If the file has none of these bytes.
     """
     match = _RANGE.fullmatch(request.headers.get("Range", ""))
     if request.method != "GET" or match is None or not _if_range_holds(request, etag, last_modified):

@@ -47,7 +47,7 @@ class Request(_Request):
     def get_data(self, *args: Any, **kwargs: Any) -> Any:
         """Read the body into memory, as :meth:`werkzeug.wrappers.Request.get_data` does.
 
-        :raises werkzeug.exceptions.RequestEntityTooLarge: Where it is longer than ``MAX_CONTENT_LENGTH``.
+        :raises werkzeug.exceptions.RequestEntityTooLarge: If it is longer than ``MAX_CONTENT_LENGTH``.
         """
         limit = self.max_content_length
         if limit is not None and not self.shallow and "stream" not in self.__dict__:

@@ -51,11 +51,11 @@ def read_upload(size_limit: FileSizeLimit | None) -> Upload:
     """Find the file in the request, and refuse what can be refused without reading it.
 
     :param size_limit: The tightest limit on the file.
-    :raises FileSizeError: Where the announced size is over a limit, or under ``FILES_REST_MIN_FILE_SIZE``.
-    :raises InvalidTagError: Where a tag is empty or too long.
-    :raises DuplicateTagError: Where a tag is given twice.
-    :raises MultipartNoPart: Where there is no file.
-    :raises werkzeug.exceptions.BadRequest: Where there is only a part of it, or a digest that cannot be read.
+    :raises FileSizeError: If the announced size is over a limit, or under ``FILES_REST_MIN_FILE_SIZE``.
+    :raises InvalidTagError: If a tag is empty or too long.
+    :raises DuplicateTagError: If a tag is given twice.
+    :raises MultipartNoPart: If there is no file.
+    :raises werkzeug.exceptions.BadRequest: If there is only a part of it, or a digest that cannot be read.
     """
     _refuse_fragment()
     stream, size, content_md5, tags = current_files_rest.upload_factory()
@@ -71,7 +71,7 @@ def read_upload(size_limit: FileSizeLimit | None) -> Upload:
 def _refuse_fragment() -> None:
     """Refuse a body that says it is a part of the file, since it would take the place of the whole.
 
-    :raises werkzeug.exceptions.BadRequest: Where ``Content-Range`` says so (RFC 9110, section 14.5).
+    :raises werkzeug.exceptions.BadRequest: If ``Content-Range`` says so (RFC 9110, section 14.5).
     """
     given = parse_content_range_header(request.headers.get("Content-Range"))
     if given is not None and (given.start != 0 or given.stop != given.length):
@@ -102,7 +102,7 @@ def read_digests(content_md5: str | None) -> dict[str, bytes]:
 
     :param content_md5: Value of ``Content-MD5``.
     :returns: Raw digests, by the algorithms' names in :mod:`hashlib`.
-    :raises werkzeug.exceptions.BadRequest: Where one cannot be read, or two contradict each other.
+    :raises werkzeug.exceptions.BadRequest: If one cannot be read, or two contradict each other.
     """
     found = []
     if content_md5:
@@ -186,8 +186,8 @@ def ngfileupload_uploadfactory(
     :param part_number: Value of the field ``_chunkNumber``.
     :param part_length: Value of the field ``_currentChunkSize``, in bytes.
     :returns: The stream, its length in bytes, no ``Content-MD5``, and the tags.
-    :raises MultipartNoPart: Where a form lacks one of the fields.
-    :raises werkzeug.exceptions.BadRequest: Where the form has a part of a larger file.
+    :raises MultipartNoPart: If a form lacks one of the fields.
+    :raises werkzeug.exceptions.BadRequest: If the form has a part of a larger file.
     """
     if not is_form(content_type):
         return _NOTHING
@@ -204,8 +204,8 @@ def ngfileupload_uploadfactory(
 def parse_header_tags() -> dict[str, str]:
     """Return the tags that the header of ``FILES_REST_FILE_TAGS_HEADER`` sets, in UTF-8, percent-encoded or not.
 
-    :raises InvalidTagError: Where a tag is empty or too long, or not in UTF-8.
-    :raises DuplicateTagError: Where a tag is given twice.
+    :raises InvalidTagError: If a tag is empty or too long, or not in UTF-8.
+    :raises DuplicateTagError: If a tag is given twice.
     """
     tags: dict[str, str] = {}
     header = request.headers.get(current_app.config["FILES_REST_FILE_TAGS_HEADER"], "")
@@ -228,7 +228,7 @@ def validate_tag(key: str, value: str) -> bool:
     :param key: Key of the tag.
     :param value: Value of the tag.
     :returns: True.
-    :raises InvalidTagError: Where it is not so.
+    :raises InvalidTagError: If it is not so.
     """
     for text in (key, value):
         if not 0 < len(text) <= TAG_MAX_LEN or "\0" in text:

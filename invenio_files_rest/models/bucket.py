@@ -85,7 +85,7 @@ class Bucket(db.Model, Timestamp):
     def validate_storage_class(self, key: str, default_storage_class: str) -> str:
         """Check the storage class against ``FILES_REST_STORAGE_CLASS_LIST``.
 
-        :raises ValueError: Where it is none of them.
+        :raises ValueError: If it is none of them.
         """
         if default_storage_class not in current_app.config["FILES_REST_STORAGE_CLASS_LIST"]:
             raise ValueError("Invalid storage class.")
@@ -95,7 +95,7 @@ class Bucket(db.Model, Timestamp):
     def validate_limit(self, key: str, limit: Any) -> Any:
         """Check that a limit is a number of bytes that the database keeps, or none.
 
-        :raises ValueError: Where it is not.
+        :raises ValueError: If it is not.
         """
         if isinstance(limit, int | float) and not 0 <= limit <= _LARGEST_LIMIT:
             raise ValueError(f"A size limit has 0 to {_LARGEST_LIMIT} bytes, not {limit}.")
@@ -122,8 +122,8 @@ class Bucket(db.Model, Timestamp):
         :param storage_class: Storage class of its files; the default one where none is given.
         :param kwargs: Other attributes of the bucket.
         :returns: The bucket, flushed.
-        :raises ValueError: Where the location or the storage class is not known.
-        :raises FilesException: Where there is no default location.
+        :raises ValueError: If the location or the storage class is not known.
+        :raises FilesException: If there is no default location.
         """
         if location is None:
             location = Location.get_default()
@@ -205,9 +205,9 @@ class Bucket(db.Model, Timestamp):
             the bucket.
         :param deleted: Whether the bucket may be marked as deleted.
         :param locked: Whether the bucket may be locked.
-        :raises BucketLockedError: Where the bucket is locked.
-        :raises BucketDeletedError: Where it is marked as deleted, or gone.
-        :raises FileSizeError: Where a limit is exceeded; the size is as it was.
+        :raises BucketLockedError: If the bucket is locked.
+        :raises BucketDeletedError: If it is marked as deleted, or gone.
+        :raises FileSizeError: If a limit is exceeded; the size is as it was.
         """
         db.session.flush()
         bucket = None
@@ -269,7 +269,7 @@ class Bucket(db.Model, Timestamp):
 
         :param lock: Whether to lock the new bucket. The copy of a locked bucket is locked in any case.
         :returns: The new bucket.
-        :raises InvalidOperationError: Where this bucket is deleted.
+        :raises InvalidOperationError: If this bucket is deleted.
         """
         self._ensure_not_deleted()
         copy = type(self).create(
@@ -291,7 +291,7 @@ class Bucket(db.Model, Timestamp):
         :param bucket: The destination.
         :param delete_extras: Whether to delete objects there of which this bucket has no version.
         :returns: The destination and the changes.
-        :raises InvalidOperationError: Where either bucket is deleted, or the destination is locked.
+        :raises InvalidOperationError: If either bucket is deleted, or the destination is locked.
         """
         self._ensure_not_deleted()
         return SyncResult(bucket, current_files_rest.bulk.sync_heads(self.id, bucket.id, delete_extras))
@@ -302,7 +302,7 @@ class Bucket(db.Model, Timestamp):
         The files stay, for the sweep to find where nothing else refers to them.
 
         :returns: The bucket.
-        :raises BucketLockedError: Where it is locked.
+        :raises BucketLockedError: If it is locked.
         """
         type(self).claim(self.id, deleted=True)
         current_files_rest.bulk.remove_contents(self.id)

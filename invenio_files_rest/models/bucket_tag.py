@@ -42,7 +42,7 @@ class BucketTag(db.Model, TagMixin):
         :param bucket: The bucket, or its identifier.
         :param key: Key of the tag, unique within the bucket.
         :param value: Value of the tag.
-        :raises sqlalchemy.exc.IntegrityError: Where the bucket has a tag of this key.
+        :raises sqlalchemy.exc.IntegrityError: If the bucket has a tag of this key.
         """
         return cls._create(as_bucket_id(bucket), key, value)
 

@@ -59,7 +59,7 @@ def copy_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> list[dict[str
     :param source_id: Identifier of the bucket to copy from.
     :param destination_id: Identifier of the bucket to copy to.
     :returns: The columns of each new row, by their names.
-    :raises BucketLockedError: Where the destination is locked.
+    :raises BucketLockedError: If the destination is locked.
     """
     if str(source_id) == str(destination_id):
         return []
@@ -168,8 +168,8 @@ def add_files(
     :param stored: Files to take in their places where they are still there, of the same size; one of the new files
         comes before those whose place it takes.
     :returns: The versions, flushed, in the order of the files; and the limit, where the next one exceeds it.
-    :raises BucketLockedError: Where the bucket is locked.
-    :raises BucketDeletedError: Where the bucket is deleted.
+    :raises BucketLockedError: If the bucket is locked.
+    :raises BucketDeletedError: If the bucket is deleted.
     """
     left = sum(file.size or 0 for file in files.values())
     Bucket.claim(bucket_id, left)
@@ -206,7 +206,7 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
     :param destination_id: Identifier of the bucket to change.
     :param delete_extras: Whether to delete objects of which the source has no version.
     :returns: ``("add", object_version)`` for each object that is new, ``("delete", key)`` for each that is gone.
-    :raises InvalidOperationError: Where the destination is locked or deleted.
+    :raises InvalidOperationError: If the destination is locked or deleted.
     """
     if source_id == destination_id:
         return []

@@ -64,7 +64,7 @@ class FileInstance(db.Model, Timestamp):
     def validate_uri(self, key: str, uri: str | None) -> str | None:
         """Check the URI's length against ``FILES_REST_FILE_URI_MAX_LEN``.
 
-        :raises ValueError: Where it is too long.
+        :raises ValueError: If it is too long.
         """
         if uri is not None and len(uri) > current_app.config["FILES_REST_FILE_URI_MAX_LEN"]:
             raise ValueError(f"FileInstance URI too long ({len(uri)}).")
@@ -74,7 +74,7 @@ class FileInstance(db.Model, Timestamp):
     def validate_checksum(self, key: str, checksum: str | None) -> str | None:
         """Check the checksum's form.
 
-        :raises ValueError: Where it is not ``algorithm:value``, with one colon.
+        :raises ValueError: If it is not ``algorithm:value``, with one colon.
         """
         if checksum and not CHECKSUM.match(checksum):
             raise ValueError(f"Invalid checksum format: {checksum!r}. Expected format 'algorithm:value'.")
@@ -194,7 +194,7 @@ class FileInstance(db.Model, Timestamp):
         """Delete the row of this file; its bytes stay.
 
         :returns: The file.
-        :raises sqlalchemy.exc.IntegrityError: Where an object version or a multipart upload refers to it.
+        :raises sqlalchemy.exc.IntegrityError: If an object version or a multipart upload refers to it.
         """
         db.session.flush()
         unused = ~FileInstance.objects.any() & ~FileInstance.multipart_objects.any()
@@ -250,7 +250,7 @@ class FileInstance(db.Model, Timestamp):
         :param stored: URI, size in bytes, and checksum, as the storage returned them.
         :param kwargs: Passed to :meth:`set_uri`.
         :returns: The file.
-        :raises ValueError: Where the URI is too long to be kept.
+        :raises ValueError: If the URI is too long to be kept.
         """
         try:
             return self.set_uri(*stored, **kwargs)
@@ -263,8 +263,8 @@ class FileInstance(db.Model, Timestamp):
 
         :param size: Size in bytes.
         :param kwargs: Passed to the storage factory.
-        :raises ValueError: Where the file is not writable.
-        :raises LocationAwayError: Where the location is away.
+        :raises ValueError: If the file is not writable.
+        :raises LocationAwayError: If the location is away.
         """
         self.make_room(self._storage_to_write(kwargs), size, storage_class=kwargs.get("default_storage_class"))
 
@@ -285,10 +285,10 @@ class FileInstance(db.Model, Timestamp):
         :param size_limit: Largest size allowed, in bytes, or a :class:`~invenio_files_rest.limiters.FileSizeLimit`.
         :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :param kwargs: Passed to the storage factory.
-        :raises ValueError: Where the file is not writable.
-        :raises FileSizeError: Where the stream is over the limit.
-        :raises UnexpectedFileSizeError: Where the stream is not of the given size.
-        :raises StorageError: Where the storage fails, or the location is away.
+        :raises ValueError: If the file is not writable.
+        :raises FileSizeError: If the stream is over the limit.
+        :raises UnexpectedFileSizeError: If the stream is not of the given size.
+        :raises StorageError: If the storage fails, or the location is away.
         """
         self.fill(
             self._storage_to_write(kwargs),
@@ -340,7 +340,7 @@ class FileInstance(db.Model, Timestamp):
         :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :param kwargs: Passed to the storage factory.
         :returns: How many bytes were written, and their checksum.
-        :raises ValueError: Where the file is not writable.
+        :raises ValueError: If the file is not writable.
         """
         self._ensure_writable()
         self.checksum = None
@@ -361,9 +361,9 @@ class FileInstance(db.Model, Timestamp):
         :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :param chunk_size: Bytes to read at a time.
         :param kwargs: Passed to the storage factory for this file, e.g. ``default_location``.
-        :raises ValueError: Where this file is not writable or has bytes, or the other one is not readable.
-        :raises UnexpectedFileSizeError: Where the copy is not of the other file's size.
-        :raises LocationAwayError: Where the location is away.
+        :raises ValueError: If this file is not writable or has bytes, or the other one is not readable.
+        :raises UnexpectedFileSizeError: If the copy is not of the other file's size.
+        :raises LocationAwayError: If the location is away.
         """
         self._ensure_writable()
         if self.size != 0:
@@ -394,7 +394,7 @@ class FileInstance(db.Model, Timestamp):
         :param chunk_size: Bytes to read at a time.
         :param checksum_kwargs: Passed to the storage's ``checksum()``.
         :param kwargs: Passed to the storage factory.
-        :raises FileInstanceUnreadableError: Where the file is not readable.
+        :raises FileInstanceUnreadableError: If the file is not readable.
         """
         self._ensure_readable()
         self.checksum = self._compute_checksum(progress_callback, chunk_size, checksum_kwargs, kwargs)
@@ -416,7 +416,7 @@ class FileInstance(db.Model, Timestamp):
         :param kwargs: Passed to the storage factory.
         :returns: Whether they agree; ``None`` where that could not be told, for want of the bytes or of a checksum to
             compare.
-        :raises FileInstanceUnreadableError: Where the file is not readable.
+        :raises FileInstanceUnreadableError: If the file is not readable.
         """
         self._ensure_readable()
         try:
@@ -462,7 +462,7 @@ class FileInstance(db.Model, Timestamp):
         :param last_modified: When what the client asks for was last modified; what the storage factory says of the file
             where none is given.
         :param kwargs: Passed to the storage factory.
-        :raises FileInstanceUnreadableError: Where the file is not readable.
+        :raises FileInstanceUnreadableError: If the file is not readable.
         """
         self._ensure_readable()
         storage = self.storage(**kwargs)

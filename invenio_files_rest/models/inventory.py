@@ -156,7 +156,7 @@ def recount(bucket_id: uuid.UUID) -> None:
     """Set the size of a bucket to the sum of its versions and uploads, while nobody else can change it.
 
     :param bucket_id: Identifier of the bucket.
-    :raises BucketDeletedError: Where it is gone.
+    :raises BucketDeletedError: If it is gone.
     """
     Bucket.claim(bucket_id, deleted=True, locked=True)
     versions = select(func.coalesce(func.sum(FileInstance.size), 0)).join(

@@ -41,7 +41,7 @@ class Location(db.Model, Timestamp):
     def validate_name(self, key: str, name: str) -> str:
         """Check the name.
 
-        :raises ValueError: Where it is none.
+        :raises ValueError: If it is none.
         """
         if not NAME.match(name):
             raise ValueError("Invalid location name (lower-case alphanumeric + dashes).")
@@ -51,7 +51,7 @@ class Location(db.Model, Timestamp):
     def validate_uri(self, key: str, uri: str) -> str:
         """Check that the URI is there, leaves room for those of the files, and is in ``FILES_REST_LOCATION_URIS``.
 
-        :raises ValueError: Where it does not, or is not.
+        :raises ValueError: If it does not, or is not.
         """
         if uri == self.uri:
             # That of a row which is older than a setting.

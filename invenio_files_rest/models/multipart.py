@@ -76,7 +76,7 @@ class MultipartObject(db.Model, Timestamp):
     def validate_key(self, key: str, key_: str) -> str:
         """Check the key. One with a segment ``.`` or ``..`` may be of old, unless it takes the place of another.
 
-        :raises InvalidKeyError: Where it is too long or cannot be stored.
+        :raises InvalidKeyError: If it is too long or cannot be stored.
         """
         changed = self.__dict__.get("key", key_) != key_
         return validate_new_key(key_) if changed else validate_key(key_)
@@ -127,7 +127,7 @@ class MultipartObject(db.Model, Timestamp):
         """Return the size that a part has to have, in bytes.
 
         :param part_number: Number of the part.
-        :raises MultipartInvalidPartNumber: Where there is no such part.
+        :raises MultipartInvalidPartNumber: If there is no such part.
         """
         if not 0 <= part_number <= self.last_part_number:
             raise MultipartInvalidPartNumber()
@@ -142,11 +142,11 @@ class MultipartObject(db.Model, Timestamp):
         :param size: Size of the file, in bytes.
         :param chunk_size: Size of a part, in bytes.
         :returns: The upload, flushed.
-        :raises MultipartInvalidChunkSize: Where the part size is outside the limits.
-        :raises MultipartInvalidSize: Where the size does not fit.
+        :raises MultipartInvalidChunkSize: If the part size is outside the limits.
+        :raises MultipartInvalidSize: If the size does not fit.
         :raises InvalidKeyError: As :meth:`prepare` does.
-        :raises FileSizeError: Where a size limit is exceeded.
-        :raises BucketLockedError: Where the bucket is locked.
+        :raises FileSizeError: If a size limit is exceeded.
+        :raises BucketLockedError: If the bucket is locked.
         """
         bucket = open_bucket(bucket)
         file = cls.prepare(bucket, key, size, chunk_size)()
@@ -162,11 +162,11 @@ class MultipartObject(db.Model, Timestamp):
         :param size: Size of the file, in bytes.
         :param chunk_size: Size of a part, in bytes.
         :returns: Function that makes room for the file in storage, asks the database nothing, and returns the file.
-        :raises MultipartInvalidChunkSize: Where the part size is outside the limits.
-        :raises MultipartInvalidSize: Where the size does not fit.
-        :raises InvalidKeyError: Where the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
-        :raises FileSizeError: Where a size limit is exceeded.
-        :raises LocationAwayError: Where the bucket's location is away.
+        :raises MultipartInvalidChunkSize: If the part size is outside the limits.
+        :raises MultipartInvalidSize: If the size does not fit.
+        :raises InvalidKeyError: If the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
+        :raises FileSizeError: If a size limit is exceeded.
+        :raises LocationAwayError: If the bucket's location is away.
         """
         if not cls.is_valid_chunksize(chunk_size):
             raise MultipartInvalidChunkSize()
@@ -189,8 +189,8 @@ class MultipartObject(db.Model, Timestamp):
         :param size: Size of the file, in bytes.
         :param chunk_size: Size of a part, in bytes.
         :returns: The upload, flushed.
-        :raises BucketLockedError: Where the bucket is locked.
-        :raises FileSizeError: Where a size limit is exceeded.
+        :raises BucketLockedError: If the bucket is locked.
+        :raises FileSizeError: If a size limit is exceeded.
         """
         Bucket.claim(bucket_id, size, limited=True)
         upload = cls(upload_id=uuid.uuid4(), bucket_id=bucket_id, key=key, chunk_size=chunk_size, size=size, file=file)
@@ -293,8 +293,8 @@ class MultipartObject(db.Model, Timestamp):
         """Mark the upload as completed.
 
         :returns: The upload.
-        :raises MultipartAlreadyCompleted: Where it is completed already.
-        :raises MultipartMissingParts: Where parts are missing; the message names them.
+        :raises MultipartAlreadyCompleted: If it is completed already.
+        :raises MultipartMissingParts: If parts are missing; the message names them.
         """
         type(self).hold(self.upload_id)
         if self.completed:
@@ -344,7 +344,7 @@ class MultipartObject(db.Model, Timestamp):
         :param version_id: Identifier of the version; :attr:`version_id` where none is given.
         :param kwargs: Passed to the computation of the checksum, as to :meth:`FileInstance.update_checksum`.
         :returns: The version.
-        :raises MultipartNotCompleted: Where the upload is not completed.
+        :raises MultipartNotCompleted: If the upload is not completed.
         """
         self.ensure_completed()
         self.file.readable = True
@@ -363,7 +363,7 @@ class MultipartObject(db.Model, Timestamp):
         :param version_id: Identifier of the version; :attr:`version_id` where none is given.
         :param precondition: See :meth:`ObjectVersion.record`.
         :returns: The version.
-        :raises InvalidOperationError: Where somebody else has made a version of it, or has aborted it.
+        :raises InvalidOperationError: If somebody else has made a version of it, or has aborted it.
         """
         file, version_id = self.file, version_id or self.version_id
         # The bytes were counted when the upload began; the version counts them anew.
@@ -379,7 +379,7 @@ class MultipartObject(db.Model, Timestamp):
     def ensure_completed(self) -> None:
         """Check that the upload is completed.
 
-        :raises MultipartNotCompleted: Where it is not.
+        :raises MultipartNotCompleted: If it is not.
         """
         if not self.completed:
             raise MultipartNotCompleted()
@@ -391,7 +391,7 @@ class MultipartObject(db.Model, Timestamp):
 
         :param locked: Whether the bucket may be locked.
         :returns: The upload.
-        :raises BucketLockedError: Where the bucket is locked, and may not be.
+        :raises BucketLockedError: If the bucket is locked, and may not be.
         """
         Bucket.claim(self.bucket_id, -self.size, deleted=True, locked=locked)
         if not self._forget():

@@ -42,7 +42,7 @@ class ObjectVersionTag(db.Model, TagMixin):
         :param object_version: The version, or its identifier.
         :param key: Key of the tag, unique within the version.
         :param value: Value of the tag.
-        :raises sqlalchemy.exc.IntegrityError: Where the version has a tag of this key.
+        :raises sqlalchemy.exc.IntegrityError: If the version has a tag of this key.
         """
         return cls._create(as_object_version_id(object_version), key, value)
 
@@ -88,7 +88,7 @@ class ObjectVersionTag(db.Model, TagMixin):
 
         :param object_version: The version, or its identifier; this tag's where none is given.
         :param key: Key of the copy; this tag's where none is given.
-        :raises sqlalchemy.exc.IntegrityError: Where the version has a tag of this key.
+        :raises sqlalchemy.exc.IntegrityError: If the version has a tag of this key.
         """
         owner = self.version_id if object_version is None else as_object_version_id(object_version)
         return type(self)._create(owner, key or self.key, self.value)

@@ -89,7 +89,7 @@ class ObjectVersion(db.Model, Timestamp):
     def validate_key(self, key: str, key_: str) -> str:
         """Check the key. One with a segment ``.`` or ``..`` may be of old, unless it takes the place of another.
 
-        :raises InvalidKeyError: Where it is too long or cannot be stored.
+        :raises InvalidKeyError: If it is too long or cannot be stored.
         """
         changed = self.__dict__.get("key", key_) != key_
         return validate_new_key(key_) if changed else validate_key(key_)
@@ -165,11 +165,11 @@ class ObjectVersion(db.Model, Timestamp):
         :param version_id: Identifier of the version; a random one where none is given.
         :param kwargs: Passed to :meth:`set_contents`.
         :returns: The version, flushed.
-        :raises BucketLockedError: Where the bucket is locked.
-        :raises InvalidOperationError: Where the bucket is deleted, or there is none.
-        :raises InvalidKeyError: Where the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
-        :raises FileSizeError: Where a size limit is exceeded.
-        :raises StorageError: Where the storage fails.
+        :raises BucketLockedError: If the bucket is locked.
+        :raises InvalidOperationError: If the bucket is deleted, or there is none.
+        :raises InvalidKeyError: If the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
+        :raises FileSizeError: If a size limit is exceeded.
+        :raises StorageError: If the storage fails.
         """
         bucket = open_bucket(bucket)
         validate_new_key(key)
@@ -206,10 +206,10 @@ class ObjectVersion(db.Model, Timestamp):
         :param precondition: Called with the live head as it is under the lock, or ``None``. Where it raises, the caller
             has to roll back.
         :returns: The version, flushed.
-        :raises BucketLockedError: Where the bucket is locked.
-        :raises BucketDeletedError: Where the bucket is deleted.
-        :raises FileSizeError: Where a size limit is exceeded.
-        :raises InvalidOperationError: Where the file has been deleted.
+        :raises BucketLockedError: If the bucket is locked.
+        :raises BucketDeletedError: If the bucket is deleted.
+        :raises FileSizeError: If a size limit is exceeded.
+        :raises InvalidOperationError: If the file has been deleted.
         """
         cls._claim_for(bucket_id, file, limited)
         head = None
@@ -402,7 +402,7 @@ class ObjectVersion(db.Model, Timestamp):
         :param bucket: The bucket, or its identifier.
         :param key: Key of the object.
         :returns: The delete marker; ``None`` where there is no such object, or it is deleted already.
-        :raises BucketLockedError: Where the bucket is locked.
+        :raises BucketLockedError: If the bucket is locked.
         """
         bucket = open_bucket(bucket)
         if cls.get(bucket, key) is None:
@@ -416,7 +416,7 @@ class ObjectVersion(db.Model, Timestamp):
         :param bucket_id: Identifier of the bucket to copy from.
         :param destination_bucket_id: Identifier of the bucket to copy to.
         :returns: The columns of each new row, by their names.
-        :raises BucketLockedError: Where the destination is locked.
+        :raises BucketLockedError: If the destination is locked.
         """
         return current_files_rest.bulk.copy_heads(bucket_id, destination_bucket_id)
 
@@ -434,7 +434,7 @@ class ObjectVersion(db.Model, Timestamp):
 
         :param old_file: The file that they refer to.
         :param new_file: The file to refer to.
-        :raises InvalidOperationError: Where the files differ in size or checksum.
+        :raises InvalidOperationError: If the files differ in size or checksum.
         """
         if (old_file.size, old_file.checksum) != (new_file.size, new_file.checksum):
             raise InvalidOperationError(description="The files do not hold the same bytes.")
@@ -457,10 +457,10 @@ class ObjectVersion(db.Model, Timestamp):
         :param size_limit: Largest size allowed, in bytes, besides the bucket's limits, which hold in any case.
         :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :returns: The version.
-        :raises FileInstanceAlreadySetError: Where it has a file.
-        :raises BucketLockedError: Where the bucket is locked.
-        :raises FileSizeError: Where a limit is exceeded.
-        :raises StorageError: Where the storage fails.
+        :raises FileInstanceAlreadySetError: If it has a file.
+        :raises BucketLockedError: If the bucket is locked.
+        :raises FileSizeError: If a limit is exceeded.
+        :raises StorageError: If the storage fails.
         """
         self._ensure_no_file()
         file = current_files_rest.deposit.store(
@@ -484,8 +484,8 @@ class ObjectVersion(db.Model, Timestamp):
         :param checksum: Checksum, as ``algorithm:hexdigest``.
         :param storage_class: Storage class; the default one where none is given.
         :returns: The version.
-        :raises FileInstanceAlreadySetError: Where it has a file.
-        :raises InvalidOperationError: Where the URI is known as a file of another size or checksum.
+        :raises FileInstanceAlreadySetError: If it has a file.
+        :raises InvalidOperationError: If the URI is known as a file of another size or checksum.
         """
         self._ensure_no_file()
         file = FileInstance.get_by_uri(uri)
@@ -500,7 +500,7 @@ class ObjectVersion(db.Model, Timestamp):
 
         :param fileinstance: The file.
         :returns: The version.
-        :raises FileInstanceAlreadySetError: Where it has a file.
+        :raises FileInstanceAlreadySetError: If it has a file.
         """
         self._ensure_no_file()
         return self._attach(fileinstance)
@@ -521,7 +521,7 @@ class ObjectVersion(db.Model, Timestamp):
         """Make this version's file and tags the latest again, as a new version.
 
         :returns: The new version.
-        :raises InvalidOperationError: Where this is the head, or a delete marker.
+        :raises InvalidOperationError: If this is the head, or a delete marker.
         """
         if self.is_head:
             raise InvalidOperationError(description="The version is the latest one.")
@@ -533,8 +533,8 @@ class ObjectVersion(db.Model, Timestamp):
         :param bucket: The bucket of the new version, or its identifier; this bucket where none is given.
         :param key: Key of the new version; this key where none is given.
         :returns: The new version.
-        :raises InvalidOperationError: Where this is a delete marker.
-        :raises InvalidKeyError: Where the key is another one, and is too long, cannot be stored, or has a segment ``.``
+        :raises InvalidOperationError: If this is a delete marker.
+        :raises InvalidKeyError: If the key is another one, and is too long, cannot be stored, or has a segment ``.``
             or ``..``.
         """
         if self.deleted:
@@ -556,7 +556,7 @@ class ObjectVersion(db.Model, Timestamp):
         The file stays, for :func:`invenio_files_rest.tasks.remove_file_data` or the sweep.
 
         :returns: The version, which is not in the database any more.
-        :raises BucketLockedError: Where the bucket is locked.
+        :raises BucketLockedError: If the bucket is locked.
         """
         cls = type(self)
         size = (self.file.size or 0) if self.file else 0

@@ -59,8 +59,8 @@ class Part(db.Model, Timestamp):
         :param part_number: Number of the part.
         :param stream: Object with ``read(n)``.
         :param kwargs: Passed to :meth:`set_contents`.
-        :raises MultipartInvalidPartNumber: Where the upload has no such part.
-        :raises MultipartAlreadyCompleted: Where the upload is completed.
+        :raises MultipartInvalidPartNumber: If the upload has no such part.
+        :raises MultipartAlreadyCompleted: If the upload is completed.
         """
         part = cls._new(mp, part_number)
         if stream is not None:
@@ -84,7 +84,7 @@ class Part(db.Model, Timestamp):
 
         :param mp: The upload.
         :param part_number: Number of the part.
-        :raises MultipartInvalidPartNumber: Where the upload has no such part.
+        :raises MultipartInvalidPartNumber: If the upload has no such part.
         """
         return cls.get_or_none(mp, part_number) or cls.create(mp, part_number)
 
@@ -134,8 +134,8 @@ class Part(db.Model, Timestamp):
         :param stream: Object with ``read(n)``.
         :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :returns: The part.
-        :raises MultipartAlreadyCompleted: Where the upload is completed.
-        :raises UnexpectedFileSizeError: Where the stream is not of the part's size.
+        :raises MultipartAlreadyCompleted: If the upload is completed.
+        :raises UnexpectedFileSizeError: If the stream is not of the part's size.
         """
         self._ensure_open(self.multipart)
         _, self.checksum = self.multipart.file.update_contents(

@@ -110,7 +110,7 @@ class Upload(db.Model, Timestamp):
     def validate_key(self, key: str, key_: str | None) -> str | None:
         """Check the key.
 
-        :raises InvalidKeyError: Where it is too long or cannot be stored.
+        :raises InvalidKeyError: If it is too long or cannot be stored.
         """
         return None if key_ is None else validate_key(key_)
 
@@ -125,8 +125,8 @@ class Upload(db.Model, Timestamp):
 
         :param columns: The columns.
         :returns: The upload, flushed.
-        :raises BucketLockedError: Where the bucket is locked.
-        :raises FileSizeError: Where a size limit is exceeded.
+        :raises BucketLockedError: If the bucket is locked.
+        :raises FileSizeError: If a size limit is exceeded.
         """
         length = columns.get("length") or 0
         Bucket.claim(columns["bucket_id"], length, limited=True)
@@ -200,8 +200,8 @@ class Upload(db.Model, Timestamp):
 
         :param wanted: Bytes that it shall count for.
         :param needed: Bytes that it has to count for.
-        :raises FileSizeError: Where these exceed a limit. The caller has to roll back.
-        :raises BucketLockedError: Where the bucket is locked, and more bytes are wanted.
+        :raises FileSizeError: If these exceed a limit. The caller has to roll back.
+        :raises BucketLockedError: If the bucket is locked, and more bytes are wanted.
         """
         more = wanted - self.claimed
         if more <= 0:

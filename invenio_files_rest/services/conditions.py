@@ -25,7 +25,7 @@ def check_write_conditions(
     :param conditions: Values of headers, by the names of :data:`WRITE_CONDITIONS`.
     :param obj: The object's head, or the version that the request names; ``None`` where there is none.
     :param last_modified: When it was last modified; :attr:`ObjectVersion.last_modified` where none is given.
-    :raises PreconditionFailed: Where it is not the one that the client expects.
+    :raises PreconditionFailed: If it is not the one that the client expects.
     """
     file = obj.file if obj is not None else None
     etag = file.checksum if file is not None else None

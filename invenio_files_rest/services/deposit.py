@@ -25,7 +25,7 @@ def prepare(bucket: Bucket, size_limit: Any = None) -> Callable[..., FileInstanc
     :returns: Function that stores a stream as the file, and returns it. It takes the stream and what
         :meth:`.FileStorage.save` takes besides. It asks the database nothing, which learns of the file with the version
         that refers to it.
-    :raises LocationAwayError: Where the bucket's location is away.
+    :raises LocationAwayError: If the bucket's location is away.
     """
     limit = bucket.size_limit if size_limit is None else size_limit
     file, storage, storage_class = _new_file(bucket)
@@ -53,7 +53,7 @@ def prepare_room(bucket: Bucket, size: int) -> Callable[[], FileInstance]:
     :param bucket: The bucket.
     :param size: Size of the file, in bytes.
     :returns: Function that makes room for the file, asks the database nothing, and returns the file.
-    :raises LocationAwayError: Where the bucket's location is away.
+    :raises LocationAwayError: If the bucket's location is away.
     """
     file, storage, storage_class = _new_file(bucket)
     return lambda: file.make_room(storage, size, storage_class=storage_class)

@@ -15,7 +15,7 @@ def task_named(name: str) -> Any:
     """Return a task.
 
     :param name: Name of its function in :mod:`invenio_files_rest.tasks`.
-    :raises celery.exceptions.NotRegistered: Where there is none.
+    :raises celery.exceptions.NotRegistered: If there is none.
     """
     return current_celery_app.tasks[PREFIX + name]
 

@@ -45,7 +45,7 @@ def verify_checksum(
     :param progress_callback: Told the size and the bytes read so far.
     :returns: Whether they agree; ``None`` where that could not be told, for want of the bytes or of a checksum to
         compare, or the file is gone.
-    :raises LocationAwayError: Where the file's location is away, if ``throws``.
+    :raises LocationAwayError: If the file's location is away, if ``throws``.
     """
     reading = {"chunk_size": chunk_size, "progress_callback": progress_callback, **(checksum_kwargs or {})}
     try:
@@ -120,7 +120,7 @@ def verify_file(file_id: Any) -> Finding | None:
 
     :param file_id: Identifier of the file.
     :returns: What is wrong; ``None`` where nothing is, or there is no checksum to compare.
-    :raises sqlalchemy.exc.SQLAlchemyError: Where the database fails.
+    :raises sqlalchemy.exc.SQLAlchemyError: If the database fails.
     """
     try:
         result = verify_checksum(file_id)

@@ -57,12 +57,12 @@ def populate_from_path(
     :param passed_over: Function that is told of each link that is not followed, in a sentence; it is logged as a
         warning where none is given.
     :returns: An iterator over the new versions, each added with its batch. The caller may commit between two.
-    :raises OSError: Where a file or folder cannot be read, or there is none.
-    :raises InvalidKeyError: Where a path is too long for a key, or is no text in the file system's encoding, or the
+    :raises OSError: If a file or folder cannot be read, or there is none.
+    :raises InvalidKeyError: If a path is too long for a key, or is no text in the file system's encoding, or the
         prefix has a segment ``.`` or ``..``.
-    :raises FileSizeError: Where a size limit is exceeded.
-    :raises InvalidOperationError: Where the bucket is locked or deleted, or there is none.
-    :raises StorageError: Where the storage fails.
+    :raises FileSizeError: If a size limit is exceeded.
+    :raises InvalidOperationError: If the bucket is locked or deleted, or there is none.
+    :raises StorageError: If the storage fails.
     """
     folder = Folder(source, follow_links, passed_over or partial(current_app.logger.warning, "Passed over: %s"))
     names = folder.names()

@@ -19,8 +19,8 @@ def place_at(uri: str) -> Place:
     """Return what can be seen of a location.
 
     :param uri: Its URI.
-    :raises FileNotFoundError: Where it is not there.
-    :raises StorageError: Where its files cannot be listed.
+    :raises FileNotFoundError: If it is not there.
+    :raises StorageError: If its files cannot be listed.
     """
     return place_of(uri, storage_for(FileInstance.new(), uri))
 

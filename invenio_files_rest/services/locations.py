@@ -40,8 +40,8 @@ def create_location(
     :param default: Whether to make it the default location, and no other.
     :param change: Called with the location in the transaction that adds it.
     :returns: The location.
-    :raises ValueError: Where the name is taken, it or the URI is not allowed, or no file is kept there.
-    :raises sqlalchemy.exc.SQLAlchemyError: Where the database fails.
+    :raises ValueError: If the name is taken, it or the URI is not allowed, or no file is kept there.
+    :raises sqlalchemy.exc.SQLAlchemyError: If the database fails.
     """
     # Refused before anything is made.
     Location(name=name, uri=uri, default=default)
@@ -81,8 +81,8 @@ def mark_location(location: Location, force: bool = False) -> None:
 
     :param location: The location.
     :param force: Whether to do so although none of its files is in the folder, also where that has a mark of its name.
-    :raises ValueError: Where it is no folder, the folder has none of its files, or it has the mark of another location.
-    :raises OSError: Where the mark cannot be written.
+    :raises ValueError: If it is no folder, the folder has none of its files, or it has the mark of another location.
+    :raises OSError: If the mark cannot be written.
     """
     uri, name, known = location.uri, location.name, location.mark
     folder = kept_folder(uri)
@@ -103,7 +103,7 @@ def remove_location(location: Location) -> None:
     """Remove a location that nothing uses, and its mark. Its folder stays.
 
     :param location: The location.
-    :raises ValueError: Where a bucket belongs to it, or a file lies in it.
+    :raises ValueError: If a bucket belongs to it, or a file lies in it.
     """
     name, uri, mark, location_id = location.name, location.uri, location.mark, location.id
 
@@ -127,8 +127,8 @@ def ensure_kept(uri: str) -> None:
     """Check that a location keeps a file: one is stored, opened anew, read and removed, by the configured storage.
 
     :param uri: URI of the location.
-    :raises StorageError: Where the file is not there, or is another one, when it is opened again; or the storage fails.
-    :raises OSError: Where it cannot be stored.
+    :raises StorageError: If the file is not there, or is another one, when it is opened again; or the storage fails.
+    :raises OSError: If it cannot be stored.
     """
     file = FileInstance.new()
     storage = storage_for(file, uri)

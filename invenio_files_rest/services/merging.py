@@ -32,10 +32,10 @@ def merge_multipartobject(
         :func:`~invenio_files_rest.services.conditions.check_write_conditions`.
     :param progress_callback: Told the size and the bytes read so far.
     :returns: Identifier of the version.
-    :raises MultipartNotCompleted: Where the upload is not completed, or has been opened again meanwhile.
-    :raises InvalidOperationError: Where there is no such upload.
-    :raises LocationAwayError: Where the location of its bytes is away.
-    :raises PreconditionFailed: Where a condition does not hold. The upload is open again then, with all its parts.
+    :raises MultipartNotCompleted: If the upload is not completed, or has been opened again meanwhile.
+    :raises InvalidOperationError: If there is no such upload.
+    :raises LocationAwayError: If the location of its bytes is away.
+    :raises PreconditionFailed: If a condition does not hold. The upload is open again then, with all its parts.
     """
     upload_id = uuid.UUID(str(upload_id))
     version_id = uuid.UUID(str(version_id)) if version_id else MultipartObject.version_id_of(upload_id)

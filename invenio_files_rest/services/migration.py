@@ -93,7 +93,7 @@ def _verified(copy_id: str, source_id: uuid.UUID) -> bool:
     """Read a copy, and put the source in use again where the copy has other bytes or cannot be read.
 
     :returns: Whether it has the right bytes; not where it has no checksum to tell.
-    :raises StorageError: Where it has other bytes.
+    :raises StorageError: If it has other bytes.
     """
     try:
         result = verify_checksum(copy_id)

@@ -34,8 +34,8 @@ def migrate_file(
     :param progress_callback: Told the size and the bytes copied so far.
     :returns: Identifier of the copy; ``None`` where there is nothing to do, since the file is gone or no version refers
         to it.
-    :raises ValueError: Where the location is not known.
-    :raises StorageError: Where the copy fails, or the location is away.
+    :raises ValueError: If the location is not known.
+    :raises StorageError: If the copy fails, or the location is away.
     """
     location = Location.get_by_name(location_name)
     if location is None:

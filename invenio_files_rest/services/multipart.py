@@ -38,7 +38,7 @@ def begin_upload(
     :param conditions: What has to be true of the object now; see
         :func:`.http.preconditions.write_conditions`.
     :returns: The upload.
-    :raises PreconditionFailed: Where a condition does not hold.
+    :raises PreconditionFailed: If a condition does not hold.
     """
     bucket_id = bucket.id
     make_room = MultipartObject.prepare(bucket, key, size, part_size)
@@ -57,13 +57,13 @@ def store_part(upload: MultipartObject, part_number: int, stream: Any, size: int
     :param stream: Object with ``read(n)``.
     :param size: Size in bytes, where the request tells it.
     :returns: The part.
-    :raises MultipartInvalidPartNumber: Where there is no such part.
-    :raises MultipartInvalidChunkSize: Where the announced size is not that of the part.
-    :raises MultipartAlreadyCompleted: Where the upload has been completed.
-    :raises MultipartPartBusy: Where somebody else keeps sending the same part.
-    :raises UnexpectedFileSizeError: Where the stream is not of the part's size.
-    :raises StorageError: Where the storage fails, or the file's location is away.
-    :raises werkzeug.exceptions.NotFound: Where the upload has been aborted, or has expired.
+    :raises MultipartInvalidPartNumber: If there is no such part.
+    :raises MultipartInvalidChunkSize: If the announced size is not that of the part.
+    :raises MultipartAlreadyCompleted: If the upload has been completed.
+    :raises MultipartPartBusy: If somebody else keeps sending the same part.
+    :raises UnexpectedFileSizeError: If the stream is not of the part's size.
+    :raises StorageError: If the storage fails, or the file's location is away.
+    :raises werkzeug.exceptions.NotFound: If the upload has been aborted, or has expired.
     """
     expected = upload.expected_part_size(part_number)
     if size is not None and size != expected:
@@ -114,9 +114,9 @@ def complete_upload(upload: MultipartObject, conditions: Mapping[str, str] | Non
     :param upload: The upload.
     :param conditions: What has to be true of the object; see :func:`.http.preconditions.write_conditions`.
     :returns: The upload.
-    :raises PreconditionFailed: Where a condition does not hold; nothing has changed then.
-    :raises MultipartMissingParts: Where parts are missing; the message names them.
-    :raises werkzeug.exceptions.NotFound: Where the upload has been aborted, or become a version.
+    :raises PreconditionFailed: If a condition does not hold; nothing has changed then.
+    :raises MultipartMissingParts: If parts are missing; the message names them.
+    :raises werkzeug.exceptions.NotFound: If the upload has been aborted, or become a version.
     """
     upload_id = upload.upload_id
 
@@ -135,8 +135,8 @@ def abort_upload(upload: MultipartObject) -> None:
     """Abort an upload, commit, and have its bytes removed.
 
     :param upload: The upload.
-    :raises BucketLockedError: Where the bucket is locked.
-    :raises werkzeug.exceptions.NotFound: Where somebody else has aborted it, or it has become a version.
+    :raises BucketLockedError: If the bucket is locked.
+    :raises werkzeug.exceptions.NotFound: If somebody else has aborted it, or it has become a version.
     """
     file_id, upload_id = upload.file_id, upload.upload_id
     in_transaction(lambda: _held_upload(upload_id).delete())

@@ -37,12 +37,12 @@ def store_object(
     :param tags: Tags of the version.
     :param precondition: Asked in the transaction that records the version.
     :returns: The version.
-    :raises InvalidKeyError: Where the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
-    :raises BucketLockedError: Where the bucket has been locked meanwhile.
-    :raises BucketDeletedError: Where it has been deleted meanwhile.
-    :raises FileSizeError: Where a size limit is exceeded.
-    :raises UnexpectedFileSizeError: Where the stream is not of the given size.
-    :raises StorageError: Where the storage fails, or the bucket's location is away.
+    :raises InvalidKeyError: If the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
+    :raises BucketLockedError: If the bucket has been locked meanwhile.
+    :raises BucketDeletedError: If it has been deleted meanwhile.
+    :raises FileSizeError: If a size limit is exceeded.
+    :raises UnexpectedFileSizeError: If the stream is not of the given size.
+    :raises StorageError: If the storage fails, or the bucket's location is away.
     """
     validate_new_key(key)
     bucket_id, store = bucket.id, prepare(bucket)
@@ -65,7 +65,7 @@ def delete_object(bucket: Bucket, key: str, precondition: Precondition) -> Objec
     :param key: Key of the object.
     :param precondition: Asked in the transaction that records the marker.
     :returns: The delete marker.
-    :raises BucketLockedError: Where the bucket is locked.
+    :raises BucketLockedError: If the bucket is locked.
     """
     bucket_id = bucket.id
     release_connection()
@@ -81,7 +81,7 @@ def remove_version(version: ObjectVersion) -> bool:
 
     :param version: The version.
     :returns: Whether it was removed; not where somebody else was faster.
-    :raises BucketLockedError: Where the bucket is locked.
+    :raises BucketLockedError: If the bucket is locked.
     """
     bucket_id, key, version_id = version.bucket_id, version.key, version.version_id
     release_connection()

@@ -89,7 +89,7 @@ def ensure_present(location: Location | LocationRow) -> None:
     """Check that new files may go to a location.
 
     :param location: The location.
-    :raises LocationAwayError: Where it is away.
+    :raises LocationAwayError: If it is away.
     """
     if (reason := why_away(location)) is not None:
         raise LocationAwayError(reason)
@@ -99,7 +99,7 @@ def ensure_reachable(uri: str | None) -> None:
     """Check that a file is not in a location that is away.
 
     :param uri: URI of the file.
-    :raises LocationAwayError: Where it is.
+    :raises LocationAwayError: If it is.
     """
     location = Location.of_uri(uri, Location.rows())
     if location is not None:

@@ -26,8 +26,8 @@ def remove_file_data(file_id: str | uuid.UUID, silent: bool = True, force: bool 
     :param silent: Whether to leave a file that is still in use alone without an error.
     :param force: Whether to remove a file that is not ``writable``.
     :returns: Whether the file was removed.
-    :raises sqlalchemy.exc.IntegrityError: Where it is in use, unless ``silent``.
-    :raises LocationAwayError: Where its location is away; its row stays until the bytes are back.
+    :raises sqlalchemy.exc.IntegrityError: If it is in use, unless ``silent``.
+    :raises LocationAwayError: If its location is away; its row stays until the bytes are back.
     """
     file = FileInstance.get(file_id)
     if file is None or not (file.writable or force):

@@ -33,7 +33,7 @@ class Folder:
     def names(self) -> Iterator[str]:
         """Return the paths below the folder of what is no folder, in order; of a file, its name.
 
-        :raises OSError: Where a folder cannot be read, or there is none.
+        :raises OSError: If a folder cannot be read, or there is none.
         """
         if self._name is not None:
             yield self._name
@@ -54,7 +54,7 @@ class Folder:
 
         :param name: Its path below the folder.
         :returns: The file, which the caller closes; ``None`` for what is no file, or a link that is not followed.
-        :raises OSError: Where it cannot be read.
+        :raises OSError: If it cannot be read.
         """
         if self._name is not None:
             return _file(os.open(self.path, _READ))

@@ -75,8 +75,8 @@ def in_transaction(work: Callable[[], T]) -> T:
 
     :param work: The work: it may be done several times, each time in a new transaction.
     :returns: What the work returned.
-    :raises sqlalchemy.exc.DBAPIError: Where it still fails after :data:`ATTEMPTS` tries, or for another reason.
-    :raises sqlalchemy.exc.TimeoutError: Where no connection was free, :data:`POOL_ATTEMPTS` times.
+    :raises sqlalchemy.exc.DBAPIError: If it still fails after :data:`ATTEMPTS` tries, or for another reason.
+    :raises sqlalchemy.exc.TimeoutError: If no connection was free, :data:`POOL_ATTEMPTS` times.
     """
     session, waits = db.session(), 0
     for attempt in range(1, ATTEMPTS + 1):

@@ -67,7 +67,7 @@ class FileStorage:
 
         :param mode: Mode as of :func:`open`; ``None`` for the backend's own, which is reading.
         :returns: File-like object.
-        :raises OSError: Where the file cannot be opened, e.g. ``FileNotFoundError``.
+        :raises OSError: If the file cannot be opened, e.g. ``FileNotFoundError``.
         """
         raise NotImplementedError
 
@@ -95,8 +95,8 @@ class FileStorage:
         :param chunk_size: Number of bytes to read at a time; the backend may choose another one.
         :param progress_callback: See :data:`ProgressCallback`.
         :returns: URI of the file, its size in bytes, and its checksum as ``algorithm:hexdigest``.
-        :raises FileSizeError: Where the stream is larger than the limit.
-        :raises UnexpectedFileSizeError: Where it has not as many bytes as announced.
+        :raises FileSizeError: If the stream is larger than the limit.
+        :raises UnexpectedFileSizeError: If it has not as many bytes as announced.
         """
         raise NotImplementedError
 
@@ -116,7 +116,7 @@ class FileStorage:
         :param chunk_size: Number of bytes to read at a time.
         :param progress_callback: See :data:`ProgressCallback`.
         :returns: Number of bytes written, and their checksum as ``algorithm:hexdigest``.
-        :raises UnexpectedFileSizeError: Where the stream has not as many bytes as announced.
+        :raises UnexpectedFileSizeError: If the stream has not as many bytes as announced.
         """
         raise NotImplementedError
 
@@ -151,7 +151,7 @@ class FileStorage:
         :param start: Where the region begins, in bytes.
         :param size: Its length in bytes.
         :param timeout: Seconds to wait for whoever writes it.
-        :raises TimeoutError: Where that was not enough.
+        :raises TimeoutError: If that was not enough.
         """
         yield
 
@@ -175,8 +175,8 @@ class FileStorage:
         :param chunk_size: Number of bytes to send at a time, where the server does not choose itself.
         :param as_attachment: Whether the browser shall save the file rather than show it.
         :returns: The response.
-        :raises StorageError: Where the file cannot be sent.
-        :raises werkzeug.exceptions.HTTPException: Where a condition of the request does not hold, or its range.
+        :raises StorageError: If the file cannot be sent.
+        :raises werkzeug.exceptions.HTTPException: If a condition of the request does not hold, or its range.
         """
         # Who stores and reads needs nothing of HTTP.
         from ..http.file_response import send_opened
@@ -210,8 +210,8 @@ class FileStorage:
         :param progress_callback: See :data:`ProgressCallback`.
         :param kwargs: For backends that can do more.
         :returns: The checksum as ``algorithm:hexdigest``.
-        :raises OSError: Where the file cannot be opened.
-        :raises StorageError: Where it cannot be read, or the callback fails.
+        :raises OSError: If the file cannot be opened.
+        :raises StorageError: If it cannot be read, or the callback fails.
         """
         with closing(self.open(mode="rb")) as stream:
             return self._compute_checksum(
@@ -227,7 +227,7 @@ class FileStorage:
         :param chunk_size: Number of bytes to read at a time.
         :param progress_callback: See :data:`ProgressCallback`.
         :returns: What :meth:`save` returns.
-        :raises UnexpectedFileSizeError: Where the other file is not of the size that its storage knows.
+        :raises UnexpectedFileSizeError: If the other file is not of the size that its storage knows.
         """
         with closing(src.open(mode="rb")) as stream:
             return self.save(stream, size=src._size, chunk_size=chunk_size, progress_callback=progress_callback)
@@ -236,7 +236,7 @@ class FileStorage:
         """Return the name and an empty digest of the algorithm that the file is hashed with.
 
         :returns: The name that checksums begin with, and the digest; twice ``None`` for no checksums.
-        :raises ValueError: Where the package of the algorithm is not installed.
+        :raises ValueError: If the package of the algorithm is not installed.
         """
         return self.checksum_algorithm, new_digest(self.checksum_algorithm)
 
@@ -250,7 +250,7 @@ class FileStorage:
     ) -> str | None:
         """Compute the checksum of a stream, with the algorithm of :meth:`_init_hash`.
 
-        :raises StorageError: Where the stream cannot be read, or the callback fails; its cause is kept.
+        :raises StorageError: If the stream cannot be read, or the callback fails; its cause is kept.
         """
         algorithm, message_digest = self._init_hash()
         if algorithm is None or message_digest is None:

@@ -43,9 +43,9 @@ def _translate(error: Exception) -> Exception:
 def translated_errors() -> Iterator[None]:
     """Translate the errors of a file system that are raised inside.
 
-    :raises StorageFullError: Where no room is left.
-    :raises FileSizeError: Where the file is larger than the file system has files.
-    :raises OSError: Where the error has a number, e.g. ``FileNotFoundError``.
+    :raises StorageFullError: If no room is left.
+    :raises FileSizeError: If the file is larger than the file system has files.
+    :raises OSError: If the error has a number, e.g. ``FileNotFoundError``.
     :raises StorageError: Otherwise; its description tells nothing of the path.
     """
     try:

@@ -43,8 +43,8 @@ def filesystem_of(url: str, create_dir: bool) -> tuple[FS, str]:
     :param url: URI, or a path on this machine.
     :param create_dir: Whether to make the file's folder.
     :returns: File system, and path of the file in it.
-    :raises StorageError: Where the URI is not allowed.
-    :raises FileNotFoundError: Where the file system has no such folder, and shall not make it.
+    :raises StorageError: If the URI is not allowed.
+    :raises FileNotFoundError: If the file system has no such folder, and shall not make it.
     """
     path = local_path(url)
     if path is not None:

@@ -57,7 +57,7 @@ def walk(place: Place, before: float, followed: Container[str] = ()) -> Iterator
     :param place: The location.
     :param before: Unix time that what is found was last changed before.
     :param followed: Paths of the links to follow; asked once there is one.
-    :raises StorageError: Where nobody can tell how old a file is.
+    :raises StorageError: If nobody can tell how old a file is.
     """
     yield from _walk(place, place.folder, "", before, followed)
 

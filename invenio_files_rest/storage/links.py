@@ -17,7 +17,7 @@ def followed_links(places: Iterable[Place]) -> set[str]:
 
     :param places: All locations that are folders of this machine.
     :returns: Paths of the links. They stand where folders of our making do that are for several files.
-    :raises OSError: Where a location cannot be looked at, so that nobody can tell.
+    :raises OSError: If a location cannot be looked at, so that nobody can tell.
     """
     ways: list[tuple[str, str | None]] = []
     for place in places:

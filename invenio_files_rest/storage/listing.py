@@ -66,7 +66,7 @@ class Place:
         """Find what is in a folder, one after the other.
 
         :param folder: Its path.
-        :raises FileNotFoundError: Where it is gone.
+        :raises FileNotFoundError: If it is gone.
         """
         raise NotImplementedError
 
@@ -100,7 +100,7 @@ class Place:
         """Remove a folder, where it is empty still.
 
         :param path: Its path.
-        :raises OSError: Where it is not.
+        :raises OSError: If it is not.
         """
         raise NotImplementedError
 
@@ -206,8 +206,8 @@ def place_of(uri: str, storage: FileStorage) -> Place:
 
     :param uri: URI of the location.
     :param storage: Storage of a file in it.
-    :raises FileNotFoundError: Where it is not there.
-    :raises StorageError: Where its files cannot be listed.
+    :raises FileNotFoundError: If it is not there.
+    :raises StorageError: If its files cannot be listed.
     """
     if not isinstance(storage, PyFSFileStorage):
         raise StorageError(f"{type(storage).__name__} does not list its files.")

@@ -85,7 +85,7 @@ def sync_above(paths: list[str]) -> None:
     """Make new files and folders durable: their names are in the folders above them.
 
     :param paths: Their paths.
-    :raises OSError: Where the disk fails.
+    :raises OSError: If the disk fails.
     """
     for path in paths:
         folder = _open_folder(_parent(path))
@@ -111,7 +111,7 @@ def folder_made(path: str) -> Iterator[None]:
     """Make a folder, and those above it, durably. Where the block fails those go again that did not exist.
 
     :param path: Its path.
-    :raises OSError: Where it cannot be made.
+    :raises OSError: If it cannot be made.
     """
     made: list[str] = []
     try:
@@ -142,7 +142,7 @@ class LocalFile:
 
         :param mode: Mode as of :func:`open`.
         :returns: File of the operating system, which the caller closes.
-        :raises OSError: Where it cannot be opened.
+        :raises OSError: If it cannot be opened.
         """
         with translated_errors():
             try:
@@ -228,7 +228,7 @@ class LocalFile:
         """Remove the file, where it exists.
 
         :param clean_dir: Whether to remove the folders, too, that only this file needed.
-        :raises OSError: Where it cannot be removed.
+        :raises OSError: If it cannot be removed.
         """
         with translated_errors(), suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(self.path)

@@ -31,7 +31,7 @@ def locked_region(file: IO[bytes], start: int, size: int, timeout: float) -> Ite
     :param start: Where the region begins, in bytes.
     :param size: Its length in bytes.
     :param timeout: Seconds to wait for whoever has the lock.
-    :raises TimeoutError: Where that was not enough.
+    :raises TimeoutError: If that was not enough.
     """
     if not hasattr(fcntl, "F_OFD_SETLK"):
         yield

@@ -41,8 +41,8 @@ def read_mark(folder: str) -> Mark | None:
 
     :param folder: Path of the folder.
     :returns: The mark; ``None`` where the folder has none, or is not there.
-    :raises OSError: Where it cannot be read.
-    :raises ValueError: Where the file of that name is no mark.
+    :raises OSError: If it cannot be read.
+    :raises ValueError: If the file of that name is no mark.
     """
     path = os.path.join(folder, MARK_NAME)
     try:
@@ -67,8 +67,8 @@ def leave_mark(folder: str, name: str, known: uuid.UUID | None = None, adopt: bo
     :param adopt: Whether to keep a mark of the same name whose identifier is another, as a database that was made anew
         finds it.
     :returns: The mark, which may have been there.
-    :raises OSError: Where it cannot be written.
-    :raises ValueError: Where the folder has the mark of another location.
+    :raises OSError: If it cannot be written.
+    :raises ValueError: If the folder has the mark of another location.
     """
     found = read_mark(folder)
     if found is None:
@@ -123,8 +123,8 @@ def remove_mark(folder: str, mark_id: uuid.UUID) -> None:
 
     :param folder: Path of the folder.
     :param mark_id: Identifier of the mark.
-    :raises OSError: Where it cannot be removed.
-    :raises ValueError: Where the file of that name is no mark.
+    :raises OSError: If it cannot be removed.
+    :raises ValueError: If the file of that name is no mark.
     """
     found = read_mark(folder)
     if found is not None and found.id == mark_id:

@@ -245,7 +245,7 @@ def ensure_enough(found: int, known: int) -> None:
 
     :param found: How many there are.
     :param known: How many there were.
-    :raises StorageError: Where some are missing.
+    :raises StorageError: If some are missing.
     """
     if found < known:
         raise StorageError(f"An upload has {found} bytes in storage where it had {known}.")

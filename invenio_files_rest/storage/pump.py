@@ -34,7 +34,7 @@ def check_sizelimit(size_limit: int | FileSizeLimit | None, bytes_written: int, 
     :param size_limit: Largest size allowed, in bytes, or a limit with its reason; ``None`` for no limit.
     :param bytes_written: Number of bytes so far.
     :param total_size: Announced size in bytes, where known; the bytes themselves decide.
-    :raises FileSizeError: Where they are more; its description is the limit's reason.
+    :raises FileSizeError: If they are more; its description is the limit's reason.
     """
     limit = getattr(size_limit, "limit", size_limit)
     if limit is not None and bytes_written > limit:
@@ -47,7 +47,7 @@ def check_size(bytes_written: int, total_size: int | None) -> None:
 
     :param bytes_written: Number of bytes of the file.
     :param total_size: Announced size in bytes; ``None`` where none was.
-    :raises UnexpectedFileSizeError: Where the two differ.
+    :raises UnexpectedFileSizeError: If the two differ.
     """
     if total_size is not None and bytes_written != total_size:
         found = "smaller" if bytes_written < total_size else "bigger"
@@ -64,7 +64,7 @@ class VerifiedStream:
     :param stream: File-like object to read.
     :param digests: Expected digests, raw, by the names that :mod:`hashlib` has for the algorithms.
     :param size: Size of the stream in bytes, where known.
-    :raises ValueError: Where :mod:`hashlib` does not know an algorithm.
+    :raises ValueError: If :mod:`hashlib` does not know an algorithm.
     """
 
     def __init__(self, stream: SupportsRead[bytes], digests: dict[str, bytes], size: int | None = None) -> None:
@@ -79,7 +79,7 @@ class VerifiedStream:
 
         :param size: Largest number of bytes to read; negative for all.
         :returns: The bytes, none at the end of the stream.
-        :raises DigestMismatchError: Where a digest is not the expected one.
+        :raises DigestMismatchError: If a digest is not the expected one.
         """
         data = self._stream.read(size)
         self._bytes_read += len(data)
@@ -178,8 +178,8 @@ def pump(
         bytes so far; at the end they are equal.
     :returns: Number of bytes copied.
     :raises FileSizeError: As soon as the limit is passed.
-    :raises UnexpectedFileSizeError: Where the source has not as many bytes as announced.
-    :raises StorageFullError: Where the destination has no room left.
+    :raises UnexpectedFileSizeError: If the source has not as many bytes as announced.
+    :raises StorageFullError: If the destination has no room left.
     :raises Exception: What reading the source raises, unchanged.
     """
 

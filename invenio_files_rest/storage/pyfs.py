@@ -55,7 +55,7 @@ class FS(OSFS):
     :param base_directory: Path of the folder.
     :param writeable: Not used: what may be written is up to the folder.
     :param create: Whether to make the folder where it is missing.
-    :raises FileNotFoundError: Where it is missing, and shall not be made.
+    :raises FileNotFoundError: If it is missing, and shall not be made.
     """
 
     def __init__(self, base_directory: str, writeable: bool = True, create: bool = True) -> None:
@@ -166,8 +166,8 @@ class PyFSFileStorage(FileStorage):
 
         :param mode: Mode as of :func:`open`.
         :returns: A file of the operating system where there is one, which a web server can send by itself.
-        :raises OSError: Where the file cannot be opened, e.g. ``FileNotFoundError``.
-        :raises StorageError: Where the file system fails otherwise.
+        :raises OSError: If the file cannot be opened, e.g. ``FileNotFoundError``.
+        :raises StorageError: If the file system fails otherwise.
         """
         return self._file().open(mode or "rb")
 
@@ -175,7 +175,7 @@ class PyFSFileStorage(FileStorage):
         """Delete the file, and the folders that only it needed.
 
         :returns: ``True``, also where there was no file.
-        :raises OSError: Where it cannot be deleted.
+        :raises OSError: If it cannot be deleted.
         """
         try:
             file = self._file()
@@ -189,7 +189,7 @@ class PyFSFileStorage(FileStorage):
 
         :param size: Size in bytes.
         :returns: URL of the file, its size, and ``None`` for the checksum.
-        :raises OSError: Where it cannot be created; then nothing is left of it.
+        :raises OSError: If it cannot be created; then nothing is left of it.
         """
         with self._replace() as file, translated_errors():
             file.truncate(size)
@@ -264,7 +264,7 @@ def pyfs_storage_factory(
     :param clean_dir: See :class:`PyFSFileStorage`. The folders of a ``fileinstance`` are removed only where their names
         are its identifier, as :func:`~invenio_files_rest.paths.make_path` has it.
     :returns: The storage.
-    :raises AssertionError: Where there is neither a file nor a URL with a size, or a new file has no location.
+    :raises AssertionError: If there is neither a file nor a URL with a size, or a new file has no location.
     """
     if fileinstance is not None:
         if fileinstance.uri:

@@ -54,7 +54,7 @@ class Uploads(Protocol):
 
         :param size: Size of the file in bytes, where it is known.
         :returns: Its state.
-        :raises StorageError: Where the storage fails; then nothing is left.
+        :raises StorageError: If the storage fails; then nothing is left.
         """
         ...
 
@@ -93,10 +93,10 @@ class Uploads(Protocol):
             calls this method, with a receipt of what is durable so far.
         :param timeout: Seconds to wait for whoever writes the same place.
         :returns: Receipt of the whole extent.
-        :raises TimeoutError: Where that was not enough.
-        :raises UnexpectedFileSizeError: Where the stream is not of the size.
-        :raises FileNotFoundError: Where the upload has been finished or aborted.
-        :raises StorageError: Where the storage fails.
+        :raises TimeoutError: If that was not enough.
+        :raises UnexpectedFileSizeError: If the stream is not of the size.
+        :raises FileNotFoundError: If the upload has been finished or aborted.
+        :raises StorageError: If the storage fails.
         """
         ...
 
@@ -111,9 +111,9 @@ class Uploads(Protocol):
         :param epoch: The epoch of who has written it.
         :param timeout: Seconds to wait for whoever writes it still; 0 to ask once.
         :returns: Receipt of all that is there.
-        :raises TimeoutError: Where that was not enough.
-        :raises FileNotFoundError: Where the upload has been finished or aborted.
-        :raises StorageError: Where the storage fails, or has less than the receipt says.
+        :raises TimeoutError: If that was not enough.
+        :raises FileNotFoundError: If the upload has been finished or aborted.
+        :raises StorageError: If the storage fails, or has less than the receipt says.
         """
         ...
 
@@ -140,9 +140,9 @@ class Uploads(Protocol):
         :param checksum: Checksum of the whole, where somebody has computed it while the bytes came.
         :param progress: Called with the size and the number of bytes that are done.
         :returns: The file.
-        :raises TimeoutError: Where somebody writes still.
-        :raises FileNotFoundError: Where the upload has been aborted.
-        :raises StorageError: Where the storage fails; then all extents are there as before.
+        :raises TimeoutError: If somebody writes still.
+        :raises FileNotFoundError: If the upload has been aborted.
+        :raises StorageError: If the storage fails; then all extents are there as before.
         """
         ...
 

@@ -62,7 +62,7 @@ class StreamedFile(io.BufferedWriter):
 
         :param data: The bytes.
         :returns: How many they are.
-        :raises OSError: Where they cannot be written, or earlier ones could not.
+        :raises OSError: If they cannot be written, or earlier ones could not.
         """
         count = super().write(data)
         end = self.tell()
@@ -86,7 +86,7 @@ class StreamedFile(io.BufferedWriter):
     def _release(self, end: int) -> None:
         """Wait until the disk has all before an offset in bytes, and give its memory back.
 
-        :raises OSError: Where the disk has not got it: who waits is told, and fsync does not tell it again.
+        :raises OSError: If the disk has not got it: who waits is told, and fsync does not tell it again.
         """
         if end <= self._released:
             return

@@ -69,7 +69,7 @@ def verify_checksum(
     :param checksum_kwargs: Passed to the storage's ``checksum()``.
     :returns: Whether they agree; ``None`` where that could not be told, for want of the bytes or of a checksum to
         compare, or the file is gone.
-    :raises LocationAwayError: Where the file's location is away, if ``throws``.
+    :raises LocationAwayError: If the file's location is away, if ``throws``.
     """
     return fixity.verify_checksum(
         file_id,
@@ -111,7 +111,7 @@ def schedule_checksum_verification(
         :data:`~invenio_files_rest.config.FILES_REST_TASK_FUNCTIONS`.
     :param checksum_kwargs: Passed to :func:`verify_checksum`.
     :returns: How many files are being verified.
-    :raises ValueError: Where the batches cannot be told, for lack of an interval, or ``files_query`` is not registered.
+    :raises ValueError: If the batches cannot be told, for lack of an interval, or ``files_query`` is not registered.
     """
     period = timedelta(**(frequency or {"days": 30}))
     interval = timedelta(**batch_interval) if batch_interval else scheduled_interval(period)

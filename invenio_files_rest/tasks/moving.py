@@ -26,9 +26,9 @@ def merge_multipartobject(
     :param conditions: What has to be true of the object when the version becomes its head; see
         :func:`~invenio_files_rest.services.conditions.check_write_conditions`.
     :returns: Identifier of the version.
-    :raises MultipartNotCompleted: Where the upload is not completed, or has been opened again meanwhile.
-    :raises InvalidOperationError: Where there is no such upload.
-    :raises PreconditionFailed: Where a condition does not hold. The upload is open again then, with all its parts.
+    :raises MultipartNotCompleted: If the upload is not completed, or has been opened again meanwhile.
+    :raises InvalidOperationError: If there is no such upload.
+    :raises PreconditionFailed: If a condition does not hold. The upload is open again then, with all its parts.
     """
     return merging.merge_multipartobject(upload_id, version_id, conditions, progress_callback=progress_updater)
 
@@ -45,7 +45,7 @@ def migrate_file(src_id: str | uuid.UUID, location_name: str, post_fixity_check:
     :param post_fixity_check: Whether to send :func:`verify_checksum` for the copy.
     :returns: Identifier of the copy; ``None`` where there is nothing to do, since the file is gone or no version refers
         to it.
-    :raises ValueError: Where the location is not known.
-    :raises StorageError: Where the copy fails, or the location is away.
+    :raises ValueError: If the location is not known.
+    :raises StorageError: If the copy fails, or the location is away.
     """
     return moving.migrate_file(src_id, location_name, post_fixity_check, progress_callback=progress_updater)

@@ -22,8 +22,8 @@ def named_function(value: Callable[..., Any] | str) -> Any:
     What calls the task in Python may give any; what sends it as a message, one that is registered.
 
     :param value: The function, or its import path.
-    :raises ValueError: Where the path came in a message, and is not registered.
-    :raises ImportError: Where it leads nowhere.
+    :raises ValueError: If the path came in a message, and is not registered.
+    :raises ImportError: If it leads nowhere.
     """
     if isinstance(value, str) and _sent() and _spelled_alike(value) not in map(_spelled_alike, _registered()):
         raise ValueError(

@@ -28,8 +28,8 @@ def remove_file_data(file_id: str | uuid.UUID, silent: bool = True, force: bool 
     :param silent: Whether to leave a file that is still in use alone without an error.
     :param force: Whether to remove a file that is not ``writable``.
     :returns: Whether the file was removed.
-    :raises sqlalchemy.exc.IntegrityError: Where it is in use, unless ``silent``.
-    :raises LocationAwayError: Where its location is away; its row stays until the bytes are back.
+    :raises sqlalchemy.exc.IntegrityError: If it is in use, unless ``silent``.
+    :raises LocationAwayError: If its location is away; its row stays until the bytes are back.
     """
     return removal.remove_file_data(file_id, silent=silent, force=force)
 
@@ -50,7 +50,7 @@ def clear_orphaned_files(force_delete_check: Callable[[FileInstance], bool] | st
     :param limit: How many of these files to look at; 0 or less for all. Each run begins elsewhere among them, so that
         those which stay do not keep it from the others.
     :returns: How many files are being removed.
-    :raises ValueError: Where ``force_delete_check`` is not registered.
+    :raises ValueError: If ``force_delete_check`` is not registered.
     """
     check = named_function(force_delete_check)
     sent = 0

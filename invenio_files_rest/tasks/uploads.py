@@ -15,7 +15,7 @@ def complete_upload(upload_id: str | uuid.UUID) -> str:
 
     :param upload_id: Identifier of the upload.
     :returns: Identifier of the version.
-    :raises UploadGone: Where there is no such upload.
-    :raises UploadClosed: Where it has failed.
+    :raises UploadGone: If there is no such upload.
+    :raises UploadClosed: If it has failed.
     """
     return str(finish_upload(uuid.UUID(str(upload_id)), progress=progress_updater))

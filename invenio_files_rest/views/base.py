@@ -78,7 +78,7 @@ class FilesView(ContentNegotiatedMethodView):
     def dispatch_request(self, *args: Any, **kwargs: Any) -> Response:
         """Refuse a URL that is not in UTF-8: what replaces its bytes would make one object of several.
 
-        :raises InvalidKeyError: Where it is so.
+        :raises InvalidKeyError: If it is so.
         """
         try:
             request.environ["PATH_INFO"].encode("latin-1").decode()

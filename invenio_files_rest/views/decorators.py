@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def pass_bucket(f: F) -> F:
     """Pass the bucket that ``bucket_id`` in the URL names, as ``bucket``.
 
-    :raises werkzeug.exceptions.NotFound: Where there is none, or it is deleted.
+    :raises werkzeug.exceptions.NotFound: If there is none, or it is deleted.
     """
 
     @wraps(f)
@@ -36,7 +36,7 @@ def pass_bucket(f: F) -> F:
 def ensure_unlocked(f: F) -> F:
     """Refuse to change a locked bucket.
 
-    :raises BucketLockedError: Where the bucket is locked.
+    :raises BucketLockedError: If the bucket is locked.
     """
 
     @wraps(f)
@@ -51,7 +51,7 @@ def ensure_unlocked(f: F) -> F:
 def ensure_acceptable(f: F) -> F:
     """Refuse to change anything where the client would not accept the answer.
 
-    :raises werkzeug.exceptions.NotAcceptable: Where no serializer makes what ``Accept`` allows.
+    :raises werkzeug.exceptions.NotAcceptable: If no serializer makes what ``Accept`` allows.
     """
 
     @wraps(f)
@@ -118,7 +118,7 @@ def ensure_input_stream_is_not_exhausted(f: F) -> F:
 
     A form of ``multipart/form-data`` that has been parsed has its file still.
 
-    :raises ExhaustedStreamError: Where it has been read.
+    :raises ExhaustedStreamError: If it has been read.
     """
 
     @wraps(f)

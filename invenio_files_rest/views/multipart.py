@@ -142,7 +142,7 @@ class MultipartMixin:
         :param key: Key of the object.
         :param size: Size of the file, in bytes.
         :param part_size: Size of a part, in bytes.
-        :raises MissingQueryParameter: Where either is missing.
+        :raises MissingQueryParameter: If either is missing.
         """
         if size is None:
             raise MissingQueryParameter("size")
@@ -157,7 +157,7 @@ class MultipartMixin:
         """Store a part.
 
         :param multipart: The upload.
-        :raises MultipartAlreadyCompleted: Where it takes no more parts; the body is not read.
+        :raises MultipartAlreadyCompleted: If it takes no more parts; the body is not read.
         """
         if multipart.completed:
             raise MultipartAlreadyCompleted()

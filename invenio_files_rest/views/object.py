@@ -108,7 +108,7 @@ class ObjectResource(MultipartMixin, FilesView):
         :param bucket: The bucket, or its identifier.
         :param key: Key of the object.
         :param version_id: Identifier of a version; the head where none is given.
-        :raises werkzeug.exceptions.NotFound: Where there is none, or it is hidden.
+        :raises werkzeug.exceptions.NotFound: If there is none, or it is hidden.
         """
         # Views of other packages pass identifiers as the URL has them.
         bucket = as_uuid(bucket) if isinstance(bucket, str) else bucket
@@ -160,7 +160,7 @@ class ObjectResource(MultipartMixin, FilesView):
         :param bucket: The bucket.
         :param key: Key of the object.
         :returns: The conditions, and the live head of the object where there are any.
-        :raises werkzeug.exceptions.NotFound: Where there are any, and the current identity may not read the object.
+        :raises werkzeug.exceptions.NotFound: If there are any, and the current identity may not read the object.
         """
         conditions = write_conditions(request)
         if not conditions:

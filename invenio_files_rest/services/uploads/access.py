@@ -27,7 +27,7 @@ def backend_of(file: FileInstance, **kwargs: Any) -> Backend:
 
     :param file: The file that it becomes.
     :param kwargs: Passed to the storage factory.
-    :raises UploadsUnsupported: Where the storage cannot take it.
+    :raises UploadsUnsupported: If the storage cannot take it.
     """
     storage = file.storage(**kwargs)
     find = getattr(storage, "capability", None)
@@ -42,7 +42,7 @@ def backend(upload_id: uuid.UUID, state: State) -> Backend:
 
     :param upload_id: Identifier of the upload.
     :param state: Its state.
-    :raises UploadsUnsupported: Where the storage cannot take it any more.
+    :raises UploadsUnsupported: If the storage cannot take it any more.
     """
     return backend_of(FileInstance(id=upload_id, uri=state["uri"], size=0))
 
@@ -51,7 +51,7 @@ def held(upload_id: uuid.UUID) -> Upload:
     """Hold an upload until the end of the transaction.
 
     :param upload_id: Its identifier.
-    :raises UploadGone: Where there is none.
+    :raises UploadGone: If there is none.
     """
     upload = Upload.hold(upload_id)
     if upload is None:
@@ -63,8 +63,8 @@ def held_open(upload_id: uuid.UUID) -> Upload:
     """Hold an upload that takes bytes until the end of the transaction.
 
     :param upload_id: Its identifier.
-    :raises UploadGone: Where there is none, or it has expired.
-    :raises UploadClosed: Where it takes none any more.
+    :raises UploadGone: If there is none, or it has expired.
+    :raises UploadClosed: If it takes none any more.
     """
     upload = held(upload_id)
     ensure_open(upload)
@@ -75,8 +75,8 @@ def ensure_open(upload: Upload) -> None:
     """Check that an upload takes bytes.
 
     :param upload: The upload.
-    :raises UploadGone: Where it has expired.
-    :raises UploadClosed: Where it takes none any more; the description tells why one has failed.
+    :raises UploadGone: If it has expired.
+    :raises UploadClosed: If it takes none any more; the description tells why one has failed.
     """
     if upload.status == FAILED:
         raise UploadClosed(description=f"The upload has failed: {upload.reason}")

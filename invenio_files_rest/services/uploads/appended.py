@@ -61,14 +61,14 @@ class Appended:
         :param whole: Whether nothing stays of a stream that raises or is too short, as where it has a checksum.
         :param shut: Function that ends a read of the stream which waits, for when another request takes over.
         :returns: How far the upload has come, and whether the stream broke.
-        :raises UploadOffsetMismatch: Where the run ends elsewhere.
-        :raises UploadLengthMismatch: Where the length was another one, or there are more bytes.
-        :raises UploadBusy: Where somebody else is writing still.
-        :raises UploadLost: Where somebody else has taken over.
-        :raises UploadGone: Where the upload has been aborted, or has expired.
-        :raises UploadClosed: Where it takes no more bytes.
-        :raises FileSizeError: Where a size limit is exceeded.
-        :raises StorageError: Where the storage fails, or the location is away.
+        :raises UploadOffsetMismatch: If the run ends elsewhere.
+        :raises UploadLengthMismatch: If the length was another one, or there are more bytes.
+        :raises UploadBusy: If somebody else is writing still.
+        :raises UploadLost: If somebody else has taken over.
+        :raises UploadGone: If the upload has been aborted, or has expired.
+        :raises UploadClosed: If it takes no more bytes.
+        :raises FileSizeError: If a size limit is exceeded.
+        :raises StorageError: If the storage fails, or the location is away.
         """
         release_connection()
         grant = in_transaction(lambda: take(upload_id, place, size, length, whole))
@@ -92,9 +92,9 @@ class Appended:
         :param upload_id: Identifier of the upload.
         :param take_over: Whether to stop whoever is writing, for the one who asks to go on. Otherwise what somebody is
             writing counts as far as it is recorded.
-        :raises UploadBusy: Where whoever is to stop does not.
-        :raises UploadGone: Where there is no such upload, or it has expired.
-        :raises UploadClosed: Where it takes no more bytes.
+        :raises UploadBusy: If whoever is to stop does not.
+        :raises UploadGone: If there is no such upload, or it has expired.
+        :raises UploadClosed: If it takes no more bytes.
         """
         release_connection()
         if take_over:
@@ -133,7 +133,7 @@ class Appended:
         :param upload: The upload.
         :param extents: Those that are recorded.
         :param numbers: Numbers that the client names, which has none to name.
-        :raises UploadIncomplete: Where bytes are missing.
+        :raises UploadIncomplete: If bytes are missing.
         """
         size = extents[0].size if extents else 0
         if upload.length is not None and size != upload.length:

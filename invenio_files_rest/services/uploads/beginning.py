@@ -27,13 +27,13 @@ def begin_upload(bucket: Bucket, key: str | None, plan: str, length: int | None,
     :param columns: Other columns of the row: ``protocol``, ``owner``, ``tags``, ``meta``, and as ``conditions`` what
         :func:`.http.preconditions.write_conditions` returned, which has to be true at the end as well.
     :returns: The upload.
-    :raises InvalidKeyError: Where the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
-    :raises PreconditionFailed: Where a condition does not hold now.
-    :raises FileSizeError: Where a size limit is exceeded.
-    :raises BucketLockedError: Where the bucket is locked.
-    :raises TooManyUploads: Where the bucket has ``FILES_REST_UPLOADS_MAX_OPEN`` of them.
-    :raises UploadsUnsupported: Where the storage cannot take it.
-    :raises StorageError: Where the storage fails, or the bucket's location is away.
+    :raises InvalidKeyError: If the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
+    :raises PreconditionFailed: If a condition does not hold now.
+    :raises FileSizeError: If a size limit is exceeded.
+    :raises BucketLockedError: If the bucket is locked.
+    :raises TooManyUploads: If the bucket has ``FILES_REST_UPLOADS_MAX_OPEN`` of them.
+    :raises UploadsUnsupported: If the storage cannot take it.
+    :raises StorageError: If the storage fails, or the bucket's location is away.
     """
     if key is not None:
         validate_new_key(key)

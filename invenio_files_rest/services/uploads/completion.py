@@ -52,12 +52,12 @@ def complete_upload(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | No
     :param upload_id: Identifier of the upload.
     :param numbers: Numbers of the extents that the file is made of, where the plan has the client name them.
     :returns: Identifier of the version.
-    :raises UploadIncomplete: Where bytes are missing.
-    :raises PreconditionFailed: Where a condition of the upload does not hold.
-    :raises UploadGone: Where there is no such upload, or it has expired.
-    :raises UploadClosed: Where it has failed.
-    :raises UploadBusy: Where somebody writes still, who has been told to stop.
-    :raises StorageError: Where the storage fails, or the location is away. It may be tried again.
+    :raises UploadIncomplete: If bytes are missing.
+    :raises PreconditionFailed: If a condition of the upload does not hold.
+    :raises UploadGone: If there is no such upload, or it has expired.
+    :raises UploadClosed: If it has failed.
+    :raises UploadBusy: If somebody writes still, who has been told to stop.
+    :raises StorageError: If the storage fails, or the location is away. It may be tried again.
     """
     begin_completion(plan, upload_id, numbers)
     return finish_upload(upload_id)

@@ -25,8 +25,8 @@ def abort_upload(upload_id: uuid.UUID) -> None:
     """Abort an upload, commit, and remove its bytes. Of one that is done, what became of it stays.
 
     :param upload_id: Identifier of the upload.
-    :raises UploadGone: Where there is none.
-    :raises BucketLockedError: Where the bucket is locked.
+    :raises UploadGone: If there is none.
+    :raises BucketLockedError: If the bucket is locked.
     """
 
     def abort() -> State | None:

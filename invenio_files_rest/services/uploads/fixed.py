@@ -44,7 +44,7 @@ class FixedParts:
         :param length: Size of the file in bytes.
         :param part_size: Size of a part in bytes.
         :param about: Nothing: the tables keep no more.
-        :raises MultipartInvalidSize: Where key or length are not known.
+        :raises MultipartInvalidSize: If key or length are not known.
         """
         if key is None or length is None:
             raise MultipartInvalidSize()

@@ -114,15 +114,15 @@ class AnyParts:
         :param algorithms: Names of the digests to compute.
         :param shut: Function that ends a read of the stream which waits, for when another request takes over.
         :returns: The part.
-        :raises UploadInvalidPart: Where there can be none of this number.
-        :raises UploadLengthMismatch: Where the upload has no room for it.
-        :raises UploadBusy: Where somebody else is writing it still.
-        :raises UploadLost: Where somebody else has begun to write it.
-        :raises UploadGone: Where the upload has been aborted, or has expired.
-        :raises UploadClosed: Where it takes no more bytes.
-        :raises UnexpectedFileSizeError: Where the stream is not of the size.
-        :raises FileSizeError: Where a size limit is exceeded.
-        :raises StorageError: Where the storage fails, or the location is away.
+        :raises UploadInvalidPart: If there can be none of this number.
+        :raises UploadLengthMismatch: If the upload has no room for it.
+        :raises UploadBusy: If somebody else is writing it still.
+        :raises UploadLost: If somebody else has begun to write it.
+        :raises UploadGone: If the upload has been aborted, or has expired.
+        :raises UploadClosed: If it takes no more bytes.
+        :raises UnexpectedFileSizeError: If the stream is not of the size.
+        :raises FileSizeError: If a size limit is exceeded.
+        :raises StorageError: If the storage fails, or the location is away.
         """
         release_connection()
         grant = in_transaction(lambda: _take(upload_id, place, size))
@@ -219,9 +219,9 @@ class AnyParts:
         :param upload: The upload.
         :param extents: Those that are recorded.
         :param numbers: Numbers that the client names, in order; all where it names none.
-        :raises UploadInvalidPart: Where the numbers are not in order.
-        :raises UploadIncomplete: Where parts that are named are not there.
-        :raises UploadLengthMismatch: Where all together have not the length of the upload.
+        :raises UploadInvalidPart: If the numbers are not in order.
+        :raises UploadIncomplete: If parts that are named are not there.
+        :raises UploadLengthMismatch: If all together have not the length of the upload.
         """
         if numbers is not None:
             if any(after <= before for before, after in pairwise(numbers)):

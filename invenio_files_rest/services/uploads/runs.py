@@ -62,8 +62,8 @@ def declare_length(upload_id: uuid.UUID, length: int) -> None:
 
     :param upload_id: Identifier of the upload.
     :param length: Its length in bytes.
-    :raises UploadLengthMismatch: Where it was said to be another one, or more bytes are there.
-    :raises FileSizeError: Where a size limit is exceeded.
+    :raises UploadLengthMismatch: If it was said to be another one, or more bytes are there.
+    :raises FileSizeError: If a size limit is exceeded.
     """
 
     def declare() -> None:
@@ -81,8 +81,8 @@ def take(upload_id: uuid.UUID, offset: int | None, size: int | None, length: int
     :param size: How many bytes it has, where that is known.
     :param length: Length of the upload, where the request tells it.
     :param whole: Whether what it writes counts as a whole or not at all.
-    :raises UploadOffsetMismatch: Where the run is longer already.
-    :raises UploadLengthMismatch: Where the length was another one, or there are more bytes.
+    :raises UploadOffsetMismatch: If the run is longer already.
+    :raises UploadLengthMismatch: If the length was another one, or there are more bytes.
     """
     upload = held_open(upload_id)
     recorded = _size(UploadExtent.one(upload_id, RUN))
@@ -106,7 +106,7 @@ def of_epoch(upload_id: uuid.UUID, epoch: int) -> UploadExtent:
 
     :param upload_id: Identifier of the upload.
     :param epoch: Epoch of who asks.
-    :raises UploadLost: Where that is over.
+    :raises UploadLost: If that is over.
     """
     extent = UploadExtent.of_epoch(upload_id, RUN, epoch)
     if extent is None:
@@ -122,8 +122,8 @@ def settle(upload_id: uuid.UUID, grant: Grant, store: Backend, writer: str | Non
     :param store: What stores the bytes.
     :param writer: What tells where the one writes who asks.
     :returns: What is known of the run now.
-    :raises TimeoutError: Where the other one is writing still.
-    :raises UploadLengthMismatch: Where it has written more than the length that was said afterwards.
+    :raises TimeoutError: If the other one is writing still.
+    :raises UploadLengthMismatch: If it has written more than the length that was said afterwards.
     """
     if grant.left_by is None:
         return grant

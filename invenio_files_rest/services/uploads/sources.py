@@ -68,9 +68,9 @@ class Source:
         """Read bytes.
 
         :param size: Largest number of bytes; negative for as many as come.
-        :raises UploadLost: Where another request has taken over.
-        :raises UploadLengthMismatch: Where there are more bytes than the upload has room for.
-        :raises FileSizeError: Where a size limit is exceeded.
+        :raises UploadLost: If another request has taken over.
+        :raises UploadLengthMismatch: If there are more bytes than the upload has room for.
+        :raises FileSizeError: If a size limit is exceeded.
         """
         if self.error is not None:
             return b""
