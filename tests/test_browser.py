@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, DRIVER, MISSING, Browser, browsing
+from helpers.browser import CHROMIUM, DRIVER, MISSING, Browser, browsing
 from servers import free_port
 from servers.nginx import Redirecting, documented, needs_nginx, redirecting, running_nginx
 

@@ -12,7 +12,7 @@ import blake3
 import pytest
 import xxhash
 from flask import Flask
-from rest import CONTENT, put, url
+from helpers.rest import CONTENT, put, url
 
 from invenio_files_rest import InvenioFilesREST
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion

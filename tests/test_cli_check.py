@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from rest import statements, tree
+from helpers.rest import statements, tree
+from helpers.stored import CONTENT, ago, damage, store
 from sqlalchemy import update
-from stored import CONTENT, ago, damage, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
 from invenio_files_rest.services import check as checking

@@ -19,9 +19,9 @@ import pytest
 from click.testing import Result
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from helpers.stored import store
 from invenio_db import db
 from sqlalchemy.exc import OperationalError
-from stored import store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location
 from invenio_files_rest.services.locations import create_location

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 from click.testing import Result
-from rest import stored, url
-from stored import CONTENT, damage, findings, store
+from helpers.rest import stored, url
+from helpers.stored import CONTENT, damage, findings, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 from invenio_files_rest.services import migration as migrating

@@ -12,9 +12,9 @@ from uuid import uuid4
 
 import pytest
 from click.testing import Result
-from rest import nothing_stays, statements, stored, tree
+from helpers.rest import nothing_stays, statements, stored, tree
+from helpers.stored import CONTENT, ago, findings, kinds, orphan, store
 from sqlalchemy import update
-from stored import CONTENT, ago, findings, kinds, orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
 from invenio_files_rest.paths import make_path

@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import pytest
 from click.testing import Result
+from helpers.stored import CONTENT, ago, findings, kinds, orphan, store
 from sqlalchemy.exc import OperationalError
-from stored import CONTENT, ago, findings, kinds, orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 from invenio_files_rest.paths import make_path

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from helpers.stored import ago, damage, store
 from sqlalchemy.exc import OperationalError
-from stored import ago, damage, store
 
 from invenio_files_rest.models import Bucket, FileInstance
 

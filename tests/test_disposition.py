@@ -17,9 +17,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from helpers.rest import put, url
 from hypothesis import example, given
 from hypothesis import strategies as st
-from rest import put, url
 from werkzeug.http import parse_options_header
 
 from invenio_files_rest.http.disposition import content_disposition

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 import requests
-from rest import CONTENT, error, exact_path, nothing_stays, put, url
+from helpers.rest import CONTENT, error, exact_path, nothing_stays, put, url
 
 from invenio_files_rest.errors import InvalidKeyError
 from invenio_files_rest.helpers import populate_from_path

@@ -16,8 +16,8 @@ import pytest
 import requests
 from crash.machine import DurablePostgreSQL, Machine, services
 from flask import Flask
-from rest import error, nothing_stays, put, stored, url
-from stored import CONTENT, damage
+from helpers.rest import error, nothing_stays, put, stored, url
+from helpers.stored import CONTENT, damage
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 

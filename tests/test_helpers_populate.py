@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flask_sqlalchemy import SQLAlchemy
-from rest import statements, stored
+from helpers.rest import statements, stored
 from sqlalchemy import delete
 
 from invenio_files_rest.errors import BucketDeletedError, BucketLockedError, FileSizeError, InvalidKeyError

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from helpers.rest import exact_path, tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rest import exact_path, tree
 from sqlalchemy import func, select
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion

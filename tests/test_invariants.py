@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from helpers.uploading import Breaking
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import func, select, update
-from uploading import Breaking
 
 from invenio_files_rest.errors import FileSizeError, InvalidOperationError, MultipartMissingParts
 from invenio_files_rest.models import (

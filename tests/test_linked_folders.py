@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from click.testing import Result
-from rest import put, rows, url
-from stored import CONTENT, ago, findings, kinds, orphan, store
+from helpers.rest import put, rows, url
+from helpers.stored import CONTENT, ago, findings, kinds, orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location
 from invenio_files_rest.paths import lies_within, make_path

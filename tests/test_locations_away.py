@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 from fs.osfs import OSFS
-from rest import CONTENT, error, nothing_stays, put, rows, statements, tree, url
-from stored import ago, findings, kinds, orphan, received, store
+from helpers.rest import CONTENT, error, nothing_stays, put, rows, statements, tree, url
+from helpers.stored import ago, findings, kinds, orphan, received, store
 
 from invenio_files_rest.errors import LocationAwayError
 from invenio_files_rest.helpers import populate_from_path

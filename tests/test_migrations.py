@@ -14,9 +14,9 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask
+from helpers.schema import Facts, create_tables, facts, stored_facts
 from invenio_db import InvenioDB, db
 from invenio_db.utils import alembic_test_context
-from schema import Facts, create_tables, facts, stored_facts
 from sqlalchemy import URL, delete, event, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy_utils.functions import create_database, drop_database

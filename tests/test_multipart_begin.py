@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parts import CONTENT, Upload, begin, bucket_size, initiate
-from rest import error, nothing_stays, put, stored, url
+from helpers.parts import CONTENT, Upload, begin, bucket_size, initiate
+from helpers.rest import error, nothing_stays, put, stored, url
 
 from invenio_files_rest import config
 from invenio_files_rest.models import Bucket, FileInstance

@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from celery.result import EagerResult
-from parts import CONTENT, begin, bucket_size, checksum, part_count, storage_class
-from rest import error, nothing_stays, put, rows, stored, url
+from helpers.parts import CONTENT, begin, bucket_size, checksum, part_count, storage_class
+from helpers.rest import error, nothing_stays, put, rows, stored, url
 
 from invenio_files_rest.errors import StorageError
 from invenio_files_rest.models import Bucket, MultipartObject, ObjectVersion

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from celery.result import AsyncResult
-from parts import CONTENT, PARTS, Upload, begin, bucket_size, checksum, part_count, storage_class
-from rest import error, nothing_stays, put, rows, stored, url
+from helpers.parts import CONTENT, PARTS, Upload, begin, bucket_size, checksum, part_count, storage_class
+from helpers.rest import error, nothing_stays, put, rows, stored, url
 from sqlalchemy import update
 
 from invenio_files_rest.errors import MultipartNotCompleted

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parts import CONTENT, PARTS, bucket_size, checksum
-from rest import rows, tree
+from helpers.parts import CONTENT, PARTS, bucket_size, checksum
+from helpers.rest import rows, tree
 
 from invenio_files_rest.errors import (
     BucketDeletedError,

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parts import CONTENT, PARTS, begin, bucket_size, checksum, part_count, storage_class
-from rest import Watched, error, nothing_stays, put_stream, stored, tree, url
+from helpers.parts import CONTENT, PARTS, begin, bucket_size, checksum, part_count, storage_class
+from helpers.rest import Watched, error, nothing_stays, put_stream, stored, tree, url
 from sqlalchemy import insert
 
 from invenio_files_rest.errors import StorageFullError

@@ -16,7 +16,7 @@ from random import Random
 import pytest
 import requests
 from conftest import temporary_database
-from parts import checksum
+from helpers.parts import checksum
 from servers import HERE, Server, command, environment, free_port, serving
 
 MIB = 1024**2

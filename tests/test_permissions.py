@@ -9,10 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from helpers.rest import CONTENT, Unreadable, error, put_stream, rows, statements, url
 from invenio_access.models import ActionSystemRoles, ActionUsers
 from invenio_access.permissions import any_user, authenticated_user
 from invenio_accounts.testutils import create_test_user, login_user_via_session
-from rest import CONTENT, Unreadable, error, put_stream, rows, statements, url
 
 from invenio_files_rest import permissions
 from invenio_files_rest.models import Bucket, MultipartObject, ObjectVersion, Part

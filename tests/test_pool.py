@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from conftest import own_tables
 from flask import Flask
+from helpers.rest import Watched, stored
 from invenio_access import InvenioAccess
 from invenio_accounts import InvenioAccountsREST
 from invenio_db import InvenioDB, db
 from invenio_rest import InvenioREST
-from rest import Watched, stored
 
 from invenio_files_rest import InvenioFilesREST
 from invenio_files_rest.models import Bucket, Location, ObjectVersion

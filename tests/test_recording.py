@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rest import stored
+from helpers.rest import stored
+from helpers.stored import CONTENT, store
 from sqlalchemy.exc import OperationalError
-from stored import CONTENT, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 from invenio_files_rest.services.objects import store_object

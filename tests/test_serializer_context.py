@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from helpers.rest import put, url
 from marshmallow import fields
 from marshmallow_utils.context import context_schema
-from rest import put, url
 
 from invenio_files_rest.models import MultipartObject, ObjectVersion
 from invenio_files_rest.serializer import (

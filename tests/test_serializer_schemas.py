@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from flask import request
+from helpers.rest import put, url
 from marshmallow import fields, post_dump
-from rest import put, url
 
 from invenio_files_rest.http import schemas
 from invenio_files_rest.models import MultipartObject, ObjectVersion

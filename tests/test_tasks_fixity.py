@@ -15,9 +15,9 @@ import pytest
 from celery import current_app as current_celery_app
 from celery.schedules import crontab, schedule
 from flask import Flask
-from rest import statements
+from helpers.rest import statements
+from helpers.stored import ago, damage, received, store
 from sqlalchemy import delete, event, insert, update
-from stored import ago, damage, received, store
 
 from invenio_files_rest import tasks
 from invenio_files_rest.models import Bucket, FileInstance, ObjectVersion

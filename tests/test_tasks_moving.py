@@ -8,8 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from rest import put, stored, url
-from stored import CONTENT, ago, damage, orphan, store
+from helpers.rest import put, stored, url
+from helpers.stored import CONTENT, ago, damage, orphan, store
 
 from invenio_files_rest.errors import StorageError
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion

@@ -13,8 +13,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from celery import Task
-from parts import CONTENT, age, begin, bucket_size, checksum, part_count, storage_class
-from rest import Watched, put_stream, rows, stored, tree, url
+from helpers.parts import CONTENT, age, begin, bucket_size, checksum, part_count, storage_class
+from helpers.rest import Watched, put_stream, rows, stored, tree, url
 from servers import environment
 from sqlalchemy import URL
 

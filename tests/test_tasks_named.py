@@ -10,8 +10,8 @@ import pytest
 from celery import current_app as current_celery_app
 from celery.app.trace import build_tracer
 from flask import Flask
+from helpers.stored import orphan, store
 from kombu import Producer
-from stored import orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance
 from invenio_files_rest.tasks import clear_orphaned_files, schedule_checksum_verification, verify_checksum

@@ -9,9 +9,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from rest import stored
+from helpers.rest import stored
+from helpers.stored import CONTENT, orphan, store
 from sqlalchemy.exc import IntegrityError
-from stored import CONTENT, orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
 from invenio_files_rest.services import removal

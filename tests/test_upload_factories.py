@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from flask import Flask, abort, request
-from parts import begin, part_count
-from rest import error, nothing_stays, stored, url
+from helpers.parts import begin, part_count
+from helpers.rest import error, nothing_stays, stored, url
 from webargs import fields
 from webargs.flaskparser import use_kwargs
 from werkzeug.exceptions import UnprocessableEntity

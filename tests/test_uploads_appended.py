@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from helpers.uploading import Breaking, age, bucket_size, files_in, folders_in, note_signals
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from invenio_db import db
 from sqlalchemy.exc import OperationalError
-from uploading import Breaking, age, bucket_size, files_in, folders_in, note_signals
 
 from invenio_files_rest.errors import (
     BucketLockedError,

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
+from helpers.parts import CONTENT, PARTS, begin, bucket_size, checksum
 from invenio_db import db
-from parts import CONTENT, PARTS, begin, bucket_size, checksum
 
 from invenio_files_rest.errors import MultipartInvalidSize, MultipartMissingParts
 from invenio_files_rest.models import Bucket, MultipartObject, ObjectVersion, Upload

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.uploading import age, bucket_size, files_in, folders_in
 from invenio_db import db
 from sqlalchemy import update
-from uploading import age, bucket_size, files_in, folders_in
 
 from invenio_files_rest.errors import BucketDeletedError
 from invenio_files_rest.models import Bucket, FileInstance, ObjectVersion, Upload, UploadExtent

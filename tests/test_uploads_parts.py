@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from helpers.uploading import Breaking, bucket_size, files_in, folders_in, note_signals
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from invenio_db import db
-from uploading import Breaking, bucket_size, files_in, folders_in, note_signals
 
 from invenio_files_rest.errors import FileSizeError, InvalidOperationError, PreconditionFailed, UnexpectedFileSizeError
 from invenio_files_rest.models import Bucket, ObjectVersion, Upload, UploadExtent

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from helpers.uploaders import uploader
+from helpers.uploading import bucket_size
 from invenio_db import db
 from sqlalchemy import URL
-from uploaders import uploader
-from uploading import bucket_size
 
 from invenio_files_rest.errors import FileSizeError
 from invenio_files_rest.models import Bucket, ObjectVersion, UploadExtent

@@ -11,9 +11,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from helpers.parts import begin
+from helpers.rest import put, url
 from invenio_db import db as db_
-from parts import begin
-from rest import put, url
 from sqlalchemy import select, update
 from werkzeug.http import http_date, parse_date
 

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import request
-from parts import CONTENT, PARTS, begin
-from rest import Unreadable, error, nothing_stays, put, put_stream, stored, url
+from helpers.parts import CONTENT, PARTS, begin
+from helpers.rest import Unreadable, error, nothing_stays, put, put_stream, stored, url
 from webargs import fields
 
 from invenio_files_rest.errors import InvalidArguments

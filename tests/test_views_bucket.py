@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from rest import CONTENT, error, put, url
+from helpers.rest import CONTENT, error, put, url
 
 from invenio_files_rest.models import Bucket, ObjectVersion
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask, Response, abort, jsonify
-from rest import CONTENT, put, url
+from helpers.rest import CONTENT, put, url
 
 from invenio_files_rest.models import Bucket, ObjectVersion
 from invenio_files_rest.views import BucketResource, ObjectResource

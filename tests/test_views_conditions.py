@@ -10,7 +10,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from rest import CONTENT, Unreadable, error, nothing_stays, put, put_stream, url
+from helpers.rest import CONTENT, Unreadable, error, nothing_stays, put, put_stream, url
 from sqlalchemy import update
 from werkzeug.http import http_date
 

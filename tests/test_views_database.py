@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rest import Watched, put, put_stream, run_on_server, statements, url
+from helpers.rest import Watched, put, put_stream, run_on_server, statements, url
 
 pytestmark = pytest.mark.usefixtures("allow_all")
 

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from rest import CONTENT, error, nothing_stays, put, rows, stored, tree, url
+from helpers.rest import CONTENT, error, nothing_stays, put, rows, stored, tree, url
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 

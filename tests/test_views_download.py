@@ -9,7 +9,7 @@ from uuid import uuid4
 from wsgiref.util import FileWrapper
 
 import pytest
-from rest import CONTENT, error, put, url
+from helpers.rest import CONTENT, error, put, url
 from werkzeug.exceptions import NotFound
 
 from invenio_files_rest.models import Bucket, ObjectVersion

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
-from rest import CONTENT, error, exact_path, nothing_stays, put, url
+from helpers.rest import CONTENT, error, exact_path, nothing_stays, put, url
 
 from invenio_files_rest.models import ObjectVersion
 

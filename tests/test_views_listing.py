@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 import pytest
-from rest import error, put, run_on_server, url
+from helpers.rest import error, put, run_on_server, url
 
 from invenio_files_rest.http import json_streams
 from invenio_files_rest.models import ObjectVersion

@@ -10,8 +10,8 @@ from itertools import product
 from typing import Any
 
 import pytest
+from helpers.rest import put, statements, url
 from marshmallow import Schema, fields, missing, post_dump
-from rest import put, statements, url
 from sqlalchemy import event
 
 from invenio_files_rest.http import schemas

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from rest import error, rows
+from helpers.rest import error, rows
 
 from invenio_files_rest.models import Bucket
 

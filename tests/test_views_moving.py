@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rest import CONTENT, error, put, url
+from helpers.rest import CONTENT, error, put, url
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 from invenio_files_rest.storage import PyFSFileStorage

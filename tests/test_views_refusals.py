@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from rest import CONTENT, Unreadable, error, nothing_stays, put, put_stream, url
+from helpers.rest import CONTENT, Unreadable, error, nothing_stays, put, put_stream, url
 
 from invenio_files_rest.models import Bucket, ObjectVersion
 from invenio_files_rest.storage.local import LocalFile

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rest import CONTENT, put, url
+from helpers.rest import CONTENT, put, url
 from sqlalchemy import func, select
 
 from invenio_files_rest.models import ObjectVersion

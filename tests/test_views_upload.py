@@ -10,7 +10,7 @@ from typing import Any
 
 import flask
 import pytest
-from rest import CONTENT, error, nothing_stays, put, put_stream, stored, tree, url
+from helpers.rest import CONTENT, error, nothing_stays, put, put_stream, stored, tree, url
 
 from invenio_files_rest.models import ObjectVersion
 from invenio_files_rest.wrappers import Request

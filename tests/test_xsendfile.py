@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 import requests
 from flask import Flask, Response
-from rest import put, url
+from helpers.rest import put, url
 from servers import OLD_KEYS, add_old_keys, free_port
 from servers.nginx import Redirecting, documented, needs_nginx, redirecting, running_nginx
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from files_rest_tests.schema import _table
+from files_rest_tests.helpers.schema import _table
 from flask import Flask
 from invenio_db import InvenioDB, db
 from invenio_files_rest import InvenioFilesREST

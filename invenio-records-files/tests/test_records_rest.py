@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 import requests
-from files_rest_tests.rest import error
+from files_rest_tests.helpers.rest import error
 from flask import Flask
 from flask.testing import FlaskClient
 from invenio_access.models import ActionUsers

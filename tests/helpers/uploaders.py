@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 class Uploader:
@@ -28,7 +28,7 @@ class Uploader:
 
     def __init__(self, database: Any, **what: Any) -> None:
         """Start it, and wait until it is about to write."""
-        path = os.pathsep.join([str(HERE), str(HERE.parent)])
+        path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
         self._ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(

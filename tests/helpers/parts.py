@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from invenio_db import db
-from rest import url
 from sqlalchemy import func, select, update
 
+from helpers.rest import url
 from invenio_files_rest.models import MultipartObject, Part
 from invenio_files_rest.models.base import utcnow
 
