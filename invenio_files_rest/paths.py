@@ -6,7 +6,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator
-from posixpath import dirname
+from posixpath import dirname, join
 from posixpath import split as split_path
 
 from .errors import StorageError
@@ -104,6 +104,17 @@ def spellings(base_uri: str) -> set[str]:
     return {scheme + path for path in paths for scheme in ("", *(f"{name}://" for name in _LOCAL_SCHEMES))}
 
 
+def remote_spellings(base_uri: str, path: str) -> set[str]:
+    """Return the ways to write the URI of a file on another file system.
+
+    :param base_uri: URI of its location.
+    :param path: Its path below the location.
+    """
+    scheme, folder = split_scheme(f"{base_uri}/data")
+    below = join(dirname(folder).strip("/"), path)
+    return {join(base_uri, path), f"{scheme}://{below}", f"{scheme}:///{below}"}
+
+
 _TURNS = frozenset("?!@%")
 """Characters by which PyFilesystem reads another host, another path or an option out of a URI."""
 
@@ -181,6 +192,18 @@ def folders_to(base_uri: str) -> list[str]:
         return []
     folder = dirname(path) if here is None else os.path.realpath(dirname(here))
     return [scheme or "" if here is None else "", *(name for name in folder.split("/") if name not in ("", "."))]
+
+
+def folders_inside(base_uri: str, uris: Iterable[str]) -> set[str]:
+    """Find the locations that lie in another one, however they are spelled.
+
+    :param base_uri: URI of the other location.
+    :param uris: URIs of locations.
+    :returns: Their paths below the other one, each with a slash at its end.
+    """
+    own = folders_to(base_uri)
+    found = [names for uri in uris if (names := folders_to(uri))[: len(own)] == own and names != own]
+    return {"/".join(names[len(own) :]) + "/" for names in found}
 
 
 def _is_uuid(text: str) -> bool:

@@ -140,8 +140,13 @@ class Objects:
         self.kept: dict[str, tuple[bytes, datetime]] = {}
         self.tells_age = tells_age
 
+    @staticmethod
+    def _strip(path: str) -> str:
+        """Take a URL for a path, as fsspec does everywhere."""
+        return path.partition("://")[2] or path
+
     def ls(self, path: str, detail: bool) -> list[dict[str, Any]]:
-        folder = path.partition("://")[2] or path
+        folder = self._strip(path)
         below = [name.removeprefix(f"{folder}/") for name in self.kept if name.startswith(f"{folder}/")]
         if not below:
             raise FileNotFoundError(path)
@@ -154,10 +159,10 @@ class Objects:
         return self.kept[path][1]
 
     def exists(self, path: str) -> bool:
-        return path in self.kept
+        return self._strip(path) in self.kept
 
     def rm(self, path: str) -> None:
-        del self.kept[path]
+        del self.kept[self._strip(path)]
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from ..models import Bucket, FileInstance
 from ..models.inventory import buckets_of_wrong_size, recount, stored_files, uris_of
 from ..models.location import LocationRow
 from ..storage import FileStorage
+from ..storage.capabilities import LocalPath, capability_of
 from .batches import in_batches
 from .finding import Finding
 from .fixity import verify_file
@@ -98,9 +99,9 @@ def _damage(file: FileInstance) -> Finding | None:
 
 def _stored_size(storage: FileStorage, readable: bool) -> int | None:
     """Return the number of bytes that storage has of a file; ``None`` where it need not have any yet."""
-    path = storage.local_path()
-    if path is not None:
-        return os.stat(path).st_size
+    local = capability_of(storage, LocalPath)
+    if local is not None:
+        return os.stat(local.path).st_size
     if not readable:
         # An upload in parts, of which not every storage has a file before it is completed.
         return None

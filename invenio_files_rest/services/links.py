@@ -5,24 +5,11 @@ from __future__ import annotations
 import os
 from functools import cached_property
 
-from ..errors import StorageError
-from ..models import FileInstance
 from ..paths import local_folder
 from ..storage.links import followed_links
-from ..storage.listing import Place, place_of
 from .locations import in_words
-from .presence import AwayLocations, storage_for
+from .presence import AwayLocations
 from .transactions import in_transaction
-
-
-def place_at(uri: str) -> Place:
-    """Return what can be seen of a location.
-
-    :param uri: Its URI.
-    :raises FileNotFoundError: If it is not there.
-    :raises StorageError: If its files cannot be listed.
-    """
-    return place_of(uri, storage_for(FileInstance.new(), uri))
 
 
 class Links:
@@ -45,8 +32,8 @@ class Links:
             names = ", ".join(location.name for location in locations.reasons)
             return set(), f"No link is followed while a location is away: {names}."
         # One without a folder that is not away has never had a file.
-        folders = [row.uri for row in locations.around if os.path.isdir(local_folder(row.uri) or "")]
+        folders = [path for row in locations.around if (path := local_folder(row.uri)) and os.path.isdir(path)]
         try:
-            return followed_links(map(place_at, folders)), "The link leads to where another location or link does."
-        except (OSError, StorageError) as error:
+            return followed_links(folders), "The link leads to where another location or link does."
+        except OSError as error:
             return set(), f"No link is followed, since a location cannot be looked at: {in_words(error)}"

@@ -19,16 +19,17 @@ from flask import current_app
 from invenio_db import db
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..errors import StorageError
 from ..models import FileInstance, Location
 from ..models.base import utcnow
 from ..models.inventory import delete_unused, known_files, uploads_in_progress
 from ..models.upload import COMPLETING
-from ..storage.leftovers import Entry, walk
-from ..storage.listing import Place
+from ..paths import folders_inside
+from ..storage.capabilities import Entry, Listable, capability_of
 from .batches import in_batches
 from .finding import Finding
-from .links import Links, place_at
-from .presence import AwayLocations, why_away
+from .links import Links
+from .presence import AwayLocations, storage_for, why_away
 from .removal import expired_uploads, remove_expired_upload, remove_file_data
 from .transactions import in_transaction
 from .uploads.completion import finish_upload
@@ -62,11 +63,8 @@ def _location(location: Any, roots: set[str], links: Links, before: float, delet
         if (reason := why_away(location)) is not None:
             yield Finding("location", location.uri, reason)
             return
-        place = place_at(location.uri)
-        if place.exists():
-            yield from _storage(place, roots, links, before, delete)
-            return
-        error = None
+        yield from _storage(location.uri, roots, links, before, delete)
+        return
     except FileNotFoundError:
         error = None
     except SQLAlchemyError:
@@ -130,7 +128,7 @@ def _free_uploads(grace: timedelta, delete: bool) -> Iterator[Finding]:
 def _orphans(grace: timedelta, delete: bool) -> Iterator[Finding]:
     before = utcnow() - grace
     query = FileInstance.query_orphaned().filter(FileInstance.updated < before)
-    columns = FileInstance.id, FileInstance.uri, FileInstance.size, FileInstance.updated
+    columns = FileInstance.id, FileInstance.uri, FileInstance.size, FileInstance.storage_class, FileInstance.updated
     away = AwayLocations()
     for found in in_batches(query.with_entities(*columns), FileInstance.id):
         batch = [row for row in found if not away.have(row.uri)]
@@ -146,18 +144,19 @@ def _orphans(grace: timedelta, delete: bool) -> Iterator[Finding]:
                 f"Nothing refers to the file {where}" if row.uri else "Nothing refers to the file, which has no bytes."
             )
             finding = Finding("orphan", str(row.id), text, row.size if is_ours else None, done=delete and not is_ours)
-            yield from _tried(finding, delete and is_ours, partial(_delete_bytes, row))
+            yield from _tried(finding, delete and is_ours, partial(_delete_bytes, FileInstance(**row._asdict())))
 
 
-def _delete_bytes(row: Any) -> None:
-    FileInstance(**row._asdict()).storage().delete()
+def _delete_bytes(file: FileInstance) -> None:
+    file.storage().delete()
 
 
-def _storage(place: Place, roots: set[str], links: Links, before: float, delete: bool) -> Iterator[Finding]:
-    entries = walk(place, before, links)
-    inner = place.inner(roots)
+def _storage(uri: str, roots: set[str], links: Links, before: float, delete: bool) -> Iterator[Finding]:
+    listable = _listable(uri)
+    entries = listable.walk(uri, before, links)
+    inner = folders_inside(uri, roots)
     while batch := list(islice(entries, PATHS_PER_QUERY)):
-        unnamed = _unnamed(place, [entry for entry in batch if entry.kind == "file"])
+        unnamed = _unnamed([entry for entry in batch if entry.kind == "file"])
         temporary = {entry.file_id for entry in batch if entry.file_id and entry.kind == "temporary"}
         in_progress = in_transaction(partial(uploads_in_progress, temporary)) if temporary else set()
         for entry in batch:
@@ -178,27 +177,33 @@ def _storage(place: Place, roots: set[str], links: Links, before: float, delete:
                 "folder": "The folder is empty.",
             }[entry.kind]
             finding = Finding(entry.kind, entry.path, text, entry.size)
-            yield from _tried(finding, delete, partial(_remove, place, entry))
+            yield from _tried(finding, delete, partial(_remove, listable, uri, entry))
 
 
-def _unnamed(place: Place, entries: list[Entry]) -> set[Entry]:
+def _listable(uri: str) -> Listable:
+    storage = storage_for(FileInstance.new(), uri)
+    listable = capability_of(storage, Listable)
+    if listable is None:
+        raise StorageError(f"{type(storage).__name__} does not list its files.")
+    return listable
+
+
+def _unnamed(entries: list[Entry]) -> set[Entry]:
     """Find the files that no row names: neither by identifier nor by any way to write their URI."""
-    uris = {spelling: entry for entry in entries for spelling in place.spellings(entry.below)}
+    uris = {uri: entry for entry in entries for uri in entry.uris}
     file_ids = [entry.file_id for entry in entries if entry.file_id]
     known_ids, known_uris = in_transaction(lambda: known_files(file_ids, list(uris))) if entries else (set(), set())
     named = {uris[known].path for known in known_uris}
     return {entry for entry in entries if entry.file_id not in known_ids and entry.path not in named}
 
 
-def _remove(place: Place, entry: Entry) -> None:
-    if entry.kind != "folder":
-        place.remove_file(entry.path)
+def _remove(listable: Listable, uri: str, entry: Entry) -> None:
+    if entry.kind == "file":
+        storage_class = current_app.config["FILES_REST_DEFAULT_STORAGE_CLASS"]
+        _delete_bytes(FileInstance(id=entry.file_id, uri=entry.uris[0], size=entry.size, storage_class=storage_class))
         return
     try:
-        place.remove_folder(entry.path)
-    except FileNotFoundError:
-        # Somebody else did.
-        return
+        listable.remove(uri, entry)
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             raise _UsedAgainError from error

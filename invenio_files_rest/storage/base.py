@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any
 
 from werkzeug.exceptions import HTTPException
 
 from ..checksums import DEFAULT_ALGORITHM, MessageDigest, compute_checksum, new_digest
 from ..errors import StorageError
+from .capabilities import C
 from .pump import check_size, check_sizelimit, pump
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ ProgressCallback = Callable[[int | None, int], Any]
 While bytes are stored whose size is not known that is ``None``, and once they are all there the two are equal. While a
 checksum is computed of a file whose size is not known, the function is not called.
 """
-
-C = TypeVar("C")
 
 __all__ = ("FileStorage", "ProgressCallback", "check_size", "check_sizelimit")
 
@@ -130,13 +129,21 @@ class FileStorage:
     def capability(self, kind: type[C]) -> C | None:
         """Return what this storage can do beyond the documented methods.
 
-        :param kind: The capability, e.g. :class:`~invenio_files_rest.storage.uploads.Uploads`.
+        A storage that wraps another one asks that.
+
+        :param kind: The capability: :class:`~invenio_files_rest.storage.uploads.Uploads`,
+            :class:`~invenio_files_rest.storage.capabilities.Listable` or
+            :class:`~invenio_files_rest.storage.capabilities.LocalPath`.
         :returns: Its implementation for this file; ``None``, as here, where the storage does not have it.
         """
         return None
 
     def local_path(self) -> str | None:
-        """Return where the operating system has the file, for what works on paths alone.
+        """Return where this machine keeps the file, whatever its bytes look like there.
+
+        By that the location is known to be a folder, which is marked, and must be mounted before anything is stored.
+        The capability :class:`~invenio_files_rest.storage.capabilities.LocalPath` promises more: that who reads the
+        path gets the content.
 
         :returns: The path, which may not exist yet; ``None`` where the storage is no file system of this machine.
         """

@@ -1,4 +1,4 @@
-"""From a URI to the file system that has it."""
+"""From a URI to the file system that has it, and from that to the store that we use it as."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from ..errors import StorageError
 from ..paths import local_path, split_scheme
 from ._pyfilesystem import FS, OSFS, MemoryFS, TempFS, fs_errors, open_fs
-from .local import LocalFile
-from .pyfilesystem import ForeignFile, VirtualFile
-
-StoredFile = LocalFile | VirtualFile | ForeignFile
+from .fsspec import FsspecStore
+from .local_store import LocalStore
+from .pyfilesystem_store import PyFilesystemStore
+from .store import Store
 
 _MAKERS = {"osfs": lambda: OSFS(os.sep), "mem": MemoryFS, "temp": TempFS}
 _WRITTEN_AT_CLOSE = ("tar", "zip")
@@ -71,16 +71,16 @@ def _opened(url: str, create_dir: bool) -> tuple[FS, str]:
         raise FileNotFoundError("The folder cannot be opened.") from error
 
 
-def stored_file(filesystem: Any, path: str) -> StoredFile:
-    """Return the way to handle a file of a file system.
+def store_of(filesystem: Any, path: str) -> tuple[Store, str]:
+    """Return the store that a file system is.
 
     :param filesystem: A PyFilesystem, or an object with ``open``, ``exists`` and ``rm`` as fsspec has them.
-    :param path: Path of the file in it.
-    :returns: The file.
+    :param path: Path of a file in it.
+    :returns: The store, and the path of the file in that: one of this machine where it has one.
     """
     if not isinstance(filesystem, FS):
-        return ForeignFile(filesystem, path)
+        return FsspecStore(filesystem), path
     try:
-        return LocalFile(filesystem.getsyspath(path))
+        return LocalStore(), filesystem.getsyspath(path)
     except fs_errors.NoSysPath:
-        return VirtualFile(filesystem, path)
+        return PyFilesystemStore(filesystem), path

@@ -14,8 +14,9 @@ from ..checksums import MessageDigest
 from .failures import translated_errors
 from .local import LocalFile, closed_quietly
 from .locking import locked_region
-from .part_files import MARK, DigestFactory, PartFiles, receipt_of
+from .part_files import MARK, PartFiles, receipt_of
 from .pieces import LocalFolder, Piece, ensure_enough
+from .store import DigestFactory
 from .uploads import WAIT_SECONDS, Receipt, State, always
 from .writeback import KEPT, StreamedFile
 

@@ -6,23 +6,23 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from .leftovers import is_prefix
-from .listing import Place
+from .listing import is_prefix
+from .local_store import LocalStore
 
 
-def followed_links(places: Iterable[Place]) -> set[str]:
+def followed_links(folders: Iterable[str]) -> set[str]:
     """Find the links in locations that lead to folders of no other location, and of no other link.
 
     Where two ways lead to one folder, a file in it would have two names, of which the database knows one alone.
 
-    :param places: All locations that are folders of this machine.
+    :param folders: Paths of all locations that are folders of this machine.
     :returns: Paths of the links. They stand where folders of our making do that are for several files.
     :raises OSError: If a location cannot be looked at, so that nobody can tell.
     """
     ways: list[tuple[str, str | None]] = []
-    for place in places:
-        ways.append((os.path.realpath(place.folder), None))
-        ways += ((os.path.realpath(link), link) for link in _links(place, place.folder, ""))
+    for folder in folders:
+        ways.append((os.path.realpath(folder), None))
+        ways += ((os.path.realpath(link), link) for link in _links(folder, ""))
     found = {link for _, link in ways if link}
     outer: tuple[str, str | None] = ("\0", None)
     for way in sorted(ways, key=lambda way: way[0].split(os.sep)):
@@ -33,13 +33,13 @@ def followed_links(places: Iterable[Place]) -> set[str]:
     return found
 
 
-def _links(place: Place, folder: str, identifier: str) -> Iterator[str]:
-    for item in place.items(folder):
-        if not is_prefix(identifier + item.name):
+def _links(folder: str, names: str) -> Iterator[str]:
+    for item in LocalStore().items(folder):
+        if not is_prefix(names + item.name):
             continue
         if item.kind == "link":
             yield item.path
         elif item.kind == "folder":
             # Somebody may remove it meanwhile.
             with suppress(FileNotFoundError):
-                yield from _links(place, item.path, identifier + item.name)
+                yield from _links(item.path, names + item.name)

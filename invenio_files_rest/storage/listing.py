@@ -1,226 +1,144 @@
-"""What a location holds, as its storage lists it: a folder, a PyFilesystem, a storage without folders."""
+"""Which files and folders in a location are of our making, for stores whose folders can be listed."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
+import uuid
+from collections.abc import Callable, Container, Generator, Iterator
 from contextlib import suppress
-from functools import partial
-from posixpath import basename, dirname, join
-from typing import Any, NamedTuple
+from posixpath import dirname, join
 
 from ..errors import StorageError
-from ..paths import folders_to, spellings, split_scheme
-from ._pyfilesystem import FS
-from .base import FileStorage, unix_time
-from .failures import translated_errors
-from .filesystems import stored_file
-from .local import LocalFile
-from .pyfs import PyFSFileStorage
+from .capabilities import Entry
+from .local import TEMPORARY_PREFIX
+from .store import Item, Store
 
 FILE_NAME = "data"
 """Name of a file in its folder."""
 
-
-class Status(NamedTuple):
-    """What is known of a file or of a folder."""
-
-    size: int
-    """Size in bytes."""
-
-    modified: float | None
-    """When it was last changed, as Unix time; ``None`` where the storage does not tell."""
+_HEX = frozenset("0123456789abcdef")
 
 
-class Item(NamedTuple):
-    """Something in a folder."""
-
-    name: str
-    path: str
-    kind: str
-    """``folder``, ``file``, ``link`` for one to a folder of this machine, or ``other``."""
-
-    status: Callable[[], Status]
-    """Function that asks for it, and raises ``FileNotFoundError`` where it is gone."""
+def _begins_an_identifier(text: str) -> bool:
+    return len(text) <= 36 and all(
+        character == "-" if position in (8, 13, 18, 23) else character in _HEX
+        for position, character in enumerate(text)
+    )
 
 
-class Place:
-    """A location.
+def is_prefix(text: str) -> bool:
+    """Tell whether a folder is for several files, by the names that lead to it.
 
-    :param uri: Its URI.
-    :param filesystem: The file system that has it; ``None`` for the one of this machine.
-    :param folder: Its path in the file system.
+    :param text: The names of the folders below the location, joined.
+    """
+    return len(text) < 36 and _begins_an_identifier(text)
+
+
+def _identifier(below: str) -> uuid.UUID | None:
+    """Return the identifier of the file that a folder is for; ``None`` where it is for several."""
+    text = below.replace("/", "")
+    return uuid.UUID(text) if len(text) == 36 else None
+
+
+class Listing:
+    """The files of a location, folder by folder; see :class:`~invenio_files_rest.storage.capabilities.Listable`.
+
+    Only a file that lies where storage puts one is found: in a folder whose path below the location is an identifier.
+    All others are none of our business, and neither are links, but those that stand for a folder which is for several
+    files.
+
+    :param find: Function that returns the store in which a URI is, and the path there.
     """
 
-    def __init__(self, uri: str, filesystem: Any, folder: str) -> None:
-        """Keep where it is."""
-        self.uri = uri
-        self.filesystem = filesystem
-        self.folder = folder
+    def __init__(self, find: Callable[[str], tuple[Store, str]]) -> None:
+        """Keep the function."""
+        self._find = find
+        self._opened: dict[str, tuple[Store, str]] = {}
 
-    def exists(self) -> bool:
-        """Tell whether the location is there."""
-        raise NotImplementedError
+    def _store(self, uri: str) -> tuple[Store, str]:
+        """Return the store that has a location, and the path of a file directly in it."""
+        if uri not in self._opened:
+            self._opened[uri] = self._find(f"{uri}/{FILE_NAME}")
+        return self._opened[uri]
 
-    def items(self, folder: str) -> Iterator[Item]:
-        """Find what is in a folder, one after the other.
+    def walk(self, uri: str, before: float, followed: Container[str] = ()) -> Iterator[Entry]:
+        """Find the files, what was left behind, and the empty folders that are not young."""
+        store, path = self._store(uri)
+        if not store.has_folder(dirname(path)):
+            raise FileNotFoundError("The location is not there.")
+        yield from _Walk(store, uri, before, followed).into(dirname(path), "")
 
-        :param folder: Its path.
-        :raises FileNotFoundError: If it is gone.
-        """
-        raise NotImplementedError
-
-    def spellings(self, path: str) -> set[str]:
-        """Return the ways to write the URI of a file.
-
-        :param path: Path of the file below the location.
-        """
-        scheme, folder = split_scheme(f"{self.uri}/{FILE_NAME}")
-        below = join(dirname(folder).strip("/"), path)
-        return {join(self.uri, path), f"{scheme}://{below}", f"{scheme}:///{below}"}
-
-    def inner(self, uris: Iterable[str]) -> set[str]:
-        """Find the locations that lie in this one, however they are spelled.
-
-        :param uris: URIs of locations.
-        :returns: Their paths below this one, each with a slash at its end.
-        """
-        own = folders_to(self.uri)
-        found = [names for uri in uris if (names := folders_to(uri))[: len(own)] == own and names != own]
-        return {"/".join(names[len(own) :]) + "/" for names in found}
-
-    def remove_file(self, path: str) -> None:
-        """Remove a file, and the folders that only it needed.
-
-        :param path: Its path.
-        """
-        stored_file(self.filesystem, path).remove(clean_dir=True)
-
-    def remove_folder(self, path: str) -> None:
-        """Remove a folder, where it is empty still.
-
-        :param path: Its path.
-        :raises OSError: If it is not.
-        """
-        raise NotImplementedError
+    def remove(self, uri: str, entry: Entry) -> None:
+        """Remove a file with the folders that only it needed, or an empty folder."""
+        store, _ = self._store(uri)
+        if entry.kind != "folder":
+            store.file(entry.path).remove(clean_dir=True)
+            return
+        # Somebody else may have removed it.
+        with suppress(FileNotFoundError):
+            store.remove_folder(entry.path)
 
 
-class LocalPlace(Place):
-    """A folder of this machine."""
+class _Walk:
+    """One way through the folders of a location."""
 
-    def exists(self) -> bool:
-        """Tell whether the location is there."""
-        return os.path.isdir(self.folder)
+    def __init__(self, store: Store, uri: str, before: float, followed: Container[str]) -> None:
+        self._store = store
+        self._uri = uri
+        self._before = before
+        self._followed = followed
 
-    def items(self, folder: str) -> Iterator[Item]:
-        """Find what is in a folder; see :meth:`Place.items`."""
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                yield Item(entry.name, entry.path, self._kind(entry), partial(self._status, entry))
+    def into(self, folder: str, below: str) -> Generator[Entry, None, bool]:
+        """Find what is in a folder, and tell whether that has nothing else in it."""
+        names, file_id = below.replace("/", ""), _identifier(below)
+        is_empty = True
+        try:
+            for item in self._store.items(folder):
+                if item.kind == "folder" and _begins_an_identifier(names + item.name):
+                    inner = yield from self._folder(item, f"{below}{item.name}/")
+                    is_empty = is_empty and inner
+                elif item.kind == "link" and is_prefix(names + item.name):
+                    is_empty = False
+                    if item.path in self._followed:
+                        yield from self.into(item.path, f"{below}{item.name}/")
+                    else:
+                        yield Entry(item.path, below + item.name, "link", None, 0)
+                else:
+                    is_empty = False
+                    if file_id and item.kind == "file":
+                        yield from self._file(item, file_id, below + item.name)
+        except FileNotFoundError:
+            # Somebody removed it meanwhile.
+            return True
+        return is_empty
 
-    @staticmethod
-    def _kind(entry: os.DirEntry[str]) -> str:
-        if entry.is_symlink():
-            # One that cannot be followed leads nowhere.
-            with suppress(OSError):
-                return "link" if entry.is_dir() else "other"
-            return "other"
-        return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
-
-    @staticmethod
-    def _status(entry: os.DirEntry[str]) -> Status:
-        status = entry.stat(follow_symlinks=False)
-        return Status(status.st_size, status.st_mtime)
-
-    def spellings(self, path: str) -> set[str]:
-        """Return the ways to write the URI of a file; see :meth:`Place.spellings`."""
-        real = os.path.realpath(join(self.folder, path))
-        return {join(base, path) for base in spellings(self.uri)} | spellings(real)
-
-    def remove_file(self, path: str) -> None:
-        """Remove a file, and the folders that only it needed; see :meth:`Place.remove_file`."""
-        LocalFile(path).remove(clean_dir=True)
-
-    def remove_folder(self, path: str) -> None:
-        """Remove a folder, where it is empty still; see :meth:`Place.remove_folder`."""
-        os.rmdir(path)
-
-
-class VirtualPlace(Place):
-    """A folder of a PyFilesystem: in memory, or on another machine."""
-
-    def exists(self) -> bool:
-        """Tell whether the location is there."""
-        with translated_errors():
-            return bool(self.filesystem.isdir(self.folder))
-
-    def items(self, folder: str) -> Iterator[Item]:
-        """Find what is in a folder; see :meth:`Place.items`."""
-        with translated_errors():
-            for info in self.filesystem.scandir(folder, namespaces=["details", "link"]):
-                kind = "folder" if info.is_dir else "file"
-                if info.get("link", "target") is not None:
-                    kind = "other"
-                status = partial(Status, info.get("details", "size") or 0, info.get("details", "modified"))
-                yield Item(info.name, join(folder, info.name), kind, status)
-
-    def remove_folder(self, path: str) -> None:
-        """Remove a folder, where it is empty still; see :meth:`Place.remove_folder`."""
-        with translated_errors():
-            self.filesystem.removedir(path)
-
-
-class ForeignPlace(Place):
-    """A part of a storage in the manner of fsspec, S3 say, in which a folder is there as long as it has files."""
-
-    def exists(self) -> bool:
-        """Tell that there is no telling: a location without files is not there."""
+    def _folder(self, item: Item, below: str) -> Generator[Entry, None, bool]:
+        """Find what is in a folder, and the folder itself where it is empty or will be; tell whether it is."""
+        try:
+            # Before what is in it is removed, which would make it young again.
+            changed = item.status().modified
+        except FileNotFoundError:
+            return True
+        inner = yield from self.into(item.path, below)
+        if not inner or changed is None or changed >= self._before:
+            return False
+        yield Entry(item.path, below, "folder", _identifier(below), 0)
         return True
 
-    def items(self, folder: str) -> Iterator[Item]:
-        """Find what is in a folder; see :meth:`Place.items`."""
+    def _file(self, item: Item, file_id: uuid.UUID, below: str) -> Iterator[Entry]:
+        is_temporary = item.name.startswith(TEMPORARY_PREFIX)
+        if not is_temporary and item.name != FILE_NAME:
+            return
         try:
-            found = self.filesystem.ls(folder, detail=True)
+            size, changed = item.status()
         except FileNotFoundError:
             return
-        for item in found:
-            path = item["name"].rstrip("/")
-            # A folder may hold itself, as an object without bytes.
-            if path != split_scheme(folder)[1].rstrip("/"):
-                kind = "folder" if item["type"] == "directory" else "file"
-                yield Item(basename(path), path, kind, partial(self._status, item, kind))
-
-    def _status(self, item: dict[str, Any], kind: str) -> Status:
-        modified = None
-        if kind == "file":
-            with suppress(AttributeError, KeyError, NotImplementedError):
-                modified = unix_time(self.filesystem.modified(item["name"]))
-        return Status(item.get("size") or 0, modified)
-
-    def remove_folder(self, path: str) -> None:
-        """Do nothing: a folder has gone with its last file."""
-
-
-def place_of(uri: str, storage: FileStorage) -> Place:
-    """Return what can be seen of a location through the storage that its files have.
-
-    :param uri: URI of the location.
-    :param storage: Storage of a file in it.
-    :raises FileNotFoundError: If it is not there.
-    :raises StorageError: If its files cannot be listed.
-    """
-    if not isinstance(storage, PyFSFileStorage):
-        raise StorageError(f"{type(storage).__name__} does not list its files.")
-    storage.fileurl = f"{uri}/{FILE_NAME}"
-    with translated_errors():
-        filesystem, path = storage._get_fs(create_dir=False)
-        file = stored_file(filesystem, path)
-    if isinstance(file, LocalFile):
-        return LocalPlace(uri, None, os.path.dirname(file.path))
-    if isinstance(filesystem, FS):
-        return VirtualPlace(uri, filesystem, dirname(path))
-    if not hasattr(filesystem, "ls"):
-        raise StorageError(f"{type(filesystem).__name__} does not list its files.")
-    if hasattr(filesystem, "invalidate_cache"):
-        filesystem.invalidate_cache()
-    return ForeignPlace(uri, filesystem, dirname(path))
+        if changed is None:
+            raise StorageError("The storage does not tell when a file was changed.")
+        if changed >= self._before:
+            return
+        if is_temporary:
+            yield Entry(item.path, below, "temporary", file_id, size)
+            return
+        given = join(self._uri, below)
+        others = self._store.uris(self._uri, below, item.path) - {given}
+        yield Entry(item.path, below, "file", file_id, size, (given, *sorted(others)))

@@ -11,12 +11,11 @@ from ..checksums import MessageDigest, compute_checksum
 from .failures import translated_errors
 from .pieces import SAVE_SECONDS, Folder, Piece, SavedFile, Window, ensure_enough
 from .pump import pump
+from .store import DigestFactory
 from .uploads import WAIT_SECONDS, Receipt, State, Stored, always
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
-
-DigestFactory = Callable[[], "tuple[str | None, MessageDigest | None]"]
 
 GROWING_CHUNK = 256 * 1024
 """Bytes that are held at most, several times over, before they are written: a process that is killed loses them."""

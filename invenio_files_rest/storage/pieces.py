@@ -14,7 +14,7 @@ from ..errors import StorageError
 from .cloning import clone
 from .failures import translated_errors
 from .local import TEMPORARY_PREFIX, LocalFile, closed_quietly
-from .pyfilesystem import VirtualFile
+from .pyfilesystem import PyFilesystemFile
 from .writeback import StreamedFile
 
 SAVE_SECONDS = 10.0
@@ -165,8 +165,8 @@ class LocalFolder:
         return clone(source.fileno(), piece.start, piece.size, target.fileno(), at)
 
 
-class VirtualFolder:
-    """The folder of a file that the operating system does not have.
+class PyFilesystemFolder:
+    """The folder of a file of a PyFilesystem.
 
     :param file: The file.
     :param filesystem: Its file system.
@@ -175,7 +175,7 @@ class VirtualFolder:
 
     durable = False
 
-    def __init__(self, file: VirtualFile, filesystem: Any, path: str) -> None:
+    def __init__(self, file: PyFilesystemFile, filesystem: Any, path: str) -> None:
         """Keep the file."""
         self.file = file
         self._fs = filesystem
@@ -185,8 +185,8 @@ class VirtualFolder:
         """Return the path of a file for pieces."""
         return join(dirname(self._path), TEMPORARY_PREFIX + name)
 
-    def _file(self, name: str) -> VirtualFile:
-        return VirtualFile(self._fs, self.path_of(name))
+    def _file(self, name: str) -> PyFilesystemFile:
+        return PyFilesystemFile(self._fs, self.path_of(name))
 
     def make(self, name: str) -> None:
         """Make the folder, and an empty file in it."""
@@ -237,7 +237,7 @@ class VirtualFolder:
         return False
 
 
-Folder = LocalFolder | VirtualFolder
+Folder = LocalFolder | PyFilesystemFolder
 
 
 def ensure_enough(found: int, known: int) -> None:

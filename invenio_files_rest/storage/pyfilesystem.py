@@ -1,7 +1,6 @@
-"""Files that the operating system does not have: in memory, in an archive, on another machine.
+"""Files of a PyFilesystem that this machine has no paths for: in memory, in an archive, on another machine.
 
-They are written as safely as their file system lets us, through PyFilesystem or through an interface like that of
-fsspec.
+They are written as safely as their file system lets us.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from .failures import translated_errors
 from .local import ATTEMPTS, closed_quietly, temporary_name
 
 
-class VirtualFile:
-    """A file of a PyFilesystem without paths of the operating system.
+class PyFilesystemFile:
+    """A file of a PyFilesystem; see :class:`~invenio_files_rest.storage.store.StoredFile`.
 
     :param filesystem: The file system.
     :param path: Path of the file in it.
@@ -97,44 +96,3 @@ class VirtualFile:
             self._fs.remove(self._path)
         if clean_dir:
             self._remove_folders(folders_of(self._path))
-
-
-class ForeignFile:
-    """A file of a file system that is no PyFilesystem, with ``open``, ``exists`` and ``rm`` as fsspec has them.
-
-    A subclass of the storage may bring one. What is written there appears when it is closed, or not at all.
-
-    :param filesystem: The file system.
-    :param path: Path of the file in it.
-    """
-
-    atomic = False
-
-    def __init__(self, filesystem: Any, path: str) -> None:
-        """Keep file system and path."""
-        self._fs = filesystem
-        self._path = path
-
-    def open(self, mode: str) -> IO[Any]:
-        """Open the file."""
-        with translated_errors():
-            file: IO[Any] = self._fs.open(self._path, mode=mode)
-            return file
-
-    @contextmanager
-    def update(self) -> Iterator[IO[bytes]]:
-        """Open the file to write parts of it in place, where its file system can."""
-        with closed_quietly(self.open("r+b")) as file:
-            yield file
-
-    @contextmanager
-    def replace(self) -> Iterator[IO[bytes]]:
-        """Open the file to write it anew; whoever calls removes it after an error."""
-        with closed_quietly(self.open("wb")) as file:
-            yield file
-
-    def remove(self, clean_dir: bool) -> None:
-        """Remove the file, where it exists; there are no folders."""
-        with translated_errors():
-            if self._fs.exists(self._path):
-                self._fs.rm(self._path)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from copy import copy
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from flask import current_app
 
@@ -18,22 +19,18 @@ from ..errors import StorageError
 from ..paths import is_folder_for, make_path
 from ._pyfilesystem import OSFS, fs_errors
 from .base import FileStorage, ProgressCallback
+from .capabilities import C, Listable, LocalPath
 from .failures import translated_errors
-from .filesystems import StoredFile, filesystem_of, stored_file
-from .in_place import InPlace
-from .local import LocalFile
+from .filesystems import filesystem_of, store_of
+from .listing import Listing
 from .locking import locked_region
-from .part_files import PartFiles
-from .pieces import LocalFolder, VirtualFolder
-from .pyfilesystem import VirtualFile
+from .store import Store, StoredFile
 from .uploads import Uploads
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
 
     from ..limiters import FileSizeLimit
-
-C = TypeVar("C")
 
 _BYTE_METHODS = (
     "_get_fs",
@@ -46,7 +43,14 @@ _BYTE_METHODS = (
     "save",
     "update",
 )
-"""Methods that decide which bytes are where. Who overrides one has reasons that a capability would go round."""
+"""Methods that decide which bytes are where."""
+
+_GONE_ROUND: dict[type, tuple[str, ...]] = {Listable: (), LocalPath: _BYTE_METHODS, Uploads: _BYTE_METHODS}
+"""The capabilities, and the methods in whose place they act. Who overrides such a method has reasons to."""
+
+
+def _overrides(own: type, name: str) -> bool:
+    return getattr(own, name) is not getattr(PyFSFileStorage, name)
 
 
 class FS(OSFS):
@@ -97,9 +101,14 @@ class PyFSFileStorage(FileStorage):
         """
         return filesystem_of(self.fileurl, create_dir)
 
-    def _file(self, create_dir: bool = False) -> StoredFile:
+    def _store(self, create_dir: bool = False) -> tuple[Store, str]:
+        """Return the store that has the file, and the file's path there."""
         with translated_errors():
-            return stored_file(*self._get_fs(create_dir=create_dir))
+            return store_of(*self._get_fs(create_dir=create_dir))
+
+    def _file(self, create_dir: bool = False) -> StoredFile:
+        store, path = self._store(create_dir)
+        return store.file(path)
 
     @contextmanager
     def _replace(self) -> Iterator[IO[bytes]]:
@@ -121,32 +130,40 @@ class PyFSFileStorage(FileStorage):
     def capability(self, kind: type[C]) -> C | None:
         """Return what this storage can do beyond the documented methods; see :meth:`FileStorage.capability`.
 
-        A subclass that overrides how bytes are stored has none of it, unless it overrides this method as well.
+        A subclass has no capability that goes round a method of its own: one that overrides :meth:`_get_fs`, or how
+        bytes are read or written, has to say itself, in this method, where its file has a local path and who takes it
+        piece by piece. A listing goes round nothing, since it asks :meth:`_get_fs`, and has files removed by
+        :meth:`delete`.
         """
-        own = type(self)
-        if kind is not Uploads or any(
-            getattr(own, name) is not getattr(PyFSFileStorage, name) for name in _BYTE_METHODS
-        ):
+        provide = {Listable: self._listable, LocalPath: self._local_path, Uploads: self._uploads}.get(kind)
+        if provide is None or any(_overrides(type(self), name) for name in _GONE_ROUND[kind]):
             return None
-        return cast("C", self._uploads())
+        return cast("C | None", provide())
 
-    def _uploads(self) -> PartFiles | None:
+    def _listable(self) -> Listing:
+        def find(uri: str) -> tuple[Store, str]:
+            storage = copy(self)
+            storage.fileurl = uri
+            return storage._store()
+
+        return Listing(find)
+
+    def _local_path(self) -> LocalPath | None:
+        store, path = self._store()
+        return store.local_path(path)
+
+    def _uploads(self) -> Uploads | None:
         try:
-            filesystem, path = self._get_fs(create_dir=False)
+            store, path = self._store()
         except FileNotFoundError:
             # Some file systems are opened at the file's folder, and only where it exists.
-            filesystem, path = self._get_fs(create_dir=True)
-        file = stored_file(filesystem, path)
-        if isinstance(file, LocalFile):
-            return InPlace(self.fileurl, LocalFolder(file), self._init_hash, self.clean_dir)
-        if isinstance(file, VirtualFile):
-            return PartFiles(self.fileurl, VirtualFolder(file, filesystem, path), self._init_hash, self.clean_dir)
-        return None
+            store, path = self._store(create_dir=True)
+        return store.uploads(path, self.fileurl, self._init_hash, self.clean_dir)
 
     def local_path(self) -> str | None:
         """Return where the operating system has the file; see :meth:`FileStorage.local_path`."""
-        file = self._file()
-        return file.path if isinstance(file, LocalFile) else None
+        local = self._local_path()
+        return None if local is None else local.path
 
     @contextmanager
     def locked_region(self, start: int, size: int, timeout: float) -> Iterator[None]:
@@ -154,11 +171,10 @@ class PyFSFileStorage(FileStorage):
 
         A file of the operating system has locks, others have not.
         """
-        file = self._file()
-        if not isinstance(file, LocalFile):
+        if self._local_path() is None:
             yield
             return
-        with file.open("r+b") as stream, locked_region(stream, start, size, timeout):
+        with self._file().open("r+b") as stream, locked_region(stream, start, size, timeout):
             yield
 
     def open(self, mode: str | None = "rb") -> IO[Any]:

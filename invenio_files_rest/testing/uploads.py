@@ -71,8 +71,7 @@ class UploadsContract:
         """Return a function that makes the capability anew for one file, as another process would; remove the file."""
 
         def make() -> Uploads:
-            # A protocol has no instances of its own, so that mypy does not take it for a type here.
-            uploads = make_storage("file").capability(Uploads)  # type: ignore[type-abstract]
+            uploads = make_storage("file").capability(Uploads)
             assert uploads is not None
             return uploads
 

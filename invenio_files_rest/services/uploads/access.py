@@ -10,6 +10,7 @@ from ...checksums import MessageDigest
 from ...models import FileInstance, Upload
 from ...models.base import utcnow
 from ...models.upload import FAILED, OPEN
+from ...storage.capabilities import capability_of
 from ...storage.uploads import State, Uploads
 from .errors import UploadClosed, UploadGone, UploadsUnsupported
 
@@ -30,8 +31,7 @@ def backend_of(file: FileInstance, **kwargs: Any) -> Backend:
     :raises UploadsUnsupported: If the storage cannot take it.
     """
     storage = file.storage(**kwargs)
-    find = getattr(storage, "capability", None)
-    uploads = find(Uploads) if find is not None else None
+    uploads = capability_of(storage, Uploads)
     if uploads is None:
         raise UploadsUnsupported()
     return Backend(uploads, storage._init_hash)
