@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
 import os
@@ -533,6 +534,37 @@ def test_the_server_sends_a_file_of_the_operating_system(send: Sender) -> None:
 def test_the_server_is_not_asked_to_send_what_it_cannot(send: Sender) -> None:
     ServerWrapper.made.clear()
     assert send(environ={"wsgi.file_wrapper": ServerWrapper}).data == CONTENT
+    assert ServerWrapper.made == []
+
+
+class Backwards:
+    """A file of somebody's that is read in another way than it is stored."""
+
+    def __init__(self) -> None:
+        self._file = real_file()
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)[::-1]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def compressed_file() -> IO[bytes]:
+    with tempfile.NamedTemporaryFile() as stored:
+        stored.write(gzip.compress(CONTENT))
+        stored.flush()
+        return gzip.open(stored.name)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("make", "expected"), [(compressed_file, CONTENT), (Backwards, CONTENT[::-1])])
+def test_the_server_is_not_asked_to_send_what_is_stored_in_another_way_than_it_is_read(
+    send: Sender, make: Any, expected: bytes
+) -> None:
+    """It would take the descriptor, and send what is on the disk."""
+    ServerWrapper.made.clear()
+    send.make_stream = make
+    assert send(environ={"wsgi.file_wrapper": ServerWrapper}).data == expected
     assert ServerWrapper.made == []
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import http.client
+import io
 import os
 import time
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from servers.nginx import Redirecting, documented, needs_nginx, redirecting, run
 from invenio_files_rest.errors import FileInstanceUnreadableError
 from invenio_files_rest.helpers import create_file_streaming_redirect_response
 from invenio_files_rest.http.file_response import SECURITY_HEADERS
+from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
 
 CONTENT = b"0123456789" * 1000
 
@@ -315,7 +318,13 @@ def test_a_file_of_another_size_than_its_row_is_refused(
 
 def obj(uri: str, **file: Any) -> Any:
     """Return a page in a file."""
-    facts = {"uri": uri, "size": 4, "readable": True, "checksum": "md5:" + "0" * 32}
+    facts = {
+        "uri": uri,
+        "size": 4,
+        "readable": True,
+        "checksum": "md5:" + "0" * 32,
+        "storage": lambda: PyFSFileStorage(uri),
+    }
     sent = Response("sent by us")
     return SimpleNamespace(
         file=SimpleNamespace(**facts | file),
@@ -382,6 +391,59 @@ def test_the_longest_uri_that_fits_is_mapped(redirected: Any, uri: str, expected
 
 def test_a_path_that_leads_out_of_its_folder_is_never_asked_for(redirected: Any) -> None:
     assert "X-Accel-Redirect" not in redirected("/data/a/../../etc/passwd").headers
+
+
+class Reversed(PyFSFileStorage):
+    """Storage of somebody else's that has the bytes in another way than they are read."""
+
+    def open(self, mode: str | None = "rb") -> Any:
+        with super().open(mode) as file:
+            return io.BytesIO(file.read()[::-1])
+
+
+class Declaring(Reversed):
+    def capability(self, kind: Any) -> Any:
+        return PyFSFileStorage(self.fileurl).capability(kind)
+
+
+class Wrapper(FileStorage):
+    """Storage that does nothing but to pass on what it is asked."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__()
+        self.inner = PyFSFileStorage(uri)
+
+    def capability(self, kind: Any) -> Any:
+        return self.inner.capability(kind)
+
+
+@pytest.mark.parametrize(
+    ("storage", "expected"),
+    [(PyFSFileStorage, True), (Reversed, False), (FileStorage, False), (Declaring, True), (Wrapper, True)],
+)
+def test_a_file_is_left_to_the_web_server_where_its_path_has_what_the_storage_reads(
+    redirected: Any, storage: Any, expected: bool
+) -> None:
+    response = redirected("/data/a/2a/data", MAPPING, storage=lambda: storage("/data/a/2a/data"))
+    assert ("X-Accel-Redirect" in response.headers) is expected
+    assert (response.get_data() == b"sent by us") is not expected
+
+
+def test_a_file_is_not_left_to_the_web_server_by_a_storage_that_reads_it_otherwise(
+    client: Any, bucket: Any, app: Flask, allow_all: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own ``send_file`` is called."""
+    called = []
+    send_file = Reversed.send_file
+    monkeypatch.setattr(Reversed, "send_file", lambda self, *a, **kw: called.append(self) or send_file(self, *a, **kw))
+    factory = functools.partial(pyfs_storage_factory, filestorage_class=Reversed)
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
+    monkeypatch.setitem(app.config, "FILES_REST_XSENDFILE_ENABLED", True)
+    put(client, bucket, "a.txt", b"abc")
+    answer = client.get(url(bucket, "a.txt"))
+    assert (answer.status_code, answer.data) == (200, b"cba")
+    assert "X-Accel-Redirect" not in answer.headers
+    assert len(called) == 1
 
 
 def test_a_file_that_is_not_readable_is_refused(redirected: Any) -> None:

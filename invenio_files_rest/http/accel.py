@@ -12,7 +12,8 @@ from ..errors import FileInstanceUnreadableError, StorageError
 from ..paths import local_path
 from ..services.conditions import to_the_second
 from ..services.presence import ensure_reachable
-from .file_response import describing_response
+from ..storage.capabilities import LocalPath, capability_of
+from .file_response import Representation, md5_of
 from .preconditions import check_preconditions, last_modified_of
 
 if TYPE_CHECKING:
@@ -52,14 +53,13 @@ def _absolute(uri: str) -> str:
     return uri if path is None else os.path.abspath(path)
 
 
-def _ensure_there(file: FileInstance) -> None:
+def _ensure_there(file: FileInstance, path: str) -> None:
     """Refuse to have a file sent whose location is away, or that is shorter or longer than its row.
 
-    Files that only the web server has pass, and so does one that is gone, which it does not find either.
+    One that is gone passes: the web server does not find it either.
     """
-    path = local_path(file.uri)
     try:
-        found = file.size if path is None else os.stat(path).st_size
+        found = os.stat(path).st_size
     except FileNotFoundError:
         ensure_reachable(file.uri)
         return
@@ -73,7 +73,9 @@ def create_file_streaming_redirect_response(obj: ObjectVersion) -> Response:
     """Make the response that has the web server in front send a file, by ``X-Accel-Redirect``.
 
     ``FILES_REST_XSENDFILE_MAPPING`` says what the web server calls the file. A file that it does not have we send
-    ourselves. So we do where the request has ``If-Match`` or ``If-Unmodified-Since``, too, for nginx would compare them
+    ourselves, and so we do with one of this machine whose storage has no
+    :class:`~invenio_files_rest.storage.capabilities.LocalPath`: what the web server would find there may not be the
+    content. So we do where the request has ``If-Match`` or ``If-Unmodified-Since``, too, for nginx would compare them
     with what it knows of the file.
 
     :param obj: The object version to send.
@@ -89,23 +91,27 @@ def create_file_streaming_redirect_response(obj: ObjectVersion) -> Response:
     as_attachment = "download" in request.args
     last_modified = to_the_second(last_modified_of(request, obj))
     target = internal_uri(file.uri)
+    local = None
+    if target is not None and local_path(file.uri) is not None:
+        local = capability_of(file.storage(), LocalPath)
+        if local is None:
+            target = None
     if target is None or "If-Match" in request.headers or "If-Unmodified-Since" in request.headers:
         return obj.send_file(as_attachment=as_attachment, last_modified=last_modified)
-    response = describing_response(
-        obj.basename,
-        obj.mimetype,
-        as_attachment=as_attachment,
-        trusted=False,
-        restricted=True,
-        etag=file.checksum,
+    response = Representation(
+        filename=obj.basename,
         last_modified=last_modified,
-    )
+        mimetype=obj.mimetype,
+        as_attachment=as_attachment,
+        etag=file.checksum,
+    ).response()
     if not check_preconditions(request, file.checksum, last_modified):
         response.status_code = 304
         return response
-    _ensure_there(file)
-    algorithm, _, digest = (file.checksum or "").partition(":")
-    if algorithm == "md5" and "Range" not in request.headers:
-        response.headers["Content-MD5"] = digest
+    # Other files only the web server has.
+    if local is not None:
+        _ensure_there(file, local.path)
+    if "Range" not in request.headers and (md5 := md5_of(file.checksum)):
+        response.headers["Content-MD5"] = md5
     response.headers["X-Accel-Redirect"] = target
     return response

@@ -7,6 +7,7 @@ the connection for the rest.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -45,6 +46,10 @@ def ensure_size(stream: IO[bytes], size: int | None) -> None:
 
 def _name(stream: Any) -> Any:
     return getattr(stream, "name", stream)
+
+
+_SYSTEM_FILES = frozenset({io.BufferedRandom, io.BufferedReader, io.FileIO})
+"""What :func:`open` returns for a file of the operating system."""
 
 
 class FilePart:
@@ -144,8 +149,7 @@ def served_by_server(environ: WSGIEnvironment, part: FilePart, whole: bool) -> A
     # uWSGI sends every file from its first byte to its last.
     if wrapper is None or ("uwsgi.version" in environ and not whole):
         return None
-    try:
-        file = _ServedFile(part.stream, part.end)
-    except (AttributeError, OSError):
+    # Of any other file the descriptor may have other bytes than reading it gives, compressed ones say.
+    if type(part.stream) not in _SYSTEM_FILES or not isinstance(getattr(part.stream, "raw", part.stream), io.FileIO):
         return None
-    return wrapper(file, part.chunk_size)
+    return wrapper(_ServedFile(part.stream, part.end), part.chunk_size)

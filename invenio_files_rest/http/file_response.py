@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import IO, Any
 
 from flask import Response, current_app, request
 from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 
+from ..errors import StorageError
 from ..utils import guess_mimetype
 from .disposition import content_disposition
 from .file_body import FilePart, ensure_size, served_by_server
@@ -100,21 +103,73 @@ def _digest_header(checksum: str | None) -> str | None:
     return f"{name}=:{base64.b64encode(raw).decode('ascii')}:" if name and len(raw) == length else None
 
 
-def _file_headers(
-    filename: str | None, mimetype: str | None, as_attachment: bool, trusted: bool
-) -> tuple[str, Headers]:
-    """Return the MIME type of a file, and the headers that say what a browser may do with it."""
-    mimetype = mimetype or guess_mimetype(filename or "")
-    headers = Headers()
-    if not trusted:
-        mimetype = sanitize_mimetype(mimetype, filename=filename)
-        headers.extend(SECURITY_HEADERS)
-        keep_policy(SECURITY_HEADERS["Content-Security-Policy"], SECURITY_HEADERS["X-Frame-Options"])
-    if as_attachment or mimetype == "application/octet-stream":
-        headers["Content-Disposition"] = content_disposition("attachment", filename or "")
-    else:
-        headers["Content-Disposition"] = "inline"
-    return mimetype, headers
+@dataclass(frozen=True, kw_only=True)
+class Representation:
+    """What a response says of a file besides its bytes (RFC 9110, section 8)."""
+
+    filename: str | None = None
+    """Name that the client gets to see; ``None`` where there is none."""
+
+    size: int | None = None
+    """Size of the file in bytes; ``None`` where it is not known, and then no ranges are served."""
+
+    last_modified: datetime | None = None
+    """When it was last modified, to the second; ``None`` where that is not known."""
+
+    mimetype: str | None = None
+    """MIME type; guessed from the name where none is given."""
+
+    restricted: bool = True
+    """Whether only a cache of who asks may keep the file, and must ask each time."""
+
+    as_attachment: bool = False
+    """Whether the browser shall save the file rather than show it."""
+
+    etag: str | None = None
+    """Entity tag. Where it is a checksum as ``algorithm:hexdigest``, ``Repr-Digest`` is sent, too."""
+
+    content_md5: str | None = None
+    """Value of ``Content-MD5``."""
+
+    trusted: bool = False
+    """Whether the file can do no harm, so that nothing keeps browsers from running it."""
+
+    def response(self) -> Response:
+        """Make a response without a body that says all that does not depend on what is asked for."""
+        mimetype, headers = self._type_and_policy()
+        response = current_app.response_class(mimetype=mimetype, headers=headers, direct_passthrough=True)
+        if self.etag is not None:
+            response.set_etag(self.etag)
+            if digest := _digest_header(self.etag):
+                response.headers["Repr-Digest"] = digest
+        # None after the date of the answer (RFC 9110, section 8.8.2.1), and no other for it: conditions would not hold.
+        if self.last_modified is not None and self.last_modified <= datetime.now(timezone.utc):
+            response.headers["Last-Modified"] = http_date(self.last_modified)
+        _set_caching(response, self.restricted)
+        return response
+
+    def _type_and_policy(self) -> tuple[str, Headers]:
+        """Return the MIME type, and the headers that say what a browser may do with the file."""
+        mimetype = self.mimetype or guess_mimetype(self.filename or "")
+        headers = Headers()
+        if not self.trusted:
+            mimetype = sanitize_mimetype(mimetype, filename=self.filename)
+            headers.extend(SECURITY_HEADERS)
+            keep_policy(SECURITY_HEADERS["Content-Security-Policy"], SECURITY_HEADERS["X-Frame-Options"])
+        if self.as_attachment or mimetype == "application/octet-stream":
+            headers["Content-Disposition"] = content_disposition("attachment", self.filename or "")
+        else:
+            headers["Content-Disposition"] = "inline"
+        return mimetype, headers
+
+
+def md5_of(checksum: str | None) -> str | None:
+    """Return the value of ``Content-MD5`` that a checksum gives; ``None`` where it is no MD5.
+
+    :param checksum: Checksum as ``algorithm:hexdigest``.
+    """
+    algorithm, _, digest = (checksum or "").partition(":")
+    return digest if algorithm == "md5" else None
 
 
 def _set_caching(response: Response, restricted: bool) -> None:
@@ -130,39 +185,6 @@ def _set_caching(response: Response, restricted: bool) -> None:
     if max_age is not None:
         response.cache_control.max_age = int(max_age)
         response.expires = datetime.now(timezone.utc) + timedelta(seconds=int(max_age))
-
-
-def describing_response(
-    filename: str | None,
-    mimetype: str | None,
-    as_attachment: bool,
-    trusted: bool,
-    restricted: bool,
-    etag: str | None,
-    last_modified: datetime | None,
-) -> Response:
-    """Make a response without a body that says all of a file that does not depend on what is asked for.
-
-    :param filename: Name that the client gets to see; ``None`` where there is none.
-    :param mimetype: MIME type; guessed from the name where none is given.
-    :param as_attachment: See :func:`send_stream`.
-    :param trusted: See :func:`send_stream`.
-    :param restricted: See :func:`send_stream`.
-    :param etag: See :func:`send_stream`.
-    :param last_modified: When the file was last modified, to the second.
-    :returns: The response.
-    """
-    mimetype, headers = _file_headers(filename, mimetype, as_attachment, trusted)
-    response = current_app.response_class(mimetype=mimetype, headers=headers, direct_passthrough=True)
-    if etag is not None:
-        response.set_etag(etag)
-        if digest := _digest_header(etag):
-            response.headers["Repr-Digest"] = digest
-    # None after the date of the answer (RFC 9110, section 8.8.2.1), and no other for it: conditions would not hold.
-    if last_modified is not None and last_modified <= datetime.now(timezone.utc):
-        response.headers["Last-Modified"] = http_date(last_modified)
-    _set_caching(response, restricted)
-    return response
 
 
 def send_stream(
@@ -211,38 +233,50 @@ def send_stream(
         return stream
 
     try:
-        return send_opened(
-            take,
-            filename,
-            size,
-            mtime,
+        representation = Representation(
+            filename=filename,
+            size=size,
+            last_modified=time_of(mtime),
             mimetype=mimetype,
             restricted=restricted,
             as_attachment=as_attachment,
             etag=etag,
             content_md5=content_md5,
-            chunk_size=chunk_size,
-            conditional=conditional,
             trusted=trusted,
         )
+        return send_opened(take, representation, chunk_size=chunk_size, conditional=conditional)
     finally:
         if not taken:
             stream.close()
 
 
+def time_of(mtime: float | None) -> datetime | None:
+    """Return a Unix time as date and time, to the second."""
+    return None if mtime is None else datetime.fromtimestamp(int(mtime), timezone.utc)
+
+
+def send_stored(
+    open_file: Callable[[], IO[bytes]], representation: Representation, chunk_size: int | None = None
+) -> Response:
+    """Make the response that sends a file of a storage, see :func:`send_opened`, whose errors may be any.
+
+    :raises werkzeug.exceptions.HTTPException: If a condition of the request does not hold, or its range.
+    :raises StorageError: If the file cannot be sent.
+    """
+    try:
+        return send_opened(open_file, representation, chunk_size=chunk_size)
+    except HTTPException:
+        raise
+    except Exception as error:
+        raise StorageError(f"Cannot send the file: {error}") from error
+
+
 def send_opened(
     open_file: Callable[[], IO[bytes]],
-    filename: str | None,
-    size: int | None,
-    mtime: float | None,
-    mimetype: str | None = None,
-    restricted: bool = True,
-    as_attachment: bool = False,
-    etag: str | None = None,
-    content_md5: str | None = None,
+    representation: Representation,
+    *,
     chunk_size: int | None = None,
     conditional: bool = True,
-    trusted: bool = False,
 ) -> Response:
     """Make the response that sends a file to the client, and open the file where the answer has bytes of it.
 
@@ -250,16 +284,16 @@ def send_opened(
     get their answers without it.
 
     :param open_file: Function that opens the file at its beginning; it is closed in any case, also after an error.
-
-    The other parameters are those of :func:`send_stream`.
-
+    :param representation: What is said of the file.
+    :param chunk_size: Number of bytes to send at a time, where the server does not choose itself.
+    :param conditional: Whether to heed the conditions of the request, and its range.
     :returns: The response.
     :raises PreconditionFailed: If a condition of the request does not hold.
     :raises RangeNotSatisfiable: If the file has nothing of the range that is asked for.
     :raises StorageError: If the file is shorter or longer than its size.
     """
-    last_modified = None if mtime is None else datetime.fromtimestamp(int(mtime), timezone.utc)
-    response = describing_response(filename, mimetype, as_attachment, trusted, restricted, etag, last_modified)
+    size, etag, last_modified = representation.size, representation.etag, representation.last_modified
+    response = representation.response()
     ranges_allowed = bool(
         conditional and size is not None and current_app.config.get("FILES_REST_ALLOW_RANGE_REQUESTS")
     )
@@ -274,8 +308,8 @@ def send_opened(
         start, length = part.start, len(part)
         response.status_code = 206
         response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
-    elif content_md5:
-        response.headers["Content-MD5"] = content_md5
+    elif representation.content_md5:
+        response.headers["Content-MD5"] = representation.content_md5
     if length is not None:
         response.content_length = length
     if request.method == "HEAD":

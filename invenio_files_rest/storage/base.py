@@ -12,8 +12,6 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
-from werkzeug.exceptions import HTTPException
-
 from ..checksums import DEFAULT_ALGORITHM, MessageDigest, compute_checksum, new_digest
 from ..errors import StorageError
 from .capabilities import C
@@ -186,27 +184,20 @@ class FileStorage:
         :raises werkzeug.exceptions.HTTPException: If a condition of the request does not hold, or its range.
         """
         # Who stores and reads needs nothing of HTTP.
-        from ..http.file_response import send_opened
+        from ..http.file_response import Representation, md5_of, send_stored, time_of
 
-        algorithm, _, digest = (checksum or "").partition(":")
-        try:
-            return send_opened(
-                partial(self.open, mode="rb"),
-                filename,
-                self._size,
-                self._modified,
-                mimetype=mimetype,
-                restricted=restricted,
-                as_attachment=as_attachment,
-                etag=checksum,
-                content_md5=digest if algorithm == "md5" else None,
-                chunk_size=chunk_size,
-                trusted=trusted,
-            )
-        except HTTPException:
-            raise
-        except Exception as error:
-            raise StorageError(f"Cannot send the file: {error}") from error
+        representation = Representation(
+            filename=filename,
+            size=self._size,
+            last_modified=time_of(self._modified),
+            mimetype=mimetype,
+            restricted=restricted,
+            as_attachment=as_attachment,
+            etag=checksum,
+            content_md5=md5_of(checksum),
+            trusted=trusted,
+        )
+        return send_stored(partial(self.open, mode="rb"), representation, chunk_size)
 
     def checksum(
         self, chunk_size: int | None = None, progress_callback: ProgressCallback | None = None, **kwargs: Any
