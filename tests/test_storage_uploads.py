@@ -19,7 +19,7 @@ import pytest
 from invenio_files_rest.storage import FileStorage, PyFSFileStorage
 from invenio_files_rest.storage.in_place import InPlace
 from invenio_files_rest.storage.part_files import PartFiles
-from invenio_files_rest.storage.uploads import Uploads
+from invenio_files_rest.storage.uploads import ExtentWrite, Uploads
 from invenio_files_rest.testing import UploadsContract
 from invenio_files_rest.testing.storage import MIB, MemoryStorage
 
@@ -155,7 +155,7 @@ class Transferred:
 def write_parts(uploads: Uploads, sizes: list[int], offsets: list[int | None]) -> tuple[Any, list[Any]]:
     state = uploads.begin()
     return state, [
-        uploads.write(state, number, offset, io.BytesIO(bytes([number]) * size), size=size)
+        uploads.write(state, ExtentWrite(number, offset, size=size), io.BytesIO(bytes([number]) * size))
         for number, (size, offset) in enumerate(zip(sizes, offsets, strict=True))
     ]
 
@@ -172,7 +172,7 @@ def test_equal_parts_are_put_together_without_writing_a_byte(uploads: InPlace, t
 
 def test_a_run_whose_checksum_is_known_is_neither_read_nor_written_at_the_end(uploads: InPlace) -> None:
     state = uploads.begin()
-    receipt = uploads.write(state, 0, 0, io.BytesIO(bytes(25 * MIB)))
+    receipt = uploads.write(state, ExtentWrite(0, 0), io.BytesIO(bytes(25 * MIB)))
     with Transferred() as moved:
         uploads.finish(state, [receipt], checksum="md5:abc")
     assert moved.read + moved.written < MIB
@@ -190,7 +190,7 @@ def test_unequal_parts_are_read_and_written_once(uploads: InPlace, tmp_path: Pat
 
 def test_a_part_that_was_sent_anew_is_copied_alone(uploads: InPlace, tmp_path: Path) -> None:
     state, receipts = write_parts(uploads, [8 * MIB] * 3, [8 * MIB * number for number in range(3)])
-    receipts[1] = uploads.write(state, 1, None, io.BytesIO(b"x" * 8 * MIB), size=8 * MIB, epoch=2)
+    receipts[1] = uploads.write(state, ExtentWrite(1, size=8 * MIB, epoch=2), io.BytesIO(b"x" * 8 * MIB))
     with Transferred() as moved:
         uploads.finish(state, receipts)
     assert 24 * MIB <= moved.read < 25 * MIB
@@ -243,7 +243,7 @@ def test_parts_that_end_within_a_block_are_copied_where_others_are_shared(sharin
 
 def test_an_extent_too_far_from_the_beginning_gets_a_file_of_its_own(uploads: InPlace, tmp_path: Path) -> None:
     state, [first] = write_parts(uploads, [4], [0])
-    last = uploads.write(state, 9, 2**62, io.BytesIO(b"last"), size=4)
+    last = uploads.write(state, ExtentWrite(9, 2**62, size=4), io.BytesIO(b"last"))
     uploads.finish(state, [first, last])
     assert (tmp_path / "a" / "data").read_bytes() == bytes(4) + b"last"
 
@@ -264,36 +264,36 @@ class SlowStream:
 @pytest.mark.parametrize("size", [None, 4])
 def test_two_never_write_one_place_at_once(uploads: InPlace, tmp_path: Path, size: int | None) -> None:
     state, slow = uploads.begin(), SlowStream(b"slow")
-    thread = threading.Thread(target=lambda: uploads.write(state, 0, 0, slow, size=size))
+    thread = threading.Thread(target=lambda: uploads.write(state, ExtentWrite(0, 0, size=size), slow))
     thread.start()
     assert slow.waiting.wait(10)
     again = PyFSFileStorage(f"{tmp_path}/a/data").capability(Uploads)
     assert again is not None
     with pytest.raises(TimeoutError):
-        again.write(state, 0, 0, io.BytesIO(b"fast"), size=size, epoch=2, timeout=0.1)
+        again.write(state, ExtentWrite(0, 0, size=size, epoch=2, timeout=0.1), io.BytesIO(b"fast"))
     if size is None:
         with pytest.raises(TimeoutError):
             again.kept(state, 0, None, epoch=1, timeout=0)
     else:
         # Another place is free.
-        again.write(state, 1, 4, io.BytesIO(b"next"), size=4)
+        again.write(state, ExtentWrite(1, 4, size=4), io.BytesIO(b"next"))
     slow.released.set()
     thread.join()
-    assert again.write(state, 0, 0, io.BytesIO(b"fast"), size=size, epoch=3)["size"] == 4
+    assert again.write(state, ExtentWrite(0, 0, size=size, epoch=3), io.BytesIO(b"fast"))["size"] == 4
 
 
 def test_who_waited_until_the_upload_was_finished_writes_nothing(uploads: InPlace, tmp_path: Path) -> None:
     state = uploads.begin()
-    receipt = uploads.write(state, 0, 0, io.BytesIO(b"0123"))
+    receipt = uploads.write(state, ExtentWrite(0, 0), io.BytesIO(b"0123"))
     slow, failures = SlowStream(b"45"), []
 
     def write() -> None:
         try:
-            uploads.write(state, 0, 4, io.BytesIO(b"late"), epoch=3, receipt=receipt, timeout=10)
+            uploads.write(state, ExtentWrite(0, 4, epoch=3, receipt=receipt, timeout=10), io.BytesIO(b"late"))
         except FileNotFoundError as error:
             failures.append(error)
 
-    holder = threading.Thread(target=lambda: uploads.write(state, 0, 4, slow, epoch=2, receipt=receipt))
+    holder = threading.Thread(target=lambda: uploads.write(state, ExtentWrite(0, 4, epoch=2, receipt=receipt), slow))
     holder.start()
     assert slow.waiting.wait(10)
     late = threading.Thread(target=write)
@@ -312,12 +312,12 @@ def test_bytes_that_were_acknowledged_and_are_gone_are_an_error(uploads: InPlace
     from invenio_files_rest.errors import StorageError
 
     state = uploads.begin()
-    receipt = uploads.write(state, 0, 0, io.BytesIO(b"0123"))
+    receipt = uploads.write(state, ExtentWrite(0, 0), io.BytesIO(b"0123"))
     (tmp_path / "a" / ".incoming-whole").write_bytes(b"01")
     with pytest.raises(StorageError):
         uploads.kept(state, 0, receipt, epoch=1)
     with pytest.raises(StorageError):
-        uploads.write(state, 0, 4, io.BytesIO(b"4"), epoch=2, receipt=receipt)
+        uploads.write(state, ExtentWrite(0, 4, epoch=2, receipt=receipt), io.BytesIO(b"4"))
     with pytest.raises(StorageError):
         uploads.finish(state, [receipt])
 

@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
-from ..checksums import MessageDigest
 from .failures import translated_errors
 from .local import LocalFile, closed_quietly
 from .locking import locked_region
 from .part_files import MARK, PartFiles, receipt_of
 from .pieces import LocalFolder, Piece, ensure_enough
 from .store import DigestFactory
-from .uploads import WAIT_SECONDS, Receipt, State, always
+from .uploads import WAIT_SECONDS, ExtentWrite, Receipt, State
 from .writeback import KEPT, StreamedFile
 
 if TYPE_CHECKING:
@@ -71,46 +70,19 @@ class InPlace(PartFiles):
         state = super().begin(size)
         return {**state, "locks": has_locks(self._path)}
 
-    def write(
-        self,
-        state: State,
-        number: int,
-        offset: int | None,
-        stream: SupportsRead[bytes],
-        *,
-        epoch: int = 1,
-        size: int | None = None,
-        receipt: Receipt | None = None,
-        whole: bool = True,
-        ready: Callable[[], Any] = always,
-        digest: MessageDigest | None = None,
-        saved: Callable[[Receipt], Any] | None = None,
-        timeout: float = WAIT_SECONDS,
-    ) -> Receipt:
+    def write(self, state: State, extent: ExtentWrite, stream: SupportsRead[bytes]) -> Receipt:
         """Write a stream in place, where that is known and can be written."""
+        offset, size = extent.offset, extent.size
         if offset is not None and state["locks"]:
             # Not even an empty extent locks all that follows, as a length of 0 would.
-            with self._locked(offset, TO_THE_END if size is None else max(size, 1), timeout) as file:
-                ready()
+            with self._locked(offset, TO_THE_END if size is None else max(size, 1), extent.timeout) as file:
+                extent.ready()
                 if size is None:
-                    return self._grow(file, offset, stream, whole, digest, saved)
+                    return self._grow(file, offset, extent, stream)
                 if self._can_reach(file, offset, size):
-                    written = self._write_at(offset, stream, size, digest, None, lambda end: {})
+                    written = self._write_at(offset, extent, stream)
                     return receipt_of([Piece(MARK, offset, written)])
-        return super().write(
-            state,
-            number,
-            offset,
-            stream,
-            epoch=epoch,
-            size=size,
-            receipt=receipt,
-            whole=whole,
-            ready=ready,
-            digest=digest,
-            saved=saved,
-            timeout=timeout,
-        )
+        return super().write(state, extent, stream)
 
     @contextmanager
     def _locked(self, start: int, size: int, timeout: float) -> Iterator[IO[bytes]]:
@@ -132,23 +104,15 @@ class InPlace(PartFiles):
             return False
         return True
 
-    def _grow(
-        self,
-        file: IO[bytes],
-        offset: int,
-        stream: SupportsRead[bytes],
-        whole: bool,
-        digest: MessageDigest | None,
-        saved: Callable[[Receipt], Any] | None,
-    ) -> Receipt:
+    def _grow(self, file: IO[bytes], offset: int, extent: ExtentWrite, stream: SupportsRead[bytes]) -> Receipt:
         with translated_errors():
             ensure_enough(os.fstat(file.fileno()).st_size, offset)
             # What follows has been acknowledged to nobody.
             os.ftruncate(file.fileno(), offset)
         try:
-            written = self._write_at(offset, stream, None, digest, saved, self._grown)
+            written = self._write_at(offset, extent, stream)
         except BaseException:
-            if whole:
+            if extent.whole:
                 with suppress(OSError):
                     os.ftruncate(file.fileno(), offset)
             raise
@@ -158,24 +122,17 @@ class InPlace(PartFiles):
     def _grown(end: int) -> Receipt:
         return receipt_of([Piece(MARK, 0, end)])
 
-    def _write_at(
-        self,
-        offset: int,
-        stream: SupportsRead[bytes],
-        size: int | None,
-        digest: MessageDigest | None,
-        saved: Callable[[Receipt], Any] | None,
-        receipt_to: Callable[[int], Receipt],
-    ) -> int:
+    def _write_at(self, offset: int, extent: ExtentWrite, stream: SupportsRead[bytes]) -> int:
         """Write a stream to a place in the sparse file, durably with or without an error."""
+        grows = extent.size is None
         with translated_errors():
             # An extent is read when all are there, a run probably not.
-            target = StreamedFile(io.FileIO(self._path, "r+b"), kept=KEPT if size is None else None)
+            target = StreamedFile(io.FileIO(self._path, "r+b"), kept=KEPT if grows else None)
         # By a descriptor that is closed before the lock is given up: closing it may write.
         with closed_quietly(target) as file:
             file.seek(offset)
             try:
-                return self._pump(stream, file, offset, size, digest, True, saved, receipt_to)
+                return self._pump(stream, file, offset, extent, grows, self._grown)
             finally:
                 with translated_errors():
                     file.flush()

@@ -7,12 +7,12 @@ from contextlib import suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
-from ..checksums import MessageDigest, compute_checksum
+from ..checksums import compute_checksum
 from .failures import translated_errors
 from .pieces import SAVE_SECONDS, Folder, Piece, SavedFile, Window, ensure_enough
 from .pump import pump
 from .store import DigestFactory
-from .uploads import WAIT_SECONDS, Receipt, State, Stored, always
+from .uploads import WAIT_SECONDS, ExtentWrite, Receipt, State, Stored
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -71,35 +71,20 @@ class PartFiles:
         self._folder.make(MARK)
         return {"uri": self._uri}
 
-    def write(
-        self,
-        state: State,
-        number: int,
-        offset: int | None,
-        stream: SupportsRead[bytes],
-        *,
-        epoch: int = 1,
-        size: int | None = None,
-        receipt: Receipt | None = None,
-        whole: bool = True,
-        ready: Callable[[], Any] = always,
-        digest: MessageDigest | None = None,
-        saved: Callable[[Receipt], Any] | None = None,
-        timeout: float = WAIT_SECONDS,
-    ) -> Receipt:
+    def write(self, state: State, extent: ExtentWrite, stream: SupportsRead[bytes]) -> Receipt:
         """Write a stream to a file of its own, whatever its offset."""
-        ready()
-        name = f"{number}-{epoch}"
-        pieces = pieces_of(receipt)
+        extent.ready()
+        name = f"{extent.number}-{extent.epoch}"
+        pieces = pieces_of(extent.receipt)
 
         def receipt_to(end: int) -> Receipt:
             return receipt_of([*pieces, Piece(name, 0, end)])
 
         try:
             with self._folder.create(name) as file:
-                written = self._pump(stream, file, 0, size, digest, self._folder.durable, saved, receipt_to)
+                written = self._pump(stream, file, 0, extent, self._folder.durable, receipt_to)
         except BaseException:
-            if whole:
+            if extent.whole:
                 with suppress(Exception):
                     self._folder.remove(name)
             raise
@@ -112,13 +97,12 @@ class PartFiles:
         stream: SupportsRead[bytes],
         file: IO[bytes],
         begun: int,
-        size: int | None,
-        digest: MessageDigest | None,
+        extent: ExtentWrite,
         durable: bool,
-        saved: Callable[[Receipt], Any] | None,
         receipt_to: Callable[[int], Receipt],
     ) -> int:
         """Copy a stream to a file, and tell now and then how much of it is durable; return how many bytes it had."""
+        saved = extent.saved
         target = SavedFile(file, begun, SAVE_SECONDS if saved and durable else None)
         told = begun
 
@@ -129,7 +113,7 @@ class PartFiles:
                 saved(receipt_to(told))
 
         chunk_size = GROWING_CHUNK if saved is not None else None
-        return pump(stream, target, digest, size=size, chunk_size=chunk_size, progress_callback=tell)
+        return pump(stream, target, extent.digest, size=extent.size, chunk_size=chunk_size, progress_callback=tell)
 
     def kept(
         self, state: State, number: int, receipt: Receipt | None, *, epoch: int, timeout: float = WAIT_SECONDS

@@ -4,7 +4,7 @@ A storage that has it says so with :meth:`~invenio_files_rest.storage.base.FileS
 
     uploads = storage.capability(Uploads)
     state = uploads.begin()
-    receipts = [uploads.write(state, number, None, stream, epoch=1) for number, stream in enumerate(streams)]
+    receipts = [uploads.write(state, ExtentWrite(number), stream) for number, stream in enumerate(streams)]
     uri, size, checksum = uploads.finish(state, receipts)
 
 What it returns is JSON, so that the next piece may come to another process, on another machine.
@@ -13,6 +13,7 @@ What it returns is JSON, so that the next piece may come to another process, on 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -43,6 +44,44 @@ def always() -> None:
     """Admit whoever writes."""
 
 
+@dataclass(frozen=True)
+class ExtentWrite:
+    """One writing of an extent, a piece of a file."""
+
+    number: int
+    """Number of the extent."""
+
+    offset: int | None = None
+    """Where it belongs in the file, in bytes, for a storage that can write it there at once. Nothing that has been
+    acknowledged may lie there. ``None`` where nobody knows."""
+
+    epoch: int = 1
+    """How often somebody has begun to write this extent; never the same twice."""
+
+    size: int | None = None
+    """Number of bytes that the stream must have, of an extent that is written once. Without a size and with an offset
+    the extent is one that grows."""
+
+    receipt: Receipt | None = None
+    """Of what an extent that grows has already."""
+
+    whole: bool = True
+    """Whether nothing stays of a stream that raises; otherwise what came stays to be :meth:`~Uploads.kept`."""
+
+    digest: MessageDigest | None = None
+    """Digest to feed with the bytes."""
+
+    ready: Callable[[], Any] = always
+    """Called when nobody else writes this place any more, and before the first byte. What it raises is passed on."""
+
+    saved: Callable[[Receipt], Any] | None = None
+    """Called every :data:`~invenio_files_rest.storage.pieces.SAVE_SECONDS` at most, by the thread that writes, with a
+    receipt of what is durable so far."""
+
+    timeout: float = WAIT_SECONDS
+    """Seconds to wait for whoever writes the same place."""
+
+
 class Uploads(Protocol):
     """Uploads to one file, which nobody sees before it is finished.
 
@@ -58,42 +97,14 @@ class Uploads(Protocol):
         """
         ...
 
-    def write(
-        self,
-        state: State,
-        number: int,
-        offset: int | None,
-        stream: SupportsRead[bytes],
-        *,
-        epoch: int = 1,
-        size: int | None = None,
-        receipt: Receipt | None = None,
-        whole: bool = True,
-        ready: Callable[[], Any] = always,
-        digest: MessageDigest | None = None,
-        saved: Callable[[Receipt], Any] | None = None,
-        timeout: float = WAIT_SECONDS,
-    ) -> Receipt:
+    def write(self, state: State, extent: ExtentWrite, stream: SupportsRead[bytes]) -> Receipt:
         """Write a stream, to its end.
 
         :param state: State of the upload.
-        :param number: Number of the extent.
-        :param offset: Where it belongs in the file, in bytes, for a storage that can write it there at once. Nothing
-            that has been acknowledged may lie there. ``None`` where nobody knows.
+        :param extent: What it is a part of, and how it is written.
         :param stream: The bytes.
-        :param epoch: How often somebody has begun to write this extent; never the same twice.
-        :param size: Number of bytes that the stream must have, of an extent that is written once. Without a size and
-            with an offset the extent is one that grows.
-        :param receipt: Of what an extent that grows has already.
-        :param whole: Whether nothing stays of a stream that raises; otherwise what came stays to be :meth:`kept`.
-        :param ready: Called when nobody else writes this place any more, and before the first byte. What it raises is
-            passed on.
-        :param digest: Digest to feed with the bytes.
-        :param saved: Called every :data:`~invenio_files_rest.storage.pieces.SAVE_SECONDS` at most, by the thread that
-            calls this method, with a receipt of what is durable so far.
-        :param timeout: Seconds to wait for whoever writes the same place.
         :returns: Receipt of the whole extent.
-        :raises TimeoutError: If that was not enough.
+        :raises TimeoutError: If somebody else keeps writing the same place.
         :raises UnexpectedFileSizeError: If the stream is not of the size.
         :raises FileNotFoundError: If the upload has been finished or aborted.
         :raises StorageError: If the storage fails.

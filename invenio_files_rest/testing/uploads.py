@@ -26,7 +26,7 @@ import pytest
 from ..checksums import new_digest
 from ..errors import UnexpectedFileSizeError
 from ..storage.base import FileStorage
-from ..storage.uploads import Uploads
+from ..storage.uploads import ExtentWrite, Uploads
 from .storage import MIB, GeneratedStream
 
 MakeStorage = Callable[..., FileStorage]
@@ -92,7 +92,8 @@ class UploadsContract:
     @staticmethod
     def put(uploads: Uploads, state: Any, number: int, offset: int | None, content: bytes, **kwargs: Any) -> Any:
         """Write an extent, by way of JSON as a database has it."""
-        receipt = uploads.write(json.loads(json.dumps(state)), number, offset, io.BytesIO(content), **kwargs)
+        stored_state, extent = json.loads(json.dumps(state)), ExtentWrite(number, offset, **kwargs)
+        receipt = uploads.write(stored_state, extent, io.BytesIO(content))
         return json.loads(json.dumps(receipt))
 
     def test_nobody_sees_an_upload_before_it_is_finished(self, uploads: Uploads, make_storage: MakeStorage) -> None:
@@ -202,7 +203,7 @@ class UploadsContract:
         first = self.put(new_uploads(), state, 0, 0, b"0123", whole=False)
         uploads = new_uploads()
         # Written, and not told.
-        uploads.write(state, 0, 4, EndingStream(b"4567"), epoch=2, receipt=first, whole=False)
+        uploads.write(state, ExtentWrite(0, 4, epoch=2, receipt=first, whole=False), EndingStream(b"4567"))
         kept = new_uploads().kept(state, 0, first, epoch=2)
         assert kept["size"] == 8
         assert new_uploads().kept(state, 0, kept, epoch=2) == kept
@@ -217,7 +218,7 @@ class UploadsContract:
         state = new_uploads().begin()
         first = self.put(new_uploads(), state, 0, 0, b"0123")
         with pytest.raises(ConnectionResetError):
-            new_uploads().write(state, 0, 4, BreakingStream(b"wrong" * MIB), epoch=2, receipt=first)
+            new_uploads().write(state, ExtentWrite(0, 4, epoch=2, receipt=first), BreakingStream(b"wrong" * MIB))
         assert new_uploads().kept(state, 0, first, epoch=2)["size"] == 4
         last = self.put(new_uploads(), state, 0, 4, b"45", epoch=3, receipt=first)
         new_uploads().finish(state, [last])
@@ -246,7 +247,7 @@ class UploadsContract:
             assert threading.current_thread() is threading.main_thread()
             told.append(receipt)
 
-        new_uploads().write(state, 0, 0, GeneratedStream(4 * MIB), whole=False, saved=save)
+        new_uploads().write(state, ExtentWrite(0, 0, whole=False, saved=save), GeneratedStream(4 * MIB))
         sizes = [receipt["size"] for receipt in told]
         assert sizes == sorted(sizes)
         for receipt in told:
@@ -288,7 +289,7 @@ class UploadsContract:
         state, stream = uploads.begin(), io.BytesIO(b"0123")
         for offset in (None, 0):
             with pytest.raises(PermissionError, match="Not now"):
-                uploads.write(state, 1, offset, stream, ready=refuse)
+                uploads.write(state, ExtentWrite(1, offset, ready=refuse), stream)
         assert stream.tell() == 0
         uploads.abort(state)
 
@@ -338,8 +339,8 @@ class UploadsContract:
         try:
             state = uploads.begin()
             receipts = [
-                uploads.write(state, 1, None, GeneratedStream(32 * MIB)),
-                uploads.write(state, 2, 0, GeneratedStream(32 * MIB), size=32 * MIB),
+                uploads.write(state, ExtentWrite(1), GeneratedStream(32 * MIB)),
+                uploads.write(state, ExtentWrite(2, 0, size=32 * MIB), GeneratedStream(32 * MIB)),
             ]
             assert uploads.finish(state, receipts).size == 64 * MIB
             assert tracemalloc.get_traced_memory()[1] < 24 * MIB

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ...errors import FilesException
 from ...models import Bucket, Upload, UploadExtent
-from ...storage.uploads import Receipt
+from ...storage.uploads import ExtentWrite, Receipt
 from ..presence import ensure_reachable
 from ..transactions import in_transaction, release_connection
 from .access import Backend, backend, held_open
@@ -208,11 +208,9 @@ def _append(
             salvage=not whole,
         )
         try:
-            receipt = store.uploads.write(
-                grant.state,
+            extent = ExtentWrite(
                 RUN,
                 grant.size,
-                _Whole(source) if whole else source,
                 epoch=grant.epoch,
                 receipt=grant.receipt,
                 whole=whole,
@@ -220,6 +218,7 @@ def _append(
                 digest=digest,
                 saved=None if whole else saved,
             )
+            receipt = store.uploads.write(grant.state, extent, _Whole(source) if whole else source)
         except Exception:
             give_up(upload_id, grant.epoch)
             raise

@@ -11,7 +11,7 @@ from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...models import Bucket, Upload, UploadExtent
-from ...storage.uploads import Receipt, State
+from ...storage.uploads import ExtentWrite, Receipt, State
 from ..presence import ensure_reachable
 from ..transactions import in_transaction, may_have_committed, release_connection
 from .access import backend, held_open
@@ -152,16 +152,15 @@ class AnyParts:
                     claim=claim if grant.length is None else None,
                 )
                 source.claimed = grant.claimed - grant.kept
-                receipt = store.uploads.write(
-                    grant.state,
+                extent = ExtentWrite(
                     place,
                     grant.offset,
-                    source,
                     epoch=grant.epoch,
                     size=size,
                     ready=lambda: in_transaction(check),
                     digest=digests,
                 )
+                receipt = store.uploads.write(grant.state, extent, source)
             return self._record(upload_id, place, grant, receipt, digests.named())
         except Exception as error:
             _give_back(upload_id, place, grant)
