@@ -18,53 +18,19 @@ import json
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
 
 from ..checksums import new_digest
 from ..errors import UnexpectedFileSizeError
-from ..storage.base import FileStorage
 from ..storage.uploads import ExtentWrite, Uploads
-from .storage import MIB, GeneratedStream
-
-MakeStorage = Callable[..., FileStorage]
-
-
-class BreakingStream:
-    """A stream that has some bytes, and then fails.
-
-    :param content: The bytes.
-    """
-
-    def __init__(self, content: bytes) -> None:
-        """Begin at the first."""
-        self._stream = io.BytesIO(content)
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Read bytes, or fail where there are no more."""
-        data = self._stream.read(size)
-        if not data:
-            raise ConnectionResetError("The client has gone.")
-        return data
+from .base import Contract, MakeStorage
+from .streams import MIB, BreakingStream, EndingStream, GeneratedStream
 
 
-class EndingStream(BreakingStream):
-    """The same, for who takes what fails for an end."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Read bytes, none where there are no more."""
-        return self._stream.read(size)
-
-
-class UploadsContract:
-    """The suite. Subclass it with a fixture ``make_storage``, which is that of :class:`.StorageContract`."""
-
-    @pytest.fixture
-    def make_storage(self) -> MakeStorage:
-        """Return a function that makes the storage of a file, by a name and where it is known by its size."""
-        raise NotImplementedError("Whoever subclasses the suite gives this fixture.")
+class UploadsContract(Contract):
+    """Each test is one promise of :class:`~invenio_files_rest.storage.uploads.Uploads`."""
 
     @pytest.fixture
     def new_uploads(self, make_storage: MakeStorage) -> Iterator[Callable[[], Uploads]]:
@@ -82,12 +48,6 @@ class UploadsContract:
     def uploads(self, new_uploads: Callable[[], Uploads]) -> Uploads:
         """Make the capability."""
         return new_uploads()
-
-    @staticmethod
-    def content(storage: FileStorage) -> bytes:
-        """Return what a file holds."""
-        with closing(storage.open(mode="rb")) as stream:
-            return stream.read()
 
     @staticmethod
     def put(uploads: Uploads, state: Any, number: int, offset: int | None, content: bytes, **kwargs: Any) -> Any:

@@ -1,0 +1,50 @@
+"""The smallest storage that keeps the contract: the five methods that a backend must have, and no more."""
+
+from __future__ import annotations
+
+import io
+
+from ..storage.base import FileStorage
+
+
+class MemoryStorage(FileStorage):
+    """The storage of one file in memory, with the five methods that a backend must have, and no more.
+
+    :param content: What it holds.
+    """
+
+    def __init__(self, content: bytes | None = None) -> None:
+        """Keep the content."""
+        super().__init__(size=None if content is None else len(content))
+        self.content = content
+
+    def open(self, mode: str | None = None) -> io.BytesIO:
+        """Open a copy of the content."""
+        if self.content is None:
+            raise FileNotFoundError("There is no such file.")
+        return io.BytesIO(self.content)
+
+    def initialize(self, size: int = 0) -> tuple[str, int, str | None]:
+        """Fill it with zeros."""
+        self.content, self._size = bytes(size), size
+        return "memory:", size, None
+
+    def save(self, incoming_stream, size_limit=None, size=None, chunk_size=None, progress_callback=None):  # type: ignore[no-untyped-def]
+        """Read the stream."""
+        target = io.BytesIO()
+        written, checksum = self._write_stream(incoming_stream, target, size, size_limit, chunk_size, progress_callback)
+        self.content, self._size = target.getvalue(), written
+        return "memory:", written, checksum
+
+    def update(self, incoming_stream, seek=0, size=None, chunk_size=None, progress_callback=None):  # type: ignore[no-untyped-def]
+        """Read the stream over a part of the content."""
+        with self.open() as target:
+            target.seek(seek)
+            result = self._write_stream(incoming_stream, target, size, None, chunk_size, progress_callback)
+            self.content = target.getvalue()
+        return result
+
+    def delete(self) -> bool:
+        """Forget the content."""
+        self.content = None
+        return True
