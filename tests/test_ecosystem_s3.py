@@ -28,7 +28,7 @@ from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVers
 from invenio_files_rest.services.sweep import sweep
 from invenio_files_rest.storage import FileStorage, PyFSFileStorage
 from invenio_files_rest.tasks import remove_file_data
-from invenio_files_rest.testing import StorageContract
+from invenio_files_rest.testing import ListableContract, PartsContract, SavingContract
 
 BUCKET = "files"
 
@@ -85,8 +85,11 @@ def s3_app(s3_server: str) -> Iterator[Flask]:
         yield app
 
 
-class TestInvenioS3(StorageContract):
-    """The storage of Invenio-S3, which inherits from ours, keeps what it does not change of the contract."""
+class TestInvenioS3(SavingContract, PartsContract):
+    """The storage of Invenio-S3, which inherits from ours, keeps what it does not change of the contract.
+
+    It sends a redirect, whether there is a file or not.
+    """
 
     # s3fs holds several parts of 5 MiB at a time.
     test_memory_is_bounded_whatever_the_size = None  # type: ignore[assignment]
@@ -95,10 +98,6 @@ class TestInvenioS3(StorageContract):
     test_a_part_of_another_size_than_announced_is_refused_and_the_file_stays = None  # type: ignore[assignment]
     # It takes for granted that what it copies has a URL.
     test_a_file_of_another_backend_is_copied = None  # type: ignore[assignment]
-    # It sends a redirect, whether there is a file or not.
-    test_a_file_is_sent = None  # type: ignore[assignment]
-    test_a_range_of_a_file_is_sent = None  # type: ignore[assignment]
-    test_a_file_that_is_not_there_cannot_be_sent = None  # type: ignore[assignment]
 
     @pytest.fixture
     def make_storage(self, s3_app: Flask) -> Callable[..., FileStorage]:
@@ -134,6 +133,20 @@ class TestInvenioS3(StorageContract):
         answer = requests.get(response.headers["Location"], timeout=10)
         assert answer.content == b"<html>"
         assert answer.headers["Content-Type"].startswith("text/plain")
+
+
+class TestInvenioS3Listing(ListableContract):
+    """It knows of no capability, and its locations can be listed."""
+
+    @pytest.fixture
+    def location(self, s3_app: Flask) -> str:
+        return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+
+    @pytest.fixture
+    def make_storage(self, location: str) -> Callable[..., FileStorage]:
+        from invenio_s3.storage import S3FSFileStorage
+
+        return lambda name, size=None: S3FSFileStorage(f"{location}/{name}/data", size=size)
 
 
 @pytest.fixture

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
-from ..storage.base import FileStorage
+from ..storage.base import FileStorage, ProgressCallback
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
+
+    from ..limiters import FileSizeLimit
 
 
 class MemoryStorage(FileStorage):
@@ -29,14 +35,28 @@ class MemoryStorage(FileStorage):
         self.content, self._size = bytes(size), size
         return "memory:", size, None
 
-    def save(self, incoming_stream, size_limit=None, size=None, chunk_size=None, progress_callback=None):  # type: ignore[no-untyped-def]
+    def save(
+        self,
+        incoming_stream: SupportsRead[bytes],
+        size_limit: int | FileSizeLimit | None = None,
+        size: int | None = None,
+        chunk_size: int | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> tuple[str, int, str | None]:
         """Read the stream."""
         target = io.BytesIO()
         written, checksum = self._write_stream(incoming_stream, target, size, size_limit, chunk_size, progress_callback)
         self.content, self._size = target.getvalue(), written
         return "memory:", written, checksum
 
-    def update(self, incoming_stream, seek=0, size=None, chunk_size=None, progress_callback=None):  # type: ignore[no-untyped-def]
+    def update(
+        self,
+        incoming_stream: SupportsRead[bytes],
+        seek: int = 0,
+        size: int | None = None,
+        chunk_size: int | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> tuple[int, str | None]:
         """Read the stream over a part of the content."""
         with self.open() as target:
             target.seek(seek)

@@ -1,0 +1,237 @@
+"""What storages can do beyond the documented methods: who has it, and that it is what the suites say."""
+
+from __future__ import annotations
+
+import io
+import uuid
+import zlib
+from collections.abc import Callable
+from functools import partial
+from os.path import basename, dirname
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from helpers.rest import put, url
+from helpers.stored import CONTENT, ago, kinds, orphan, store
+
+from invenio_files_rest.models import Bucket, FileInstance
+from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
+from invenio_files_rest.storage.capabilities import Listable, LocalPath, capability_of
+from invenio_files_rest.storage.pyfs import FS
+from invenio_files_rest.storage.uploads import Uploads
+from invenio_files_rest.testing import ListableContract, LocalPathContract
+from invenio_files_rest.testing.storage import MemoryStorage
+
+MakeStorage = Callable[..., FileStorage]
+Run = Callable[..., Result]
+
+
+# The suites
+
+
+class PyFSListable(ListableContract):
+    base: str
+
+    @pytest.fixture
+    def location(self) -> str:
+        return f"{self.base}{uuid.uuid4().hex}"
+
+    @pytest.fixture
+    def make_storage(self, location: str) -> MakeStorage:
+        return lambda name, size=None: PyFSFileStorage(f"{location}/{name}/data", size=size)
+
+
+class TestFolder(PyFSListable, LocalPathContract):
+    @pytest.fixture
+    def location(self, tmp_path: Path) -> str:
+        return str(tmp_path / "location")
+
+
+class TestOSFS(TestFolder):
+    @pytest.fixture
+    def location(self, tmp_path: Path) -> str:
+        return f"osfs://{tmp_path}/location"
+
+
+class TestRelativeFolder(TestFolder):
+    @pytest.fixture
+    def location(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+        (tmp_path / "here").mkdir()
+        monkeypatch.chdir(tmp_path / "here")
+        return "../there"
+
+
+class TestTemp(PyFSListable, LocalPathContract):
+    base = "temp://"
+
+
+class TestMem(PyFSListable):
+    base = "mem://"
+
+
+class FolderAsFor61(PyFSFileStorage):
+    """A storage that opens the folder of its file as one for 6.1 does."""
+
+    def _get_fs(self, create_dir: bool = True) -> tuple[FS, str]:
+        return FS(dirname(self.fileurl), writeable=True, create=create_dir), basename(self.fileurl)
+
+
+class TestFolderAsFor61(ListableContract):
+    @pytest.fixture
+    def location(self, tmp_path: Path) -> str:
+        return str(tmp_path / "location")
+
+    @pytest.fixture
+    def make_storage(self, location: str) -> MakeStorage:
+        return lambda name, size=None: FolderAsFor61(f"{location}/{name}/data", size=size)
+
+
+class Wrapper(FileStorage):
+    """A storage of somebody's that counts what another one does."""
+
+    calls: list[str] = []
+
+    def __init__(self, inner: FileStorage) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("open", "initialize", "save", "update", "delete", "checksum", "send_file", "capability"):
+            Wrapper.calls.append(name)
+            return getattr(self.inner, name)
+        return super().__getattribute__(name)
+
+
+class TestWrapper(TestFolder):
+    @pytest.fixture
+    def make_storage(self, location: str) -> MakeStorage:
+        return lambda name, size=None: Wrapper(PyFSFileStorage(f"{location}/{name}/data", size=size))
+
+
+# Who has which
+
+
+class OtherResponse(PyFSFileStorage):
+    def send_file(self, *args: Any, **kwargs: Any) -> Any:
+        return super().send_file(*args, **kwargs)
+
+
+class Declaring(FolderAsFor61):
+    def capability(self, kind: Any) -> Any:
+        return PyFSFileStorage(self.fileurl).capability(kind)
+
+
+ALL = {Listable, LocalPath, Uploads}
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (PyFSFileStorage, ALL),
+        (OtherResponse, ALL),
+        (FolderAsFor61, {Listable}),
+        (Declaring, ALL),
+        (lambda url: Wrapper(PyFSFileStorage(url)), ALL),
+        (lambda url: PyFSFileStorage("mem://some/where/data"), {Listable, Uploads}),
+        (lambda url: PyFSFileStorage(f"osfs://{url}"), ALL),
+        (lambda url: MemoryStorage(), set()),
+        (lambda url: object(), set()),
+    ],
+)
+def test_a_storage_says_what_it_can_do(tmp_path: Path, make: Any, expected: set[type]) -> None:
+    storage = make(f"{tmp_path}/a/data")
+    assert {kind for kind in (*ALL, dict) if capability_of(storage, kind) is not None} == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["_get_fs", "_write_stream", "checksum", "copy", "delete", "initialize", "open", "save", "update"],
+)
+def test_who_overrides_how_bytes_are_stored_is_gone_round_by_nothing(tmp_path: Path, name: str) -> None:
+    original = getattr(PyFSFileStorage, name)
+    other = type("Other", (PyFSFileStorage,), {name: lambda self, *args, **kwargs: original(self, *args, **kwargs)})
+    storage = other(f"{tmp_path}/a/data")
+    assert {kind for kind in ALL if capability_of(storage, kind) is not None} == {Listable}
+
+
+# What asks for them
+
+
+@pytest.fixture
+def use(app: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Return a function that has files made by another factory."""
+    return lambda factory: monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
+
+
+def wrapping_factory(**kwargs: Any) -> Wrapper:
+    return Wrapper(pyfs_storage_factory(**kwargs))
+
+
+def test_locations_are_swept_and_checked_through_a_wrapper(
+    run: Run, client: Any, bucket: Bucket, allow_all: None, use: Any, tmp_path: Path
+) -> None:
+    use(wrapping_factory)
+    put(client, bucket, "kept")
+    stray = FileInstance.new()
+    stray.set_contents(io.BytesIO(CONTENT), default_location=bucket.location.uri)
+    Wrapper.calls.clear()
+    result = run("files", "sweep", "--delete", "--grace", "0", "--json")
+    assert (result.exit_code, sorted(kinds(result))) == (0, ["file", "summary"])
+    assert Wrapper.calls.count("delete") == 1
+    with pytest.raises(FileNotFoundError):
+        stray.storage().open()
+    assert client.get(url(bucket, "kept")).status_code == 200
+    Wrapper.calls.clear()
+    assert run("files", "check", "--json").exit_code == 0
+    # Only the file that every location is asked to keep.
+    assert Wrapper.calls.count("open") == 1
+
+
+class Compressing(PyFSFileStorage):
+    """A storage of somebody's whose files are smaller on the disk."""
+
+    def save(self, incoming_stream: Any, *args: Any, **kwargs: Any) -> Any:
+        content = incoming_stream.read()
+        uri, _, _ = super().save(io.BytesIO(zlib.compress(content)))
+        return uri, len(content), self._compute_checksum(io.BytesIO(content))
+
+    def open(self, mode: str | None = "rb") -> Any:
+        with super().open(mode) as file:
+            return io.BytesIO(zlib.decompress(file.read()))
+
+
+def test_a_file_that_is_stored_in_another_way_than_it_is_read_is_checked_by_reading(
+    run: Run, client: Any, bucket: Bucket, allow_all: None, use: Any
+) -> None:
+    use(partial(pyfs_storage_factory, filestorage_class=Compressing))
+    put(client, bucket, "key", b"0" * 10_000)
+    (path,) = (path for path in Path(bucket.location.uri).rglob("data") if path.is_file())
+    assert path.stat().st_size < 100
+    assert run("files", "check", "--json").exit_code == 0
+    assert client.get(url(bucket, "key")).data == b"0" * 10_000
+    path.write_bytes(zlib.compress(b"0" * 9999))
+    assert kinds(run("files", "check", "--json")) == ["size", "summary"]
+
+
+class Keeping(PyFSFileStorage):
+    """A storage of somebody's that deletes nothing, but moves it aside."""
+
+    def delete(self) -> bool:
+        Path(self.fileurl).rename(f"{self.fileurl}.deleted")
+        return True
+
+
+def test_the_sweep_has_a_file_deleted_by_its_storage(run: Run, bucket: Bucket, use: Any) -> None:
+    kept = Path(store(bucket).file.uri)
+    unused = Path(orphan(bucket, updated=ago(days=2)).uri)
+    stray = FileInstance.new()
+    stray.set_contents(io.BytesIO(CONTENT), default_location=bucket.location.uri)
+    use(partial(pyfs_storage_factory, filestorage_class=Keeping))
+    result = run("files", "sweep", "--delete", "--grace", "0", "--json")
+    assert sorted(kinds(result)) == ["file", "orphan", "summary"]
+    assert kept.exists()
+    for path in (unused, Path(stray.uri or "")):
+        assert not path.exists()
+        assert path.with_name("data.deleted").read_bytes() == CONTENT
