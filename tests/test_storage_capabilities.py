@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from fs.wrap import read_only
+from fs.wrapfs import WrapFS
 from helpers.rest import put, url
 from helpers.stored import CONTENT, ago, kinds, orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance
 from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
+from invenio_files_rest.storage._pyfilesystem import OSFS
 from invenio_files_rest.storage.capabilities import Listable, LocalPath, capability_of
 from invenio_files_rest.storage.pyfs import FS
 from invenio_files_rest.storage.uploads import Uploads
@@ -154,6 +157,50 @@ def test_who_overrides_how_bytes_are_stored_is_gone_round_by_nothing(tmp_path: P
     other = type("Other", (PyFSFileStorage,), {name: lambda self, *args, **kwargs: original(self, *args, **kwargs)})
     storage = other(f"{tmp_path}/a/data")
     assert {kind for kind in ALL if capability_of(storage, kind) is not None} == {Listable}
+
+
+class InUpperCase(WrapFS):
+    """A file system of somebody's that has the files of another one, in its own way."""
+
+    def openbin(self, path: str, mode: str = "r", buffering: int = -1, **options: Any) -> Any:
+        file = super().openbin(path, mode, buffering, **options)
+        if "w" in mode:
+            file.write = lambda data, write=file.raw.write: write(data.upper())
+        return file
+
+
+@pytest.mark.parametrize("make", [InUpperCase, lambda inner: InUpperCase(inner).opendir("/")])
+def test_a_file_system_that_wraps_another_is_not_gone_round(tmp_path: Path, make: Any) -> None:
+    class Wrapped(PyFSFileStorage):
+        def _get_fs(self, create_dir: bool = True) -> tuple[Any, str]:
+            return make(OSFS(str(tmp_path))), "ab/data"
+
+    storage = Wrapped(f"{tmp_path}/ab/data")
+    storage.save(io.BytesIO(b"content"))
+    assert (tmp_path / "ab" / "data").read_bytes() == b"CONTENT"
+    # It is a folder of this machine nevertheless, whose disk may not be mounted.
+    assert storage.local_path() == f"{tmp_path}/ab/data"
+
+
+def test_a_file_system_that_is_only_read_is_not_written(tmp_path: Path) -> None:
+    class OnlyRead(PyFSFileStorage):
+        def _get_fs(self, create_dir: bool = True) -> tuple[Any, str]:
+            return read_only(OSFS(str(tmp_path))), "data"
+
+    with pytest.raises(OSError, match="Read-only"):
+        OnlyRead(f"{tmp_path}/data").save(io.BytesIO(b"content"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_a_file_system_of_this_machine_is_one_of_it_too(tmp_path: Path) -> None:
+    class Below(PyFSFileStorage):
+        def _get_fs(self, create_dir: bool = True) -> tuple[Any, str]:
+            return OSFS(str(tmp_path)).makedir("ab", recreate=True), "data"
+
+    storage = Below(f"{tmp_path}/ab/data")
+    storage.save(io.BytesIO(b"content"))
+    with storage.open() as file:
+        assert file.name == f"{tmp_path}/ab/data"
 
 
 # What asks for them

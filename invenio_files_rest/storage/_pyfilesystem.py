@@ -38,6 +38,7 @@ try:
     from fs.memoryfs import MemoryFS
     from fs.opener.errors import OpenerError
     from fs.osfs import OSFS
+    from fs.subfs import SubFS
     from fs.tempfs import TempFS
 finally:
     if _original is _MISSING:
@@ -45,4 +46,4 @@ finally:
     else:
         sys.modules[_NAME] = _original  # type: ignore[assignment]
 
-__all__ = ("FS", "OSFS", "MemoryFS", "OpenerError", "TempFS", "fs_errors", "open_fs")
+__all__ = ("FS", "OSFS", "MemoryFS", "OpenerError", "SubFS", "TempFS", "fs_errors", "open_fs")

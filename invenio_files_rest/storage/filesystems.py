@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import StorageError
 from ..paths import local_path, split_scheme
-from ._pyfilesystem import FS, OSFS, MemoryFS, TempFS, fs_errors, open_fs
+from ._pyfilesystem import FS, OSFS, MemoryFS, SubFS, TempFS, fs_errors, open_fs
 from .fsspec import FsspecStore
 from .local_store import LocalStore
 from .pyfilesystem_store import PyFilesystemStore
@@ -80,7 +80,27 @@ def store_of(filesystem: Any, path: str) -> tuple[Store, str]:
     """
     if not isinstance(filesystem, FS):
         return FsspecStore(filesystem), path
-    try:
+    if _has_files_as_they_are(filesystem):
         return LocalStore(), filesystem.getsyspath(path)
+    return PyFilesystemStore(filesystem), path
+
+
+def local_path_of(filesystem: Any, path: str) -> str | None:
+    """Return where this machine has a file of a file system, which may read and write that in a way of its own.
+
+    :param filesystem: The file system.
+    :param path: Path of the file in it.
+    :returns: The path; ``None`` where this machine has none.
+    """
+    try:
+        return str(filesystem.getsyspath(path)) if isinstance(filesystem, FS) else None
     except fs_errors.NoSysPath:
-        return PyFilesystemStore(filesystem), path
+        return None
+
+
+def _has_files_as_they_are(filesystem: FS) -> bool:
+    """Tell whether a file system opens a path of this machine as :func:`open` does, and not in a way of its own."""
+    while isinstance(filesystem, SubFS):
+        filesystem = filesystem.delegate_fs()
+    own = type(filesystem)
+    return isinstance(filesystem, OSFS) and own.openbin is OSFS.openbin and own.open is OSFS.open

@@ -21,7 +21,7 @@ from ._pyfilesystem import OSFS, fs_errors
 from .base import FileStorage, ProgressCallback
 from .capabilities import C, Listable, LocalPath
 from .failures import translated_errors
-from .filesystems import filesystem_of, store_of
+from .filesystems import filesystem_of, local_path_of, store_of
 from .listing import Listing
 from .locking import locked_region
 from .store import Store, StoredFile
@@ -45,7 +45,11 @@ _BYTE_METHODS = (
 )
 """Methods that decide which bytes are where."""
 
-_GONE_ROUND: dict[type, tuple[str, ...]] = {Listable: (), LocalPath: _BYTE_METHODS, Uploads: _BYTE_METHODS}
+_GONE_ROUND: dict[type, tuple[str, ...]] = {
+    Listable: (),
+    LocalPath: (*_BYTE_METHODS, "local_path"),
+    Uploads: _BYTE_METHODS,
+}
 """The capabilities, and the methods in whose place they act. Who overrides such a method has reasons to."""
 
 
@@ -162,8 +166,8 @@ class PyFSFileStorage(FileStorage):
 
     def local_path(self) -> str | None:
         """Return where the operating system has the file; see :meth:`FileStorage.local_path`."""
-        local = self._local_path()
-        return None if local is None else local.path
+        with translated_errors():
+            return local_path_of(*self._get_fs(create_dir=False))
 
     @contextmanager
     def locked_region(self, start: int, size: int, timeout: float) -> Iterator[None]:
