@@ -62,8 +62,9 @@ def documented(page: str) -> dict[str, Any]:
     return namespace
 
 
-# The suite that the page subclasses runs here as it does in the tests of who follows the page.
+# The suites that the page subclasses run here as they do in the tests of who follows the page.
 TestDictStorage = documented("storage")["TestDictStorage"]
+TestFolder = documented("storage")["TestFolder"]
 
 
 def test_the_documented_storage_holds_objects(app: Flask, bucket: Bucket, monkeypatch: pytest.MonkeyPatch):
