@@ -1,6 +1,6 @@
-"""Bytes: the interface to where files are stored, and its implementation on PyFilesystem.
+"""Bytes: the interface to the storage of a file, and its implementation on PyFilesystem.
 
-Nothing here knows the database; the storage of a file is made by a factory from the file's URI.
+Nothing here uses the database. A factory makes the storage of a file from the file's URI.
 """
 
 from .base import FileStorage

@@ -1,7 +1,7 @@
 """The interface to the storage of one file.
 
-A backend implements five methods: ``open``, ``initialize``, ``save``, ``update`` and ``delete``. The others work on top
-of these, and can be overridden where the backend has a better way, or another checksum.
+A backend implements five methods: ``open``, ``initialize``, ``save``, ``update`` and ``delete``. The other methods use
+these, and can be overridden if the backend has a better way, or another checksum.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from ..limiters import FileSizeLimit
 
 ProgressCallback = Callable[[int | None, int], Any]
-"""Function that is called with the size in bytes and the bytes done so far.
+"""Function that is called with the size in bytes and the number of bytes done so far.
 
-While bytes are stored whose size is not known that is ``None``, and once they are all there the two are equal. While a
-checksum is computed of a file whose size is not known, the function is not called.
+While a stream of unknown size is stored, the size is ``None``; at the end the two are equal. While the checksum of a
+file of unknown size is computed, the function is not called.
 """
 
 __all__ = ("FileStorage", "ProgressCallback", "check_size", "check_sizelimit")
@@ -36,26 +36,26 @@ __all__ = ("FileStorage", "ProgressCallback", "check_size", "check_sizelimit")
 def unix_time(modified: datetime | float | None) -> float | None:
     """Return a time as Unix time.
 
-    :param modified: A Unix timestamp, or a date and time, in UTC where it names no zone.
+    :param modified: A Unix timestamp, or a date and time, in UTC if it has no zone.
     """
     if not isinstance(modified, datetime):
         return modified
-    # The database has its times in UTC and without a zone.
+    # Times in the database are in UTC and have no zone.
     return (modified if modified.tzinfo else modified.replace(tzinfo=timezone.utc)).timestamp()
 
 
 class FileStorage:
     """Interface to the storage of one file.
 
-    :param size: Size of the file in bytes, where known.
-    :param modified: When it was last modified: a Unix timestamp, or a date and time, in UTC where it names no zone.
+    :param size: Size of the file in bytes, if known.
+    :param modified: When it was last modified: a Unix timestamp, or a date and time, in UTC if it has no zone.
     """
 
     checksum_algorithm = DEFAULT_ALGORITHM
-    """Name of the algorithm that the file is hashed with; who makes the storage may set another one."""
+    """Name of the algorithm that the file is hashed with. The storage factory may set another one."""
 
     def __init__(self, size: int | None = None, modified: datetime | float | None = None) -> None:
-        """Keep what is known of the file."""
+        """Remember the size and the time."""
         self._size = size
         self._modified = unix_time(modified)
 
@@ -72,7 +72,7 @@ class FileStorage:
         """Create the file, or empty it, and give it a size.
 
         :param size: Size in bytes.
-        :returns: URI of the file, its size, and its checksum where known.
+        :returns: URI of the file, its size, and its checksum if known.
         """
         raise NotImplementedError
 
@@ -88,7 +88,7 @@ class FileStorage:
 
         :param incoming_stream: File-like object to read, to its end.
         :param size_limit: Largest number of bytes that it may have.
-        :param size: Number of bytes that it must have, where known.
+        :param size: Number of bytes that it must have, if known.
         :param chunk_size: Number of bytes to read at a time; the backend may choose another one.
         :param progress_callback: See :data:`ProgressCallback`.
         :returns: URI of the file, its size in bytes, and its checksum as ``algorithm:hexdigest``.
@@ -109,7 +109,7 @@ class FileStorage:
 
         :param incoming_stream: File-like object to read, to its end.
         :param seek: Where the part begins, in bytes.
-        :param size: Number of bytes that the stream must have, where known.
+        :param size: Number of bytes that the stream must have, if known.
         :param chunk_size: Number of bytes to read at a time.
         :param progress_callback: See :data:`ProgressCallback`.
         :returns: Number of bytes written, and their checksum as ``algorithm:hexdigest``.
@@ -132,30 +132,30 @@ class FileStorage:
         :param kind: The capability: :class:`~invenio_files_rest.storage.uploads.Uploads`,
             :class:`~invenio_files_rest.storage.capabilities.Listable` or
             :class:`~invenio_files_rest.storage.capabilities.LocalPath`.
-        :returns: Its implementation for this file; ``None``, as here, where the storage does not have it.
+        :returns: Its implementation for this file; ``None`` if the storage does not have it, as here.
         """
         return None
 
     def local_path(self) -> str | None:
-        """Return where this machine keeps the file, whatever its bytes look like there.
+        """Return the path at which this machine keeps the file, in whatever form.
 
-        By that the location is known to be a folder, which is marked, and must be mounted before anything is stored.
-        The capability :class:`~invenio_files_rest.storage.capabilities.LocalPath` promises more: that who reads the
-        path gets the content.
+        It tells that a location is a folder on this machine, which can be marked, and whose disk may not be mounted.
+        The capability :class:`~invenio_files_rest.storage.capabilities.LocalPath` promises more: that reading the path
+        gives the content.
 
-        :returns: The path, which may not exist yet; ``None`` where the storage is no file system of this machine.
+        :returns: The path, which need not exist yet; ``None`` if the file is not kept on this machine.
         """
         return None
 
     @contextmanager
     def locked_region(self, start: int, size: int, timeout: float) -> Iterator[None]:
-        """Keep others out of a region of the file that is about to be written, where the storage can.
+        """Lock a region of the file while it is being written, if the storage can.
 
-        This default does not: of two that write the same region at once, the bytes may be of either.
+        This default does not. If two writers write the same region at once, the bytes may be of either.
 
         :param start: Where the region begins, in bytes.
         :param size: Its length in bytes.
-        :param timeout: Seconds to wait for whoever writes it.
+        :param timeout: Seconds to wait for another writer.
         :raises TimeoutError: If that was not enough.
         """
         yield
@@ -172,18 +172,18 @@ class FileStorage:
     ) -> Response:
         """Make the response that sends the file to the client.
 
-        :param filename: Name that the client gets to see; ``None`` where there is none.
-        :param mimetype: Its MIME type; guessed from the name where none is given.
-        :param restricted: Whether caches that others share must not keep it.
+        :param filename: Name that is shown to the client; ``None`` if there is none.
+        :param mimetype: Its MIME type; guessed from the name if not given.
+        :param restricted: Whether shared caches must not keep it.
         :param checksum: Checksum as ``algorithm:hexdigest``, which becomes the entity tag.
         :param trusted: See :func:`~invenio_files_rest.helpers.send_stream`.
-        :param chunk_size: Number of bytes to send at a time, where the server does not choose itself.
-        :param as_attachment: Whether the browser shall save the file rather than show it.
+        :param chunk_size: Number of bytes to send at a time, unless the server chooses itself.
+        :param as_attachment: Whether the browser should save the file rather than show it.
         :returns: The response.
         :raises StorageError: If the file cannot be sent.
         :raises werkzeug.exceptions.HTTPException: If a condition of the request does not hold, or its range.
         """
-        # Who stores and reads needs nothing of HTTP.
+        # Storing and reading files does not need HTTP.
         from ..http.file_response import Representation, md5_of, send_stored, time_of
 
         representation = Representation(
@@ -206,7 +206,7 @@ class FileStorage:
 
         :param chunk_size: Number of bytes to read at a time.
         :param progress_callback: See :data:`ProgressCallback`.
-        :param kwargs: For backends that can do more.
+        :param kwargs: Options of other backends.
         :returns: The checksum as ``algorithm:hexdigest``.
         :raises OSError: If the file cannot be opened.
         :raises StorageError: If it cannot be read, or the callback fails.
@@ -233,7 +233,7 @@ class FileStorage:
     def _init_hash(self) -> tuple[str | None, MessageDigest | None]:
         """Return the name and an empty digest of the algorithm that the file is hashed with.
 
-        :returns: The name that checksums begin with, and the digest; twice ``None`` for no checksums.
+        :returns: The name that checksums begin with, and the digest; ``None`` twice for no checksums.
         :raises ValueError: If the package of the algorithm is not installed.
         """
         return self.checksum_algorithm, new_digest(self.checksum_algorithm)

@@ -1,4 +1,4 @@
-"""What the errors of file systems become: an ``OSError``, or a :class:`~invenio_files_rest.errors.StorageError`."""
+"""Translating errors of file systems to ``OSError`` or :class:`~invenio_files_rest.errors.StorageError`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ERRNO_OF = {
 
 
 def _translate(error: Exception) -> Exception:
-    """Return the error that stands for an error of PyFilesystem or of the operating system."""
+    """Return what an error of PyFilesystem or of the operating system is translated to."""
     if isinstance(error, fs_errors.InsufficientStorage):
         return StorageFullError(str(error))
     if isinstance(error, OSError):
@@ -43,10 +43,10 @@ def _translate(error: Exception) -> Exception:
 def translated_errors() -> Iterator[None]:
     """Translate the errors of a file system that are raised inside.
 
-    :raises StorageFullError: If no room is left.
-    :raises FileSizeError: If the file is larger than the file system has files.
+    :raises StorageFullError: If no space is left.
+    :raises FileSizeError: If the file is too large for the file system.
     :raises OSError: If the error has a number, e.g. ``FileNotFoundError``.
-    :raises StorageError: Otherwise; its description tells nothing of the path.
+    :raises StorageError: Otherwise; its description does not contain the path.
     """
     try:
         yield

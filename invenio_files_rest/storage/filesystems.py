@@ -1,4 +1,4 @@
-"""From a URI to the file system that has it, and from that to the store that we use it as."""
+"""Finding the file system of a URI, and the store for a file system."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .store import Store
 
 _MAKERS = {"osfs": lambda: OSFS(os.sep), "mem": MemoryFS, "temp": TempFS}
 _WRITTEN_AT_CLOSE = ("tar", "zip")
-"""Schemes of file systems that take a file, and lose it where the process ends before they are closed."""
+"""Schemes of file systems that lose their files if the process ends before they are closed."""
 
 _open: dict[str, FS] = {}
 _lock = Lock()
 
 
 def _shared(scheme: str) -> FS:
-    """Return the file system of a scheme that all of this process share.
+    """Return the file system of a scheme, one for the whole process.
 
-    PyFilesystem makes ``mem://`` and ``temp://`` anew each time, so that what one request stores no other would find.
+    PyFilesystem makes a new one for ``mem://`` and ``temp://`` each time, in which no other request would find a file.
     """
     filesystem = _open.get(scheme)
     if filesystem is None or filesystem.isclosed():
@@ -38,13 +38,13 @@ def _shared(scheme: str) -> FS:
 
 
 def filesystem_of(url: str, create_dir: bool) -> tuple[FS, str]:
-    """Return the file system that a URI means, and the path in it.
+    """Return the file system of a URI, and the path of the file in it.
 
     :param url: URI, or a path on this machine.
     :param create_dir: Whether to make the file's folder.
     :returns: File system, and path of the file in it.
     :raises StorageError: If the URI is not allowed.
-    :raises FileNotFoundError: If the file system has no such folder, and shall not make it.
+    :raises FileNotFoundError: If the file system has no such folder, and is not to make it.
     """
     path = local_path(url)
     if path is not None:
@@ -60,7 +60,7 @@ def filesystem_of(url: str, create_dir: bool) -> tuple[FS, str]:
 
 
 def _opened(url: str, create_dir: bool) -> tuple[FS, str]:
-    """Open the folder of a file as a file system, as PyFilesystem and the openers of other packages do."""
+    """Open the folder of a file as a file system, with the openers of PyFilesystem and of other packages."""
     if create_dir and (scheme := split_scheme(url)[0]) in _WRITTEN_AT_CLOSE:
         raise StorageError(f"{scheme}:// is an archive, of which nothing is on disk before it is closed.")
     try:
@@ -72,11 +72,11 @@ def _opened(url: str, create_dir: bool) -> tuple[FS, str]:
 
 
 def store_of(filesystem: Any, path: str) -> tuple[Store, str]:
-    """Return the store that a file system is.
+    """Return the store for a file system.
 
     :param filesystem: A PyFilesystem, or an object with ``open``, ``exists`` and ``rm`` as fsspec has them.
     :param path: Path of a file in it.
-    :returns: The store, and the path of the file in that: one of this machine where it has one.
+    :returns: The store, and the path of the file in the store.
     """
     if not isinstance(filesystem, FS):
         return FsspecStore(filesystem), path
@@ -86,11 +86,11 @@ def store_of(filesystem: Any, path: str) -> tuple[Store, str]:
 
 
 def local_path_of(filesystem: Any, path: str) -> str | None:
-    """Return where this machine has a file of a file system, which may read and write that in a way of its own.
+    """Return the path at which this machine keeps a file, in whatever form the file system writes it.
 
     :param filesystem: The file system.
     :param path: Path of the file in it.
-    :returns: The path; ``None`` where this machine has none.
+    :returns: The path; ``None`` if the file is not kept on this machine.
     """
     try:
         return str(filesystem.getsyspath(path)) if isinstance(filesystem, FS) else None
@@ -99,7 +99,7 @@ def local_path_of(filesystem: Any, path: str) -> str | None:
 
 
 def _has_files_as_they_are(filesystem: FS) -> bool:
-    """Tell whether a file system opens a path of this machine as :func:`open` does, and not in a way of its own."""
+    """Return whether a file system opens files of this machine as :func:`open` does, without changing their bytes."""
     while isinstance(filesystem, SubFS):
         filesystem = filesystem.delegate_fs()
     own = type(filesystem)

@@ -1,7 +1,7 @@
-"""The store that a file system in the manner of fsspec is, as a subclass of the storage may bring one.
+"""The store for file systems like those of fsspec, which subclasses of the storage may use.
 
-It has ``open``, ``exists`` and ``rm``, and where it can be listed ``ls`` and ``modified``. What is written there
-appears when it is closed, or not at all. A folder is there as long as it has files.
+They have ``open``, ``exists`` and ``rm``, and for listings ``ls`` and ``modified``. A file appears there when it is
+closed, or not at all. A folder exists as long as there are files in it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class FsspecFile:
     atomic = False
 
     def __init__(self, filesystem: Any, path: str) -> None:
-        """Keep file system and path."""
+        """Remember the file system and the path."""
         self._fs = filesystem
         self._path = path
 
@@ -42,18 +42,18 @@ class FsspecFile:
 
     @contextmanager
     def update(self) -> Iterator[IO[bytes]]:
-        """Open the file to write parts of it in place, where its file system can."""
+        """Open the file to write parts of it in place, if its file system can."""
         with closed_quietly(self.open("r+b")) as file:
             yield file
 
     @contextmanager
     def replace(self) -> Iterator[IO[bytes]]:
-        """Open the file to write it anew; whoever calls removes it after an error."""
+        """Open the file to write it anew; after an error the caller removes it."""
         with closed_quietly(self.open("wb")) as file:
             yield file
 
     def remove(self, clean_dir: bool) -> None:
-        """Remove the file, where it exists; there are no folders."""
+        """Remove the file, if it exists; there are no folders."""
         with translated_errors():
             if self._fs.exists(self._path):
                 self._fs.rm(self._path)
@@ -66,7 +66,7 @@ class FsspecStore:
     """
 
     def __init__(self, filesystem: Any) -> None:
-        """Keep the file system."""
+        """Remember the file system."""
         self._fs = filesystem
 
     def file(self, path: str) -> FsspecFile:
@@ -74,13 +74,13 @@ class FsspecStore:
         return FsspecFile(self._fs, path)
 
     def local_path(self, path: str) -> None:
-        """Tell that this machine has no path for a file."""
+        """Return ``None``: the file is not on this machine."""
 
     def uploads(self, path: str, uri: str, new_digest: DigestFactory, clean_dir: bool) -> None:
-        """Tell that no file is taken piece by piece."""
+        """Return ``None``: files cannot be written piece by piece."""
 
     def has_folder(self, path: str) -> bool:
-        """Tell that nobody can know, since a location without files is not there; forget what was listed before."""
+        """Return ``True``, since an empty folder does not exist; forget cached listings."""
         if hasattr(self._fs, "invalidate_cache"):
             self._fs.invalidate_cache()
         return True
@@ -95,7 +95,7 @@ class FsspecStore:
             return
         for item in found:
             path = item["name"].rstrip("/")
-            # A folder may hold itself, as an object without bytes.
+            # A folder may be listed in itself, as an object without bytes.
             if path != split_scheme(folder)[1].rstrip("/"):
                 kind = "folder" if item["type"] == "directory" else "file"
                 yield Item(basename(path), path, kind, partial(self._status, item, kind))
@@ -108,7 +108,7 @@ class FsspecStore:
         return Status(item.get("size") or 0, modified)
 
     def remove_folder(self, path: str) -> None:
-        """Do nothing: a folder has gone with its last file."""
+        """Do nothing: a folder disappears with its last file."""
 
     def uris(self, uri: str, below: str, path: str) -> set[str]:
         """Return the ways to write the URI of a file."""

@@ -1,4 +1,4 @@
-"""Uploads of which every byte that can be is written where it stays: files of the operating system that have locks."""
+"""Uploads that are written in place as far as possible: files of this machine, on file systems with locks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from _typeshed import SupportsRead
 
 TO_THE_END = 0
-"""Length of a region that has no end (fcntl(2))."""
+"""Length of a region that extends to the end of the file (fcntl(2))."""
 
 FINISH_SECONDS = 30.0
-"""Seconds to wait for whoever writes still when an upload is finished; they have been told to stop."""
+"""Seconds to wait, when an upload is finished, for writers that have been told to stop."""
 
 
 def has_locks(path: str) -> bool:
-    """Tell whether the file system of a file has locks that belong to one opening of it.
+    """Return whether the file system of a file has open file description locks.
 
     :param path: The file.
     """
@@ -48,33 +48,33 @@ def has_locks(path: str) -> bool:
 class InPlace(PartFiles):
     """Uploads to a file that is written in place, and renamed at the end.
 
-    An extent whose offset is known goes to where it belongs in a sparse file; others go to files of their own. Where
-    all that is in the sparse file turns out to be in its place, it becomes the file, and only the others are copied.
-    Who writes a region holds a lock on it, since one who was told to stop may not have heard it.
+    An extent whose offset is known is written at that offset of a sparse file; others go to files of their own. If
+    everything in the sparse file turns out to be in its place, it becomes the file, and only the others are copied.
+    A writer holds a lock on its region, since an earlier writer that was told to stop may still be writing.
 
     :param uri: URI of the file.
     :param folder: Its folder.
     :param new_digest: Function that returns the name and an empty digest of the algorithm for the whole.
-    :param clean_dir: Whether an upload that is aborted takes its folders with it.
+    :param clean_dir: Whether aborting an upload also removes its folders.
     """
 
     _folder: LocalFolder
 
     def __init__(self, uri: str, folder: LocalFolder, new_digest: DigestFactory, clean_dir: bool = True) -> None:
-        """Keep the folder."""
+        """Remember the folder."""
         super().__init__(uri, folder, new_digest, clean_dir)
         self._path = folder.path_of(MARK)
 
     def begin(self, size: int | None = None) -> State:
-        """Begin an upload, and see whether its file system has locks."""
+        """Begin an upload, and find out whether its file system has locks."""
         state = super().begin(size)
         return {**state, "locks": has_locks(self._path)}
 
     def write(self, state: State, extent: ExtentWrite, stream: SupportsRead[bytes]) -> Receipt:
-        """Write a stream in place, where that is known and can be written."""
+        """Write a stream in place, if its offset is known and can be written."""
         offset, size = extent.offset, extent.size
         if offset is not None and state["locks"]:
-            # Not even an empty extent locks all that follows, as a length of 0 would.
+            # A length of 0 would lock everything that follows.
             with self._locked(offset, TO_THE_END if size is None else max(size, 1), extent.timeout) as file:
                 extent.ready()
                 if size is None:
@@ -86,17 +86,17 @@ class InPlace(PartFiles):
 
     @contextmanager
     def _locked(self, start: int, size: int, timeout: float) -> Iterator[IO[bytes]]:
-        """Keep others out of a region of the sparse file."""
+        """Lock a region of the sparse file."""
         with LocalFile(self._path).open("r+b") as file, locked_region(file, start, size, timeout):
             with translated_errors():
-                # It may have been finished while we waited, under a name that nobody may write to.
+                # The upload may have been finished while we waited; the finished file must not be written to.
                 if not os.path.samestat(os.stat(self._path), os.fstat(file.fileno())):
                     raise FileNotFoundError("The upload has been finished or aborted.")
             yield file
 
     @staticmethod
     def _can_reach(file: IO[bytes], offset: int, size: int) -> bool:
-        """Tell whether a file can have bytes so far from its beginning."""
+        """Return whether a file can be so long."""
         try:
             if size:
                 os.pwrite(file.fileno(), b"\0", offset + size - 1)
@@ -107,7 +107,7 @@ class InPlace(PartFiles):
     def _grow(self, file: IO[bytes], offset: int, extent: ExtentWrite, stream: SupportsRead[bytes]) -> Receipt:
         with translated_errors():
             ensure_enough(os.fstat(file.fileno()).st_size, offset)
-            # What follows has been acknowledged to nobody.
+            # The bytes that follow have never been acknowledged.
             os.ftruncate(file.fileno(), offset)
         try:
             written = self._write_at(offset, extent, stream)
@@ -126,9 +126,9 @@ class InPlace(PartFiles):
         """Write a stream to a place in the sparse file, durably with or without an error."""
         grows = extent.size is None
         with translated_errors():
-            # An extent is read when all are there, a run probably not.
+            # Extents are read again at the end, a run usually is not.
             target = StreamedFile(io.FileIO(self._path, "r+b"), kept=KEPT if grows else None)
-        # By a descriptor that is closed before the lock is given up: closing it may write.
+        # With a descriptor that is closed before the lock is released, because closing it may write.
         with closed_quietly(target) as file:
             file.seek(offset)
             try:
@@ -141,7 +141,7 @@ class InPlace(PartFiles):
     def kept(
         self, state: State, number: int, receipt: Receipt | None, *, epoch: int, timeout: float = WAIT_SECONDS
     ) -> Receipt:
-        """Make durable what is in the sparse file, which has no more than one extent that grows."""
+        """Make the sparse file durable, which has at most one growing extent."""
         if not state["locks"]:
             return super().kept(state, number, receipt, epoch=epoch, timeout=timeout)
         with self._locked(0, TO_THE_END, timeout) as file, translated_errors():
@@ -158,7 +158,7 @@ class InPlace(PartFiles):
         checksum: str | None,
         progress: Callable[[int | None, int], Any] | None,
     ) -> str | None:
-        """Make the file of the sparse file where nothing in that is out of place, else of all pieces."""
+        """Turn the sparse file into the file if everything in it is in its place; otherwise copy all pieces."""
         if not state["locks"]:
             return super()._put_together(state, pieces, total, checksum, progress)
         with self._locked(0, TO_THE_END, FINISH_SECONDS):

@@ -1,4 +1,4 @@
-"""Links that stand for folders of a location, as whoever runs the machine puts them there to have room elsewhere."""
+"""Links in the place of folders of a location, with which operators move files to another disk."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .local_store import LocalStore
 def followed_links(folders: Iterable[str]) -> set[str]:
     """Find the links in locations that lead to folders of no other location, and of no other link.
 
-    Where two ways lead to one folder, a file in it would have two names, of which the database knows one alone.
+    If two paths led to the same folder, a file in it would have two names, and the database knows only one of them.
 
-    :param folders: Paths of all locations that are folders of this machine.
-    :returns: Paths of the links. They stand where folders of our making do that are for several files.
-    :raises OSError: If a location cannot be looked at, so that nobody can tell.
+    :param folders: Paths of all locations that are folders on this machine.
+    :returns: Paths of the links. Each is in the place of a folder that is shared by several files.
+    :raises OSError: If a location cannot be read.
     """
     ways: list[tuple[str, str | None]] = []
     for folder in folders:
@@ -40,6 +40,6 @@ def _links(folder: str, names: str) -> Iterator[str]:
         if item.kind == "link":
             yield item.path
         elif item.kind == "folder":
-            # Somebody may remove it meanwhile.
+            # It may have been removed meanwhile.
             with suppress(FileNotFoundError):
                 yield from _links(item.path, names + item.name)

@@ -1,4 +1,4 @@
-"""Which files and folders in a location are of our making, for stores whose folders can be listed."""
+"""Finding the files and folders that storage has made in a location."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def _begins_an_identifier(text: str) -> bool:
 
 
 def is_prefix(text: str) -> bool:
-    """Tell whether a folder is for several files, by the names that lead to it.
+    """Return whether a folder is shared by several files, by the names that lead to it.
 
-    :param text: The names of the folders below the location, joined.
+    :param text: The names of the folders below the location, joined together.
     """
     return len(text) < 36 and _begins_an_identifier(text)
 
 
 def _identifier(below: str) -> uuid.UUID | None:
-    """Return the identifier of the file that a folder is for; ``None`` where it is for several."""
+    """Return the identifier of the file that a folder belongs to; ``None`` if it is shared by several files."""
     text = below.replace("/", "")
     return uuid.UUID(text) if len(text) == 36 else None
 

@@ -1,4 +1,4 @@
-"""Files of the operating system, written so that a crash or a failure leaves the old file, or none: never a part."""
+"""Files on this machine, written so that a crash or an error leaves the old file or none, never part of the new one."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from .failures import translated_errors
 from .writeback import StreamedFile
 
 TEMPORARY_PREFIX = ".incoming-"
-"""What the name of a file begins with that is still being written.
+"""Prefix of the names of files that are still being written.
 
-One that is older than any upload can last was left behind by a process that was killed, and may be removed.
+A file with this prefix that is older than any upload can last was left behind by a killed process, and may be removed.
 """
 
 ATTEMPTS = 100
-"""How often a folder is made anew that others remove, as empty, in the same moment."""
+"""How often to try again to make a folder that others keep removing because it is empty."""
 
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
-"""What file systems answer (of some networks) that cannot synchronise a folder."""
+"""Errors of file systems that cannot synchronise a folder, e.g. some network file systems."""
 
 
 def temporary_name() -> str:
-    """Return a name for a file that is still being written."""
+    """Return a name for a file that is going to be written."""
     return TEMPORARY_PREFIX + secrets.token_hex(8)
 
 
 @contextmanager
 def closed_quietly(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Close a file at the end of the block, after an error without another one.
+    """Close a file at the end of the block; after an error, without raising another one.
 
-    Closing a file tries again to write what a full disk has refused.
+    Closing a file tries again to write what did not fit on a full disk.
     """
     try:
         yield file
@@ -61,7 +61,7 @@ def _open_folder(path: str) -> int:
 
 
 def _make_folders(path: str, made: list[str]) -> None:
-    """Make a folder and those above it; add those that did not exist to a list, outermost first."""
+    """Make a folder and those above it; append those that did not exist to a list, outermost first."""
     parent = _parent(path)
     for attempt in range(ATTEMPTS):
         try:
@@ -82,7 +82,7 @@ def _parent(path: str) -> str:
 
 
 def sync_above(paths: list[str]) -> None:
-    """Make new files and folders durable: their names are in the folders above them.
+    """Make new files and folders durable, by synchronising the folders that contain their names.
 
     :param paths: Their paths.
     :raises OSError: If the disk fails.
@@ -96,7 +96,7 @@ def sync_above(paths: list[str]) -> None:
 
 
 def _remove_folders(folders: Iterator[str] | list[str]) -> None:
-    """Remove folders, innermost first, up to the first that is not empty."""
+    """Remove folders, innermost first, until one is not empty."""
     for folder in folders:
         try:
             os.rmdir(folder)
@@ -108,7 +108,7 @@ def _remove_folders(folders: Iterator[str] | list[str]) -> None:
 
 @contextmanager
 def folder_made(path: str) -> Iterator[None]:
-    """Make a folder, and those above it, durably. Where the block fails those go again that did not exist.
+    """Make a folder and those above it, durably. If the block fails, those that did not exist are removed again.
 
     :param path: Its path.
     :raises OSError: If it cannot be made.
@@ -126,7 +126,7 @@ def folder_made(path: str) -> Iterator[None]:
 
 
 class LocalFile:
-    """A file of the operating system.
+    """A file on this machine; see :class:`~invenio_files_rest.storage.store.StoredFile`.
 
     :param path: Its path.
     """
@@ -134,14 +134,14 @@ class LocalFile:
     atomic = True
 
     def __init__(self, path: str) -> None:
-        """Keep the path."""
+        """Remember the path."""
         self.path = path
 
     def open(self, mode: str) -> IO[Any]:
-        """Open the file, in a folder that is made where the mode makes the file.
+        """Open the file; make its folder if the mode can create the file.
 
         :param mode: Mode as of :func:`open`.
-        :returns: File of the operating system, which the caller closes.
+        :returns: File with a file descriptor. The caller closes it.
         :raises OSError: If it cannot be opened.
         """
         with translated_errors():
@@ -160,7 +160,7 @@ class LocalFile:
     def update(self) -> Iterator[IO[bytes]]:
         """Open the file to write a part of it in place, durable when the block ends without an error.
 
-        The part stays in memory as far as there is room, for the file is read when all parts are there.
+        The part stays in the page cache as far as possible, since the file is read again when it has all its parts.
         """
         with translated_errors():
             part = StreamedFile(io.FileIO(self.path, "r+b"), kept=None)
@@ -172,9 +172,9 @@ class LocalFile:
 
     @contextmanager
     def replace(self) -> Iterator[IO[bytes]]:
-        """Open a file that takes the place of this one, durably, when the block ends without an error.
+        """Open a new file, which durably replaces this one when the block ends without an error.
 
-        With an error nothing changes: neither the file nor a folder is left that was not there.
+        After an error nothing has changed: no new file and no new folder is left.
         """
         made: list[str] = []
         folder_path, name = os.path.split(self.path)
@@ -188,7 +188,7 @@ class LocalFile:
                     with translated_errors():
                         file.flush()
                         os.fsync(file.fileno())
-                        # The journal that has the file has them too: what is left is to flush the disk's cache.
+                        # The journal was written with the file: this costs little more than flushing the disk's cache.
                         sync_above(made)
                 with translated_errors():
                     os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -205,7 +205,7 @@ class LocalFile:
 
     @staticmethod
     def _open_temporary(folder_path: str, name: str, made: list[str]) -> tuple[int, IO[bytes]]:
-        """Open a new file, and its folder, which someone else may remove as long as it is empty."""
+        """Open a new file and its folder, which others may remove while it is empty."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         for attempt in range(ATTEMPTS):
             try:
@@ -225,9 +225,9 @@ class LocalFile:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder_path)
 
     def remove(self, clean_dir: bool) -> None:
-        """Remove the file, where it exists.
+        """Remove the file, if it exists.
 
-        :param clean_dir: Whether to remove the folders, too, that only this file needed.
+        :param clean_dir: Whether to also remove the folders that only this file needed.
         :raises OSError: If it cannot be removed.
         """
         with translated_errors(), suppress(FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""The store of this machine: files and folders of the operating system."""
+"""The store for files and folders on this machine."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class LocalStore:
         return LocalFile(path)
 
     def local_path(self, path: str) -> LocalFile:
-        """Return where a file is."""
+        """Return the path of a file."""
         return LocalFile(path)
 
     def uploads(self, path: str, uri: str, new_digest: DigestFactory, clean_dir: bool) -> InPlace:
-        """Return what takes a file piece by piece, and writes it in place where it can."""
+        """Return uploads that are written in place as far as possible."""
         return InPlace(uri, LocalFolder(LocalFile(path)), new_digest, clean_dir)
 
     def has_folder(self, path: str) -> bool:
-        """Tell whether a folder is there."""
+        """Return whether a folder is there."""
         return os.path.isdir(path)
 
     def items(self, folder: str) -> Iterator[Item]:
@@ -44,13 +44,13 @@ class LocalStore:
         os.rmdir(path)
 
     def uris(self, uri: str, below: str, path: str) -> set[str]:
-        """Return the ways to write the URI of a file, links followed and not."""
+        """Return the different ways to write the URI of a file, with links resolved and not."""
         return {os.path.join(base, below) for base in spellings(uri)} | spellings(os.path.realpath(path))
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
     if entry.is_symlink():
-        # One that cannot be followed leads nowhere.
+        # A link that cannot be followed leads nowhere.
         with suppress(OSError):
             return "link" if entry.is_dir() else "other"
         return "other"

@@ -1,4 +1,4 @@
-"""Locks on a region of a file, between threads and processes alike; whoever dies gives them up."""
+"""Locks on a region of a file, between threads and processes; a process that dies releases them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PAUSE = 0.02
 
 
 def _lock(file: IO[bytes], kind: int, start: int, size: int) -> bool:
-    """Lock a region, or unlock it, for this opening of the file alone ("open file description locks", fcntl(2))."""
+    """Lock or unlock a region with an open file description lock (fcntl(2)); return whether that succeeded."""
     request = struct.pack("hhqqi", kind, os.SEEK_SET, start, size, 0)
     try:
         fcntl.fcntl(file.fileno(), fcntl.F_OFD_SETLK, request)
@@ -25,12 +25,12 @@ def _lock(file: IO[bytes], kind: int, start: int, size: int) -> bool:
 
 @contextmanager
 def locked_region(file: IO[bytes], start: int, size: int, timeout: float) -> Iterator[None]:
-    """Keep others that ask for the same lock out of a region of a file.
+    """Lock a region of a file for the duration of the block.
 
     :param file: The file, open for writing.
     :param start: Where the region begins, in bytes.
     :param size: Its length in bytes.
-    :param timeout: Seconds to wait for whoever has the lock.
+    :param timeout: Seconds to wait for another holder of the lock.
     :raises TimeoutError: If that was not enough.
     """
     if not hasattr(fcntl, "F_OFD_SETLK"):

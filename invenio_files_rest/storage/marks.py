@@ -1,4 +1,4 @@
-"""The mark of a location: a hidden file by which its folder is told from the place where its disk would be mounted."""
+"""The mark of a location: a hidden file that distinguishes its folder from the empty mount point of its disk."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ _EXPLANATION = (
 _LONGEST = 1000
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
-"""What file systems answer (FAT, some of networks) whose files have one name each."""
+"""Errors of file systems without hard links, e.g. FAT and some network file systems."""
 
 
 class Mark(NamedTuple):
-    """What a mark says."""
+    """The content of a mark."""
 
     name: str
     """Name that the location had when it was marked."""
 
     id: uuid.UUID
-    """What tells the folder from that of any other location, also one of the same name in another installation.
+    """What distinguishes the folder from that of any other location, also of one with the same name elsewhere.
 
-    That one is taken over where a location is created, or marked by force, since a database may have been made anew.
+    A mark with the same name is taken over when a location is created, or marked by force, since the database may have
+    been made anew.
     """
 
 
@@ -40,9 +41,9 @@ def read_mark(folder: str) -> Mark | None:
     """Read the mark of a folder.
 
     :param folder: Path of the folder.
-    :returns: The mark; ``None`` where the folder has none, or is not there.
+    :returns: The mark; ``None`` if the folder has none, or does not exist.
     :raises OSError: If it cannot be read.
-    :raises ValueError: If the file of that name is no mark.
+    :raises ValueError: If the file of that name is not a mark.
     """
     path = os.path.join(folder, MARK_NAME)
     try:
@@ -59,14 +60,14 @@ def read_mark(folder: str) -> Mark | None:
 
 
 def leave_mark(folder: str, name: str, known: uuid.UUID | None = None, adopt: bool = False) -> Mark:
-    """Leave a mark in a folder, durably; whenever the machine stops, the folder has all of it or none.
+    """Leave a mark in a folder, durably and atomically.
 
     :param folder: Path of the folder.
     :param name: Name of the location.
-    :param known: Identifier of the mark that the location has, also under another name.
-    :param adopt: Whether to keep a mark of the same name whose identifier is another, as a database that was made anew
-        finds it.
-    :returns: The mark, which may have been there.
+    :param known: Identifier of the mark of the location, even if it had another name then.
+    :param adopt: Whether to accept a mark of the same name with another identifier, e.g. after the database was made
+        anew.
+    :returns: The mark, which may have been there before.
     :raises OSError: If it cannot be written.
     :raises ValueError: If the folder has the mark of another location.
     """
@@ -76,7 +77,7 @@ def leave_mark(folder: str, name: str, known: uuid.UUID | None = None, adopt: bo
         try:
             _write_new(os.path.join(folder, MARK_NAME), f"{name} {mark.id}\n{_EXPLANATION}".encode())
         except FileExistsError:
-            # Somebody else was faster.
+            # Another process was faster.
             found = read_mark(folder)
         else:
             return mark
@@ -87,7 +88,7 @@ def leave_mark(folder: str, name: str, known: uuid.UUID | None = None, adopt: bo
 
 
 def _write_new(path: str, content: bytes) -> None:
-    """Write a file that is not there yet, durably, and under its name only once it has all its bytes."""
+    """Write a new file, durably, which gets its name only when it has all its bytes."""
     temporary = os.path.join(os.path.dirname(path), temporary_name())
     try:
         with open(temporary, "xb") as file:
@@ -112,19 +113,19 @@ def _give_name(temporary: str, path: str) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        # A name for a name then, which two in the same moment could both get.
+        # Not atomic: two processes could both do this at the same moment.
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
         os.rename(temporary, path)
 
 
 def remove_mark(folder: str, mark_id: uuid.UUID) -> None:
-    """Remove a mark from a folder, where it is that of the location.
+    """Remove the mark from a folder, if it is that of the location.
 
     :param folder: Path of the folder.
     :param mark_id: Identifier of the mark.
     :raises OSError: If it cannot be removed.
-    :raises ValueError: If the file of that name is no mark.
+    :raises ValueError: If the file of that name is not a mark.
     """
     found = read_mark(folder)
     if found is not None and found.id == mark_id:

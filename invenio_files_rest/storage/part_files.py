@@ -1,4 +1,4 @@
-"""Uploads whose pieces are files of their own, until they are put together: what every file system can do."""
+"""Uploads whose pieces are files of their own until they are put together, which works on every file system."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from _typeshed import SupportsRead
 
 GROWING_CHUNK = 256 * 1024
-"""Bytes that are held at most, several times over, before they are written: a process that is killed loses them."""
+"""Bytes that are read at a time. A process that is killed loses a few times as many."""
 
 MARK = "whole"
-"""Name of the file that says that there is an upload."""
+"""Name of the file that exists as long as the upload does."""
 
 
 def receipt_of(pieces: list[Piece]) -> Receipt:
     """Return a receipt.
 
-    :param pieces: Where the bytes lie, in their order.
+    :param pieces: The pieces that make up the extent, in order.
     """
     return {"size": sum(piece.size for piece in pieces), "pieces": [list(piece) for piece in pieces]}
 
 
 def pieces_of(*receipts: Receipt | None) -> list[Piece]:
-    """Return where the bytes of some extents lie, in their order.
+    """Return the pieces that make up some extents, in order.
 
     :param receipts: Their receipts.
     """
@@ -41,26 +41,26 @@ def pieces_of(*receipts: Receipt | None) -> list[Piece]:
 
 
 class Nowhere:
-    """Where bytes go that are only hashed."""
+    """A file that forgets what is written, for bytes that are only hashed."""
 
     def write(self, data: bytes, /) -> int:
-        """Forget them."""
+        """Return the number of bytes."""
         return len(data)
 
 
 class PartFiles:
-    """Uploads to a file by way of files beside it; see :class:`~invenio_files_rest.storage.uploads.Uploads`.
+    """Uploads to a file, by means of files beside it; see :class:`~invenio_files_rest.storage.uploads.Uploads`.
 
-    Each epoch of an extent writes a file of its own, so that nobody is in another's way and no lock is needed.
+    Each epoch of an extent writes a file of its own, so no lock is needed.
 
     :param uri: URI of the file.
     :param folder: Its folder.
-    :param new_digest: Function that returns the name and an empty digest of the algorithm for the whole.
-    :param clean_dir: Whether an upload that is aborted takes its folders with it.
+    :param new_digest: Function that returns the name of the algorithm for the whole file, and an empty digest.
+    :param clean_dir: Whether aborting an upload also removes its folders.
     """
 
     def __init__(self, uri: str, folder: Folder, new_digest: DigestFactory, clean_dir: bool = True) -> None:
-        """Keep the folder."""
+        """Remember the folder."""
         self._uri = uri
         self._folder = folder
         self._new_digest = new_digest
@@ -101,7 +101,7 @@ class PartFiles:
         durable: bool,
         receipt_to: Callable[[int], Receipt],
     ) -> int:
-        """Copy a stream to a file, and tell now and then how much of it is durable; return how many bytes it had."""
+        """Copy a stream to a file, reporting at times how much is durable; return the number of bytes."""
         saved = extent.saved
         target = SavedFile(file, begun, SAVE_SECONDS if saved and durable else None)
         told = begun
@@ -118,7 +118,7 @@ class PartFiles:
     def kept(
         self, state: State, number: int, receipt: Receipt | None, *, epoch: int, timeout: float = WAIT_SECONDS
     ) -> Receipt:
-        """Make durable what an epoch has written, which is in a file of its own. It may write on, but not for us."""
+        """Make the file durable that an epoch has written. If it still writes, that is not recorded any more."""
         if not self._begun():
             raise FileNotFoundError("The upload has been finished or aborted.")
         name = f"{number}-{epoch}"
@@ -179,7 +179,7 @@ class PartFiles:
         progress: Callable[[int | None, int], Any] | None,
         in_place: Callable[[Piece, int], bool],
     ) -> str | None:
-        """Write all pieces to a file that are not there, hash all, and return the checksum."""
+        """Write those pieces to a file that are not there yet, hash all, and return the checksum."""
         algorithm, digest = self._new_digest() if checksum is None else (None, None)
         at, written = 0, 0
         for piece in pieces:
@@ -218,7 +218,7 @@ class PartFiles:
         return MARK in self._folder.names()
 
     def _forget(self) -> None:
-        """Remove all files for pieces, that of the upload itself at last."""
+        """Remove all files of the upload, the one that marks its existence last."""
         for name in sorted(self._folder.names(), key=lambda name: name == MARK):
             self._folder.remove(name)
 

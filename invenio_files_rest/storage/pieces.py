@@ -1,4 +1,4 @@
-"""Where the bytes of an upload lie meanwhile: in files beside the one that they become, read as if they were one."""
+"""The pieces of an upload in progress, in files beside the file that they become."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SAVE_SECONDS = 10.0
 
 
 class Piece(NamedTuple):
-    """Bytes of a file."""
+    """A run of bytes in a file."""
 
     name: str
-    """Name of the file, without what all of them begin with."""
+    """Name of the file, without the common prefix."""
 
     start: int
-    """Where they begin in it."""
+    """Position of the first byte in the file."""
 
     size: int
 
@@ -36,18 +36,18 @@ class Piece(NamedTuple):
 class Window:
     """A piece as a stream.
 
-    :param file: The file, at any place.
+    :param file: The file, at any position.
     :param piece: The piece.
     """
 
     def __init__(self, file: IO[bytes], piece: Piece) -> None:
-        """Go to its beginning."""
+        """Move the file to the beginning of the piece."""
         self._file = file
         self._left = piece.size
         file.seek(piece.start)
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read bytes of it.
+        """Read bytes of the piece.
 
         :param size: Largest number of bytes; negative for all.
         """
@@ -61,12 +61,12 @@ class SavedFile:
     """A file that is made durable every few seconds while it is written.
 
     :param file: The file.
-    :param begun: Bytes of it that are durable already.
-    :param seconds: Seconds; ``None`` for never.
+    :param begun: Number of bytes that are already durable.
+    :param seconds: Seconds between; ``None`` for never.
     """
 
     def __init__(self, file: IO[bytes], begun: int, seconds: float | None) -> None:
-        """Keep the file."""
+        """Remember the file."""
         self._file = file
         self._end = self.durable = begun
         self._seconds = seconds
@@ -84,7 +84,7 @@ class SavedFile:
 
 
 class LocalFolder:
-    """The folder of a file of the operating system.
+    """The folder of a file on this machine.
 
     :param file: The file.
     """
@@ -92,7 +92,7 @@ class LocalFolder:
     durable = True
 
     def __init__(self, file: LocalFile) -> None:
-        """Keep the file."""
+        """Remember the file."""
         self.file = file
         self.path = os.path.dirname(file.path)
 
@@ -101,16 +101,16 @@ class LocalFolder:
         return os.path.join(self.path, TEMPORARY_PREFIX + name)
 
     def make(self, name: str) -> None:
-        """Make the folder, and an empty file in it, durably."""
+        """Make the folder and an empty file in it, durably."""
         with LocalFile(self.path_of(name)).replace():
             pass
 
     @contextmanager
     def create(self, name: str) -> Iterator[IO[bytes]]:
-        """Make a file, and make it durable when the block ends, with or without an error."""
+        """Create a file, which is made durable when the block ends, with or without an error."""
         with translated_errors():
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            # It is read when all pieces are there, and stays in memory as far as there is room.
+            # It is read again at the end, so it stays in the page cache as far as possible.
             file = StreamedFile(io.FileIO(os.open(self.path_of(name), flags, 0o666), "wb"), kept=None)
         with closed_quietly(file):
             try:
@@ -127,17 +127,17 @@ class LocalFolder:
             return open(self.path_of(name), "rb")
 
     def settled(self, name: str) -> int:
-        """Make a file durable that another process has written, and return its size."""
+        """Make a file durable that another process may have written, and return its size."""
         with translated_errors(), open(self.path_of(name), "rb") as file:
             os.fsync(file.fileno())
             return os.fstat(file.fileno()).st_size
 
     def remove(self, name: str) -> None:
-        """Remove a file, where it is there."""
+        """Remove a file, if it exists."""
         LocalFile(self.path_of(name)).remove(clean_dir=False)
 
     def names(self) -> list[str]:
-        """Return the names of all files for pieces."""
+        """Return the names of all files with pieces."""
         with translated_errors():
             try:
                 found = os.listdir(self.path)
@@ -146,11 +146,11 @@ class LocalFolder:
         return [name.removeprefix(TEMPORARY_PREFIX) for name in found if name.startswith(TEMPORARY_PREFIX)]
 
     def exists(self) -> bool:
-        """Tell whether the finished file is there."""
+        """Return whether the finished file is there."""
         return os.path.exists(self.file.path)
 
     def sync(self) -> None:
-        """Make names durable."""
+        """Make the names in the folder durable."""
         with translated_errors():
             folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             try:
@@ -160,7 +160,7 @@ class LocalFolder:
                 os.close(folder)
 
     def clone(self, source: IO[bytes], piece: Piece, target: Any, at: int) -> bool:
-        """Have a file share the blocks of a piece, where its file system can; tell whether it does."""
+        """Let a file share the blocks of a piece, if the file system can; return whether it does."""
         target.flush()
         return clone(source.fileno(), piece.start, piece.size, target.fileno(), at)
 
@@ -176,7 +176,7 @@ class PyFilesystemFolder:
     durable = False
 
     def __init__(self, file: PyFilesystemFile, filesystem: Any, path: str) -> None:
-        """Keep the file."""
+        """Remember the file."""
         self.file = file
         self._fs = filesystem
         self._path = path
@@ -195,9 +195,9 @@ class PyFilesystemFolder:
 
     @contextmanager
     def create(self, name: str) -> Iterator[IO[bytes]]:
-        """Make a file, which is there when the block ends."""
+        """Create a file, which is complete when the block ends."""
         with translated_errors():
-            # Not by a method that makes the folder: the upload may have been aborted.
+            # Without making the folder: the upload may have been aborted.
             file = self._fs.openbin(self.path_of(name), "x")
         with closed_quietly(file):
             yield file
@@ -212,11 +212,11 @@ class PyFilesystemFolder:
             return int(self._fs.getsize(self.path_of(name)))
 
     def remove(self, name: str) -> None:
-        """Remove a file, where it is there."""
+        """Remove a file, if it exists."""
         self._file(name).remove(clean_dir=False)
 
     def names(self) -> list[str]:
-        """Return the names of all files for pieces."""
+        """Return the names of all files with pieces."""
         try:
             with translated_errors():
                 found = self._fs.listdir(dirname(self._path))
@@ -225,15 +225,15 @@ class PyFilesystemFolder:
         return [name.removeprefix(TEMPORARY_PREFIX) for name in found if name.startswith(TEMPORARY_PREFIX)]
 
     def exists(self) -> bool:
-        """Tell whether the finished file is there."""
+        """Return whether the finished file is there."""
         with translated_errors():
             return bool(self._fs.exists(self._path))
 
     def sync(self) -> None:
-        """Do nothing: nobody can tell when it is durable."""
+        """Do nothing: PyFilesystem has no way to make a file durable."""
 
     def clone(self, source: IO[bytes], piece: Piece, target: Any, at: int) -> bool:
-        """Tell that no blocks are shared."""
+        """Return ``False``: blocks cannot be shared."""
         return False
 
 
@@ -241,10 +241,10 @@ Folder = LocalFolder | PyFilesystemFolder
 
 
 def ensure_enough(found: int, known: int) -> None:
-    """Check that bytes that were acknowledged are still there.
+    """Check that acknowledged bytes are still there.
 
-    :param found: How many there are.
-    :param known: How many there were.
+    :param found: Number of bytes found.
+    :param known: Number of bytes that were acknowledged.
     :raises StorageError: If some are missing.
     """
     if found < known:

@@ -1,8 +1,8 @@
-"""The pump: from a source to a file, hashed on the way, in bounded memory.
+"""The pump: copying a stream to a file, hashed on the way, in bounded memory.
 
-A long stream is read by the caller's thread (the input of a WSGI server belongs to it) while two others hash and
-write; hashing and writing release the interpreter's lock, so that the slowest of the three sets the pace. A short
-stream starts no thread, which would cost more than it brings.
+A long stream is read by the caller's thread, to which the input of a WSGI server belongs, while two others hash and
+write. Hashing and writing release the interpreter's lock, so the slowest of the three sets the pace. A short stream
+starts no threads, which would cost more than they save.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..limiters import FileSizeLimit
 
 INLINE_BYTES = 2 * DEFAULT_CHUNK_SIZE
-"""Number of bytes that are hashed and written before threads are started."""
+"""Number of bytes that are hashed and written before the threads are started."""
 
 _QUEUED_BLOCKS = 4
 
@@ -33,8 +33,8 @@ def check_sizelimit(size_limit: int | FileSizeLimit | None, bytes_written: int, 
 
     :param size_limit: Largest size allowed, in bytes, or a limit with its reason; ``None`` for no limit.
     :param bytes_written: Number of bytes so far.
-    :param total_size: Announced size in bytes, where known; the bytes themselves decide.
-    :raises FileSizeError: If they are more; its description is the limit's reason.
+    :param total_size: Not used; only the number of bytes counts.
+    :raises FileSizeError: If there are more; its description is the reason of the limit.
     """
     limit = getattr(size_limit, "limit", size_limit)
     if limit is not None and bytes_written > limit:
@@ -43,10 +43,10 @@ def check_sizelimit(size_limit: int | FileSizeLimit | None, bytes_written: int, 
 
 
 def check_size(bytes_written: int, total_size: int | None) -> None:
-    """Check that a file has the size that was announced.
+    """Check that a file has the announced size.
 
     :param bytes_written: Number of bytes of the file.
-    :param total_size: Announced size in bytes; ``None`` where none was.
+    :param total_size: Announced size in bytes; ``None`` if none was.
     :raises UnexpectedFileSizeError: If the two differ.
     """
     if total_size is not None and bytes_written != total_size:
@@ -57,28 +57,27 @@ def check_size(bytes_written: int, total_size: int | None) -> None:
 class VerifiedStream:
     """A stream that compares what is read through it with digests.
 
-    The digests are compared as soon as the stream ends: at the read that finds nothing more, or at the one that brings
-    the last byte where the size is given. So whoever stores the stream fails, and cleans up, as with any read that
-    fails.
+    The digests are compared when the stream ends: at the read that returns nothing, or, if the size is given, at the
+    read that returns the last byte. So a wrong digest is an error of the source, and the storage removes what it has.
 
     :param stream: File-like object to read.
     :param digests: Expected digests, raw, by the names that :mod:`hashlib` has for the algorithms.
-    :param size: Size of the stream in bytes, where known.
+    :param size: Size of the stream in bytes, if known.
     :raises ValueError: If :mod:`hashlib` does not know an algorithm.
     """
 
     def __init__(self, stream: SupportsRead[bytes], digests: dict[str, bytes], size: int | None = None) -> None:
-        """Keep the stream and start the digests."""
+        """Remember the stream, and start the digests."""
         self._stream = stream
         self._expected = [(hashlib.new(name, usedforsecurity=False), digest) for name, digest in digests.items()]
         self._size = size
         self._bytes_read = 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read bytes, and compare the digests where they are the last ones.
+        """Read bytes, and compare the digests if they are the last ones.
 
         :param size: Largest number of bytes to read; negative for all.
-        :returns: The bytes, none at the end of the stream.
+        :returns: The bytes; none at the end of the stream.
         :raises DigestMismatchError: If a digest is not the expected one.
         """
         data = self._stream.read(size)
@@ -95,9 +94,9 @@ class VerifiedStream:
 
 
 class _Worker(Thread):
-    """A thread that hands block after block to a function.
+    """A thread that calls a function with each block.
 
-    :param work: The function. After its first error it is not called any more, and blocks are thrown away.
+    :param work: The function. After its first error it is not called again, and blocks are discarded.
     """
 
     def __init__(self, work: Callable[[bytes], Any]) -> None:
@@ -117,20 +116,20 @@ class _Worker(Thread):
                     self._error = error
 
     def put(self, block: bytes) -> None:
-        """Hand over a block, waiting while too many are held."""
+        """Pass a block to the thread; wait if it already holds too many."""
         if self._error is not None:
             raise self._error
         self._blocks.put(block)
 
     def finish(self) -> None:
-        """Wait until all blocks are done, and raise what went wrong."""
+        """Wait until all blocks are done, and raise the error of the function."""
         self._blocks.put(None)
         self.join()
         if self._error is not None:
             raise self._error
 
     def abandon(self) -> None:
-        """End the thread without working off the blocks that it still holds."""
+        """End the thread; the blocks that it still holds are discarded."""
         self._abandoned = True
         if self.is_alive():
             self._blocks.put(None)
@@ -138,7 +137,7 @@ class _Worker(Thread):
 
 
 def _blocks(source: SupportsRead[bytes], block_size: int, check: Callable[[int], None]) -> Iterator[bytes]:
-    """Read a source to its end in blocks of one size, the last one smaller, however short the reads are."""
+    """Read a source to its end in blocks of one size, of which the last may be smaller, however short the reads are."""
     total = 0
     while True:
         parts: list[bytes] = []
@@ -166,20 +165,20 @@ def pump(
 ) -> int:
     """Copy a source to a destination, to the source's end.
 
-    The source is read in this thread alone. Some seven chunks are held in memory at most.
+    Only this thread reads the source. At most some seven chunks are held in memory.
 
-    :param source: File-like object to read. Reads may bring less than asked for; no bytes are its end.
+    :param source: File-like object to read. Reads may return less than asked for; no bytes mean its end.
     :param destination: File-like object to write to.
     :param message_digest: Digest to feed with the bytes.
-    :param size: Number of bytes that the source must have; ``None`` where it is not known.
+    :param size: Number of bytes that the source must have; ``None`` if that is not known.
     :param size_limit: Largest number of bytes that it may have. Nothing beyond the limit is written.
-    :param chunk_size: Number of bytes to hand on at a time.
-    :param progress_callback: Function that is called with the size, ``None`` where it is not known, and the number of
+    :param chunk_size: Number of bytes to pass on at a time.
+    :param progress_callback: Function that is called with the size, ``None`` if it is not known, and the number of
         bytes so far; at the end they are equal.
     :returns: Number of bytes copied.
-    :raises FileSizeError: As soon as the limit is passed.
+    :raises FileSizeError: As soon as the limit is exceeded.
     :raises UnexpectedFileSizeError: If the source has not as many bytes as announced.
-    :raises StorageFullError: If the destination has no room left.
+    :raises StorageFullError: If the destination has no space left.
     :raises Exception: What reading the source raises, unchanged.
     """
 

@@ -1,6 +1,6 @@
-"""Files of a PyFilesystem that this machine has no paths for: in memory, in an archive, on another machine.
+"""Files that are read and written through PyFilesystem: in memory, in an archive, on another machine.
 
-They are written as safely as their file system lets us.
+They are written as safely as their file system permits.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class PyFilesystemFile:
     atomic = True
 
     def __init__(self, filesystem: FS, path: str) -> None:
-        """Keep file system and path."""
+        """Remember the file system and the path."""
         self._fs = filesystem
         self._path = path
 
     def open(self, mode: str) -> IO[Any]:
-        """Open the file, in a folder that is made where the mode makes the file; see :meth:`LocalFile.open`."""
+        """Open the file; make its folder if the mode can create the file; see :meth:`LocalFile.open`."""
         with translated_errors():
             if set(mode) & set("wxa"):
                 self._make_folders([])
@@ -45,9 +45,9 @@ class PyFilesystemFile:
 
     @contextmanager
     def replace(self) -> Iterator[IO[bytes]]:
-        """Open a file that takes the place of this one when the block ends without an error.
+        """Open a new file, which replaces this one when the block ends without an error.
 
-        With an error nothing changes: neither the file nor a folder is left that was not there.
+        After an error nothing has changed: no new file and no new folder is left.
         """
         temporary = join(dirname(self._path), temporary_name())
         made: list[str] = []
@@ -65,7 +65,7 @@ class PyFilesystemFile:
             raise
 
     def _open_temporary(self, temporary: str, made: list[str]) -> IO[bytes]:
-        """Open a new file in a folder that others may remove as long as it is empty."""
+        """Open a new file in a folder that others may remove while it is empty."""
         for attempt in range(ATTEMPTS):
             try:
                 self._make_folders(made)
@@ -91,7 +91,7 @@ class PyFilesystemFile:
                 self._fs.removedir(folder)
 
     def remove(self, clean_dir: bool) -> None:
-        """Remove the file, where it exists; see :meth:`LocalFile.remove`."""
+        """Remove the file, if it exists; see :meth:`LocalFile.remove`."""
         with translated_errors(), suppress(fs_errors.ResourceNotFound):
             self._fs.remove(self._path)
         if clean_dir:

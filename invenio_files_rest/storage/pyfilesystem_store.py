@@ -1,4 +1,4 @@
-"""The store that a PyFilesystem is which this machine has no paths for."""
+"""The store for files that are read and written through PyFilesystem."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PyFilesystemStore:
     """
 
     def __init__(self, filesystem: FS) -> None:
-        """Keep the file system."""
+        """Remember the file system."""
         self._fs = filesystem
 
     def file(self, path: str) -> PyFilesystemFile:
@@ -30,15 +30,15 @@ class PyFilesystemStore:
         return PyFilesystemFile(self._fs, path)
 
     def local_path(self, path: str) -> None:
-        """Tell that this machine has no path for a file."""
+        """Return ``None``: no path has the bytes that reading gives."""
 
     def uploads(self, path: str, uri: str, new_digest: DigestFactory, clean_dir: bool) -> PartFiles:
-        """Return what takes a file piece by piece, in files of their own."""
+        """Return uploads whose pieces are files of their own."""
         folder = PyFilesystemFolder(self.file(path), self._fs, path)
         return PartFiles(uri, folder, new_digest, clean_dir)
 
     def has_folder(self, path: str) -> bool:
-        """Tell whether a folder is there."""
+        """Return whether a folder is there."""
         with translated_errors():
             return bool(self._fs.isdir(path))
 
@@ -58,5 +58,5 @@ class PyFilesystemStore:
             self._fs.removedir(path)
 
     def uris(self, uri: str, below: str, path: str) -> set[str]:
-        """Return the ways to write the URI of a file."""
+        """Return the different ways to write the URI of a file."""
         return remote_spellings(uri, below)

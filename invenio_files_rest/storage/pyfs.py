@@ -43,14 +43,14 @@ _BYTE_METHODS = (
     "save",
     "update",
 )
-"""Methods that decide which bytes are where."""
+"""Methods that determine how bytes are stored."""
 
 _GONE_ROUND: dict[type, tuple[str, ...]] = {
     Listable: (),
     LocalPath: (*_BYTE_METHODS, "local_path"),
     Uploads: _BYTE_METHODS,
 }
-"""The capabilities, and the methods in whose place they act. Who overrides such a method has reasons to."""
+"""The capabilities, and the methods that each of them would bypass if a subclass overrode them."""
 
 
 def _overrides(own: type, name: str) -> bool:
@@ -58,12 +58,12 @@ def _overrides(own: type, name: str) -> bool:
 
 
 class FS(OSFS):
-    """A folder of this machine as a file system, for a ``_get_fs`` that is made as for 6.1.
+    """A folder on this machine as a file system, for a ``_get_fs`` that was written for 6.1.
 
     :param base_directory: Path of the folder.
-    :param writeable: Not used: what may be written is up to the folder.
-    :param create: Whether to make the folder where it is missing.
-    :raises FileNotFoundError: If it is missing, and shall not be made.
+    :param writeable: Not used; the permissions of the folder apply.
+    :param create: Whether to make the folder if it is missing.
+    :raises FileNotFoundError: If it is missing, and is not to be made.
     """
 
     def __init__(self, base_directory: str, writeable: bool = True, create: bool = True) -> None:
@@ -77,11 +77,11 @@ class FS(OSFS):
 class PyFSFileStorage(FileStorage):
     """Storage of one file on PyFilesystem, at ``<base_uri>/<identifier of the file>/data``.
 
-    A subclass for another file system overrides :meth:`_get_fs`, and nothing else where its file system can do what
-    fsspec's do.
+    A subclass for another file system overrides :meth:`_get_fs`, and nothing else if the file system has the methods of
+    those of fsspec.
 
     :param fileurl: Path on this machine, taken literally, or a URL of PyFilesystem.
-    :param size: Size of the file in bytes, where known.
+    :param size: Size of the file in bytes, if known.
     :param modified: See :class:`FileStorage`.
     :param clean_dir: Whether :meth:`delete` removes the folders that only this file needed.
     """
@@ -93,7 +93,7 @@ class PyFSFileStorage(FileStorage):
         modified: datetime | float | None = None,
         clean_dir: bool = True,
     ) -> None:
-        """Keep the URL."""
+        """Remember the URL."""
         self.fileurl = fileurl
         self.clean_dir = clean_dir
         super().__init__(size=size, modified=modified)
@@ -120,7 +120,7 @@ class PyFSFileStorage(FileStorage):
         try:
             target = self._file()
         except (FileNotFoundError, StorageError):
-            # Some file systems are opened at the file's folder, and only where it exists.
+            # Some file systems are opened at the file's folder, which has to exist.
             target = self._file(create_dir=True)
         try:
             with target.replace() as file:
@@ -134,10 +134,9 @@ class PyFSFileStorage(FileStorage):
     def capability(self, kind: type[C]) -> C | None:
         """Return what this storage can do beyond the documented methods; see :meth:`FileStorage.capability`.
 
-        A subclass has no capability that goes round a method of its own: one that overrides :meth:`_get_fs`, or how
-        bytes are read or written, has to say itself, in this method, where its file has a local path and who takes it
-        piece by piece. A listing goes round nothing, since it asks :meth:`_get_fs`, and has files removed by
-        :meth:`delete`.
+        A subclass has no capability that would bypass a method of its own. If it overrides :meth:`_get_fs`, or how
+        bytes are read or written, it has to declare in this method what it can do. A listing bypasses nothing, since
+        it uses :meth:`_get_fs`, and files are removed with :meth:`delete`.
         """
         provide = {Listable: self._listable, LocalPath: self._local_path, Uploads: self._uploads}.get(kind)
         if provide is None or any(_overrides(type(self), name) for name in _GONE_ROUND[kind]):
@@ -160,20 +159,20 @@ class PyFSFileStorage(FileStorage):
         try:
             store, path = self._store()
         except FileNotFoundError:
-            # Some file systems are opened at the file's folder, and only where it exists.
+            # Some file systems are opened at the file's folder, which has to exist.
             store, path = self._store(create_dir=True)
         return store.uploads(path, self.fileurl, self._init_hash, self.clean_dir)
 
     def local_path(self) -> str | None:
-        """Return where the operating system has the file; see :meth:`FileStorage.local_path`."""
+        """Return the path at which this machine keeps the file; see :meth:`FileStorage.local_path`."""
         with translated_errors():
             return local_path_of(*self._get_fs(create_dir=False))
 
     @contextmanager
     def locked_region(self, start: int, size: int, timeout: float) -> Iterator[None]:
-        """Keep others out of a region of the file; see :meth:`FileStorage.locked_region`.
+        """Lock a region of the file; see :meth:`FileStorage.locked_region`.
 
-        A file of the operating system has locks, others have not.
+        Only files on this machine have locks.
         """
         if self._local_path() is None:
             yield
@@ -185,7 +184,7 @@ class PyFSFileStorage(FileStorage):
         """Open the file. The caller closes it.
 
         :param mode: Mode as of :func:`open`.
-        :returns: A file of the operating system where there is one, which a web server can send by itself.
+        :returns: A file with a file descriptor if the file is on this machine, which a web server can send itself.
         :raises OSError: If the file cannot be opened, e.g. ``FileNotFoundError``.
         :raises StorageError: If the file system fails otherwise.
         """
@@ -194,7 +193,7 @@ class PyFSFileStorage(FileStorage):
     def delete(self) -> bool:
         """Delete the file, and the folders that only it needed.
 
-        :returns: ``True``, also where there was no file.
+        :returns: ``True``, even if there was no file.
         :raises OSError: If it cannot be deleted.
         """
         try:
@@ -205,11 +204,11 @@ class PyFSFileStorage(FileStorage):
         return True
 
     def initialize(self, size: int = 0) -> tuple[str, int, str | None]:
-        """Create the file, or replace it, with zeros only, which take no room where the file system has sparse files.
+        """Create or replace the file with zeros, which take no space if the file system has sparse files.
 
         :param size: Size in bytes.
         :returns: URL of the file, its size, and ``None`` for the checksum.
-        :raises OSError: If it cannot be created; then nothing is left of it.
+        :raises OSError: If it cannot be created; nothing is left of it.
         """
         with self._replace() as file, translated_errors():
             file.truncate(size)
@@ -226,7 +225,7 @@ class PyFSFileStorage(FileStorage):
     ) -> tuple[str, int, str | None]:
         """Store a stream as the file, atomically and durably; see :meth:`FileStorage.save`.
 
-        After an error the file is as it was before; where there was none, neither a file nor a folder is left.
+        After an error the file is as it was before; if there was none, neither a file nor a folder is left.
         """
         with self._replace() as file:
             bytes_written, checksum = self._write_stream(
@@ -250,8 +249,8 @@ class PyFSFileStorage(FileStorage):
     ) -> tuple[int, str | None]:
         """Write a stream over a part of the file, durably; see :meth:`FileStorage.update`.
 
-        Others may write other parts in the same moment. After an error the file is still there, with bytes of the part
-        that may be old or new.
+        Other parts may be written at the same time. After an error the file is still there, and the bytes of the part
+        may be old or new.
         """
         with self._file().update() as file:
             file.seek(seek)
@@ -278,7 +277,7 @@ def pyfs_storage_factory(
     :param default_location: URI of the location of a file that has no URI yet.
     :param default_storage_class: Storage class; PyFilesystem has none.
     :param filestorage_class: Class of the storage.
-    :param fileurl: URL of the file, together with its size, where there is no ``fileinstance``.
+    :param fileurl: URL of the file, if there is no ``fileinstance``; then its size is needed, too.
     :param size: Size of the file in bytes.
     :param modified: When it was last modified.
     :param clean_dir: See :class:`PyFSFileStorage`. The folders of a ``fileinstance`` are removed only where their names
@@ -289,7 +288,7 @@ def pyfs_storage_factory(
     if fileinstance is not None:
         if fileinstance.uri:
             fileurl, size, modified = fileinstance.uri, fileinstance.size, fileinstance.updated
-            # A folder with another name is not of our making: it may be that of a location.
+            # A folder with another name was not made by us: it may be that of a location.
             clean_dir = clean_dir and is_folder_for(fileurl, str(getattr(fileinstance, "id", None)))
         else:
             assert default_location, "A file without a URI needs a location."

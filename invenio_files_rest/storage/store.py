@@ -1,6 +1,6 @@
-"""What :class:`~invenio_files_rest.storage.pyfs.PyFSFileStorage` stands on: a store, which has files by their paths.
+"""The interface between :class:`~invenio_files_rest.storage.pyfs.PyFSFileStorage` and what keeps its files.
 
-There is one for folders of this machine, one for PyFilesystem, and one for file systems like those of fsspec.
+There is a store for folders on this machine, one for PyFilesystem, and one for file systems like those of fsspec.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from .uploads import Uploads
 
 DigestFactory = Callable[[], "tuple[str | None, MessageDigest | None]"]
-"""Function that returns the name and an empty digest of an algorithm; twice ``None`` for no checksums."""
+"""Function that returns the name and an empty digest of an algorithm; ``None`` twice for no checksums."""
 
 
 class StoredFile(Protocol):
     """A file of a store. It need not exist."""
 
     atomic: bool
-    """Whether a :meth:`replace` that fails leaves what was there before; if not, whoever calls it removes the rest."""
+    """Whether a failed :meth:`replace` leaves the old file; if not, the caller removes what is left of the new one."""
 
     def open(self, mode: str) -> IO[Any]:
-        """Open the file, in a folder that is made where the mode makes the file.
+        """Open the file; make its folder if the mode can create the file.
 
         :param mode: Mode as of :func:`open`.
         :raises OSError: If it cannot be opened.
@@ -38,26 +38,26 @@ class StoredFile(Protocol):
         ...
 
     def replace(self) -> AbstractContextManager[IO[bytes]]:
-        """Open a file that takes the place of this one when the block ends without an error."""
+        """Open a new file, which replaces this one when the block ends without an error."""
         ...
 
     def remove(self, clean_dir: bool) -> None:
-        """Remove the file, where it exists.
+        """Remove the file, if it exists.
 
-        :param clean_dir: Whether to remove the folders, too, that only this file needed.
+        :param clean_dir: Whether to also remove the folders that only this file needed.
         :raises OSError: If it cannot be removed.
         """
         ...
 
 
 class Status(NamedTuple):
-    """What is known of a file or of a folder."""
+    """Size and age of a file or folder."""
 
     size: int
     """Size in bytes."""
 
     modified: float | None
-    """When it was last changed, as Unix time; ``None`` where the store does not tell."""
+    """When it was last changed, as Unix time; ``None`` if the store cannot tell."""
 
 
 class Item(NamedTuple):
@@ -66,14 +66,14 @@ class Item(NamedTuple):
     name: str
     path: str
     kind: str
-    """``folder``, ``file``, ``link`` for one to a folder of this machine, or ``other``."""
+    """``folder``, ``file``, ``link`` for a link to a folder on this machine, or ``other``."""
 
     status: Callable[[], Status]
-    """Function that asks for it, and raises ``FileNotFoundError`` where it is gone."""
+    """Function that looks up size and age, and raises ``FileNotFoundError`` if the item is gone."""
 
 
 class Store(Protocol):
-    """What has files by their paths, and folders that can be listed."""
+    """Files, addressed by their paths, in folders that can be listed."""
 
     def file(self, path: str) -> StoredFile:
         """Return a file.
@@ -83,33 +83,33 @@ class Store(Protocol):
         ...
 
     def local_path(self, path: str) -> LocalPath | None:
-        """Return where this machine has a file.
+        """Return the path of a file on this machine.
 
         :param path: Its path.
-        :returns: See :class:`.LocalPath`; ``None`` where the store is not of this machine.
+        :returns: See :class:`.LocalPath`; ``None`` if no path has the bytes that reading the file gives.
         """
         ...
 
     def uploads(self, path: str, uri: str, new_digest: DigestFactory, clean_dir: bool) -> Uploads | None:
-        """Return what takes a file piece by piece.
+        """Return what writes a file piece by piece.
 
         :param path: Its path.
         :param uri: Its URI.
-        :param new_digest: Makes the digest of the whole.
-        :param clean_dir: Whether an upload that is aborted takes its folders with it.
-        :returns: See :class:`~invenio_files_rest.storage.uploads.Uploads`; ``None`` where the store cannot do that.
+        :param new_digest: Function that makes the digest of the whole file.
+        :param clean_dir: Whether aborting an upload also removes its folders.
+        :returns: See :class:`~invenio_files_rest.storage.uploads.Uploads`; ``None`` if the store cannot do that.
         """
         ...
 
     def has_folder(self, path: str) -> bool:
-        """Tell whether a folder is there.
+        """Return whether a folder exists.
 
         :param path: Its path.
         """
         ...
 
     def items(self, folder: str) -> Iterator[Item]:
-        """Find what is in a folder, one after the other.
+        """Yield what is in a folder, one item after the other.
 
         :param folder: Its path.
         :raises FileNotFoundError: If it is gone.
@@ -126,7 +126,7 @@ class Store(Protocol):
         ...
 
     def uris(self, uri: str, below: str, path: str) -> set[str]:
-        """Return the ways to write the URI of a file.
+        """Return the different ways to write the URI of a file.
 
         :param uri: URI of its location.
         :param below: Its path below the location.

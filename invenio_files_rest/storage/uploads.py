@@ -1,4 +1,4 @@
-"""The capability to take a file piece by piece, for uploads that are not one body.
+"""The capability to write a file piece by piece, for uploads that are not one body.
 
 A storage that has it says so with :meth:`~invenio_files_rest.storage.base.FileStorage.capability`::
 
@@ -7,7 +7,7 @@ A storage that has it says so with :meth:`~invenio_files_rest.storage.base.FileS
     receipts = [uploads.write(state, ExtentWrite(number), stream) for number, stream in enumerate(streams)]
     uri, size, checksum = uploads.finish(state, receipts)
 
-What it returns is JSON, so that the next piece may come to another process, on another machine.
+States and receipts are JSON, so the next piece may be written by another process, on another machine.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from ..checksums import MessageDigest
 
 State = dict[str, Any]
-"""What the storage needs to find an upload again. ``uri`` is that of the file that it becomes."""
+"""What the storage needs to find an upload again. ``uri`` is the URI of the file that it becomes."""
 
 Receipt = dict[str, Any]
 """What the storage needs to find the bytes of an extent again. ``size`` is their number."""
 
 WAIT_SECONDS = 5.0
-"""Seconds to wait for whoever writes the same place."""
+"""Seconds to wait for another writer of the same place."""
 
 
 class Stored(NamedTuple):
-    """A file that is there as a whole."""
+    """A complete file in storage."""
 
     uri: str
     size: int
@@ -41,59 +41,59 @@ class Stored(NamedTuple):
 
 
 def always() -> None:
-    """Admit whoever writes."""
+    """Admit every writer."""
 
 
 @dataclass(frozen=True)
 class ExtentWrite:
-    """One writing of an extent, a piece of a file."""
+    """A request to write an extent, which is a piece of a file."""
 
     number: int
     """Number of the extent."""
 
     offset: int | None = None
-    """Where it belongs in the file, in bytes, for a storage that can write it there at once. Nothing that has been
-    acknowledged may lie there. ``None`` where nobody knows."""
+    """Its position in the file, in bytes, for a storage that can write it there at once; ``None`` if it is not known.
+    There must be no acknowledged bytes at that position."""
 
     epoch: int = 1
-    """How often somebody has begun to write this extent; never the same twice."""
+    """Number of the attempt to write this extent; never used twice."""
 
     size: int | None = None
-    """Number of bytes that the stream must have, of an extent that is written once. Without a size and with an offset
-    the extent is one that grows."""
+    """Number of bytes that the stream must have, for an extent that is written once. An extent with an offset and
+    without a size is one that grows."""
 
     receipt: Receipt | None = None
-    """Of what an extent that grows has already."""
+    """Receipt of what a growing extent already has."""
 
     whole: bool = True
-    """Whether nothing stays of a stream that raises; otherwise what came stays to be :meth:`~Uploads.kept`."""
+    """Whether nothing is left of a stream that raises; otherwise :meth:`~Uploads.kept` finds what came before."""
 
     digest: MessageDigest | None = None
     """Digest to feed with the bytes."""
 
     ready: Callable[[], Any] = always
-    """Called when nobody else writes this place any more, and before the first byte. What it raises is passed on."""
+    """Called before the first byte, once there is no other writer of this place. What it raises is passed on."""
 
     saved: Callable[[Receipt], Any] | None = None
-    """Called every :data:`~invenio_files_rest.storage.pieces.SAVE_SECONDS` at most, by the thread that writes, with a
-    receipt of what is durable so far."""
+    """Called with a receipt of what is durable so far, by the calling thread, at most every
+    :data:`~invenio_files_rest.storage.pieces.SAVE_SECONDS`."""
 
     timeout: float = WAIT_SECONDS
-    """Seconds to wait for whoever writes the same place."""
+    """Seconds to wait for another writer of the same place."""
 
 
 class Uploads(Protocol):
-    """Uploads to one file, which nobody sees before it is finished.
+    """Uploads to one file, which does not exist before it is finished.
 
-    All that a method has returned is durable.
+    What a method has done is durable when it returns.
     """
 
     def begin(self, size: int | None = None) -> State:
         """Begin an upload.
 
-        :param size: Size of the file in bytes, where it is known.
+        :param size: Size of the file in bytes, if it is known.
         :returns: Its state.
-        :raises StorageError: If the storage fails; then nothing is left.
+        :raises StorageError: If the storage fails; nothing is left.
         """
         ...
 
@@ -101,10 +101,10 @@ class Uploads(Protocol):
         """Write a stream, to its end.
 
         :param state: State of the upload.
-        :param extent: What it is a part of, and how it is written.
+        :param extent: Which extent it is, and how it is to be written.
         :param stream: The bytes.
         :returns: Receipt of the whole extent.
-        :raises TimeoutError: If somebody else keeps writing the same place.
+        :raises TimeoutError: If another writer does not stop writing the same place.
         :raises UnexpectedFileSizeError: If the stream is not of the size.
         :raises FileNotFoundError: If the upload has been finished or aborted.
         :raises StorageError: If the storage fails.
@@ -114,13 +114,13 @@ class Uploads(Protocol):
     def kept(
         self, state: State, number: int, receipt: Receipt | None, *, epoch: int, timeout: float = WAIT_SECONDS
     ) -> Receipt:
-        """Make durable what somebody has written of an extent that grows, and could not tell.
+        """Make durable what was written of a growing extent by a writer that did not return.
 
         :param state: State of the upload.
         :param number: Number of the extent.
-        :param receipt: What is known of the extent.
-        :param epoch: The epoch of who has written it.
-        :param timeout: Seconds to wait for whoever writes it still; 0 to ask once.
+        :param receipt: Receipt of what is known to be there.
+        :param epoch: Epoch of the writer.
+        :param timeout: Seconds to wait for a writer that is still there; 0 to try once.
         :returns: Receipt of all that is there.
         :raises TimeoutError: If that was not enough.
         :raises FileNotFoundError: If the upload has been finished or aborted.
@@ -129,7 +129,7 @@ class Uploads(Protocol):
         ...
 
     def drop(self, state: State, receipt: Receipt) -> None:
-        """Forget an extent that was replaced by another.
+        """Remove an extent that was replaced by another.
 
         :param state: State of the upload.
         :param receipt: Receipt of the extent.
@@ -144,21 +144,21 @@ class Uploads(Protocol):
         checksum: str | None = None,
         progress: Callable[[int | None, int], Any] | None = None,
     ) -> Stored:
-        """Make the file of some extents; none of the others stays. A second run finds the file, and reads it.
+        """Make the file of some extents, and remove all others. A second call finds the file, and reads it.
 
         :param state: State of the upload.
         :param receipts: Receipts of the extents, in the order of their bytes.
-        :param checksum: Checksum of the whole, where somebody has computed it while the bytes came.
+        :param checksum: Checksum of the whole file, if it was computed while the bytes came.
         :param progress: Called with the size and the number of bytes that are done.
         :returns: The file.
-        :raises TimeoutError: If somebody writes still.
+        :raises TimeoutError: If there is still a writer.
         :raises FileNotFoundError: If the upload has been aborted.
-        :raises StorageError: If the storage fails; then all extents are there as before.
+        :raises StorageError: If the storage fails; all extents are as before.
         """
         ...
 
     def abort(self, state: State) -> None:
-        """Remove all bytes of an upload, the finished file among them. Doing it twice is no error.
+        """Remove all bytes of an upload, also the finished file. It may be called again.
 
         :param state: State of the upload.
         """
@@ -166,10 +166,10 @@ class Uploads(Protocol):
 
 
 def machine() -> str | None:
-    """Return what tells this machine, since it was started, from all others; ``None`` where that is not known.
+    """Return an identifier of this machine since it was last started; ``None`` if there is none.
 
-    What a process that was killed has written is in the memory of the machine on which it ran, and nowhere else for
-    certain: after a power failure a file may have its size, and holes for bytes.
+    What a killed process has written may be only in the page cache of its machine: after a power failure the file may
+    have its full size, and zeros in place of the bytes.
     """
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -1,4 +1,4 @@
-"""What all suites have in common: how they make a storage, and how they look at what it has."""
+"""The fixtures and helpers that all suites share."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ MakeStorage = Callable[..., FileStorage]
 
 
 class Contract:
-    """The part of a suite that has no tests. Whoever subclasses a suite gives it the fixture ``make_storage``."""
+    """The base of all suites. Every subclass provides the fixture ``make_storage``."""
 
     @pytest.fixture
     def make_storage(self) -> MakeStorage:
         """Return a function that makes the storage of a file.
 
-        It is called with a name of letters and digits, and with ``size``, the size in bytes, where a test knows it. Two
-        calls with one name are for the same file; a name that was not used in the same test is for a file that does not
-        exist.
+        It is called with a name of letters, digits and hyphens, and with ``size``, the size in bytes, if the test knows
+        it. Calls with the same name are for the same file. A name that was not used before in the same test is for a
+        file that does not exist.
         """
-        raise NotImplementedError("Whoever subclasses the suite gives this fixture.")
+        raise NotImplementedError("A subclass of the suite has to provide this fixture.")
 
     @pytest.fixture
     def storage(self, make_storage: MakeStorage) -> Iterator[FileStorage]:
@@ -35,13 +35,13 @@ class Contract:
 
     @staticmethod
     def content(storage: FileStorage) -> bytes:
-        """Return what a file holds."""
+        """Return the content of a file."""
         with closing(storage.open(mode="rb")) as stream:
             return stream.read()
 
     @staticmethod
     def exists(storage: FileStorage) -> bool:
-        """Tell whether a file can be opened."""
+        """Return whether a file can be opened."""
         try:
             storage.open(mode="rb").close()
         except FileNotFoundError:
@@ -54,5 +54,5 @@ class Contract:
         return storage.save(io.BytesIO(content), size=len(content))
 
     def expected_checksum(self, storage: FileStorage, content: bytes) -> str | None:
-        """Return the checksum that a backend has to give for some bytes."""
+        """Return the checksum that a storage has to return for some bytes."""
         return storage._compute_checksum(io.BytesIO(content))

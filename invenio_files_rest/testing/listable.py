@@ -11,7 +11,7 @@
         def make_storage(self, location):
             return lambda name, size=None: MyStorage(f"{location}/{name}/data", size=size)
 
-It needs pytest; nothing of the database.
+It needs pytest, but no database.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class ListableContract(Contract):
 
     @pytest.fixture
     def location(self) -> str:
-        """Return the URI of a location that has nothing in it, or is not there yet.
+        """Return the URI of a location that is empty or does not exist yet.
 
-        ``make_storage`` makes the storages of files in it. Where its name is an identifier of a file, that is put where
-        the storage factory would put it.
+        ``make_storage`` makes the storages of files in it. If the name that it is called with is the identifier of a
+        file, the file has to be where the storage factory would put it.
         """
-        raise NotImplementedError("Whoever subclasses the suite gives this fixture.")
+        raise NotImplementedError("A subclass of the suite has to provide this fixture.")
 
     @pytest.fixture
     def listable(self, make_storage: MakeStorage) -> Listable:
@@ -65,13 +65,13 @@ class ListableContract(Contract):
 
     @staticmethod
     def found(listable: Listable, location: str, age: float = -HOUR) -> list[Entry]:
-        """Return what is older than some seconds, or all."""
+        """Return the entries that are older than a number of seconds; by default all."""
         return list(listable.walk(location, time.time() - age))
 
     def test_a_file_is_found_by_its_identifier_its_size_and_its_uri(
         self, listable: Listable, location: str, put: Callable[..., str]
     ) -> None:
-        """As the database has them."""
+        """As they are in the database."""
         file_id = uuid4()
         uri = put(file_id, b"0123456789")
         (entry,) = self.found(listable, location)
@@ -96,7 +96,7 @@ class ListableContract(Contract):
     def test_what_is_not_where_the_storage_puts_files_is_not_found(
         self, listable: Listable, location: str, put: Callable[..., str]
     ) -> None:
-        """It is somebody else's."""
+        """It belongs to somebody else."""
         put("photos")
         put("0")
         assert [entry for entry in self.found(listable, location) if entry.kind != "folder"] == []
@@ -104,20 +104,20 @@ class ListableContract(Contract):
     def test_a_location_whose_uri_begins_alike_is_another(
         self, listable: Listable, location: str, put: Callable[..., str]
     ) -> None:
-        """Names end where a slash is."""
+        """A location ends at a slash."""
         put(uuid4())
         with suppress(FileNotFoundError):
             assert self.found(listable, location[:-1]) == []
 
     def test_a_location_without_anything_is_not_there_or_empty(self, listable: Listable, location: str) -> None:
-        """Not every storage can tell."""
+        """Not every storage can tell the difference."""
         with suppress(FileNotFoundError):
             assert self.found(listable, location) == []
 
     def test_files_may_be_deleted_while_they_are_found(
         self, listable: Listable, location: str, put: Callable[..., str], make_storage: MakeStorage
     ) -> None:
-        """None of the others is missed."""
+        """No other file is missed."""
         for _ in range(10):
             put(uuid4())
         deleted = 0
@@ -131,7 +131,7 @@ class ListableContract(Contract):
     def test_what_an_upload_left_behind_is_found_and_removed(
         self, listable: Listable, location: str, make_storage: MakeStorage
     ) -> None:
-        """For a storage that takes a file piece by piece."""
+        """By a storage that can write a file piece by piece."""
         file_id = uuid4()
         uploads = make_storage(str(file_id)).capability(Uploads)
         if uploads is None:
@@ -145,7 +145,7 @@ class ListableContract(Contract):
             assert (entry.kind, entry.file_id) == ("temporary", file_id)
             listable.remove(location, entry)
         for entry in found:
-            # Somebody else may have removed it.
+            # It may have been removed by somebody else.
             listable.remove(location, entry)
         with suppress(FileNotFoundError):
             assert [entry for entry in self.found(listable, location) if entry.kind == "temporary"] == []

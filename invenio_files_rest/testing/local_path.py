@@ -1,4 +1,4 @@
-"""The suite for a storage whose files are files of this machine.
+"""The suite for a storage with files on this machine.
 
 ::
 
@@ -7,7 +7,7 @@
         def make_storage(self, tmp_path):
             return lambda name, size=None: MyStorage(f"{tmp_path}/{name}/data", size=size)
 
-It needs pytest; nothing of the database.
+It needs pytest, but no database.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class LocalPathContract(Contract):
         assert self.path_of(storage).read_bytes() == bytes(range(256)) * 1000
 
     def test_the_path_has_what_the_storage_reads(self, storage: FileStorage) -> None:
-        """Also for who has written there without the storage."""
+        """Even if the file was written without the storage."""
         self.save(storage, b"content")
         self.path_of(storage).write_bytes(b"another content")
         assert self.content(storage) == b"another content"
 
     def test_the_path_is_absolute(self, storage: FileStorage) -> None:
-        """Whoever reads it may be in another folder."""
+        """It does not depend on the working folder."""
         assert os.path.isabs(self.path_of(storage))
 
     def test_the_path_is_known_before_there_is_a_file(self, storage: FileStorage, make_storage: MakeStorage) -> None:
-        """To every object for the same file."""
+        """By every object for the same file."""
         path = self.path_of(storage)
         assert not path.exists()
         self.save(storage, b"content")

@@ -1,4 +1,4 @@
-"""The smallest storage that keeps the contract: the five methods that a backend must have, and no more."""
+"""The smallest storage: the five methods that a backend must implement, and nothing else."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class MemoryStorage(FileStorage):
-    """The storage of one file in memory, with the five methods that a backend must have, and no more.
+    """The storage of one file in memory, with only the five methods that a backend must implement.
 
     :param content: What it holds.
     """
 
     def __init__(self, content: bytes | None = None) -> None:
-        """Keep the content."""
+        """Remember the content."""
         super().__init__(size=None if content is None else len(content))
         self.content = content
 

@@ -1,4 +1,4 @@
-"""The suite for ``initialize`` and ``update``: parts that are written into a file that is there already."""
+"""The suite for ``initialize`` and ``update``: writing parts into an existing file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .base import Contract, MakeStorage
 
 
 class PartsContract(Contract):
-    """Parts are written in any order, again, and at once."""
+    """Parts are written in any order, repeatedly, and in parallel."""
 
     def test_an_initialized_file_has_its_size(self, storage: FileStorage) -> None:
-        """Filled with zeros."""
+        """It is filled with zeros."""
         assert storage.initialize(1000)[1:] == (1000, None)
         assert self.content(storage) == bytes(1000)
 
@@ -26,7 +26,7 @@ class PartsContract(Contract):
         assert self.content(storage) == b""
 
     def test_parts_are_written_in_any_order(self, storage: FileStorage, make_storage: MakeStorage) -> None:
-        """Each by an object of its own, as requests do."""
+        """Each with an object of its own, as in separate requests."""
         storage.initialize(10)
         for seek, part in ((7, b"789"), (0, b"0123"), (4, b"456")):
             written, checksum = make_storage("file", size=10).update(io.BytesIO(part), seek=seek, size=len(part))
@@ -35,7 +35,7 @@ class PartsContract(Contract):
         assert self.content(storage) == b"0123456789"
 
     def test_a_part_can_be_written_again(self, storage: FileStorage, make_storage: MakeStorage) -> None:
-        """A client that lost the answer repeats it."""
+        """A client that has lost the response sends it again."""
         storage.initialize(6)
         results = {make_storage("file", size=6).update(io.BytesIO(b"ab"), seek=2, size=2) for _ in range(2)}
         assert len(results) == 1
@@ -52,7 +52,7 @@ class PartsContract(Contract):
         assert len(self.content(storage)) == 10
 
     def test_parts_of_one_file_do_not_disturb_each_other(self, storage: FileStorage, make_storage: MakeStorage) -> None:
-        """Written in the same moment."""
+        """They are written at the same time."""
         parts = [bytes([number]) * 100_000 for number in range(8)]
         storage.initialize(800_000)
 
@@ -65,6 +65,6 @@ class PartsContract(Contract):
         assert self.content(storage) == b"".join(parts)
 
     def test_no_part_is_written_to_a_file_that_is_not_there(self, storage: FileStorage) -> None:
-        """Nor is the file made."""
+        """``update`` raises FileNotFoundError, and does not create it."""
         with pytest.raises(FileNotFoundError):
             storage.update(io.BytesIO(b"part"), size=4)

@@ -19,11 +19,11 @@ from .streams import MIB, GeneratedStream
 
 
 class SavingContract(Contract):
-    """A file is there as a whole, as it was sent, or not at all."""
+    """A file is stored completely, byte for byte, or not at all."""
 
     @pytest.mark.parametrize("size", [0, 1, 65_535, MIB, 3 * MIB + 1])
     def test_what_is_saved_is_read_again(self, storage: FileStorage, make_storage: MakeStorage, size: int) -> None:
-        """Also by another object for the same file."""
+        """Also with another object for the same file."""
         content = bytes(range(256)) * (size // 256 + 1)
         content = content[:size]
         _, saved_size, checksum = self.save(storage, content)
@@ -32,13 +32,13 @@ class SavingContract(Contract):
         assert self.content(make_storage("file")) == content
 
     def test_the_uri_of_a_saved_file_is_a_text(self, storage: FileStorage) -> None:
-        """It goes into the database."""
+        """It is stored in the database."""
         uri = self.save(storage, b"content")[0]
         assert isinstance(uri, str)
         assert uri
 
     def test_a_stream_of_unknown_size_is_saved(self, storage: FileStorage) -> None:
-        """Chunked requests do not tell."""
+        """As that of a chunked request."""
         assert storage.save(GeneratedStream(200_000))[1] == 200_000
         assert len(self.content(storage)) == 200_000
 
@@ -48,7 +48,7 @@ class SavingContract(Contract):
         assert self.content(storage) == b"0123456789"
 
     def test_saving_replaces_the_content(self, storage: FileStorage) -> None:
-        """Nothing of the old is left, though it was longer."""
+        """Nothing of the old content is left, although it was longer."""
         self.save(storage, b"the first content")
         self.save(storage, b"second")
         assert self.content(storage) == b"second"
@@ -57,13 +57,13 @@ class SavingContract(Contract):
     def test_a_stream_of_another_size_than_announced_is_refused_and_leaves_nothing(
         self, storage: FileStorage, announced: int
     ) -> None:
-        """Shorter or longer."""
+        """Whether it is shorter or longer."""
         with pytest.raises(UnexpectedFileSizeError):
             storage.save(io.BytesIO(b"0123456789"), size=announced)
         assert not self.exists(storage)
 
     def test_a_file_of_the_size_of_its_limit_is_saved(self, storage: FileStorage) -> None:
-        """The limit is what may be."""
+        """The limit itself is allowed."""
         assert storage.save(io.BytesIO(b"0123456789"), size_limit=10)[1] == 10
 
     @pytest.mark.parametrize("size", [None, 100])
@@ -75,7 +75,7 @@ class SavingContract(Contract):
         assert not self.exists(storage)
 
     def test_an_endless_stream_is_refused_at_its_limit(self, storage: FileStorage) -> None:
-        """Not read to its end, which never comes."""
+        """It is not read to its end, which never comes."""
         stream = GeneratedStream(10**15)
         with pytest.raises(FileSizeError):
             storage.save(stream, size_limit=5 * MIB)
@@ -86,7 +86,7 @@ class SavingContract(Contract):
     def test_an_error_of_the_source_passes_unchanged_and_leaves_nothing(
         self, storage: FileStorage, fail_at: int
     ) -> None:
-        """Neither a file nor a thread."""
+        """Neither a file nor a thread is left."""
         threads = threading.active_count()
         with pytest.raises(ConnectionResetError, match="The client has gone"):
             storage.save(GeneratedStream(8 * MIB, fail_at=fail_at), size=8 * MIB)
@@ -94,7 +94,7 @@ class SavingContract(Contract):
         assert not self.exists(storage)
 
     def test_a_stream_with_the_wrong_digest_leaves_nothing(self, storage: FileStorage) -> None:
-        """The digest is compared before the file is there."""
+        """The digest is compared before the file exists."""
         stream = VerifiedStream(io.BytesIO(b"content"), {"sha256": hashlib.sha256(b"other").digest()})
         with pytest.raises(DigestMismatchError):
             storage.save(stream, size=7)
@@ -108,7 +108,7 @@ class SavingContract(Contract):
         assert self.content(storage) == b"content"
 
     def test_progress_is_told_to_the_end(self, storage: FileStorage) -> None:
-        """As size and bytes so far."""
+        """As the size and the number of bytes so far."""
         calls: list[tuple[int | None, int]] = []
         storage.save(
             io.BytesIO(b"0123456789"), size=10, chunk_size=4, progress_callback=lambda *args: calls.append(args)
@@ -118,7 +118,7 @@ class SavingContract(Contract):
         assert [done for _, done in calls] == sorted(done for _, done in calls)
 
     def test_memory_is_bounded_whatever_the_size(self, storage: FileStorage) -> None:
-        """A file of 64 MiB takes less than 16."""
+        """Saving 64 MiB takes less than 16 MiB of memory."""
         tracemalloc.start()
         try:
             assert storage.save(GeneratedStream(64 * MIB), size=64 * MIB)[1] == 64 * MIB
@@ -127,12 +127,12 @@ class SavingContract(Contract):
             tracemalloc.stop()
 
     def test_a_file_that_is_not_there_is_not_found(self, storage: FileStorage) -> None:
-        """To be opened."""
+        """``open`` raises FileNotFoundError."""
         with pytest.raises(FileNotFoundError):
             storage.open(mode="rb")
 
     def test_deleting_is_repeatable(self, storage: FileStorage) -> None:
-        """A file that is gone is deleted."""
+        """It is not an error if the file is already gone."""
         self.save(storage, b"content")
         assert storage.delete()
         assert not self.exists(storage)
@@ -146,12 +146,11 @@ class SavingContract(Contract):
         assert storage.checksum() == checksum
         assert storage.checksum(chunk_size=7) == checksum
 
-    def test_the_checksum_tells_its_progress(self, storage: FileStorage) -> None:
+    def test_the_checksum_tells_its_progress(self, storage: FileStorage, make_storage: MakeStorage) -> None:
         """To the last byte."""
         calls: list[tuple[int | None, int]] = []
         self.save(storage, b"0123456789")
-        storage._size = 10
-        storage.checksum(chunk_size=4, progress_callback=lambda *args: calls.append(args))
+        make_storage("file", size=10).checksum(chunk_size=4, progress_callback=lambda *args: calls.append(args))
         assert calls[-1] == (10, 10)
 
     def test_a_file_of_the_same_backend_is_copied(self, storage: FileStorage, make_storage: MakeStorage) -> None:
@@ -173,7 +172,7 @@ class SavingContract(Contract):
         assert self.content(storage) == b"content"
 
     def test_another_backend_copies_a_file(self, storage: FileStorage) -> None:
-        """The other way round."""
+        """Copying works in the other direction, too."""
         self.save(storage, b"content")
         other = MemoryStorage()
         other.copy(storage)

@@ -13,7 +13,7 @@ from .base import Contract, MakeStorage
 
 
 class SendingContract(Contract):
-    """A file is sent as a response of ours, with its ranges."""
+    """The application itself sends the file, and ranges of it."""
 
     @staticmethod
     def sent(response: Response) -> bytes:
@@ -33,7 +33,7 @@ class SendingContract(Contract):
             assert self.sent(response) == b"0123456789"
 
     def test_a_range_of_a_file_is_sent(self, storage: FileStorage, make_storage: MakeStorage) -> None:
-        """Where the application allows it."""
+        """If the application allows ranges."""
         size = self.save(storage, b"0123456789")[1]
         app = Flask("contract")
         app.config["FILES_REST_ALLOW_RANGE_REQUESTS"] = True
@@ -44,7 +44,7 @@ class SendingContract(Contract):
             assert self.sent(response) == b"234"
 
     def test_a_file_that_is_not_there_cannot_be_sent(self, storage: FileStorage) -> None:
-        """The client learns nothing of where it should be."""
+        """The client does not learn its path."""
         with Flask("contract").test_request_context():
             with pytest.raises(StorageError) as error:
                 storage.send_file("file.txt")

@@ -1,4 +1,4 @@
-"""What every storage must do, as a suite of tests to subclass; and its parts, for a storage that does not do all of it.
+"""The suite for all documented methods of a storage.
 
 ::
 
@@ -7,7 +7,8 @@
         def make_storage(self):
             return lambda name, size=None: MyStorage(f"my://bucket/{name}/data", size=size)
 
-The suites need pytest, and :class:`.SendingContract` Flask; nothing of the database.
+It consists of three suites, which can also be used one by one. They need pytest, and Flask for ``send_file``, but no
+database.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Streams as servers hand them over: of any size, read short, and broken off."""
+"""Request bodies for tests: large ones, short reads, and broken connections."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MIB = 1024 * 1024
 
 
 class GeneratedStream:
-    """A stream of any size that takes no memory, and reads short, as a socket does.
+    """A stream of any size that takes no memory, and has short reads like a socket.
 
     :param size: Number of bytes.
     :param fail_at: Number of bytes after which reading fails, as when a client goes away.
@@ -37,11 +37,11 @@ class BreakingStream:
     """
 
     def __init__(self, content: bytes) -> None:
-        """Begin at the first."""
+        """Begin at the first byte."""
         self._stream = io.BytesIO(content)
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read bytes, or fail where there are no more."""
+        """Read bytes, or fail if there are no more."""
         data = self._stream.read(size)
         if not data:
             raise ConnectionResetError("The client has gone.")
@@ -49,8 +49,8 @@ class BreakingStream:
 
 
 class EndingStream(BreakingStream):
-    """The same, for who takes what fails for an end."""
+    """The same stream, which ends instead of failing."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read bytes, none where there are no more."""
+        """Read bytes; none at the end."""
         return self._stream.read(size)

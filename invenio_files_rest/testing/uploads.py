@@ -1,4 +1,4 @@
-"""What a storage that takes a file piece by piece must do, as a suite of tests to subclass.
+"""The suite for a storage that can write a file piece by piece.
 
 ::
 
@@ -7,7 +7,7 @@
         def make_storage(self):
             return lambda name, size=None: MyStorage(f"my://bucket/{name}/data", size=size)
 
-It needs pytest; nothing of the database.
+It needs pytest, but no database.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class UploadsContract(Contract):
 
     @staticmethod
     def put(uploads: Uploads, state: Any, number: int, offset: int | None, content: bytes, **kwargs: Any) -> Any:
-        """Write an extent, by way of JSON as a database has it."""
+        """Write an extent, with state and receipt as JSON, as in a database."""
         stored_state, extent = json.loads(json.dumps(state)), ExtentWrite(number, offset, **kwargs)
         receipt = uploads.write(stored_state, extent, io.BytesIO(content))
         return json.loads(json.dumps(receipt))
@@ -69,7 +69,7 @@ class UploadsContract(Contract):
     def test_extents_in_any_order_become_the_file(
         self, new_uploads: Callable[[], Uploads], make_storage: MakeStorage, sizes: list[int], offsets: str
     ) -> None:
-        """Wherever they were thought to belong."""
+        """Whether their offsets were known or not."""
         content = bytes(range(251)) * (sum(sizes) // 251 + 1)
         content = content[: sum(sizes)]
         begins = [sum(sizes[:number]) for number in range(len(sizes))]
@@ -95,7 +95,7 @@ class UploadsContract(Contract):
         assert checksum == storage.checksum()
 
     def test_the_file_is_made_of_the_extents_that_are_named(self, uploads: Uploads, make_storage: MakeStorage) -> None:
-        """Others are left out, whatever their place."""
+        """Other extents are left out, wherever they were written."""
         state = uploads.begin()
         receipts = [self.put(uploads, state, n, n * 4, bytes([65 + n]) * 4, size=4) for n in range(4)]
         assert uploads.finish(state, [receipts[0], receipts[3]]).size == 8
@@ -108,7 +108,7 @@ class UploadsContract(Contract):
         assert self.content(make_storage("file")) == b""
 
     def test_a_finished_upload_is_finished_again(self, new_uploads: Callable[[], Uploads]) -> None:
-        """As by a task that is run twice."""
+        """As by a task that runs twice."""
         state = new_uploads().begin()
         receipts = [self.put(new_uploads(), state, n, None, b"some", size=4) for n in range(3)]
         assert new_uploads().finish(state, receipts) == new_uploads().finish(state, receipts)
@@ -116,7 +116,7 @@ class UploadsContract(Contract):
     def test_two_that_finish_at_once_make_one_file(
         self, new_uploads: Callable[[], Uploads], make_storage: MakeStorage
     ) -> None:
-        """Both are told what it is."""
+        """All of them return it."""
         state = new_uploads().begin()
         receipts = [self.put(new_uploads(), state, n, None, bytes([n]) * 100_000) for n in range(10)]
         found: list[Any] = []
@@ -145,7 +145,7 @@ class UploadsContract(Contract):
         uploads.abort(state)
 
     def test_a_run_grows_epoch_by_epoch(self, new_uploads: Callable[[], Uploads], make_storage: MakeStorage) -> None:
-        """Each goes on where the one before has ended."""
+        """Each continues where the one before has ended."""
         state, content = new_uploads().begin(), b""
         receipt: Any = None
         for epoch, data in enumerate([b"0123", b"", b"4", b"56789" * 100_000], start=1):
@@ -158,7 +158,7 @@ class UploadsContract(Contract):
     def test_what_came_of_a_run_that_breaks_is_kept(
         self, new_uploads: Callable[[], Uploads], make_storage: MakeStorage
     ) -> None:
-        """Though whoever wrote it could not say how much that is."""
+        """Although the writer could not report how much it was."""
         state = new_uploads().begin()
         first = self.put(new_uploads(), state, 0, 0, b"0123", whole=False)
         uploads = new_uploads()
@@ -198,7 +198,7 @@ class UploadsContract(Contract):
     def test_progress_of_a_run_is_saved_while_it_comes(
         self, new_uploads: Callable[[], Uploads], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Told by the thread that writes. Nothing is told where nobody knows what is durable."""
+        """By the calling thread, and only if the storage knows what is durable."""
         monkeypatch.setattr("invenio_files_rest.storage.part_files.SAVE_SECONDS", 0)
         told: list[Any] = []
         state = new_uploads().begin()
@@ -229,7 +229,7 @@ class UploadsContract(Contract):
         assert self.content(make_storage("file")) == b"01234567"
 
     def test_an_extent_is_replaced(self, new_uploads: Callable[[], Uploads], make_storage: MakeStorage) -> None:
-        """The old one is there until it is dropped."""
+        """The old one stays until it is dropped."""
         state = new_uploads().begin()
         old = self.put(new_uploads(), state, 1, 0, b"old!", size=4)
         other = self.put(new_uploads(), state, 2, 4, b"4567", size=4)
@@ -241,7 +241,7 @@ class UploadsContract(Contract):
         assert self.content(make_storage("file")) == b"new4567"
 
     def test_who_is_not_admitted_writes_nothing(self, uploads: Uploads) -> None:
-        """And reads nothing either."""
+        """Nor is anything read from the stream."""
 
         def refuse() -> None:
             raise PermissionError("Not now.")
@@ -256,7 +256,7 @@ class UploadsContract(Contract):
     def test_nothing_stays_of_an_upload_that_is_aborted(
         self, new_uploads: Callable[[], Uploads], make_storage: MakeStorage
     ) -> None:
-        """It can be aborted again, and written no more."""
+        """It can be aborted again, but not written to."""
         state = new_uploads().begin()
         receipt = self.put(new_uploads(), state, 1, 0, b"0123", size=4)
         self.put(new_uploads(), state, 2, None, b"4")
@@ -275,7 +275,7 @@ class UploadsContract(Contract):
     def test_a_finished_file_is_written_no_more(
         self, new_uploads: Callable[[], Uploads], make_storage: MakeStorage
     ) -> None:
-        """In place, that is."""
+        """Its extents are gone."""
         state = new_uploads().begin()
         receipt = self.put(new_uploads(), state, 0, 0, b"0123")
         new_uploads().finish(state, [receipt])
@@ -286,7 +286,7 @@ class UploadsContract(Contract):
     def test_a_finished_file_can_be_aborted_too(
         self, new_uploads: Callable[[], Uploads], make_storage: MakeStorage
     ) -> None:
-        """Where nobody wants it any more."""
+        """If it is not wanted any more."""
         state = new_uploads().begin()
         new_uploads().finish(state, [self.put(new_uploads(), state, 0, 0, b"0123")])
         new_uploads().abort(state)
@@ -294,7 +294,7 @@ class UploadsContract(Contract):
             make_storage("file").open(mode="rb")
 
     def test_memory_is_bounded_whatever_the_size_of_an_upload(self, uploads: Uploads) -> None:
-        """An upload of 64 MiB takes less than 24."""
+        """An upload of 64 MiB takes less than 24 MiB of memory."""
         tracemalloc.start()
         try:
             state = uploads.begin()
