@@ -15,6 +15,7 @@ import pytest
 from click.testing import Result
 from fs.wrap import read_only
 from fs.wrapfs import WrapFS
+from helpers.parts import PARTS, begin
 from helpers.rest import put, url
 from helpers.stored import CONTENT, ago, kinds, orphan, store
 
@@ -282,3 +283,85 @@ def test_the_sweep_has_a_file_deleted_by_its_storage(run: Run, bucket: Bucket, u
     for path in (unused, Path(stray.uri or "")):
         assert not path.exists()
         assert path.with_name("data.deleted").read_bytes() == CONTENT
+
+
+# Who has none
+
+
+class Mandatory(FileStorage):
+    """A storage of somebody's with the five documented methods, and nothing else."""
+
+    files: dict[str, MemoryStorage] = {}
+
+    def __init__(self, uri: str, size: int | None = None, modified: Any = None) -> None:
+        super().__init__(size, modified)
+        self.uri = uri
+
+    def open(self, mode: str | None = None) -> Any:
+        if self.uri not in self.files:
+            raise FileNotFoundError(self.uri)
+        return self.files[self.uri].open()
+
+    def initialize(self, size: int = 0) -> Any:
+        return self.uri, *self.files.setdefault(self.uri, MemoryStorage()).initialize(size)[1:]
+
+    def save(self, *args: Any, **kwargs: Any) -> Any:
+        return self.uri, *self.files.setdefault(self.uri, MemoryStorage()).save(*args, **kwargs)[1:]
+
+    def update(self, *args: Any, **kwargs: Any) -> Any:
+        return self.files[self.uri].update(*args, **kwargs)
+
+    def delete(self) -> bool:
+        return bool(self.files.pop(self.uri, None)) or True
+
+
+def mandatory_factory(fileinstance: Any, default_location: str | None = None, **kwargs: Any) -> Mandatory:
+    uri = fileinstance.uri or f"{default_location}/{fileinstance.id}"
+    return Mandatory(uri, size=fileinstance.size, modified=fileinstance.updated)
+
+
+@pytest.mark.parametrize(
+    ("base", "factory", "swept"),
+    [
+        ("somewhere://", mandatory_factory, "skipped"),
+        ("{}", mandatory_factory, "skipped"),
+        ("{}", partial(pyfs_storage_factory, filestorage_class=FolderAsFor61), "summary"),
+    ],
+    ids=["mandatory methods", "mandatory methods at a path", "file system of another"],
+)
+@pytest.mark.parametrize("accelerated", [False, True], ids=["sent by us", "nginx in front"])
+def test_a_storage_of_others_works_by_the_documented_methods(
+    run: Run,
+    client: Any,
+    app: Any,
+    bucket: Bucket,
+    allow_all: None,
+    use: Any,
+    small_parts: None,
+    db: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    base: str,
+    factory: Any,
+    swept: str,
+    accelerated: bool,
+) -> None:
+    bucket.location.uri = base.format(bucket.location.uri)
+    db.session.commit()
+    use(factory)
+    # A file that lies elsewhere is one that the web server may have.
+    monkeypatch.setitem(app.config, "FILES_REST_XSENDFILE_ENABLED", accelerated and base == "{}")
+    sent = []
+    send_file = FileStorage.send_file
+    monkeypatch.setattr(FileStorage, "send_file", lambda self, *a, **kw: sent.append(self) or send_file(self, *a, **kw))
+    version = put(client, bucket, "whole", CONTENT)["version_id"]
+    assert client.get(url(bucket, "whole")).data == CONTENT
+    assert client.get(url(bucket, "whole"), headers={"Range": "bytes=2-4"}).data == CONTENT[2:5]
+    upload = begin(client, bucket, "parts")
+    upload.put_all()
+    assert upload.complete().status_code == 200
+    assert client.get(url(bucket, "parts")).data == b"".join(PARTS)
+    assert len(sent) == 3
+    assert run("files", "check", "--checksum", "--json").exit_code == 0
+    assert kinds(run("files", "sweep", "--json"))[0] == swept
+    assert client.delete(url(bucket, "whole", versionId=version)).status_code == 204
+    assert FileInstance.query.count() == 1
