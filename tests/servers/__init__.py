@@ -15,41 +15,58 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 HERE = Path(__file__).parent
 START_SECONDS = 60
+PUBLISHED = Path(os.environ.get("TEST_PUBLISHED_PYTHON") or HERE.parent.parent / ".venv-published" / "bin" / "python")
+"""The Python of an environment that has the published 6.1."""
+
+needs_published = pytest.mark.skipif(
+    not PUBLISHED.exists(), reason="there is no environment with the published 6.1; ./run-tests.sh makes it"
+)
 OLD_KEYS = ("..", ".", "../x", "a/./b", "../é/%2E", "../../../../../x")
 """Keys with segments of dots, which earlier versions took. The last leads out of all that a server has."""
 
 
-def _program(*names: str) -> str | None:
-    folder = str(Path(sys.executable).parent)
+def _program(python: str, *names: str) -> str | None:
+    folder = str(Path(python).parent)
     return next((found for name in names if (found := shutil.which(name, path=folder))), None)
 
 
-def command(server: str, port: int, workers: int = 1, threads: int = 4) -> list[str] | None:
+def command(
+    server: str,
+    port: int,
+    workers: int = 1,
+    threads: int = 4,
+    module: str = "application",
+    python: str = sys.executable,
+) -> list[str] | None:
     """Return the command that starts a server; ``None`` where it is not installed.
 
     :param server: ``gunicorn``, ``uwsgi`` or ``werkzeug``.
     :param port: The port of the loopback interface.
     :param workers: Number of processes, of gunicorn.
     :param threads: Number of threads of each, of gunicorn and uWSGI.
+    :param module: Module of the application, in this folder.
+    :param python: Python of the environment that has server and application.
     """
-    address = f"127.0.0.1:{port}"
+    address, name = f"127.0.0.1:{port}", f"{module}:application"
     if server == "werkzeug":
-        return [sys.executable, "-m", "flask", "--app", "application:application", "run", "--port", str(port)]
+        return [python, "-m", "flask", "--app", name, "run", "--port", str(port)]
     if server == "gunicorn":
-        program = _program("gunicorn")
+        program = _program(python, "gunicorn")
         return program and [  # type: ignore[return-value]
             *(program, "--bind", address, "--worker-class", "gthread"),
             *("--workers", str(workers), "--threads", str(threads)),
-            "application:application",
+            name,
         ]
-    program = _program("uwsgi", "pyuwsgi")
+    program = _program(python, "uwsgi", "pyuwsgi")
     return program and [  # type: ignore[return-value]
         *(program, "--http-socket", address, "--threads", str(threads), "--need-app", "--die-on-term"),
         # Clients of ours send a MiB at a time, which does not fit in the one that is allowed with its length.
         *("--chunked-input-limit", str(8 * 1024**2)),
-        *("--virtualenv", sys.prefix, "--module", "application:application"),
+        *("--virtualenv", str(Path(python).parents[1]), "--module", name),
     ]
 
 

@@ -1,0 +1,24 @@
+"""How tests wait for other processes and threads: as long as a busy machine may need, and not a moment longer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+SECONDS = 60
+"""How long anything may take that an idle machine does in a moment."""
+
+
+def wait_until(
+    holds: Callable[[], object], told: Callable[[], object] = lambda: None, seconds: float = SECONDS
+) -> None:
+    """Wait until something holds.
+
+    :param holds: Tells whether it does.
+    :param told: What to say if it never does.
+    :param seconds: How long to wait.
+    """
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.02)
