@@ -1,56 +1,99 @@
 #!/usr/bin/env bash
-# The whole set-up for the tests: environment, lint, types, documentation, databases, tests. Arguments go to pytest.
+# The whole set-up for the tests: environments, lint, types, documentation, databases, tests. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")"
 . scripts/environment.sh
+. scripts/stages.sh
 
-case "${1:-}" in
--h | --help)
+usage() {
     cat <<'HELP'
-Usage: ./run-tests.sh [ARGUMENT...]
+Usage: ./run-tests.sh [--quick | --docs | ARGUMENT...]
 
 Checks lint, format, types and documentation, then runs the tests with their coverage on SQLite, PostgreSQL and
-MariaDB, and with workers over Redis and RabbitMQ. Arguments are pytest's, and then only the tests run, without coverage: ./run-tests.sh -k bucket
-Those of Invenio-Records-Files run by themselves: ./run-tests.sh invenio-records-files/tests
+MariaDB, with workers over Redis and RabbitMQ, beside the published 6.1, and with packages that build on this one. All of
+it runs, whatever fails; the end tells what did, and how long each stage took.
 
-Makes the virtual environment .venv. As root of a Debian system it installs the packages of these servers that are
-missing, nginx, Chromium, curl and wget; without them it says what is not tested. No server is left running.
+  --quick      lint, format, types, and the tests that are not slow, on SQLite: under five minutes
+  --docs       the documentation alone, and the tests of what it says
+  ARGUMENT...  pytest's: only the tests run, without coverage: ./run-tests.sh -k bucket
+               Those of Invenio-Records-Files run by themselves: ./run-tests.sh invenio-records-files/tests
+
+Makes the virtual environments .venv, .venv-published (the published 6.1) and .venv-ecosystem (packages that build on this
+one). As root of a Debian system it installs the packages of these servers that are missing, nginx, Chromium, curl and
+wget; without them it says what is not tested. No server is left running.
 
 Environment:
-  PYTHON   the Python to make the virtual environment with (3.10 or newer)
+  PYTHON   the Python to make the virtual environments with (3.10 or newer)
   CRASH_ROUNDS, CRASH_SEED
            how often the crash test kills servers (30), and a seed that it printed, to try the same again
   VENV     an environment that has been made, with invenio-files-rest[docs,tests] and invenio-records-files[tests] in it, to
-           use instead
+           use instead of .venv
 HELP
-    exit
-    ;;
-esac
-
-step() {
-    printf '\n== %s\n' "$*"
 }
 
-environment "$PWD" docs,tests tests
+on_two_processors() {
+    pytest --numprocesses 2 --dist loadfile "$@"
+}
 
-if [ $# -gt 0 ]; then
-    exec python scripts/services.py --install pytest "$@"
-fi
+with_coverage() {
+    on_two_processors --cov --cov-report term-missing:skip-covered "$@"
+}
 
-step "Lint"
-ruff check .
-ruff format --check .
-step "Types"
-mypy
-step "Documentation"
-sphinx-build -q -W --keep-going -b html docs docs/_build/html
-step "Tests"
-# The coverage is measured on SQLite, since measuring takes as long as testing does.
-python scripts/services.py --install bash -ec '
-    pytest --numprocesses 2 --dist loadfile --databases sqlite --cov --cov-report term-missing:skip-covered
+format_of_code() {
+    ruff format --check .
+}
+
+documentation() {
+    sphinx-build -q -W --keep-going -b html docs docs/_build/html
+}
+
+checks() {
+    stage "Lint" ruff check .
+    stage "Format" format_of_code
+    stage "Types" mypy
+}
+
+quick() {
+    checks
+    stage "Tests on SQLite that are not slow" on_two_processors --databases sqlite -m "not slow"
+    stage "Records' files" on_two_processors --databases sqlite -m "not slow" invenio-records-files/tests
+}
+
+docs() {
+    stage "Documentation" documentation
+    stage "What it says" on_two_processors --databases sqlite tests/test_docs*.py tests/test_multipart_docs.py \
+        tests/test_example_upload.py
+    stage "What it says of records' files" pytest --databases sqlite invenio-records-files/tests/test_records_docs.py
+}
+
+# Within scripts/services.py, which has the servers.
+everything() {
+    checks
+    stage "Documentation" documentation
+    # The coverage is measured on SQLite, since measuring takes as long as testing does.
+    stage "Tests on SQLite" with_coverage --databases sqlite
+    stage "Environment with the published 6.1" published_environment "$PWD"
     if [ -n "${TEST_POSTGRESQL_URL:-}${TEST_MARIADB_URL:-}" ]; then
-        pytest --numprocesses 2 --dist loadfile --databases servers
+        stage "Tests on other databases" on_two_processors --databases servers
+    else
+        left_out "Tests on other databases" "there are none"
     fi
-    pytest --numprocesses 2 --dist loadfile --cov --cov-report term-missing:skip-covered \
-        --cov-config invenio-records-files/pyproject.toml invenio-records-files/tests
-'
+    stage "Records' files" with_coverage --cov-config invenio-records-files/pyproject.toml invenio-records-files/tests
+    stage "Environment with packages that build on this one" ecosystem_environment "$PWD"
+    stage "Packages that build on this one" .venv-ecosystem/bin/python -m pytest --databases sqlite tests/test_ecosystem_*.py
+}
+
+case "${1:-}" in
+-h | --help) usage && exit ;;
+esac
+environment "$PWD" docs,tests tests
+case "${1:-}" in
+--quick | --docs)
+    [ $# = 1 ] || fail "$1 goes alone."
+    "${1#--}"
+    summary
+    ;;
+--everything) everything && summary ;;
+"") exec python scripts/services.py --install bash run-tests.sh --everything ;;
+*) exec python scripts/services.py --install pytest "$@" ;;
+esac

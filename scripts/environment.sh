@@ -1,4 +1,4 @@
-# The virtual environment of run-server.sh and run-tests.sh, which source this file.
+# The virtual environments of run-server.sh and run-tests.sh, which source this file.
 
 fail() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
@@ -36,9 +36,35 @@ install_venv() {
 }
 
 install() {
-    local venv="$1/.venv" stamp="$1/.venv/installed-$2" python wanted
-    python=$(find_python)
-    wanted=$(printf '%s\n' "$1" && cat "$1/setup.cfg" "$1/pyproject.toml" "$1/invenio-records-files/pyproject.toml")
+    local venv="$1/.venv" metadata
+    metadata=$(printf '%s\n' "$1" && cat "$1/setup.cfg" "$1/pyproject.toml" "$1/invenio-records-files/pyproject.toml")
+    make_venv "$venv" "$venv/installed-$2" "$metadata" "invenio-files-rest[$2] and invenio-records-files[$3]" \
+        --editable "$1[$2]" --editable "$1/invenio-records-files[$3]" ||
+        fail "the installation failed."
+}
+
+# An environment with the published 6.1 and what serves it, for the tests that run it beside this version:
+# published_environment DIR
+published_environment() {
+    local wanted=("invenio-files-rest==6.1.0" "invenio-db[postgresql]" pyuwsgi redis)
+    make_venv "$1/.venv-published" "$1/.venv-published/installed" "${wanted[*]}" "the published 6.1" "${wanted[@]}"
+}
+
+# An environment with the packages that build on this one, for the tests that run them: ecosystem_environment DIR
+ecosystem_environment() {
+    local venv="$1/.venv-ecosystem" metadata
+    metadata=$(printf '%s\n' "$1" && cat "$1/setup.cfg")
+    # Of the many versions of botocore that they pin pip is long in finding one, uv is not.
+    make_venv "$venv" "$venv/uv" uv uv uv &&
+        make_venv "$venv" "$venv/installed" "$metadata" "invenio-files-rest[ecosystem,tests]" --editable "$1[ecosystem,tests]"
+}
+
+# Install packages in a virtual environment, unless a stamp says that it is done:
+# make_venv VENV STAMP WANTED NAME ARGUMENT_OF_PIP...
+make_venv() {
+    local venv="$1" stamp="$2" wanted="$3" name="$4" python installer
+    shift 4
+    python=$(find_python) || return
     if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         return
     fi
@@ -48,13 +74,12 @@ install() {
         rm -rf "$venv"
     fi
     if [ ! -e "$venv" ]; then
-        printf 'Making a virtual environment in .venv ...\n' >&2
+        printf 'Making a virtual environment in %s ...\n' "$(basename "$venv")" >&2
         "$python" -c 'import ensurepip, venv' 2>/dev/null || install_venv
-        "$python" -m venv "$venv"
+        "$python" -m venv "$venv" || return
     fi
-    printf 'Installing invenio-files-rest[%s] and invenio-records-files[%s]; this takes a minute or two ...\n' "$2" "$3" >&2
-    "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
-        --editable "$1[$2]" --editable "$1/invenio-records-files[$3]" >&2 ||
-        fail "the installation failed."
-    printf '%s\n' "$wanted" >"$stamp"
+    printf 'Installing %s; this takes a minute or two ...\n' "$name" >&2
+    installer=("$venv/bin/python" -m pip install -qq --disable-pip-version-check)
+    [ ! -x "$venv/bin/uv" ] || installer=("$venv/bin/uv" pip install -q --python "$venv/bin/python")
+    "${installer[@]}" "$@" >&2 && printf '%s\n' "$wanted" >"$stamp"
 }

@@ -1,0 +1,71 @@
+"""What run-tests.sh does with its stages, and with its options."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.waiting import wait_until
+
+ROOT = Path(__file__).parent.parent
+BEGIN = "set -euo pipefail\n. scripts/stages.sh\n"
+
+
+def stages(script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", f"{BEGIN}{script}\nsummary"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_all_stages_run_and_the_end_tells_what_failed() -> None:
+    done = stages("stage First false\nstage Second echo done\nleft_out Third 'there is no server'")
+    assert done.returncode == 1
+    assert "== Second\ndone\n" in done.stdout
+    outcomes = [re.split("  +", line.strip()) for line in done.stdout.split("== Stages\n")[1].splitlines()]
+    assert [outcome[1:] for outcome in outcomes] == [
+        ["FAILED", "First"],
+        ["passed", "Second"],
+        ["left out", "Third, there is no server"],
+    ]
+    assert [re.fullmatch(r"\d+ s|- s", outcome[0]) is not None for outcome in outcomes] == [True] * 3
+
+
+def test_stages_that_pass_are_a_success() -> None:
+    done = stages("stage First true")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_failure_in_the_middle_of_a_stage_is_one_of_the_stage() -> None:
+    done = stages("middle() { false && true; }\nstage Middle middle\nstage Last true")
+    assert done.returncode == 1
+    assert "passed    Last" in done.stdout
+
+
+def test_ctrl_c_ends_all_stages(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = f"{BEGIN}stage First sleep 100\nstage Second echo too late\nsummary"
+    with log.open("w") as output:
+        process = subprocess.Popen(["bash", "-c", script], cwd=ROOT, stdout=output, start_new_session=True)
+    wait_until(lambda: "First" in log.read_text())
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(60) == 130
+    assert "stopped   First" in log.read_text()
+    assert "too late" not in log.read_text()
+
+
+@pytest.mark.parametrize("option", ["--quick", "--docs"])
+def test_an_option_goes_alone(option: str) -> None:
+    done = subprocess.run(
+        [ROOT / "run-tests.sh", option, "-k", "bucket"],
+        env={**os.environ, "VENV": sys.prefix},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"run-tests.sh: {option} goes alone.\n"
