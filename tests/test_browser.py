@@ -11,7 +11,7 @@ from helpers.browser import CHROMIUM, DRIVER, MISSING, Browser, browsing
 from servers import free_port
 from servers.nginx import Redirecting, documented, needs_nginx, redirecting, running_nginx
 
-pytestmark = [needs_nginx, pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)]
+pytestmark = [pytest.mark.slow, needs_nginx, pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)]
 
 UPLOADED = {
     "script.js": "self.ran?.push('script'); self.postMessage?.call(self, 'worker', ...(self.document ? ['*'] : []));",

@@ -13,7 +13,7 @@ from servers import HERE, command, environment, free_port, serving
 from servers.nginx import needs_nginx, running_nginx
 from servers.owner import OWNER
 
-pytestmark = needs_nginx
+pytestmark = [pytest.mark.slow, needs_nginx]
 
 CACHE = """
 proxy_cache_path FOLDER/cache keys_zone=shared:1m;

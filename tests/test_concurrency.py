@@ -24,6 +24,8 @@ from invenio_files_rest.errors import InvalidOperationError
 from invenio_files_rest.models import Bucket, FileInstance, ObjectVersion
 from invenio_files_rest.services.transactions import in_transaction
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = 8
 SIZE = 1000
 SECONDS = 60

@@ -20,7 +20,10 @@ from typing import Any
 
 import pytest
 import requests
+from helpers.waiting import SECONDS
 from servers import HERE, Server, command, environment, free_port, serving
+
+pytestmark = pytest.mark.slow
 
 MIB = 1024**2
 SIZE = int(os.environ.get("TEST_UPLOAD_MIB", "256"))
@@ -41,7 +44,8 @@ class Place:
 
     @contextmanager
     def served(self, **settings: Any) -> Iterator[Server]:
-        arguments = command("gunicorn", self.port)
+        # More than the client has connections, so that questions meanwhile are answered at once.
+        arguments = command("gunicorn", self.port, threads=8)
         assert arguments is not None
         with serving("gunicorn", arguments, self.port, self.folder, **settings) as server:
             yield server
@@ -63,7 +67,7 @@ class Place:
         return {part["part_number"]: part["updated"] for part in parts}
 
     def wait_for_parts(self, count: int, client: subprocess.Popen[str]) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + SECONDS
         while len(self.parts()) < count:
             assert client.poll() is None, client.communicate()
             assert time.monotonic() < deadline

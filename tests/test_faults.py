@@ -18,8 +18,11 @@ from crash.machine import DurablePostgreSQL, Machine, services
 from flask import Flask
 from helpers.rest import error, nothing_stays, put, stored, url
 from helpers.stored import CONTENT, damage
+from helpers.waiting import allowed
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
+
+pytestmark = pytest.mark.slow
 
 MEBIBYTE = 1024 * 1024
 
@@ -161,20 +164,20 @@ def test_a_database_that_goes_away_answers_500_and_heals(machine_of: Callable[..
     machine = machine_of()
     machine.start()
     address = f"{machine.url}/{machine.ask('bucket')}/key"
-    assert requests.put(address, data=CONTENT, timeout=10).ok
+    assert requests.put(address, data=CONTENT, timeout=60).ok
     machine.kill("database")
     before = errors_in(machine)
     for method in ("GET", "PUT", "DELETE"):
-        response = requests.request(method, address, data=CONTENT, timeout=10)
+        response = requests.request(method, address, data=CONTENT, timeout=60)
         assert response.status_code in (500, 503)
         assert response.headers["Content-Type"] == "application/json"
         plain(response.json(), str(machine.folder))
     assert errors_in(machine) == before + 3
     machine.database.serve()
     # Not one request more fails.
-    assert requests.get(address, timeout=10).content == CONTENT
-    assert requests.put(address, data=b"new", timeout=10).ok
-    assert requests.get(address, timeout=10).content == b"new"
+    assert requests.get(address, timeout=60).content == CONTENT
+    assert requests.put(address, data=b"new", timeout=60).ok
+    assert requests.get(address, timeout=60).content == b"new"
     assert machine.ask("sweep", "no") == []
     assert len([path for path in machine.files.rglob("*") if path.is_file()]) == 2
 
@@ -186,11 +189,11 @@ def test_a_broker_that_is_down_at_a_delete_leaves_the_bytes_to_the_sweep(machine
     machine.start()
     del machine.pids["worker"]
     address = f"{machine.url}/{machine.ask('bucket')}/key"
-    version = requests.put(address, data=CONTENT, timeout=10).json()["version_id"]
+    version = requests.put(address, data=CONTENT, timeout=60).json()["version_id"]
     begun = time.monotonic()
-    response = requests.delete(address, params={"versionId": version}, timeout=30)
+    response = requests.delete(address, params={"versionId": version}, timeout=60)
     assert response.status_code == 204
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < allowed(5)
     assert errors_in(machine) == 1
     assert len([path for path in machine.files.rglob("*") if path.is_file()]) == 1
     assert machine.ask("sweep", "no") == []
@@ -211,14 +214,14 @@ def test_a_broker_that_is_down_at_a_merge_keeps_the_upload_until_it_is_back(mach
         machine.start()
         address = f"{machine.url}/{machine.ask('bucket')}/key"
         query = {"size": "7", "partSize": "7"}
-        upload = {"uploadId": requests.post(f"{address}?uploads", params=query, timeout=10).json()["id"]}
-        assert requests.put(address, params={**upload, "partNumber": "0"}, data=CONTENT, timeout=10).ok
+        upload = {"uploadId": requests.post(f"{address}?uploads", params=query, timeout=60).json()["id"]}
+        assert requests.put(address, params={**upload, "partNumber": "0"}, data=CONTENT, timeout=60).ok
         redis[0].stop()
         response = requests.post(address, params=upload, timeout=60)
         plain(response.json(), str(machine.folder))
         assert response.json()["status"] >= 500
         redis[0].serve()
         assert "links" in requests.post(address, params=upload, timeout=60).json()
-        assert requests.get(address, timeout=10).content == CONTENT
+        assert requests.get(address, timeout=60).content == CONTENT
     finally:
         redis[0].stop()

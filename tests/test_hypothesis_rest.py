@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
 
-pytestmark = pytest.mark.usefixtures("allow_all")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("allow_all")]
 
 METHODS = (*("GET", "PUT", "POST", "DELETE") * 3, "HEAD", "PATCH", "OPTIONS")
 

@@ -34,6 +34,8 @@ from invenio_files_rest.models import (
 from invenio_files_rest.services.uploads.errors import UploadIncomplete, UploadLengthMismatch
 from invenio_files_rest.services.uploads.plans import APPENDED, PARTS, PLANS
 
+pytestmark = pytest.mark.slow
+
 KEYS = st.sampled_from(["key", "KEY"])
 DATA = st.binary(max_size=6)
 NUMBER = st.integers(min_value=0, max_value=1000)

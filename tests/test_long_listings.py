@@ -12,6 +12,8 @@ from sqlalchemy import URL
 
 from invenio_files_rest.models import Bucket
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024**2
 OBJECTS = 100_000
 UPLOADS = 20_000

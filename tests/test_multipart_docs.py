@@ -15,7 +15,7 @@ from test_run_server import Server, serving
 
 DOCS = Path(__file__).parent.parent / "docs" / "multipart.rst"
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 DOCUMENTED = """
 dd if=/dev/urandom of=my_file.txt bs=1048576 count=11

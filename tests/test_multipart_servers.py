@@ -22,7 +22,7 @@ from servers import HERE, Server, command, environment, free_port, serving
 MIB = 1024**2
 PART = 5 * MIB
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 class Place:

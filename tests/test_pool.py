@@ -23,6 +23,8 @@ from invenio_files_rest import InvenioFilesREST
 from invenio_files_rest.models import Bucket, Location, ObjectVersion
 from invenio_files_rest.views import blueprint
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 1
 
 

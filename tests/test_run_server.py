@@ -20,7 +20,7 @@ import requests
 
 ROOT = Path(__file__).parent.parent
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -8,15 +8,17 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import requests
+from helpers.waiting import wait_until
 from servers import HERE, OLD_KEYS, Server, add_old_keys, command, environment, free_port, serving
+
+pytestmark = pytest.mark.slow
 
 MIB = 1024**2
 BLOCK = hashlib.shake_256(b"block").digest(MIB)
@@ -85,14 +87,6 @@ def session(server: Server) -> Iterator[Any]:
 def files(folder: Path) -> list[Path]:
     # Folders may vanish meanwhile, which os.walk passes over.
     return [Path(path, name) for path, _, names in os.walk(folder / "location") for name in names]
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds, and fail where it takes too long."""
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def send(server: Server, path: str, headers: dict[str, str], body: bytes = b"") -> socket.socket:

@@ -15,7 +15,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from helpers.waiting import wait_until
 from servers import HERE, Server, command, environment, free_port, serving
+
+pytestmark = pytest.mark.slow
 
 SIZE = 100_000
 BODY = os.urandom(SIZE)
@@ -147,15 +150,14 @@ def test_the_fault_of_a_client_is_a_400_and_one_line_at_info_and_nothing_stays(
             status, body = answer(connection)
             assert (status, b"The body of the request is malformed" in body) == (400, True)
 
-    deadline = time.monotonic() + 10
-    while "The body of the request is malformed" not in (told := place.log.read_bytes()[begun:].decode()):
-        assert time.monotonic() < deadline, told
-        time.sleep(0.05)
+    def told() -> str:
+        return place.log.read_bytes()[begun:].decode()
+
+    wait_until(lambda: "The body of the request is malformed" in told(), told)
     # Whatever else the server has to say of it.
     time.sleep(0.2)
-    told = place.log.read_bytes()[begun:].decode()
-    assert told.count("The body of the request is malformed") == 1
-    assert [line for line in told.splitlines() if "INFO in" in line]
+    assert told().count("The body of the request is malformed") == 1
+    assert [line for line in told().splitlines() if "INFO in" in line]
     assert "ERROR" not in told
     assert "Traceback" not in told
     assert place.stored() == before

@@ -6,14 +6,16 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
 import requests
+from helpers.waiting import wait_until
 from servers import HERE, Server, command, environment, free_port, serving
+
+pytestmark = pytest.mark.slow
 
 MIB = 1024**2
 SERVERS = {
@@ -101,9 +103,10 @@ def test_a_file_that_ends_while_it_is_sent_breaks_the_connection(place: Place, r
     # Neither the next answer nor an error page stands for what is missing.
     assert b"HTTP/1" not in rest
     assert b"<html" not in rest
-    deadline = time.monotonic() + 10
-    while (told := lines_of(place.log, f"{file} ended") + lines_of(place.log, f"{file} has lost bytes")) == 0:
-        assert time.monotonic() < deadline, place.log.read_text()
-        time.sleep(0.1)
+
+    def told() -> int:
+        return lines_of(place.log, f"{file} ended") + lines_of(place.log, f"{file} has lost bytes")
+
+    wait_until(told, place.log.read_text)
     assert (before, told) == (0, 1)
     assert requests.get(f"{place.url}/large", timeout=30).status_code == 500

@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import requests
 from servers import HERE, command, environment, free_port, serving
+
+pytestmark = pytest.mark.slow
 
 
 def test_gunicorn_sends_files_and_ranges_of_them_with_sendfile(tmp_path: Path) -> None:

@@ -18,12 +18,15 @@ from typing import Any
 
 import pytest
 import requests
+from helpers.waiting import SECONDS, allowed, wait_until
 from servers import HERE, Server, command, environment, free_port, serving
 from sqlalchemy import URL
 from werkzeug.exceptions import RequestTimeout
 
 from invenio_files_rest.http.pacing import PIECE, PacedStream
 from invenio_files_rest.models import Bucket
+
+pytestmark = pytest.mark.slow
 
 RATE = 2000
 PATIENCE = 1
@@ -114,7 +117,7 @@ def test_uploads_that_trickle_hold_no_connection(pool_of_two: Server, db: Any, b
                 time.sleep(0.1)
             return sent
 
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + SECONDS
         sent = trickle(lambda: kept() >= uploads or time.monotonic() > deadline)
         assert kept() == uploads
         pool = stack.enter_context(ThreadPoolExecutor(2))
@@ -136,6 +139,9 @@ def impatient(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     program = [sys.executable, str(HERE / "application.py")]
     bucket = subprocess.check_output(program, env=environment(folder), text=True).split()[0]
     settings = {"FILES_REST_UPLOAD_MIN_RATE": RATE, "FILES_REST_UPLOAD_PATIENCE": PATIENCE}
+    if request.param == "gunicorn":
+        # Longer than between two requests of one connection.
+        arguments += ["--keep-alive", "60"]
     with serving(request.param, arguments, port, folder, **settings) as running:
         # The first answer waits for the application.
         assert requests.get(f"{running.url}/files/{bucket}", timeout=60).status_code == 200
@@ -157,7 +163,7 @@ def test_a_client_that_sends_a_byte_at_a_time_is_told_so(impatient: tuple[Server
         connection.sendall(b"s" * sent)
         with trickling(connection, b"s" * 1000, 0.05):
             status, body = answer(connection)
-    assert time.monotonic() - begun < 5 * PATIENCE
+    assert time.monotonic() - begun < allowed(3 * PATIENCE)
     assert status == 408
     assert "2000 bytes per second" in json.loads(body)["message"]
     assert requests.get(f"{server.url}{path}/slow", timeout=30).status_code == 404
@@ -165,11 +171,19 @@ def test_a_client_that_sends_a_byte_at_a_time_is_told_so(impatient: tuple[Server
 
 def test_a_client_that_is_slow_but_not_too_slow_is_waited_for(impatient: tuple[Server, str]) -> None:
     server, path = impatient
-    with connect(server, f"{path}/patient", **{"Content-Length": "40"}) as connection:
-        connection.sendall(b"s" * 20)
-        time.sleep(0.5 * PATIENCE)
-        connection.sendall(b"s" * 20)
-        assert answer(connection)[0] == 200
+
+    def patient() -> bool:
+        """Tell whether the upload was taken, or was slower than it was meant to be."""
+        with connect(server, f"{path}/patient", **{"Content-Length": "40"}) as connection:
+            begun = time.monotonic()
+            connection.sendall(b"s" * 20)
+            time.sleep(0.5 * PATIENCE)
+            connection.sendall(b"s" * 20)
+            taken = answer(connection)[0] == 200
+            assert taken or time.monotonic() - begun > 0.9 * PATIENCE
+            return taken
+
+    wait_until(patient)
     assert requests.get(f"{server.url}{path}/patient", timeout=30).content == b"s" * 40
 
 

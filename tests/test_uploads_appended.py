@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from helpers.uploading import Breaking, age, bucket_size, files_in, folders_in, note_signals
+from helpers.waiting import SECONDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from invenio_db import db
@@ -111,7 +112,7 @@ def test_no_connection_is_held_while_bytes_come(bucket: Bucket) -> None:
     class Watching(BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
             # The thread that looks after leases has one for a moment.
-            deadline = time.monotonic() + 2
+            deadline = time.monotonic() + SECONDS
             while db.engine.pool.checkedout() > idle and time.monotonic() < deadline:
                 time.sleep(0.01)
             seen.append(db.engine.pool.checkedout())

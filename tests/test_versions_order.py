@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 from helpers.parts import begin
 from helpers.rest import put, url
+from helpers.waiting import SECONDS
 from invenio_db import db as db_
 from sqlalchemy import select, update
 from werkzeug.http import http_date, parse_date
@@ -201,7 +202,7 @@ def test_of_versions_of_one_time_the_listed_first_becomes_the_head(client: Any, 
 
 def date(client: Any, bucket: Any, **query: Any) -> str:
     """Return the date of an object, once it is told."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + SECONDS
     while True:
         response = client.get(url(bucket, "a", **query))
         assert response.status_code == 200

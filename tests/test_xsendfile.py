@@ -7,7 +7,6 @@ import hashlib
 import http.client
 import io
 import os
-import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 import requests
 from flask import Flask, Response
 from helpers.rest import put, url
+from helpers.waiting import wait_until
 from servers import OLD_KEYS, add_old_keys, free_port
 from servers.nginx import Redirecting, documented, needs_nginx, redirecting, running_nginx
 
@@ -215,11 +215,8 @@ def test_conditions_are_checked(stored: Any, header: str, value: str, status: in
 
 def told(address: str) -> str:
     """Return the date of an object, once it is told; until then there is none, that of the file least of all."""
-    deadline = time.monotonic() + 30
-    while "Last-Modified" not in (headers := requests.head(address).headers):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return str(headers["Last-Modified"])
+    wait_until(lambda: "Last-Modified" in requests.head(address).headers)
+    return str(requests.head(address).headers["Last-Modified"])
 
 
 @needs_nginx

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 OURS = {"invenio_files_rest": HERE.parents[1], "invenio_records_files": HERE.parent}
 PUBLISHED = {

@@ -29,6 +29,7 @@ VICTIMS = [["server"], ["worker"], ["database"], ["server", "worker"], ["server"
 pytestmark = [
     pytest.mark.skipif(not DurablePostgreSQL.installed(), reason="PostgreSQL is not installed."),
     pytest.mark.timeout(60 + ROUNDS * SECONDS_FOR_A_ROUND),
+    pytest.mark.slow,
 ]
 
 

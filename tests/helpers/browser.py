@@ -14,6 +14,8 @@ from typing import Any
 import requests
 from servers import free_port
 
+from helpers.waiting import SECONDS
+
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 MISSING = "chromium and chromedriver are not installed; ./run-tests.sh installs them on Debian"
 OPTIONS = (
@@ -51,7 +53,7 @@ class Browser:
         for old in self.downloads.iterdir():
             old.unlink()
         self.open(url)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + SECONDS
         while not (names := [name for name in os.listdir(self.downloads) if not _is_partial(name)]):
             assert time.monotonic() < deadline, os.listdir(self.downloads)
             time.sleep(0.05)
@@ -96,7 +98,7 @@ def browsing(folder: Path) -> Iterator[Browser]:
 
 def _first_answer(url: str, body: Any, driver: subprocess.Popen[bytes]) -> requests.Response:
     """Send a request, again until the driver listens."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + SECONDS
     while True:
         try:
             return requests.post(url, json=body)

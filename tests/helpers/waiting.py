@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
@@ -16,9 +17,16 @@ def wait_until(
 
     :param holds: Tells whether it does.
     :param told: What to say if it never does.
-    :param seconds: How long to wait.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + SECONDS
     while not holds():
         assert time.monotonic() < deadline, told()
         time.sleep(0.02)
+
+
+def allowed(seconds: float) -> float:
+    """Return how long something may take now.
+
+    :param seconds: How long it may take where it has the machine to itself.
+    """
+    return seconds * (1 + 2 * os.getloadavg()[0] / (os.cpu_count() or 1))

@@ -47,7 +47,7 @@ def running_nginx(folder: Path, port: int, configuration: str) -> Iterator[str]:
     )
     with subprocess.Popen([str(NGINX), "-p", str(folder), "-c", str(path), "-e", f"{folder}/nginx.log"]) as process:
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             with socket.socket() as probe:
                 while probe.connect_ex(("127.0.0.1", port)):
                     assert process.poll() is None, (folder / "nginx.log").read_text()
