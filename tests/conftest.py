@@ -204,9 +204,22 @@ def base_app(app_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def app(base_app: Flask) -> Iterator[Flask]:
-    """Give the application, with its context pushed."""
+    """Give the application, with its context pushed, and take back what the test has set in it.
+
+    In one process there is one Celery application, which another test's Flask application may have configured since.
+    """
+    from flask_celeryext import create_celery_app
+
+    name = "SQLALCHEMY_DATABASE_URI"
+    if base_app.extensions["flask-celeryext"].celery.conf.get(name) != base_app.config[name]:
+        create_celery_app(base_app)
+    config, state = base_app.config.copy(), base_app.extensions["invenio-files-rest"]
+    members = vars(state).copy()
     with base_app.app_context():
         yield base_app
+    for changed, kept in ((base_app.config, config), (vars(state), members)):
+        changed.clear()
+        changed.update(kept)
 
 
 @pytest.fixture
