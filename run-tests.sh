@@ -32,7 +32,7 @@ HELP
 }
 
 on_two_processors() {
-    pytest --numprocesses 2 --dist loadfile "$@"
+    pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"
 }
 
 with_coverage() {

@@ -64,6 +64,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        # Of several processes none should be left alone with a slow module at the end.
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if "sqlite" in selected_databases(config):
         return
     with_database = [item for item in items if "database" in getattr(item, "fixturenames", ())]

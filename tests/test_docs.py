@@ -37,11 +37,13 @@ def run_python(code: str, folder: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_the_getting_started_guide_runs(tmp_path: Path):
     run_python("".join(blocks("usage", "python")), tmp_path)
     assert [path.name for path in (tmp_path / "data").rglob("*") if path.is_file()] == ["data", "data"]
 
 
+@pytest.mark.slow
 def test_the_getting_started_guide_of_earlier_versions_runs(tmp_path: Path):
     pytest.importorskip("invenio_admin", reason="the extra admin is not installed")
     run_python((DATA / "getting_started.txt").read_text(), tmp_path)
@@ -94,6 +96,7 @@ def test_the_documented_part_factory_counts_from_one(app: Flask):
         assert not any(factory())
 
 
+@pytest.mark.slow
 def test_every_name_of_the_documented_api_is_in_the_reference(tmp_path: Path):
     """The names are those of the reference of version 1.5, which promise what code may import."""
     pytest.importorskip("sphinx", reason="the extra docs is not installed")

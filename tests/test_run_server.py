@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from servers import free_port
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,12 +26,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 def environment(**variables: str) -> dict[str, str]:
     """Return an environment in which nothing is installed, as what is needed is where the tests run."""
     return {**os.environ, "VENV": sys.prefix, **variables}
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Server:
