@@ -366,7 +366,7 @@ def worker(app: Flask, celery_app: Celery) -> Iterator[None]:
     from celery.contrib.testing.worker import start_worker
     from celery.signals import setup_logging, task_postrun, task_prerun
 
-    contexts = {}
+    contexts, environment = {}, os.environ.copy()
 
     def leave_logging_alone(**kwargs: Any) -> None:
         """Be asked instead of Celery, which would let the process log errors alone from then on."""
@@ -386,3 +386,6 @@ def worker(app: Flask, celery_app: Celery) -> Iterator[None]:
     task_prerun.disconnect(enter)
     task_postrun.disconnect(leave)
     setup_logging.disconnect(leave_logging_alone)
+    # Workers leave notes for processes that they might start.
+    os.environ.clear()
+    os.environ.update(environment)

@@ -153,6 +153,21 @@ def test_a_multipart_upload_half_way_goes_on(bucket: Bucket) -> None:
     assert bucket.size == 285
 
 
+def test_a_multipart_upload_half_way_goes_on_over_rest(app: Flask, bucket: Bucket) -> None:
+    client: FlaskClient = app.test_client()
+    [upload] = client.get(f"/files/{bucket.id}?uploads").get_json()
+    query = {"uploadId": upload["id"]}
+    url = f"/files/{bucket.id}/half.bin"
+    db.session.remove()
+    assert [part["part_number"] for part in client.get(url, query_string=query).get_json()["parts"]] == [1]
+    for number, data in ((0, b"AB"), (2, b"E")):
+        answer = client.put(url, query_string={**query, "partNumber": number}, data=data)
+        assert answer.status_code == 200, answer.text
+    assert client.post(url, query_string=query).get_json()["completed"]
+    assert client.get(url).data == b"ABcdE"
+    assert client.get(f"/files/{bucket.id}?uploads").get_json() == []
+
+
 def test_objects_are_added_restored_and_removed(bucket: Bucket) -> None:
     first = ObjectVersion.get_versions(bucket, "text.txt", desc=False).first()
     restored = first.restore()

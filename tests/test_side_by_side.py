@@ -362,3 +362,22 @@ def test_a_worker_of_6_1_removes_what_ours_has_deleted(tmp_path: Path) -> None:
             delete(shared.url("ours", "key"), versionId=version)
             wait_until(lambda: len(shared.files()) == 1)
         assert_order(shared)
+
+
+def test_an_upload_that_a_worker_of_6_1_cannot_put_together_is_put_together_when_asked_again(tmp_path: Path) -> None:
+    """Until it is whole, ours does not call its file readable, which a worker of 6.1 expects."""
+    with house(tmp_path, "migrate") as shared:
+        settings = shared.with_broker()
+        with shared.serving("ours", settings):
+            url = shared.url("ours", "key")
+            upload = begin(url)
+            for number in range(len(PARTS)):
+                put_part(url, upload, number)
+            with shared.working("6.1", settings):
+                answer = requests.post(url, params={"uploadId": upload}, timeout=60)
+                assert answer.json()["status"] >= 500
+            get(url, 404)
+            with shared.working("ours", settings):
+                complete(url, upload)
+            assert get(url).content == WHOLE
+        assert_order(shared)
