@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from helpers.schema import release
 from invenio_db import db
 
 from invenio_files_rest.models import Bucket, BucketTag, FileInstance, Location, MultipartObject, ObjectVersion, Part
@@ -74,7 +75,7 @@ def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
         alembic = app.extensions["invenio-db"].alembic
         alembic.stamp("08e4a71525b6")
         alembic.upgrade("invenio_files_rest@head")
-        alembic._get_cache().clear()
+        release(app)
         db.create_all()
         yield app
         db.session.remove()

@@ -177,19 +177,19 @@ def test_readers_see_whole_versions_while_others_write(crowd: Crowd, db: Any, bu
     path, size = f"{bucket_id}/key", 300_000
     written = [bytes([65 + number]) * (size + number) for number in range(4 * 15)]
     crowd.run(lambda client: client("PUT", path, written[0]))
-    left = threading.Semaphore(0)
+    ended: list[int] = []
 
     def write(number: int) -> Callable[[Client], None]:
         def work(client: Client) -> None:
             for body in written[number::4]:
                 client("PUT", path, body)
-            left.release()
+            ended.append(number)
 
         return work
 
     def read(client: Client) -> set[bytes]:
         seen = set()
-        while left._value < 4:
+        while len(ended) < 4:
             status, content, headers = client("GET", path)
             assert status == 200
             assert headers["ETag"] == f'"md5:{hashlib.md5(content).hexdigest()}"'

@@ -14,7 +14,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask
-from helpers.schema import Facts, create_tables, facts, stored_facts
+from helpers.schema import Facts, create_tables, facts, release, stored_facts
 from invenio_db import InvenioDB, db
 from invenio_db.utils import alembic_test_context
 from sqlalchemy import URL, delete, event, insert, select, text, update
@@ -89,12 +89,6 @@ def app(database: str, database_url: URL, tmp_path: Path) -> Iterator[Flask]:
         release(app)
     if database != "sqlite":
         drop_database(url)
-
-
-def release(app: Flask) -> None:
-    """Give up the connections that Alembic keeps."""
-    app.extensions["invenio-db"].alembic._get_cache().clear()
-    db.engine.dispose()
 
 
 def migrate(app: Flask, revision: str = "head", down: bool = False) -> None:

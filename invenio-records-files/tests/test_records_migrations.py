@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from files_rest_tests.helpers.schema import _table
+from files_rest_tests.helpers.schema import release, table_facts
 from flask import Flask
 from invenio_db import InvenioDB, db
 from invenio_files_rest import InvenioFilesREST
@@ -44,12 +44,6 @@ def app(empty_database_url: URL, tmp_path: Path) -> Iterator[Flask]:
         release(app)
 
 
-def release(app: Flask) -> None:
-    """Give up the connections that Alembic keeps."""
-    app.extensions["invenio-db"].alembic._get_cache().clear()
-    db.engine.dispose()
-
-
 def migrate(app: Flask, revision: str = "head", down: bool = False) -> None:
     alembic = app.extensions["invenio-db"].alembic
     (alembic.downgrade if down else alembic.upgrade)(f"invenio_records_files@{revision}")
@@ -61,7 +55,7 @@ def table() -> dict[str, Any] | None:
         inspector = inspect(connection)
         if not inspector.has_table("records_buckets"):
             return None
-        return _table(connection, inspector, "records_buckets")
+        return table_facts(connection, inspector, "records_buckets")
 
 
 def test_revisions_are_those_of_existing_databases(app: Flask):

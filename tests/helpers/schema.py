@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
+from invenio_db import db
 from sqlalchemy import Connection, create_engine, inspect, text
 
 DATA = Path(__file__).parents[1] / "data"
@@ -21,10 +23,11 @@ def facts(connection: Connection) -> Facts:
     """Return what there is to know of each of this module's tables."""
     inspector = inspect(connection)
     names = sorted(name for name in inspector.get_table_names() if name.startswith("files_"))
-    return {name: _table(connection, inspector, name) for name in names}
+    return {name: table_facts(connection, inspector, name) for name in names}
 
 
-def _table(connection: Connection, inspector: Any, table: str) -> dict[str, Any]:
+def table_facts(connection: Connection, inspector: Any, table: str) -> dict[str, Any]:
+    """Return what there is to know of a table."""
     return {
         "columns": dict(sorted(_columns(connection, inspector, table))),
         "primary_key": inspector.get_pk_constraint(table)["constrained_columns"],
@@ -69,6 +72,15 @@ def _columns(connection: Connection, inspector: Any, table: str) -> Any:
 def stored_facts(database: str) -> dict[str, Facts]:
     """Return the facts of tables as 6.1 left them: ``created`` at once or, where that is possible, ``migrated``."""
     return json.loads((DATA / f"schema_{database}.json").read_text())
+
+
+def release(app: Flask) -> None:
+    """Give up the connections that Alembic keeps, and those of the pool.
+
+    Flask-Alembic has no public way for its own.
+    """
+    app.extensions["invenio-db"].alembic._get_cache().clear()
+    db.engine.dispose()
 
 
 def create_tables(connection: Connection, tables: Facts) -> None:
