@@ -58,6 +58,50 @@ def test_ctrl_c_ends_all_stages(tmp_path: Path) -> None:
     assert "too late" not in log.read_text()
 
 
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    """Make an environment whose programs do nothing but note how they are called; lint fails."""
+    programs = tmp_path / "environment" / "bin"
+    programs.mkdir(parents=True)
+    for name, status in {"ruff": 1, "mypy": 0, "sphinx-build": 0, "pytest": 0}.items():
+        (programs / name).write_text(f'#!/bin/sh\necho "called: {name} $*"\nexit {status}\n')
+        (programs / name).chmod(0o755)
+    return programs.parent
+
+
+@pytest.mark.parametrize(
+    ("option", "status", "expected"),
+    [
+        (
+            "--quick",
+            1,
+            [
+                "ruff check",
+                "ruff format",
+                "mypy",
+                "pytest .* -m not slow$",
+                "pytest .* -m not slow invenio-records-files/tests$",
+            ],
+        ),
+        ("--docs", 0, ["sphinx-build .*-W", "pytest .*tests/test_docs.py .*", "pytest .*test_records_docs.py$"]),
+    ],
+)
+def test_an_option_has_its_stages(environment: Path, option: str, status: int, expected: list[str]) -> None:
+    done = subprocess.run(
+        [ROOT / "run-tests.sh", option],
+        env={**os.environ, "VENV": str(environment)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (status, "")
+    calls = [line for line in done.stdout.splitlines() if line.startswith("called: ")]
+    assert len(calls) == len(expected)
+    for call, pattern in zip(calls, expected, strict=True):
+        assert re.match(f"called: {pattern}", call)
+    assert all("--databases sqlite" in call for call in calls if "pytest" in call)
+
+
 @pytest.mark.parametrize("option", ["--quick", "--docs"])
 def test_an_option_goes_alone(option: str) -> None:
     done = subprocess.run(
