@@ -50,7 +50,14 @@ def test_ctrl_c_ends_all_stages(tmp_path: Path) -> None:
     log = tmp_path / "log"
     script = f"{BEGIN}stage First sleep 100\nstage Second echo too late\nsummary"
     with log.open("w") as output:
-        process = subprocess.Popen(["bash", "-c", script], cwd=ROOT, stdout=output, start_new_session=True)
+        process = subprocess.Popen(
+            ["bash", "-c", script],
+            cwd=ROOT,
+            stdout=output,
+            start_new_session=True,
+            # Which they ignore whose shell has begun the tests in the background.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
     wait_until(lambda: "First" in log.read_text())
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(60) == 130

@@ -108,5 +108,5 @@ def test_a_file_that_ends_while_it_is_sent_breaks_the_connection(place: Place, r
         return lines_of(place.log, f"{file} ended") + lines_of(place.log, f"{file} has lost bytes")
 
     wait_until(told, place.log.read_text)
-    assert (before, told) == (0, 1)
+    assert (before, told()) == (0, 1)
     assert requests.get(f"{place.url}/large", timeout=30).status_code == 500
