@@ -9,7 +9,7 @@ from typing import Any
 
 from invenio_db import db
 from invenio_db.shared import UTCDateTime
-from sqlalchemy import Text, event, inspect
+from sqlalchemy import Text, event, inspect, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import object_session
@@ -89,6 +89,26 @@ class Timestamp:
 
     updated = db.Column(UTCTimestamp, default=utcnow, nullable=False)
     """When the row was last changed, by the clock that is furthest ahead of those of the hosts that have changed it."""
+
+
+class Held(Timestamp):
+    """Lets a row be held while a transaction changes what belongs to it."""
+
+    @classmethod
+    def hold(cls, identity: uuid.UUID, *conditions: Any) -> Any:
+        """Return a row as it is now, and keep others from changing it until the end of the transaction.
+
+        :param identity: Its primary key.
+        :param conditions: What has to be true of it.
+        :returns: The row; ``None`` where it is gone, or a condition is not true.
+        """
+        db.session.flush()
+        (key,) = inspect(cls, raiseerr=True).primary_key
+        # An update is what locks on every database.
+        taken = update(cls).where(key == identity, *conditions).values(updated=utcnow())
+        if not db.session.execute(taken, execution_options={"synchronize_session": False}).rowcount:
+            return None
+        return db.session.get(cls, identity, populate_existing=True, with_for_update=True)
 
 
 @event.listens_for(Timestamp, "before_update", propagate=True)

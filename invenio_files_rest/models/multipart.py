@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
-from typing import Any
 
 from flask import current_app
 from invenio_db import db
-from sqlalchemy import and_, delete, select, update
-from sqlalchemy.orm import Query, joinedload, validates
+from sqlalchemy.orm import validates
 from sqlalchemy_utils.types import UUIDType
 
 from ..errors import (
     FileSizeError,
-    InvalidOperationError,
-    MultipartAlreadyCompleted,
     MultipartInvalidChunkSize,
     MultipartInvalidPartNumber,
     MultipartInvalidSize,
-    MultipartMissingParts,
-    MultipartNotCompleted,
 )
 from ..keys import validate_key, validate_new_key
 from ..proxies import current_files_rest
-from .base import ExactText, Timestamp, reads_a_snapshot, utcnow
-from .bucket import Bucket, as_bucket_id, open_bucket
+from .base import ExactText
+from .bucket import Bucket, open_bucket
 from .file_instance import FileInstance
-from .object_version import ObjectVersion
-
-_MISSING_NAMED = 100
-"""How many missing parts an error names."""
+from .multipart_completion import MultipartCompletion
+from .multipart_queries import MultipartQueries
 
 
-class MultipartObject(db.Model, Timestamp):
+class MultipartObject(MultipartQueries, MultipartCompletion, db.Model):
     """An upload in parts of equal size, of which the last may be smaller.
 
     Its size is counted in the bucket from the beginning, so that the quota that it needs is there at its end. Once all
@@ -197,217 +188,6 @@ class MultipartObject(db.Model, Timestamp):
         db.session.add(upload)
         db.session.flush()
         return upload
-
-    @classmethod
-    def get(
-        cls,
-        bucket: Bucket | uuid.UUID | str,
-        key: str,
-        upload_id: uuid.UUID | str,
-        with_completed: bool = False,
-    ) -> MultipartObject | None:
-        """Return an upload, ``None`` where there is none.
-
-        :param bucket: The bucket, or its identifier.
-        :param key: Key of the object.
-        :param upload_id: Identifier of the upload.
-        :param with_completed: Whether it may be completed.
-        """
-        if "\0" in key:
-            # No key has it, and PostgreSQL refuses to be asked.
-            return None
-        # Together with its file: one that is loaded later may have gone, with the upload.
-        query = cls.query.options(joinedload(cls.file))
-        query = query.filter_by(upload_id=upload_id, bucket_id=as_bucket_id(bucket), key=key)
-        if not with_completed:
-            query = query.filter(~cls.completed)
-        return query.one_or_none()
-
-    @classmethod
-    def find(cls, upload_id: uuid.UUID) -> MultipartObject | None:
-        """Return an upload as it is in the database now, ``None`` where there is none.
-
-        :param upload_id: Identifier of the upload.
-        """
-        # Together with its file: one that is loaded later may have gone, with the upload.
-        return db.session.get(cls, upload_id, options=[joinedload(cls.file)], populate_existing=True)
-
-    @classmethod
-    def query_by_bucket(cls, bucket: Bucket | uuid.UUID | str) -> Query[Any]:
-        """Return a query of the uploads of a bucket that are not completed.
-
-        :param bucket: The bucket, or its identifier.
-        """
-        return cls.query.filter(cls.bucket_id == as_bucket_id(bucket), ~cls.completed)
-
-    @classmethod
-    def query_expired(cls, dt: datetime | timedelta, bucket: Bucket | uuid.UUID | str | None = None) -> Query[Any]:
-        """Return a query of the uploads that were begun before a time, and have not been in use since.
-
-        One has been in use where a part of it has arrived, or where it has been completed and may be merging. So a
-        completed upload is among them only where it was completed before the time as well, and its merge failed or was
-        never run: one that was merged is gone.
-
-        :param dt: The time, in UTC where it names no zone; or how long ago it was.
-        :param bucket: A bucket to confine it to, or its identifier.
-        """
-        time = utcnow() - dt if isinstance(dt, timedelta) else dt
-        time = time.astimezone(timezone.utc) if time.tzinfo else time.replace(tzinfo=timezone.utc)
-        query = cls.query.filter(cls.idle_since(time))
-        return query if bucket is None else query.filter(cls.bucket_id == as_bucket_id(bucket))
-
-    @classmethod
-    def idle_since(cls, time: datetime) -> Any:
-        """Return the condition that an upload was begun before a time, and has not been in use since.
-
-        :param time: The time.
-        """
-        return and_(
-            cls.created < time,
-            ~cls.parts.any(cls._part_model().updated >= time),
-            ~cls.completed | (cls.updated < time),
-        )
-
-    @classmethod
-    def hold(cls, upload_id: uuid.UUID, *conditions: Any) -> MultipartObject | None:
-        """Return an upload as it is now, and keep others from changing it until the end of the transaction.
-
-        :param upload_id: Identifier of the upload.
-        :param conditions: What has to be true of it.
-        :returns: The upload; ``None`` where it is gone, or a condition is not true.
-        """
-        db.session.flush()
-        # An update is what locks on every database.
-        taken = update(cls).where(cls.upload_id == upload_id, *conditions).values(updated=utcnow())
-        if not db.session.execute(taken, execution_options={"synchronize_session": False}).rowcount:
-            return None
-        return db.session.get(cls, upload_id, populate_existing=True, with_for_update=True)
-
-    def missing_parts(self) -> list[int]:
-        """Return the numbers of the parts that are not there."""
-        part = self._part_model()
-        there = set(db.session.scalars(select(part.part_number).where(part.upload_id == self.upload_id)))
-        return [number for number in range(self.last_part_number + 1) if number not in there]
-
-    def complete(self) -> MultipartObject:
-        """Mark the upload as completed.
-
-        :returns: The upload.
-        :raises MultipartAlreadyCompleted: If it is completed already.
-        :raises MultipartMissingParts: If parts are missing; the message names them.
-        """
-        type(self).hold(self.upload_id)
-        if self.completed:
-            raise MultipartAlreadyCompleted()
-        if missing := self.missing_parts():
-            named = ", ".join(map(str, missing[:_MISSING_NAMED])) + (", …" if len(missing) > _MISSING_NAMED else "")
-            raise MultipartMissingParts(
-                description=f"Not all parts have been uploaded: {len(missing)} missing: {named}"
-            )
-        self.completed = True
-        db.session.flush()
-        return self
-
-    @classmethod
-    def reopen(cls, upload_id: uuid.UUID) -> None:
-        """Let a completed upload take parts again, unless it has become a version or has been aborted.
-
-        :param upload_id: Identifier of the upload.
-        """
-        held = cls.hold(upload_id)
-        if held is not None:
-            held.completed = False
-            db.session.flush()
-
-    @classmethod
-    def is_open(cls, upload_id: uuid.UUID) -> bool:
-        """Tell whether there is an upload that is not completed.
-
-        :param upload_id: Identifier of the upload.
-        """
-        return db.session.scalar(select(cls.upload_id).where(cls.upload_id == upload_id, ~cls.completed)) is not None
-
-    def parts_there(self) -> frozenset[tuple[int, datetime]]:
-        """Return the numbers of the parts that are there, each with the time of its row.
-
-        A part that is sent again has another time: where nothing has changed the file holds the same bytes.
-        """
-        part = self._part_model()
-        there = select(part.part_number, part.updated).where(part.upload_id == self.upload_id)
-        if reads_a_snapshot():
-            there = there.with_for_update(read=True)
-        return frozenset((number, updated) for number, updated in db.session.execute(there))
-
-    def merge_parts(self, version_id: uuid.UUID | None = None, **kwargs: Any) -> ObjectVersion:
-        """Make an object version of a completed upload, which is gone then.
-
-        :param version_id: Identifier of the version; :attr:`version_id` where none is given.
-        :param kwargs: Passed to the computation of the checksum, as to :meth:`FileInstance.update_checksum`.
-        :returns: The version.
-        :raises MultipartNotCompleted: If the upload is not completed.
-        """
-        self.ensure_completed()
-        self.file.readable = True
-        self.file.update_checksum(**kwargs)
-        return self.become_version(self.file.checksum, version_id)
-
-    def become_version(
-        self,
-        checksum: str | None,
-        version_id: uuid.UUID | None = None,
-        precondition: Callable[[ObjectVersion | None], None] | None = None,
-    ) -> ObjectVersion:
-        """Make an object version of a completed upload whose checksum is known.
-
-        :param checksum: Checksum of the whole file.
-        :param version_id: Identifier of the version; :attr:`version_id` where none is given.
-        :param precondition: See :meth:`ObjectVersion.record`.
-        :returns: The version.
-        :raises InvalidOperationError: If somebody else has made a version of it, or has aborted it.
-        """
-        file, version_id = self.file, version_id or self.version_id
-        # The bytes were counted when the upload began; the version counts them anew.
-        Bucket.claim(self.bucket_id, -self.size)
-        if not self._forget():
-            Bucket.claim(self.bucket_id, self.size)
-            raise InvalidOperationError(description="The upload does not exist any more.")
-        file.checksum = checksum
-        file.readable = True
-        file.writable = False
-        return ObjectVersion.record(self.bucket_id, self.key, file, version_id=version_id, precondition=precondition)
-
-    def ensure_completed(self) -> None:
-        """Check that the upload is completed.
-
-        :raises MultipartNotCompleted: If it is not.
-        """
-        if not self.completed:
-            raise MultipartNotCompleted()
-
-    def delete(self, locked: bool = False) -> MultipartObject:
-        """Delete the upload and its parts, and give its size back to the bucket.
-
-        The file stays, for :func:`invenio_files_rest.tasks.remove_file_data` or the sweep.
-
-        :param locked: Whether the bucket may be locked.
-        :returns: The upload.
-        :raises BucketLockedError: If the bucket is locked, and may not be.
-        """
-        Bucket.claim(self.bucket_id, -self.size, deleted=True, locked=locked)
-        if not self._forget():
-            # Somebody else deleted it, and gave its size back.
-            Bucket.claim(self.bucket_id, self.size, deleted=True, locked=locked)
-        return self
-
-    def _forget(self) -> bool:
-        """Delete the rows of the upload, and tell whether they were there."""
-        part, cls = self._part_model(), type(self)
-        db.session.execute(delete(part).where(part.upload_id == self.upload_id))
-        return bool(db.session.execute(delete(cls).where(cls.upload_id == self.upload_id)).rowcount)
-
-    @classmethod
-    def _part_model(cls) -> Any:
-        return cls.parts.property.mapper.class_
 
     def __repr__(self) -> str:
         """Show upload, bucket and key."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invenio_db import db
 from sqlalchemy.orm import Query, attributes
@@ -11,7 +11,9 @@ from sqlalchemy_utils.types import UUIDType
 
 from ..errors import MultipartAlreadyCompleted
 from .base import Timestamp
-from .multipart import MultipartObject
+
+if TYPE_CHECKING:
+    from .multipart import MultipartObject
 
 
 class Part(db.Model, Timestamp):
@@ -21,7 +23,7 @@ class Part(db.Model, Timestamp):
 
     upload_id = db.Column(
         UUIDType,
-        db.ForeignKey(MultipartObject.upload_id, ondelete="RESTRICT"),
+        db.ForeignKey("files_multipartobject.upload_id", ondelete="RESTRICT"),
         primary_key=True,
         default=uuid.uuid4,
     )
@@ -33,7 +35,7 @@ class Part(db.Model, Timestamp):
     checksum = db.Column(db.String(255), nullable=True)
     """Checksum of the part, as ``algorithm:hexdigest``."""
 
-    multipart = db.relationship(MultipartObject, backref=db.backref("parts", passive_deletes="all"))
+    multipart = db.relationship("MultipartObject", backref=db.backref("parts", passive_deletes="all"))
     """The upload."""
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import current_app
 from invenio_db import db
-from sqlalchemy import Text, and_, func, or_, select, update
+from sqlalchemy import Text, and_, func, or_, select
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import Query, validates
 from sqlalchemy.types import TypeDecorator
@@ -18,7 +18,7 @@ from sqlalchemy_utils.types import UUIDType
 
 from ..errors import FileSizeError
 from ..keys import validate_key
-from .base import ExactText, Timestamp, UTCTimestamp, utcnow
+from .base import ExactText, Held, UTCTimestamp, utcnow
 from .bucket import Bucket
 
 OPEN, COMPLETING, DONE, FAILED = "open", "completing", "done", "failed"
@@ -46,7 +46,7 @@ class JSONText(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
-class Upload(db.Model, Timestamp):
+class Upload(db.Model, Held):
     """An upload whose extents have sizes of their own, or whose length is not known when it begins.
 
     No file has a row before the upload is a version; its identifier becomes that of the file. What it has claimed is
@@ -148,21 +148,6 @@ class Upload(db.Model, Timestamp):
         :param upload_id: Its identifier.
         """
         return db.session.get(cls, upload_id, populate_existing=True)
-
-    @classmethod
-    def hold(cls, upload_id: uuid.UUID, *conditions: Any) -> Upload | None:
-        """Return an upload as it is now, and keep others from changing it until the end of the transaction.
-
-        :param upload_id: Its identifier.
-        :param conditions: What has to be true of it.
-        :returns: The upload; ``None`` where it is gone, or a condition is not true.
-        """
-        db.session.flush()
-        # An update is what locks on every database.
-        taken = update(cls).where(cls.id == upload_id, *conditions).values(updated=utcnow())
-        if not db.session.execute(taken, execution_options={"synchronize_session": False}).rowcount:
-            return None
-        return db.session.get(cls, upload_id, populate_existing=True, with_for_update=True)
 
     @classmethod
     def count_open(cls, bucket_id: uuid.UUID) -> int:
