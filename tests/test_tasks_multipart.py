@@ -20,7 +20,6 @@ from sqlalchemy import URL
 
 from invenio_files_rest.errors import InvalidOperationError, MultipartNotCompleted
 from invenio_files_rest.models import FileInstance, MultipartObject, ObjectVersion
-from invenio_files_rest.services import removal as removal_module
 from invenio_files_rest.signals import file_uploaded
 from invenio_files_rest.storage import PyFSFileStorage
 from invenio_files_rest.tasks import merge_multipartobject, remove_expired_multipartobjects
@@ -362,7 +361,7 @@ def test_an_upload_whose_bytes_are_gone_is_removed(client: Any, bucket: Any) -> 
 
 
 def test_uploads_are_removed_in_batches(client: Any, bucket: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(removal_module, "EXPIRED_BATCH", 2)
+    monkeypatch.setattr("invenio_files_rest.services.batches.BATCH", 2)
     kept = begin(client, bucket, "kept")
     for number in range(5):
         age(begin(client, bucket, str(number)).id, 5)

@@ -14,7 +14,7 @@ from helpers.stored import CONTENT, orphan, store
 from sqlalchemy.exc import IntegrityError
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
-from invenio_files_rest.services import removal
+from invenio_files_rest.services.uploads.fixed import FixedParts
 from invenio_files_rest.storage import PyFSFileStorage
 from invenio_files_rest.tasks import clear_orphaned_files, remove_expired_multipartobjects, remove_file_data
 
@@ -182,14 +182,14 @@ def test_one_upload_that_fails_does_not_keep_the_others(
     monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_EXPIRES", timedelta(0))
     uploads = [MultipartObject.create(bucket, "key", 2, 1).upload_id for _ in range(3)]
     db.session.commit()
-    original = removal.remove_expired_upload
+    original = FixedParts.expire
 
-    def remove(upload_id: Any, expires: Any) -> Any:
+    def expire(self: FixedParts, upload_id: Any) -> bool:
         if upload_id == uploads[1]:
             raise OSError
-        return original(upload_id, expires)
+        return original(self, upload_id)
 
-    monkeypatch.setattr(removal, "remove_expired_upload", remove)
+    monkeypatch.setattr(FixedParts, "expire", expire)
     assert remove_expired_multipartobjects() == 2
     assert [upload.upload_id for upload in MultipartObject.query] == [uploads[1]]
     assert len(caplog.records) == 1

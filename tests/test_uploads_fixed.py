@@ -24,10 +24,10 @@ def test_every_plan_is_found_by_its_name() -> None:
 
 
 def test_an_upload_of_fixed_parts_becomes_a_version(bucket: Bucket) -> None:
-    upload = FIXED.begin(bucket, "key", 10, part_size=4)
+    upload = FIXED.begin(bucket, "key", 10, part_size=4).upload_id
     assert bucket_size(bucket) == 10
     for number in (2, 0):
-        assert FIXED.write(upload, number, BytesIO(PARTS[number]), size=len(PARTS[number])).offset == 4 * number
+        assert FIXED.write(upload, number, BytesIO(PARTS[number]), size=len(PARTS[number])).start_byte == 4 * number
     assert FIXED.missing(upload) == [1]
     with pytest.raises(MultipartMissingParts):
         FIXED.complete(upload)
@@ -54,7 +54,7 @@ def test_an_upload_that_was_begun_over_rest_is_the_same(client: FlaskClient, buc
 
 
 def test_an_aborted_upload_of_fixed_parts_leaves_nothing(bucket: Bucket) -> None:
-    upload = FIXED.begin(bucket, "key", 10, part_size=4)
+    upload = FIXED.begin(bucket, "key", 10, part_size=4).upload_id
     FIXED.write(upload, 0, BytesIO(PARTS[0]))
     FIXED.abort(upload)
     assert bucket_size(bucket) == 0

@@ -17,8 +17,8 @@ from invenio_files_rest.errors import BucketDeletedError
 from invenio_files_rest.models import Bucket, FileInstance, ObjectVersion, Upload, UploadExtent
 from invenio_files_rest.models.inventory import buckets_of_wrong_size, recount
 from invenio_files_rest.services.sweep import sweep
-from invenio_files_rest.services.uploads.completion import begin_completion
 from invenio_files_rest.services.uploads.errors import UploadClosed, UploadGone
+from invenio_files_rest.services.uploads.free import FreeTables
 from invenio_files_rest.services.uploads.plans import APPENDED, PARTS
 from invenio_files_rest.tasks import complete_upload, remove_expired_multipartobjects
 
@@ -60,7 +60,7 @@ def test_the_sweep_leaves_an_upload_in_progress_alone(bucket: Bucket, open_uploa
 def test_the_sweep_leaves_a_file_alone_that_is_about_to_become_a_version(bucket: Bucket, open_upload: Any) -> None:
     from invenio_files_rest.services.uploads.access import backend
 
-    begin_completion(PARTS, open_upload)
+    PARTS.close(open_upload)
     upload = Upload.get(open_upload)
     receipts = [extent.receipt for extent in UploadExtent.recorded(open_upload)]
     backend(open_upload, upload.state).uploads.finish(upload.state, receipts)
@@ -74,7 +74,7 @@ def test_the_sweep_leaves_a_file_alone_that_is_about_to_become_a_version(bucket:
 
 
 def test_the_sweep_completes_what_nobody_has_gone_on_to_complete(bucket: Bucket, open_upload: Any) -> None:
-    begin_completion(PARTS, open_upload)
+    PARTS.close(open_upload)
     assert swept(delete=False) == ["upload"]
     assert swept() == ["upload"]
     assert Path(ObjectVersion.get(bucket, "key").file.uri).read_bytes() == b"0123456789"
@@ -103,7 +103,7 @@ def test_the_task_removes_expired_uploads_and_goes_on_with_forgotten_ones(bucket
     expired = APPENDED.begin(bucket, "expired", 5, protocol="test")
     age(expired)
     assert bucket_size(bucket) == 15
-    begin_completion(PARTS, open_upload)
+    PARTS.close(open_upload)
     assert remove_expired_multipartobjects() == 1
     assert Upload.get(open_upload).status == "completing"
     age(open_upload)
@@ -126,19 +126,17 @@ def test_what_is_done_is_forgotten_when_it_expires_and_the_object_stays(bucket: 
 def test_one_expired_upload_that_cannot_be_removed_does_not_keep_the_others(
     bucket: Bucket, open_upload: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from invenio_files_rest.tasks import removal
-
     other = APPENDED.begin(bucket, "other", 5, protocol="test")
     age(open_upload)
     age(other)
-    expire = removal.expire_upload
+    expire = FreeTables.expire
 
-    def fail(upload_id: Any) -> bool:
+    def fail(self: FreeTables, upload_id: Any) -> bool:
         if upload_id == open_upload:
             raise OSError("No.")
-        return expire(upload_id)
+        return expire(self, upload_id)
 
-    monkeypatch.setattr(removal, "expire_upload", fail)
+    monkeypatch.setattr(FreeTables, "expire", fail)
     assert remove_expired_multipartobjects() == 1
     assert [upload.id for upload in Upload.query] == [open_upload]
 

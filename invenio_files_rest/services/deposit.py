@@ -11,7 +11,7 @@ from flask import current_app
 from ..models import Bucket, FileInstance
 from ..storage import FileStorage
 from .presence import ensure_present
-from .transactions import in_transaction, may_have_committed
+from .transactions import commit_or_undo
 
 T = TypeVar("T")
 
@@ -70,19 +70,11 @@ def _new_file(bucket: Bucket) -> tuple[FileInstance, FileStorage, str]:
 def commit_or_discard(file: FileInstance, work: Callable[[], T]) -> T:
     """Do and commit the work that makes a file known, and delete its bytes where that failed.
 
-    Where the database went away before it answered, nobody knows whether it has committed. Then the bytes stay: either
-    there is a row that needs them, or the sweep removes them.
-
     :param file: The file, whose bytes are in storage.
-    :param work: See :func:`~invenio_files_rest.services.transactions.in_transaction`.
+    :param work: See :func:`~invenio_files_rest.services.transactions.commit_or_undo`.
     :returns: What the work returned.
     """
-    try:
-        return in_transaction(work)
-    except BaseException as error:
-        if not may_have_committed(error):
-            discard(file)
-        raise
+    return commit_or_undo(work, lambda: discard(file))
 
 
 @contextmanager

@@ -1,22 +1,14 @@
-"""Removing what nothing refers to: files, and multipart uploads that were given up."""
+"""Removing files that nothing refers to."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from datetime import timedelta
-from typing import Any
 
 from invenio_db import db
 from sqlalchemy.exc import IntegrityError
 
-from ..models import FileInstance, MultipartObject
-from ..models.base import utcnow
-from .batches import in_batches
+from ..models import FileInstance
 from .presence import ensure_reachable
-
-EXPIRED_BATCH = 1000
-"""How many expired uploads are looked up at a time."""
 
 
 def remove_file_data(file_id: str | uuid.UUID, silent: bool = True, force: bool = False) -> bool:
@@ -45,38 +37,3 @@ def remove_file_data(file_id: str | uuid.UUID, silent: bool = True, force: bool 
     if storage is not None:
         storage.delete()
     return True
-
-
-def expired_uploads(expires: timedelta) -> Iterator[Any]:
-    """Find the uploads that are expired.
-
-    :param expires: Time for which nobody has touched them.
-    :returns: Rows of ``upload_id``, ``key`` and ``size``.
-    """
-    columns = MultipartObject.upload_id, MultipartObject.key, MultipartObject.size
-    query = MultipartObject.query_expired(expires).with_entities(*columns)
-    for batch in in_batches(query, MultipartObject.upload_id, size=EXPIRED_BATCH):
-        yield from batch
-
-
-def remove_expired_upload(upload_id: uuid.UUID, expires: timedelta) -> uuid.UUID | None:
-    """Remove an upload that is still expired, in the caller's transaction.
-
-    :param upload_id: Identifier of the upload.
-    :param expires: Time for which nobody has touched it.
-    :returns: Identifier of its file; ``None`` where somebody took the upload up again, or removed it.
-    """
-    upload = MultipartObject.hold(upload_id, MultipartObject.idle_since(utcnow() - expires))
-    if upload is None:
-        return None
-    file_id: uuid.UUID = upload.file_id
-    try:
-        # While a part is being sent it has no row, but its region of the file is locked.
-        with upload.file.storage().locked_region(0, upload.size, timeout=0):
-            upload.delete(locked=True)
-    except TimeoutError:
-        db.session.rollback()
-        return None
-    except FileNotFoundError:
-        upload.delete(locked=True)
-    return file_id

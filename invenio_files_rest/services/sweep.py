@@ -1,6 +1,6 @@
 """The sweep: finding and removing what crashes, and removals that were not finished, have left behind.
 
-It looks for four things, in this order: multipart uploads that have expired, rows of files that nothing refers to,
+It looks for four things, in this order: uploads that nobody goes on with, rows of files that nothing refers to,
 files that no row names, and temporary files and empty folders. What is young is left alone, since an upload writes
 bytes first and commits their row afterwards.
 """
@@ -23,17 +23,15 @@ from ..errors import StorageError
 from ..models import FileInstance, Location
 from ..models.base import utcnow
 from ..models.inventory import delete_unused, known_files, uploads_in_progress
-from ..models.upload import COMPLETING
 from ..paths import folders_inside
 from ..storage.capabilities import Entry, Listable, capability_of
 from .batches import in_batches
 from .finding import Finding
 from .links import Links
 from .presence import AwayLocations, storage_for, why_away
-from .removal import expired_uploads, remove_expired_upload, remove_file_data
 from .transactions import in_transaction
-from .uploads.completion import finish_upload
-from .uploads.ending import expire_upload, forgotten_uploads
+from .uploads.interface import Forgotten, Keeping
+from .uploads.plans import TABLES
 
 PATHS_PER_QUERY = 500
 """How many files are looked up in the database at a time."""
@@ -47,8 +45,7 @@ def sweep(grace: timedelta, delete: bool) -> Iterator[Finding]:
         the upload of an object began, as S3 does for one in parts, than the longest whole upload.
     :param delete: Whether to remove what is found.
     """
-    yield from _uploads(delete)
-    yield from _free_uploads(grace, delete)
+    yield from _uploads(grace, delete)
     yield from _orphans(grace, delete)
     before = time.time() - grace.total_seconds()
     locations = Location.rows()
@@ -99,30 +96,18 @@ def _tried(finding: Finding, delete: bool, remove: Callable[[], Any]) -> Iterato
     yield finding
 
 
-def _uploads(delete: bool) -> Iterator[Finding]:
-    expires = current_app.config["FILES_REST_MULTIPART_EXPIRES"]
-
-    def remove(upload_id: Any) -> None:
-        file_id = in_transaction(partial(remove_expired_upload, upload_id, expires))
-        if file_id is None:
-            raise _UsedAgainError
-        remove_file_data(file_id)
-
-    for upload in expired_uploads(expires):
-        finding = Finding("upload", str(upload.upload_id), f"The upload of {upload.key!r} has expired.", upload.size)
-        yield from _tried(finding, delete, partial(remove, upload.upload_id))
-
-
-def _free_uploads(grace: timedelta, delete: bool) -> Iterator[Finding]:
-    def expire(upload_id: Any) -> None:
-        if not expire_upload(upload_id):
+def _uploads(grace: timedelta, delete: bool) -> Iterator[Finding]:
+    def end(tables: Keeping, upload: Forgotten) -> None:
+        if upload.is_whole:
+            tables.finish(upload.id)
+        elif not tables.expire(upload.id):
             raise _UsedAgainError
 
-    for upload in forgotten_uploads(grace):
-        is_whole = upload.status == COMPLETING
-        what = "has all its bytes, and was not completed" if is_whole else "has expired"
-        finding = Finding("upload", str(upload.id), f"The upload of {upload.key!r} {what}.", upload.claimed)
-        yield from _tried(finding, delete, partial(finish_upload if is_whole else expire, upload.id))
+    for tables in TABLES:
+        for upload in tables.forgotten(grace):
+            what = "has all its bytes, and was not completed" if upload.is_whole else "has expired"
+            finding = Finding("upload", str(upload.id), f"The upload of {upload.key!r} {what}.", upload.size)
+            yield from _tried(finding, delete, partial(end, tables, upload))
 
 
 def _orphans(grace: timedelta, delete: bool) -> Iterator[Finding]:

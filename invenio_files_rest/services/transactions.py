@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from invenio_db import db
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -103,3 +103,21 @@ def in_transaction(work: Callable[[], T]) -> T:
             session.expire_on_commit = expires
         time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.005 * 2**attempt)))
     raise AssertionError("unreachable")
+
+
+def commit_or_undo(work: Callable[[], T], undo: Callable[[], Any]) -> T:
+    """Do and commit the work that makes something known that is in storage, and undo that where the work failed.
+
+    Where the database went away before it answered, nobody knows whether it has committed. Then nothing is undone:
+    either there is a row that needs it, or the sweep removes it.
+
+    :param work: See :func:`in_transaction`.
+    :param undo: Function that removes what is in storage.
+    :returns: What the work returned.
+    """
+    try:
+        return in_transaction(work)
+    except BaseException as error:
+        if not may_have_committed(error):
+            undo()
+        raise

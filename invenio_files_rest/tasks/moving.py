@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 
 from ..errors import PreconditionFailed
-from ..services import merging, moving
+from ..services import moving
+from ..services.uploads.plans import FIXED
 from .declaring import task
 from .fixity import progress_updater
 
@@ -27,10 +28,12 @@ def merge_multipartobject(
         :func:`~invenio_files_rest.services.conditions.check_write_conditions`.
     :returns: Identifier of the version.
     :raises MultipartNotCompleted: If the upload is not completed, or has been opened again meanwhile.
-    :raises InvalidOperationError: If there is no such upload.
+    :raises UploadGone: If there is no such upload.
     :raises PreconditionFailed: If a condition does not hold. The upload is open again then, with all its parts.
     """
-    return merging.merge_multipartobject(upload_id, version_id, conditions, progress_callback=progress_updater)
+    version = uuid.UUID(str(version_id)) if version_id else None
+    upload = uuid.UUID(str(upload_id))
+    return str(FIXED.finish(upload, version_id=version, conditions=conditions, progress=progress_updater))
 
 
 @task("migrate_file", ignore_result=True)

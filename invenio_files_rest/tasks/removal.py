@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import islice
 
 from flask import current_app
 
 from ..models import FileInstance
-from ..models.upload import COMPLETING
 from ..services import removal
 from ..services.batches import in_batches
 from ..services.dispatch import send_task
-from ..services.transactions import in_transaction
-from ..services.uploads.ending import expire_upload, forgotten_uploads
+from ..services.uploads.plans import TABLES
 from .declaring import task
 from .named import named_function
 
@@ -76,34 +73,20 @@ def _orphans(only_writable: bool) -> Iterator[FileInstance]:
 def remove_expired_multipartobjects() -> int:
     """Remove the uploads that nobody has touched for ``FILES_REST_MULTIPART_EXPIRES``.
 
-    Their parts and their bytes go, and what they have claimed is given back to the bucket.
+    Their parts and their bytes go, and what they have claimed is given back to the bucket. Those of free shape whose
+    completion was forgotten are completed.
 
     :returns: How many uploads were removed.
     """
-    expires = current_app.config["FILES_REST_MULTIPART_EXPIRES"]
     removed = 0
-    for upload_id, *_ in removal.expired_uploads(expires):
-        try:
-            file_id = in_transaction(partial(removal.remove_expired_upload, upload_id, expires))
-        except Exception:
-            # One that cannot be removed, for its storage fails say, must not keep the others.
-            current_app.logger.exception("The expired upload %s could not be removed.", upload_id)
-            continue
-        if file_id is not None:
-            removed += 1
-            send_task("remove_file_data", str(file_id))
-    return removed + _end_free_uploads()
-
-
-def _end_free_uploads() -> int:
-    """Remove the uploads of free shape that have expired, and go on with those whose completion was forgotten."""
-    removed = 0
-    for upload in forgotten_uploads():
-        if upload.status == COMPLETING:
-            send_task("complete_upload", str(upload.id))
-            continue
-        try:
-            removed += expire_upload(upload.id)
-        except Exception:
-            current_app.logger.exception("The expired upload %s could not be removed.", upload.id)
+    for tables in TABLES:
+        for upload in tables.forgotten():
+            if upload.is_whole:
+                send_task("complete_upload", str(upload.id))
+                continue
+            try:
+                removed += tables.expire(upload.id)
+            except Exception:
+                # One that cannot be removed, for its storage fails say, must not keep the others.
+                current_app.logger.exception("The expired upload %s could not be removed.", upload.id)
     return removed

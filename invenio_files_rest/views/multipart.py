@@ -21,8 +21,8 @@ from ..keys import key_with_encoded_dots
 from ..models import Bucket, MultipartObject, ObjectVersion, Part
 from ..proxies import current_files_rest
 from ..services.dispatch import task_named
-from ..services.multipart import abort_upload, begin_upload, complete_upload, store_part
 from ..services.transactions import release_connection
+from ..services.uploads.plans import FIXED
 from ..storage.pump import VerifiedStream
 from .decorators import need_permissions
 
@@ -149,7 +149,7 @@ class MultipartMixin:
         if part_size is None:
             raise MissingQueryParameter("partSize")
         conditions, _ = self.readable_conditions(bucket, key)
-        upload = begin_upload(bucket, key, size, part_size, conditions)
+        upload = FIXED.begin(bucket, key, size, part_size=part_size, conditions=conditions)
         return self.make_response(data=upload, context={"class": MultipartObject, "bucket": bucket})
 
     @pass_multipart(with_completed=True)
@@ -167,7 +167,7 @@ class MultipartMixin:
         digests = read_digests(content_md5)
         if digests:
             stream = VerifiedStream(stream, digests)
-        part = store_part(multipart, part_number, stream, size)
+        part = FIXED.write(multipart, part_number, stream, size=size)
         return self.make_response(data=part, context={"class": Part}, etag=part.checksum)
 
     @pass_multipart(with_completed=True)
@@ -192,7 +192,7 @@ class MultipartMixin:
         :param multipart: The upload.
         """
         conditions, _ = self.readable_conditions(multipart.bucket, multipart.key)
-        multipart = complete_upload(multipart, conditions)
+        FIXED.close(multipart, conditions)
         upload_id, version_id = multipart.upload_id, multipart.version_id
         context = {"class": MultipartObject, "object_version_id": version_id}
         response = self.make_response(data=multipart, context=context)
@@ -218,5 +218,5 @@ class MultipartMixin:
         :param multipart: The upload.
         """
         refuse_stray_arguments("uploadId")
-        abort_upload(multipart)
+        FIXED.abort(multipart)
         return self.make_response(None, 204)

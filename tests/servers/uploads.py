@@ -1,4 +1,4 @@
-"""Requests for the service of uploads, in the plainest protocol that there can be: for tests alone."""
+"""Requests for uploads of free shape, in the plainest protocol that there can be: for tests alone."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from invenio_db import db
 from invenio_files_rest.http.interruption import interrupter
 from invenio_files_rest.models import Bucket
 from invenio_files_rest.services.dispatch import send_task
-from invenio_files_rest.services.uploads.completion import begin_completion
-from invenio_files_rest.services.uploads.plans import APPENDED, PARTS, PLANS
-
-COMPLETED_LATER: dict[str, Any] = {plan.name: plan for plan in (APPENDED, PARTS)}
+from invenio_files_rest.services.uploads.plans import APPENDED, PLANS
 
 blueprint = Blueprint("uploads", __name__)
 
@@ -24,8 +21,7 @@ blueprint = Blueprint("uploads", __name__)
 def begin(plan: str) -> Any:
     """Begin an upload to a bucket."""
     bucket = db.session.get(Bucket, uuid.UUID(request.args["bucket"]))
-    about = {"protocol": "test"} if plan != "fixed" else {"part_size": request.args.get("part_size", type=int)}
-    upload = PLANS[plan].begin(bucket, request.args["key"], request.args.get("length", type=int), **about)
+    upload = PLANS[plan].begin(bucket, request.args["key"], request.args.get("length", type=int), protocol="test")
     return jsonify(id=str(upload))
 
 
@@ -58,7 +54,7 @@ def look(plan: str, upload: uuid.UUID) -> Any:
 def complete(plan: str, upload: uuid.UUID) -> Any:
     """Make it a version, or leave that to a task."""
     if "later" in request.args:
-        begin_completion(COMPLETED_LATER[plan], upload)
+        PLANS[plan].close(upload)
         send_task("complete_upload", str(upload))
         return jsonify(version=str(uuid.uuid5(upload, "version")))
     return jsonify(version=str(PLANS[plan].complete(upload)))

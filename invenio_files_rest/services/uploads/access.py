@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from ...checksums import MessageDigest
+from ...errors import FilesException
 from ...models import FileInstance, Upload
-from ...models.base import utcnow
+from ...models.base import Held, utcnow
 from ...models.upload import FAILED, OPEN
 from ...storage.capabilities import capability_of
 from ...storage.uploads import State, Uploads
-from .errors import UploadClosed, UploadGone, UploadsUnsupported
+from ..presence import ensure_reachable
+from ..transactions import in_transaction
+from .errors import UploadBusy, UploadClosed, UploadGone, UploadsUnsupported
 
 
 class Backend(NamedTuple):
@@ -47,13 +51,15 @@ def backend(upload_id: uuid.UUID, state: State) -> Backend:
     return backend_of(FileInstance(id=upload_id, uri=state["uri"], size=0))
 
 
-def held(upload_id: uuid.UUID) -> Upload:
+def held(upload_id: uuid.UUID, *conditions: Any, model: type[Held] = Upload) -> Any:
     """Hold an upload until the end of the transaction.
 
     :param upload_id: Its identifier.
-    :raises UploadGone: If there is none.
+    :param conditions: What has to be true of it.
+    :param model: What its row is.
+    :raises UploadGone: If there is none of which the conditions are true.
     """
-    upload = Upload.hold(upload_id)
+    upload = model.hold(upload_id, *conditions)
     if upload is None:
         raise UploadGone()
     return upload
@@ -66,7 +72,7 @@ def held_open(upload_id: uuid.UUID) -> Upload:
     :raises UploadGone: If there is none, or it has expired.
     :raises UploadClosed: If it takes none any more.
     """
-    upload = held(upload_id)
+    upload: Upload = held(upload_id)
     ensure_open(upload)
     return upload
 
@@ -84,3 +90,22 @@ def ensure_open(upload: Upload) -> None:
         raise UploadClosed()
     if upload.expires < utcnow():
         raise UploadGone()
+
+
+@contextmanager
+def explained(uri: str, check_open: Callable[[], Any], busy: type[FilesException] = UploadBusy) -> Iterator[None]:
+    """Tell clients why storage could not do with an upload what it was asked for.
+
+    :param uri: URI of the file that the upload becomes.
+    :param check_open: Raises, in a transaction, where the upload takes no bytes any more: it may have been aborted.
+    :param busy: Error for who has waited in vain for somebody else to stop writing.
+    :raises LocationAwayError: If the location is away.
+    """
+    try:
+        yield
+    except TimeoutError as error:
+        raise busy() from error
+    except OSError:
+        in_transaction(check_open)
+        in_transaction(lambda: ensure_reachable(uri))
+        raise

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...errors import FilesException
-from ...models import Bucket, Upload, UploadExtent
+from ...models import Upload, UploadExtent
 from ...storage.uploads import ExtentWrite, Receipt
-from ..presence import ensure_reachable
 from ..transactions import in_transaction, release_connection
-from .access import Backend, backend, held_open
-from .beginning import begin_upload
-from .completion import complete_upload
+from .access import Backend, backend, explained, held_open
 from .digests import running
-from .ending import abort_upload
-from .errors import UploadBusy, UploadIncomplete, UploadOffsetMismatch
-from .interface import Extent, Progress
+from .errors import UploadIncomplete, UploadOffsetMismatch
+from .free import FreePlan
+from .interface import Progress
 from .leases import Lease
 from .runs import RUN, Grant, give_up, look, note, of_epoch, settle, take, writer_of
 from .sources import Source
@@ -29,14 +27,10 @@ if TYPE_CHECKING:
     from _typeshed import SupportsRead
 
 
-class Appended:
+class Appended(FreePlan):
     """Uploads of one run; see :class:`~invenio_files_rest.services.uploads.interface.Uploading`."""
 
     name = "appended"
-
-    def begin(self, bucket: Bucket, key: str | None, length: int | None = None, **about: Any) -> uuid.UUID:
-        """Begin an upload, and commit; see :func:`~invenio_files_rest.services.uploads.beginning.begin_upload`."""
-        return begin_upload(bucket, key, self.name, length, **about).id
 
     def write(
         self,
@@ -74,17 +68,11 @@ class Appended:
         grant = in_transaction(lambda: take(upload_id, place, size, length, whole))
         store = backend(upload_id, grant.state)
         writer = None if whole else writer_of(grant.epoch)
-        try:
+        with explained(grant.state["uri"], lambda: held_open(upload_id)):
             grant = settle(upload_id, grant, store, writer)
             if place != grant.size:
                 raise UploadOffsetMismatch(grant.size)
             return _append(upload_id, grant, store, stream, size, whole, shut)
-        except TimeoutError as error:
-            raise UploadBusy() from error
-        except FileNotFoundError:
-            in_transaction(lambda: held_open(upload_id))
-            ensure_reachable(grant.state["uri"])
-            raise
 
     def offset(self, upload_id: uuid.UUID, take_over: bool = False) -> Progress:
         """Tell how far an upload has come, with all that is there though nobody could record it.
@@ -102,24 +90,14 @@ class Appended:
         else:
             grant = in_transaction(lambda: look(upload_id))
         store = backend(upload_id, grant.state)
-        try:
+        with explained(grant.state["uri"], lambda: held_open(upload_id)):
             if take_over:
                 grant = settle(upload_id, grant, store, None)
             elif grant.left_by is not None:
-                receipt = store.uploads.kept(grant.state, RUN, grant.receipt, epoch=grant.left_by, timeout=0)
-                grant = grant._replace(size=in_transaction(lambda: note(upload_id, grant, receipt)))
-        except TimeoutError as error:
-            if take_over:
-                raise UploadBusy() from error
-        except FileNotFoundError:
-            in_transaction(lambda: held_open(upload_id))
-            ensure_reachable(grant.state["uri"])
-            raise
+                with suppress(TimeoutError):
+                    receipt = store.uploads.kept(grant.state, RUN, grant.receipt, epoch=grant.left_by, timeout=0)
+                    grant = grant._replace(size=in_transaction(lambda: note(upload_id, grant, receipt)))
         return Progress(grant.size, grant.length)
-
-    def extents(self, upload_id: uuid.UUID) -> list[Extent]:
-        """Return the run, as far as it is recorded."""
-        return [Extent(each.number, 0, each.size, each.digests or {}) for each in UploadExtent.recorded(upload_id)]
 
     def missing(self, upload_id: uuid.UUID) -> list[int]:
         """Return that the run is missing where it has not come to the length of the upload."""
@@ -139,14 +117,6 @@ class Appended:
         if upload.length is not None and size != upload.length:
             raise UploadIncomplete([], description=f"{upload.length - size} bytes of the upload are missing.")
         return extents
-
-    def complete(self, upload_id: uuid.UUID) -> uuid.UUID:
-        """Make the upload a version of its object, and commit."""
-        return complete_upload(self, upload_id)
-
-    def abort(self, upload_id: uuid.UUID) -> None:
-        """Abort the upload, commit, and remove its bytes."""
-        abort_upload(upload_id)
 
 
 def _append(

@@ -12,7 +12,7 @@ from ...models import Bucket, FileInstance, ObjectVersion, Upload
 from ...storage.pump import check_sizelimit
 from ..conditions import check_write_conditions
 from ..presence import ensure_present
-from ..transactions import in_transaction, may_have_committed, release_connection
+from ..transactions import commit_or_undo, release_connection
 from .access import backend_of
 from .errors import TooManyUploads
 
@@ -50,6 +50,8 @@ def begin_upload(bucket: Bucket, key: str | None, plan: str, length: int | None,
     state = backend.uploads.begin(length)
 
     def record() -> Upload:
+        # One that the file could not keep must not be found at the end.
+        file.uri = state["uri"]
         upload = Upload.record(
             id=file.id,
             bucket_id=bucket_id,
@@ -64,12 +66,8 @@ def begin_upload(bucket: Bucket, key: str | None, plan: str, length: int | None,
             raise TooManyUploads()
         return upload
 
-    try:
-        # One that the file could not keep must not be found at the end.
-        file.uri = state["uri"]
-        return in_transaction(record)
-    except BaseException as error:
-        if not may_have_committed(error):
-            with suppress(Exception):
-                backend.uploads.abort(state)
-        raise
+    def discard() -> None:
+        with suppress(Exception):
+            backend.uploads.abort(state)
+
+    return commit_or_undo(record, discard)

@@ -45,30 +45,16 @@ class _Work(NamedTuple):
     """Digests of the whole."""
 
 
-def complete_upload(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | None = None) -> uuid.UUID:
-    """Make an upload a version of its object, and commit. Doing it again returns the same.
+def begin_completion(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | None = None) -> None:
+    """Take no more bytes for an upload, and commit. Doing it again changes nothing.
 
     :param plan: The plan of the upload.
     :param upload_id: Identifier of the upload.
     :param numbers: Numbers of the extents that the file is made of, where the plan has the client name them.
-    :returns: Identifier of the version.
     :raises UploadIncomplete: If bytes are missing.
     :raises PreconditionFailed: If a condition of the upload does not hold.
     :raises UploadGone: If there is no such upload, or it has expired.
     :raises UploadClosed: If it has failed.
-    :raises UploadBusy: If somebody writes still, who has been told to stop.
-    :raises StorageError: If the storage fails, or the location is away. It may be tried again.
-    """
-    begin_completion(plan, upload_id, numbers)
-    return finish_upload(upload_id)
-
-
-def begin_completion(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | None = None) -> None:
-    """Take no more bytes for an upload, and commit; see :func:`complete_upload`.
-
-    :param plan: The plan of the upload.
-    :param upload_id: Identifier of the upload.
-    :param numbers: Numbers of the extents that the file is made of, where the plan has the client name them.
     """
 
     def begin() -> PreconditionFailed | None:
@@ -106,12 +92,17 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
     :param upload_id: Identifier of the upload.
     :param progress: Called with the size and the number of bytes that are done.
     :returns: Identifier of the version.
+    :raises PreconditionFailed: If a condition of the upload does not hold any more; it has failed then.
+    :raises UploadGone: If there is no such upload.
+    :raises UploadClosed: If it has failed.
+    :raises UploadBusy: If somebody writes still, who has been told to stop.
+    :raises StorageError: If the storage fails, or the location is away. It may be tried again.
     """
 
     def look() -> _Work | uuid.UUID:
         upload = Upload.get(upload_id)
         if upload is None:
-            return _made(upload_id)
+            return made(uuid.uuid5(upload_id, "version"))
         if upload.status == DONE:
             return upload.version_id
         if upload.status != COMPLETING:
@@ -142,12 +133,8 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
         stored = store.uploads.finish(work.state, work.receipts, checksum=checksum, progress=tell)
     except TimeoutError as error:
         raise UploadBusy() from error
-    except FileNotFoundError:
-        found = in_transaction(look)
-        if isinstance(found, uuid.UUID):
-            return found
-        ensure_reachable(work.state["uri"])
-        raise
+    except FileNotFoundError as error:
+        return made_meanwhile(look, work.state["uri"], error)
     try:
         version = in_transaction(lambda: _record(upload_id, stored))
     except _FINAL as error:
@@ -208,15 +195,33 @@ def _found(upload_id: uuid.UUID, abort: Callable[[State], None], state: State) -
     if status == DONE:
         return uuid.uuid5(upload_id, "version")
     if status is None and FileInstance.get(upload_id) is not None:
-        return _made(upload_id)
+        return made(uuid.uuid5(upload_id, "version"))
     if status in (None, FAILED):
         abort(state)
     raise UploadGone() if status is None else UploadClosed()
 
 
-def _made(upload_id: uuid.UUID) -> uuid.UUID:
-    """Return the identifier of a version whose upload has been forgotten."""
-    version_id = uuid.uuid5(upload_id, "version")
+def made(version_id: uuid.UUID) -> uuid.UUID:
+    """Return the identifier of a version whose upload has been forgotten.
+
+    :param version_id: The identifier that it has.
+    :raises UploadGone: If there is none.
+    """
     if as_object_version(version_id) is None:
         raise UploadGone()
     return version_id
+
+
+def made_meanwhile(look: Callable[[], Any], uri: str, error: FileNotFoundError) -> uuid.UUID:
+    """Return the identifier of the version that somebody else has made while the bytes were looked for.
+
+    :param look: Returns, in a transaction, the identifier, or something else where there is work to do still.
+    :param uri: URI of the file.
+    :param error: Why there are no bytes, which is raised where nothing explains it.
+    :raises LocationAwayError: If the location is away.
+    """
+    found = in_transaction(look)
+    if isinstance(found, uuid.UUID):
+        return found
+    in_transaction(lambda: ensure_reachable(uri))
+    raise error

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import FilesException
+from ...errors import FilesException, InvalidOperationError
 
 
 class UploadException(FilesException):
     """Base of the errors of uploads in progress."""
 
 
-class UploadGone(UploadException):
+class UploadGone(UploadException, InvalidOperationError):  # noqa: N818 (as its siblings)
     """There is no such upload, or no more."""
 
     code = 404

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
-from ...models import Bucket, Upload, UploadExtent
+from ...models import Upload, UploadExtent
 from ...storage.uploads import ExtentWrite, Receipt, State
-from ..presence import ensure_reachable
-from ..transactions import in_transaction, may_have_committed, release_connection
-from .access import backend, held_open
-from .beginning import begin_upload
-from .completion import complete_upload
+from ..transactions import commit_or_undo, in_transaction, release_connection
+from .access import backend, explained, held_open
 from .digests import Digests
-from .ending import abort_upload
-from .errors import UploadBusy, UploadIncomplete, UploadInvalidPart, UploadLengthMismatch, UploadLost
+from .errors import UploadIncomplete, UploadInvalidPart, UploadLengthMismatch, UploadLost
+from .free import FreePlan
 from .interface import Extent
 from .leases import Lease
 from .sources import Source
@@ -86,14 +84,10 @@ def _of_epoch(upload_id: uuid.UUID, number: int, epoch: int) -> UploadExtent:
     return extent
 
 
-class AnyParts:
+class AnyParts(FreePlan):
     """Uploads of parts of any size; see :class:`~invenio_files_rest.services.uploads.interface.Uploading`."""
 
     name = "parts"
-
-    def begin(self, bucket: Bucket, key: str | None, length: int | None = None, **about: Any) -> uuid.UUID:
-        """Begin an upload, and commit; see :func:`~invenio_files_rest.services.uploads.beginning.begin_upload`."""
-        return begin_upload(bucket, key, self.name, length, **about).id
 
     def write(
         self,
@@ -142,7 +136,7 @@ class AnyParts:
 
             return in_transaction(more)
 
-        try:
+        with explained(grant.state["uri"], lambda: held_open(upload_id)), _given_back(upload_id, place, grant):
             with Lease(upload_id, place, grant.epoch, shut) as lease:
                 source = Source(
                     stream,
@@ -162,14 +156,6 @@ class AnyParts:
                 )
                 receipt = store.uploads.write(grant.state, extent, source)
             return self._record(upload_id, place, grant, receipt, digests.named())
-        except Exception as error:
-            _give_back(upload_id, place, grant)
-            if isinstance(error, TimeoutError):
-                raise UploadBusy() from error
-            if isinstance(error, FileNotFoundError):
-                in_transaction(lambda: held_open(upload_id))
-                ensure_reachable(grant.state["uri"])
-            raise
 
     @staticmethod
     def _record(upload_id: uuid.UUID, number: int, grant: Grant, receipt: Receipt, digests: dict[str, str]) -> Extent:
@@ -192,21 +178,10 @@ class AnyParts:
             extent.offset, extent.size, extent.receipt, extent.digests = grant.offset, receipt["size"], receipt, digests
             return replaced
 
-        try:
-            unneeded = in_transaction(record)
-        except Exception as error:
-            if not may_have_committed(error):
-                store.uploads.drop(grant.state, receipt)
-            raise
+        unneeded = commit_or_undo(record, lambda: store.uploads.drop(grant.state, receipt))
         if unneeded is not None:
             store.uploads.drop(grant.state, unneeded)
         return Extent(number, grant.offset, receipt["size"], digests)
-
-    def extents(self, upload_id: uuid.UUID) -> list[Extent]:
-        """Return the parts that are there, in order."""
-        return [
-            Extent(each.number, each.offset, each.size, each.digests or {}) for each in UploadExtent.recorded(upload_id)
-        ]
 
     def missing(self, upload_id: uuid.UUID) -> list[int]:
         """Return nothing: which parts there will be is known to the client alone."""
@@ -236,21 +211,10 @@ class AnyParts:
             raise UploadLengthMismatch(description="The parts have not the length of the upload.")
         return extents
 
-    def complete(self, upload_id: uuid.UUID, numbers: list[int] | None = None) -> uuid.UUID:
-        """Make the upload a version of its object, and commit.
 
-        :param upload_id: Identifier of the upload.
-        :param numbers: Numbers of the parts that it is made of, in order; all where none are given.
-        """
-        return complete_upload(self, upload_id, numbers)
-
-    def abort(self, upload_id: uuid.UUID) -> None:
-        """Abort the upload, commit, and remove its bytes."""
-        abort_upload(upload_id)
-
-
-def _give_back(upload_id: uuid.UUID, number: int, grant: Grant) -> None:
-    """Give back what was claimed for a part that has not come."""
+@contextmanager
+def _given_back(upload_id: uuid.UUID, number: int, grant: Grant) -> Iterator[None]:
+    """Give back what was claimed for a part where it does not come."""
 
     def give_back() -> None:
         upload = Upload.hold(upload_id)
@@ -259,6 +223,10 @@ def _give_back(upload_id: uuid.UUID, number: int, grant: Grant) -> None:
             _claim(upload, extent, grant.kept, 0)
 
     try:
-        in_transaction(give_back)
-    except SQLAlchemyError:
-        current_app.logger.exception("What a part of the upload %s has claimed could not be given back.", upload_id)
+        yield
+    except Exception:
+        try:
+            in_transaction(give_back)
+        except SQLAlchemyError:
+            current_app.logger.exception("What a part of the upload %s has claimed could not be given back.", upload_id)
+        raise

@@ -1,8 +1,11 @@
 """The three plans, which say which bytes of an upload are valid and which are missing."""
 
+from typing import Any
+
 from .appended import Appended
 from .fixed import FixedParts
-from .interface import Uploading
+from .free import FreeTables
+from .interface import Keeping, Uploading
 from .parts import AnyParts
 
 FIXED = FixedParts()
@@ -14,5 +17,8 @@ PARTS = AnyParts()
 APPENDED = Appended()
 """One run that grows."""
 
-PLANS: dict[str, Uploading] = {plan.name: plan for plan in (FIXED, PARTS, APPENDED)}
+PLANS: dict[str, Uploading[Any, Any]] = {plan.name: plan for plan in (FIXED, PARTS, APPENDED)}
 """The plans by their names."""
+
+TABLES: tuple[Keeping, ...] = (FIXED, FreeTables())
+"""What there is to ask for all uploads, of whatever plan, that are to be ended."""
