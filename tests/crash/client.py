@@ -6,6 +6,7 @@ import hashlib
 import random
 import socket
 import threading
+import uuid
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -47,6 +48,9 @@ class Ledger:
     extents: dict[str, dict[int, bytes]] = field(default_factory=dict)
     """The parts that are there of each upload of any parts, by identifier and number."""
 
+    fixed: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    """The parts that are there of each upload of fixed parts, by identifier and number."""
+
 
 class Client(threading.Thread):
     """A client in a thread.
@@ -64,14 +68,16 @@ class Client(threading.Thread):
         self.http = requests.Session()
         self.ledger = Ledger()
         self.of_key: dict[str, list[str]] = defaultdict(list)
+        self.late: set[str] = set()
+        """Keys that may get another version at any time, for nobody said whether an upload has been merged."""
         self.done = self.begun = 0
         self.stopping = threading.Event()
         self.failure: BaseException | None = None
 
     def run(self) -> None:
         """Do one thing after another until told to stop."""
-        actions = [self.upload] * 5 + [self.parts] * 3 + [self.delete] * 2 + [self.remove] * 2
-        actions += [self.run_of_bytes] * 3 + [self.any_parts] * 3
+        actions = [self.upload] * 5 + [self.delete] * 2 + [self.remove] * 2
+        actions += [self.fixed_parts] * 3 + [self.run_of_bytes] * 3 + [self.any_parts] * 3
         try:
             while not self.stopping.is_set():
                 key = f"{self.name}/{self.random.randrange(4)}"
@@ -110,7 +116,8 @@ class Client(threading.Thread):
     def stored(self, key: str, version: str, content: bytes) -> None:
         """Note that a version was acknowledged."""
         self.ledger.versions[version] = hashlib.md5(content).hexdigest()
-        self.ledger.heads[key] = version
+        if key not in self.late:
+            self.ledger.heads[key] = version
         self.of_key[key].append(version)
 
     def upload(self, key: str) -> None:
@@ -121,26 +128,54 @@ class Client(threading.Thread):
         assert answer["checksum"] == "md5:" + hashlib.md5(content).hexdigest()
         self.stored(key, answer["version_id"], content)
 
-    def parts(self, key: str) -> None:
-        """Store an object in parts, or give up half way."""
+    def fixed_parts(self, key: str) -> None:
+        """Store an object in parts of one size over REST, some of them twice, or give up half way, or abort."""
         content = self.content()
         size = max(1, -(-len(content) // self.random.randint(1, 4)))
+        parts = [content[start : start + size] for start in range(0, len(content), size)]
         query = {"size": str(len(content)), "partSize": str(size)}
         upload = self.send("POST", f"{key}?uploads", params=query).json()["id"]
-        for number in self.random.sample(range(-(-len(content) // size)), -(-len(content) // size)):
-            if self.random.random() < 0.05:
+        there = self.ledger.fixed[upload] = {}
+        path, numbers = f"{key}?uploadId={upload}", range(len(parts))
+        for number in self.random.choices(numbers, k=2) + self.random.sample(numbers, len(numbers)):
+            choice = self.random.random()
+            if choice < 0.05:
                 return
-            part = content[number * size : (number + 1) * size]
-            self.send("PUT", key, params={"uploadId": upload, "partNumber": str(number)}, data=part)
+            if choice < 0.1:
+                del self.ledger.fixed[upload]
+                self.send("DELETE", path)
+                return
+            there.pop(number, None)
+            if choice < 0.2:
+                # One that comes late would take the part away again, whose place in the file it is written to.
+                self.break_off(f"{path}&partNumber={number}", parts[number][:-1], len(parts[number]), wait=True)
+            if self.send("PUT", f"{path}&partNumber={number}", data=parts[number]).ok:
+                there[number] = parts[number]
+        if len(there) < len(parts):
+            return
+        del self.ledger.fixed[upload]
         self.change(key)
-        try:
-            response = self.send("POST", key, params={"uploadId": upload})
-            answer = response.json()
-        except ValueError as error:
-            raise LostError from error
-        if "links" not in answer:
-            raise LostError
-        self.stored(key, answer["links"]["object_version"].rpartition("=")[2], content)
+        self.late.add(key)
+        version = self.merged(path) or str(uuid.uuid5(uuid.UUID(upload), "version"))
+        self.late.discard(key)
+        self.stored(key, version, content)
+
+    def merged(self, path: str) -> str | None:
+        """Complete an upload of fixed parts, again where nobody said what came of it.
+
+        :returns: The version; ``None`` where the upload has become one since it was asked for first.
+        """
+        for attempt in range(3):
+            if attempt:
+                self.stopping.wait(0.05)
+            with suppress(LostError, ValueError):
+                response = self.send("POST", path)
+                if attempt and response.status_code == 404:
+                    return None
+                answer = response.json()
+                if "links" in answer:
+                    return str(answer["links"]["object_version"].rpartition("=")[2])
+        raise LostError
 
     def begin(self, plan: str, **query: str) -> tuple[str, str]:
         """Begin an upload to a key that nobody has used; return its identifier and its path."""
@@ -176,13 +211,17 @@ class Client(threading.Thread):
         del self.ledger.runs[upload]
         self.complete(path, content)
 
-    def break_off(self, path: str, body: bytes, size: int) -> None:
-        """Send a request whose body breaks off."""
+    def break_off(self, path: str, body: bytes, size: int, wait: bool = False) -> None:
+        """Send a request whose body breaks off, and wait for its end or not."""
         host = urlsplit(self.url)
         with suppress(OSError), socket.create_connection((host.hostname, host.port), timeout=TIMEOUT) as connection:
-            target = urlsplit(urljoin(f"{self.url}/", path)).path
+            target = urlsplit(urljoin(f"{self.url}/", path))._replace(scheme="", netloc="").geturl()
             head = f"PUT {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
             connection.sendall(head.encode() + body)
+            if wait:
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(4096):
+                    pass
 
     def any_parts(self, key: str) -> None:
         """Store an object in parts of any size, in any order, some of them twice, or give up half way."""
@@ -217,7 +256,7 @@ class Client(threading.Thread):
     def delete(self, key: str) -> None:
         """Delete an object, which adds a delete marker."""
         self.change(key)
-        if self.send("DELETE", key).status_code == 204:
+        if self.send("DELETE", key).status_code == 204 and key not in self.late:
             self.ledger.heads[key] = None
 
     def remove(self, key: str) -> None:

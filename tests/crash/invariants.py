@@ -41,6 +41,11 @@ SELECT u.id::text, u.status, u.state, e.number, e.size, e.receipt
 FROM files_upload u LEFT JOIN files_upload_extent e ON e.upload_id = u.id AND e.receipt IS NOT NULL
 """
 
+PARTS = """
+SELECT u.upload_id::text, f.uri, u.chunk_size, u.size, p.part_number, p.checksum FROM files_multipartobject u
+JOIN files_files f ON f.id = u.file_id LEFT JOIN files_multipartobject_part p ON p.upload_id = u.upload_id
+"""
+
 CLAIMS_TOO_SMALL = """
 SELECT u.id, u.claimed, SUM(e.size) FROM files_upload u JOIN files_upload_extent e ON e.upload_id = u.id
 GROUP BY u.id, u.claimed HAVING u.claimed < SUM(e.size)
@@ -108,13 +113,29 @@ class Witness:
                 if number is not None:
                     extents[number] = self._bytes(json.loads(state)["uri"], json.loads(receipt))
                     assert len(extents[number]) == size
+        fixed = self._fixed_parts()
         for ledger in ledgers:
+            for upload, parts in ledger.fixed.items():
+                for number, content in parts.items():
+                    assert fixed[upload][number] == content, f"The part {number} of {upload} has changed."
             for upload, content in ledger.runs.items():
                 # More may have come than anybody was told.
                 assert found[upload].get(0, b"").startswith(content), f"Bytes of {upload} are not there any more."
             for upload, parts in ledger.extents.items():
                 for number, content in parts.items():
                     assert found[upload][number] == content, f"The part {number} of {upload} has changed."
+
+    def _fixed_parts(self) -> dict[str, dict[int, bytes]]:
+        """Return the parts that rows stand for, by upload and number; their bytes have to be those of the rows."""
+        found: dict[str, dict[int, bytes]] = {}
+        for upload, uri, part_size, size, number, checksum in self.ask(PARTS):
+            parts = found.setdefault(upload, {})
+            if number is not None:
+                start = number * part_size
+                parts[number] = Path(uri).read_bytes()[start : min(start + part_size, size)]
+                digest = hashlib.md5(parts[number]).hexdigest()
+                assert checksum == f"md5:{digest}", f"The part {number} of {upload} is not what its row says."
+        return found
 
     @staticmethod
     def _bytes(uri: str, receipt: Any) -> bytes:
