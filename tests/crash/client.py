@@ -18,6 +18,9 @@ import requests
 TIMEOUT = 60
 """Seconds after which a request that nobody answers is taken for lost; longer than a server waits for anything."""
 
+LARGE = 8 * 1024**2
+"""Size in bytes of the largest objects."""
+
 
 class LostError(Exception):
     """Nobody said what came of a request: it may have been carried out, or not."""
@@ -130,7 +133,8 @@ class Client(threading.Thread):
 
     def fixed_parts(self, key: str) -> None:
         """Store an object in parts of one size over REST, some of them twice, or give up half way, or abort."""
-        content = self.content()
+        # Some are so large that their bytes are written while others are still to come.
+        content = self.random.randbytes(LARGE) if self.random.random() < 0.2 else self.content()
         size = max(1, -(-len(content) // self.random.randint(1, 4)))
         parts = [content[start : start + size] for start in range(0, len(content), size)]
         query = {"size": str(len(content)), "partSize": str(size)}
@@ -145,13 +149,16 @@ class Client(threading.Thread):
                 del self.ledger.fixed[upload]
                 self.send("DELETE", path)
                 return
+            part = parts[number]
+            if number not in there and self.random.random() < 0.2:
+                part = self.random.randbytes(len(part))
             there.pop(number, None)
             if choice < 0.2:
                 # One that comes late would take the part away again, whose place in the file it is written to.
-                self.break_off(f"{path}&partNumber={number}", parts[number][:-1], len(parts[number]), wait=True)
-            if self.send("PUT", f"{path}&partNumber={number}", data=parts[number]).ok:
-                there[number] = parts[number]
-        if len(there) < len(parts):
+                self.break_off(f"{path}&partNumber={number}", part[:-1], len(part), wait=True)
+            elif self.send("PUT", f"{path}&partNumber={number}", data=part).ok:
+                there[number] = part
+        if [there.get(number) for number in numbers] != parts:
             return
         del self.ledger.fixed[upload]
         self.change(key)
