@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from helpers.statements import statements
 
 from invenio_files_rest.errors import InvalidOperationError
 from invenio_files_rest.models import Bucket, FileInstance, ObjectVersion, ObjectVersionTag
@@ -27,21 +26,6 @@ def heads(bucket: Bucket) -> dict[str, Any]:
 
 def counted_size(bucket: Bucket) -> int:
     return sum(version.file.size for version in ObjectVersion.get_by_bucket(bucket, versions=True))
-
-
-@contextmanager
-def statements(db: Any) -> Iterator[list[str]]:
-    """Note the statements that are sent, one that is sent with many sets of parameters as many times."""
-    seen: list[str] = []
-
-    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
-        seen.extend([statement] * (len(parameters) if many else 1))
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
 
 
 @pytest.fixture
@@ -216,7 +200,7 @@ def test_a_thousand_objects_take_as_many_statements_as_ten(db: Any, bucket: Buck
     counts = []
     for number in (10, 1000):
         one, other = (Bucket.get(many(db, number)) for _ in range(2))
-        with statements(db) as seen:
+        with statements() as seen:
             OPERATIONS[operation](one, other)
             db.session.flush()
         counts.append(len(seen))

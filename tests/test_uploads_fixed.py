@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
-from helpers.parts import CONTENT, PARTS, begin, bucket_size, checksum
+from helpers.parts import CONTENT, PARTS, age, begin, bucket_size, checksum
+from helpers.rest import url
+from helpers.statements import statements
+from helpers.uploading import age as age_free
+from helpers.uploading import note_signals
 from invenio_db import db
 
-from invenio_files_rest.errors import MultipartInvalidSize, MultipartMissingParts
+from invenio_files_rest.errors import (
+    MultipartAlreadyCompleted,
+    MultipartInvalidSize,
+    MultipartMissingParts,
+    MultipartNotCompleted,
+    PreconditionFailed,
+)
 from invenio_files_rest.models import Bucket, MultipartObject, ObjectVersion, Upload
 from invenio_files_rest.services.uploads.errors import UploadGone
-from invenio_files_rest.services.uploads.plans import FIXED, PLANS
+from invenio_files_rest.services.uploads.interface import Forgotten
+from invenio_files_rest.services.uploads.plans import APPENDED, FIXED, PLANS, TABLES
 
 pytestmark = pytest.mark.usefixtures("allow_all", "small_parts")
 
@@ -70,3 +82,81 @@ def test_a_length_and_a_key_are_needed(bucket: Bucket) -> None:
     for key, length in ((None, 10), ("key", None)):
         with pytest.raises(MultipartInvalidSize):
             FIXED.begin(bucket, key, length, part_size=4)
+
+
+def test_a_closed_upload_takes_no_parts_and_is_finished_by_whoever_comes(bucket: Bucket) -> None:
+    upload = FIXED.begin(bucket, "key", 10, part_size=4).upload_id
+    for number, part in enumerate(PARTS):
+        FIXED.write(upload, number, BytesIO(part))
+    with pytest.raises(MultipartNotCompleted):
+        FIXED.finish(upload)
+    FIXED.close(upload)
+    FIXED.close(upload)
+    with pytest.raises(MultipartAlreadyCompleted):
+        FIXED.write(upload, 0, BytesIO(PARTS[0]))
+    with note_signals() as seen:
+        version = FIXED.finish(upload)
+        assert FIXED.finish(upload) == version
+    assert [obj.version_id for obj in seen] == [version]
+    with pytest.raises(UploadGone):
+        FIXED.close(upload)
+    with pytest.raises(UploadGone):
+        FIXED.finish(uuid4())
+
+
+def test_conditions_come_with_each_step_since_the_tables_keep_none(bucket: Bucket) -> None:
+    new = {"If-None-Match": "*"}
+    upload = FIXED.begin(bucket, "key", 10, part_size=4, conditions=new).upload_id
+    for number, part in enumerate(PARTS):
+        FIXED.write(upload, number, BytesIO(part))
+    FIXED.close(upload, new)
+    ObjectVersion.create(bucket, "key", stream=BytesIO(b"faster"))
+    db.session.commit()
+    with pytest.raises(PreconditionFailed):
+        FIXED.close(upload, new)
+    with pytest.raises(PreconditionFailed):
+        FIXED.finish(upload, conditions=new)
+    # It is open again, with all its parts.
+    FIXED.write(upload, 0, BytesIO(PARTS[0]))
+    assert FIXED.missing(upload) == []
+    with pytest.raises(PreconditionFailed):
+        FIXED.begin(bucket, "key", 10, part_size=4, conditions=new)
+    version = FIXED.complete(upload)
+    assert Path(db.session.get(ObjectVersion, version).file.uri).read_bytes() == CONTENT
+
+
+def test_uploads_of_all_tables_are_forgotten_and_expire_in_the_same_way(bucket: Bucket) -> None:
+    fixed = FIXED.begin(bucket, "fixed", 10, part_size=4).upload_id
+    free = APPENDED.begin(bucket, "free", 10, protocol="test")
+    for tables, upload, key, make_older in zip(TABLES, (fixed, free), ("fixed", "free"), (age, age_free), strict=True):
+        assert list(tables.forgotten()) == []
+        assert tables.expire(upload) is False
+        make_older(upload)
+        assert list(tables.forgotten()) == [Forgotten(upload, key, 10)]
+        assert tables.expire(upload) is True
+        assert tables.expire(upload) is False
+    assert bucket_size(bucket) == 0
+    assert list(Path(bucket.location.uri).iterdir()) == []
+
+
+def test_the_rest_api_sends_the_statements_that_it_always_sent(client: FlaskClient, bucket: Bucket) -> None:
+    """They were counted before the plan was one of several. Some databases return what they have changed, in one."""
+    returning = int(db.engine.dialect.update_returning)
+    address = url(bucket, "a.txt")
+
+    def count(method: str, query: dict[str, Any], **kwargs: Any) -> tuple[int, Any]:
+        db.session.remove()
+        with statements() as seen:
+            response = client.open(address, method=method, query_string=query, **kwargs)
+        return len(seen), response
+
+    sent, response = count("POST", {"uploads": "", "size": 10, "partSize": 4})
+    assert (sent, response.status_code) == (5 - returning, 200)
+    upload = response.json["id"]
+    for _ in range(2):
+        sent, response = count("PUT", {"uploadId": upload, "partNumber": 0}, data=PARTS[0])
+        assert (sent, response.status_code) == (9, 200)
+    sent, response = count("POST", {"uploadId": upload})
+    assert (sent, response.status_code) == (7, 400)
+    sent, response = count("GET", {"uploadId": upload})
+    assert (sent, response.status_code) == (3, 200)
