@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -32,7 +33,7 @@ class FreeTables:
         return expire_upload(upload_id)
 
 
-class FreePlan(FreeTables):
+class FreePlan(FreeTables, ABC):
     """What a plan of free shape does as the others do."""
 
     name: str
@@ -48,6 +49,7 @@ class FreePlan(FreeTables):
             Extent(each.number, each.offset, each.size, each.digests or {}) for each in UploadExtent.recorded(upload_id)
         ]
 
+    @abstractmethod
     def chosen(self, upload: Upload, extents: list[UploadExtent], numbers: list[int] | None) -> list[UploadExtent]:
         """Return the extents that the file is made of.
 
@@ -56,7 +58,6 @@ class FreePlan(FreeTables):
         :param numbers: Numbers that the client names, where it names some.
         :raises UploadIncomplete: If bytes are missing.
         """
-        raise NotImplementedError
 
     def close(self, upload_id: uuid.UUID, numbers: list[int] | None = None) -> None:
         """Take no more bytes, and commit; see :meth:`complete`."""
