@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from .models import ObjectVersion
 
 MAX_CONTENT_LENGTH = 16 * 1024 * 1024
-"""Largest body of a form, in bytes: of an upload as ``multipart/form-data``, as ng-file-upload sends it.
+"""Largest body of a form or of JSON, in bytes, not counting a file that is stored as it comes.
 
-A body that is a file itself, by ``PUT``, has no such limit. :class:`invenio_files_rest.app.Flask` has this default; in
-an application of another class the setting is Flask's own. Larger forms are kept in temporary files while they are
-parsed, so a large value wants room on the disk for them.
+The file of a form, as ng-file-upload sends it, is stored as it comes where it follows the fields that tell of it, and
+has no limit here, nor has a body that is a file itself. A form with the file first, or with several files, is kept in
+temporary files until all of it is there, as Flask does with every form: that is what is limited. So a large value wants
+room on the disk. :class:`invenio_files_rest.app.Flask` has this default; in an application of another class the setting
+is Flask's own, which has none.
 """
 
 FILES_REST_ALLOW_RANGE_REQUESTS = True

@@ -7,13 +7,14 @@ from functools import cached_property
 from itertools import repeat
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request
 from werkzeug.exceptions import UnprocessableEntity
 
 from . import config, tasks  # noqa: F401 (who sends a task finds it by its name)
 from .checksums import new_digest
 from .cli import files as files_cli
 from .errors import InvalidArguments, MultipartNoPart, field_errors
+from .http.streamed_form import with_whole_form
 from .models import bulk
 from .services import deposit, presence
 from .utils import load_or_import_from_config, obj_or_import_string
@@ -71,7 +72,7 @@ class FilesRESTState:
         :raises InvalidArguments: If none does, and the arguments of one were wrong.
         """
         nothing = "The request has no file: a body needs a Content-Length, or to be chunked."
-        return _first(self.upload_factories, 4, nothing)
+        return with_whole_form(request, lambda: _first(self.upload_factories, 4, nothing))
 
     def multipart_partfactory(self) -> Any:
         """Return what the first part factory that fits finds in the request.
@@ -80,7 +81,8 @@ class FilesRESTState:
         :raises MultipartNoPart: If no factory fits.
         :raises InvalidArguments: If none does, and the arguments of one were wrong.
         """
-        return _first(self.part_factories, 5, MultipartNoPart.description)
+        nothing = MultipartNoPart.description
+        return with_whole_form(request, lambda: _first(self.part_factories, 5, nothing))
 
 
 def _first(factories: list[Callable[[], Any]], length: int, nothing: str) -> tuple[Any, ...]:

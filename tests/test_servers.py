@@ -8,7 +8,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -195,6 +196,63 @@ def test_memory_does_not_grow_with_a_file(server: Server, url: str) -> None:
     server.forget_peak()
     there_and_back(256)
     assert server.memory("VmHWM") - idle < 64 * MIB
+
+
+class FormBody:
+    """A form of a file of so many MiB, that is made while it is read.
+
+    :param size: The size.
+    :param watch: Function that is called now and then.
+    """
+
+    def __init__(self, size: int, watch: Callable[[], Any]) -> None:
+        self.size, self.watch = size, watch
+        head = 'Content-Disposition: form-data; name="{}"'.format
+        begin = f"--b\r\n{head('_totalSize')}\r\n\r\n{size * MIB}\r\n--b\r\n{head('file')}; filename=a\r\n\r\n"
+        self.begin, self.end = begin.encode(), b"\r\n--b--\r\n"
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.begin
+        for number in range(self.size):
+            yield BLOCK
+            if number % 16 == 15:
+                self.watch()
+        yield self.end
+
+    def __len__(self) -> int:
+        return len(self.begin) + self.size * MIB + len(self.end)
+
+
+def nameless_files(server: Server) -> list[str]:
+    """Return what a server has open that has bytes and no name, as temporary files have none."""
+    found = []
+    for pid in server.processes():
+        for path in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                if os.readlink(path).endswith(" (deleted)") and path.stat().st_size:
+                    found.append(os.readlink(path))
+    return found
+
+
+def test_the_file_of_a_form_is_neither_held_in_memory_nor_kept_in_a_temporary_file(server: Server, url: str) -> None:
+    before = nameless_files(server)
+    seen = []
+
+    def send(size: int, chunked: bool) -> None:
+        body = FormBody(size, lambda: seen.append(nameless_files(server)))
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        response = requests.put(f"{url}/form", data=iter(body) if chunked else body, headers=headers, timeout=60)
+        assert response.status_code == 200, response.text
+        assert response.json()["size"] == size * MIB
+
+    send(1, chunked=True)
+    idle = server.memory("VmRSS")
+    server.forget_peak()
+    send(300, chunked=True)
+    send(48, chunked=False)
+    assert server.memory("VmHWM") - idle < 64 * MIB
+    assert len(seen) == 21
+    assert all(found == before for found in seen)
 
 
 def test_clients_that_follow_the_links_of_an_old_key_reach_its_object(

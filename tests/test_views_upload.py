@@ -159,14 +159,15 @@ def test_a_form_without_its_fields_is_refused(client: Any, bucket: Any, location
 
 
 @pytest.mark.parametrize("request_class", [flask.Request, Request])
-def test_a_form_over_the_limit_is_refused_and_a_file_never(
+def test_the_fields_of_a_form_over_the_limit_are_refused_and_a_file_never(
     client: Any, bucket: Any, location: Any, app: Any, monkeypatch: Any, request_class: Any
 ) -> None:
     monkeypatch.setattr(app, "request_class", request_class)
     monkeypatch.setitem(app.config, "MAX_CONTENT_LENGTH", 1000)
     with nothing_stays(location):
-        error(form(client, bucket, file=(io.BytesIO(b"x" * 1000), "a"), _totalSize="1000"), 413)
+        error(form(client, bucket, title="x" * 1000, file=(io.BytesIO(CONTENT), "a"), _totalSize="1000"), 413)
     put(client, bucket, "a", b"x" * 5000)
+    assert form(client, bucket, file=(io.BytesIO(b"x" * 5000), "a"), _totalSize="5000").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import PathConverter
 
 from ..errors import FileSizeError, InvalidArguments, field_errors
+from .streamed_form import stream_form
 
 NOT_FOUND = "The bucket or the object does not exist."
 """What a client learns of a thing that is not there, or that it may not know of: the same in every case."""
@@ -59,6 +60,16 @@ class ArgumentParser(FlaskParser):
         if broken := [name for name, value in query if name in texts and not is_unicode(value)]:
             raise InvalidArguments(errors=[FieldError(name, "Not in UTF-8.") for name in broken])
         return super().load_querystring(req, schema)
+
+    def load_form(self, req: Any, schema: Any) -> Any:
+        """Load arguments from a form, whose file is left to be read as it comes."""
+        stream_form(req)
+        return super().load_form(req, schema)
+
+    def load_files(self, req: Any, schema: Any) -> Any:
+        """Load arguments from the files of a form, which are left to be read as they come."""
+        stream_form(req)
+        return super().load_files(req, schema)
 
     def load_json(self, req: Any, schema: Any) -> Any:
         """Load arguments from a body in JSON.

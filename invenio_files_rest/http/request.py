@@ -7,10 +7,12 @@ from typing import IO, Any
 
 from flask import Request as _Request
 from flask import current_app
+from werkzeug.formparser import FormDataParser as _FormDataParser
 from werkzeug.utils import cached_property
 
 from .bodies import request_body
 from .forms import FormDataParser, at_most
+from .streamed_form import streaming_parser
 
 
 def _takes_stream(endpoint: str | None) -> bool:
@@ -33,6 +35,10 @@ class Request(_Request):
         if self.mimetype != "multipart/form-data" and _takes_stream(self.endpoint):
             return False
         return super().want_form_data_parsed
+
+    def make_form_data_parser(self) -> _FormDataParser:
+        """Return the parser of the form: of one whose view takes it as it comes, up to the file alone."""
+        return streaming_parser(self) if _takes_stream(self.endpoint) else super().make_form_data_parser()
 
     @cached_property
     def stream(self) -> IO[bytes]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from flask import abort, current_app, request
@@ -22,8 +22,9 @@ from ..errors import DuplicateTagError, InvalidTagError, MultipartNoPart
 from ..limiters import FileSizeLimit
 from ..proxies import current_files_rest
 from ..storage.pump import VerifiedStream, check_sizelimit
-from .arguments import WholeNumber, minsize_validator, refuse_misspelt_fields, use_kwargs
+from .arguments import FORM, WholeNumber, minsize_validator, refuse_misspelt_fields, use_kwargs
 from .bodies import request_body
+from .streamed_form import FormFile
 
 TAG_MAX_LEN = 255
 """Largest length of a tag's key and of its value, in characters."""
@@ -195,10 +196,20 @@ def ngfileupload_uploadfactory(
     if uploaded_file is None:
         raise MultipartNoPart(description="The form has no field named file.")
     if content_length is None:
-        raise MultipartNoPart(description="The form has no field named _totalSize.")
+        raise MultipartNoPart(description="The form has no field named _totalSize, which has to come before the file.")
     if (part_number, part_length) not in ((None, None), (0, content_length)):
         abort(400, description="The fields _chunkNumber and _currentChunkSize are those of a part: it needs uploadId.")
-    return uploaded_file.stream, content_length, None, parse_header_tags()
+    return early_file(uploaded_file), content_length, None, parse_header_tags()
+
+
+def early_file(uploaded_file: FileStorage) -> IO[bytes]:
+    """Return the file of a form, which fails at its end where a field of ng-file-upload's comes after it.
+
+    :param uploaded_file: The file.
+    """
+    if isinstance(uploaded_file.stream, FormFile):
+        uploaded_file.stream.refuse_late(FORM)
+    return uploaded_file.stream
 
 
 def parse_header_tags() -> dict[str, str]:

@@ -11,6 +11,7 @@ from flask_login import current_user
 
 from ..errors import BucketLockedError, ExhaustedStreamError
 from ..http.arguments import NOT_FOUND, as_uuid
+from ..http.streamed_form import form_file
 from ..models import Bucket
 from ..proxies import current_permission_factory
 
@@ -116,7 +117,7 @@ need_bucket_permission = partial(need_permissions, lambda *args, **kwargs: kwarg
 def ensure_input_stream_is_not_exhausted(f: F) -> F:
     """Refuse to store a body that something before the view has read, for what is left of it would be stored.
 
-    A form of ``multipart/form-data`` that has been parsed has its file still.
+    A form of ``multipart/form-data`` that has been parsed has its file still, unless somebody has read from that.
 
     :raises ExhaustedStreamError: If it has been read.
     """
@@ -128,6 +129,8 @@ def ensure_input_stream_is_not_exhausted(f: F) -> F:
         if not (parsed and request.mimetype == "multipart/form-data") and (
             parsed or "_cached_data" in state or getattr(state.get("stream"), "_pos", None)
         ):
+            raise ExhaustedStreamError()
+        if (file := form_file(request)) is not None and file.tell():
             raise ExhaustedStreamError()
         return f(*args, **kwargs)
 

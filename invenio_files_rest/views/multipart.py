@@ -12,10 +12,10 @@ from flask import Response, abort, current_app, request
 from webargs import fields
 from werkzeug.exceptions import HTTPException
 
-from ..errors import MissingQueryParameter, MultipartAlreadyCompleted, PreconditionFailed
+from ..errors import MissingQueryParameter, MultipartAlreadyCompleted, MultipartNoPart, PreconditionFailed
 from ..http.arguments import NOT_FOUND, WholeNumber, refuse_misspelt_fields, refuse_stray_arguments, use_kwargs
 from ..http.bodies import request_body
-from ..http.upload_body import is_form, read_digests
+from ..http.upload_body import early_file, is_form, read_digests
 from ..http.waiting import NOT_MERGED, once_done
 from ..keys import key_with_encoded_dots
 from ..models import Bucket, MultipartObject, ObjectVersion, Part
@@ -107,15 +107,20 @@ def ngfileupload_partfactory(
     :param uploaded_file: The field ``file``.
     :param content_type: Value of the header ``Content-Type``.
     :returns: The length in bytes, the part's number, the stream, the content type, and no ``Content-MD5``.
+    :raises MultipartNoPart: If a form lacks one of the fields.
     """
     if not is_form(content_type):
         return None, None, None, None, None
     refuse_misspelt_fields()
-    if uploaded_file is None or part_number is None:
-        return None, None, None, None, None
+    if uploaded_file is None:
+        raise MultipartNoPart(description="The form has no field named file.")
+    if part_number is None:
+        raise MultipartNoPart(
+            description="The form has no field named _chunkNumber, which has to come before the file."
+        )
     if request.args.get("partNumber", str(part_number)) != str(part_number):
         abort(400, description=f"The field _chunkNumber is {part_number}, which the argument partNumber contradicts.")
-    return content_length, part_number, uploaded_file.stream, uploaded_file.content_type, None
+    return content_length, part_number, early_file(uploaded_file), uploaded_file.content_type, None
 
 
 def _log_failure(result: EagerResult, upload_id: uuid.UUID) -> None:
