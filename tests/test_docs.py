@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO
 
 import pytest
 from flask import Flask
+from helpers.browser import CHROMIUM, DRIVER, MISSING, browsing
 
 from invenio_files_rest.models import Bucket, ObjectVersion
 from invenio_files_rest.permissions import permission_factory
@@ -22,10 +24,11 @@ DOCS = Path(__file__).parents[1] / "docs"
 DATA = Path(__file__).parent / "data"
 
 
-def blocks(page: str, language: str) -> list[str]:
-    """Return the blocks of code of a page, in order."""
+def blocks(page: str, language: str, kind: str | None = None) -> list[str]:
+    """Return the blocks of code of a page, in order: those of a class alone, or those without one."""
     text = (DOCS / f"{page}.rst").read_text()
-    found = re.findall(rf"^\.\. code-block:: {language}\n\n((?:   .*\n|\n)+)", text, re.MULTILINE)
+    option = "" if kind is None else rf"   :class: {kind}\n"
+    found = re.findall(rf"^\.\. code-block:: {language}\n{option}\n((?:   .*\n|\n)+)", text, re.MULTILINE)
     return [textwrap.dedent(block).strip("\n") + "\n" for block in found]
 
 
@@ -40,6 +43,29 @@ def run_python(code: str, folder: Path) -> None:
 @pytest.mark.slow
 def test_the_getting_started_guide_runs(tmp_path: Path):
     run_python("".join(blocks("usage", "python")), tmp_path)
+    assert [path.name for path in (tmp_path / "data").rglob("*") if path.is_file()] == ["data", "data"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "box by box"])
+def test_the_getting_started_guide_can_be_pasted_into_a_python_shell(tmp_path: Path, at_once: bool):
+    """A statement of several lines has to end in an empty line there, and none of its lines is empty."""
+    boxes = blocks("usage", "python")
+    # Whoever pastes a box by itself presses Enter after it.
+    pasted = ("" if at_once else "\n").join(boxes)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"}
+    result = subprocess.run(
+        [sys.executable, "-i", "-q"],
+        input=pasted + "\nprint('the end')\n",
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert "Error" not in result.stderr, result.stderr
+    assert result.stdout.endswith("the end\n")
     assert [path.name for path in (tmp_path / "data").rglob("*") if path.is_file()] == ["data", "data"]
 
 
@@ -96,18 +122,48 @@ def test_the_documented_part_factory_counts_from_one(app: Flask):
         assert not any(factory())
 
 
-@pytest.mark.slow
-def test_every_name_of_the_documented_api_is_in_the_reference(tmp_path: Path):
-    """The names are those of the reference of version 1.5, which promise what code may import."""
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the pages."""
     pytest.importorskip("sphinx", reason="the extra docs is not installed")
-    inventory = tmp_path / "html" / "objects.inv"
-    arguments = ["-q", "-b", "html", "-D", "html_theme=basic", "-d", tmp_path / "doctrees", DOCS, inventory.parent]
+    folder = tmp_path_factory.mktemp("docs")
+    arguments = ["-q", "-b", "html", "-D", "html_theme=basic", "-d", folder / "doctrees", DOCS, folder / "html"]
     subprocess.run([sys.executable, "-m", "sphinx", *arguments], check=True, capture_output=True, timeout=100)
-    with inventory.open("rb") as file:
+    return folder / "html"
+
+
+@pytest.mark.slow
+def test_every_name_of_the_documented_api_is_in_the_reference(html: Path):
+    """The names are those of the reference of version 1.5, which promise what code may import."""
+    with (html / "objects.inv").open("rb") as file:
         described = {name for name, *_ in read_inventory(file)}
     documented_names = set((DATA / "documented_names.txt").read_text().split())
     assert len(documented_names) > 300
     assert documented_names - described == set()
+
+
+@pytest.mark.slow
+def test_every_page_has_a_title(html: Path):
+    for page in html.glob("*.html"):
+        assert "&lt;no title&gt;" not in page.read_text(), page.name
+    assert "<h1>Invenio-Files-REST" in (html / "index.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
+def test_a_search_for_what_callers_look_for_finds_the_page_on_authentication(html: Path, tmp_path: Path):
+    with browsing(tmp_path) as browser:
+        for words in ("Bearer", "CORS", "X-CSRFToken"):
+            browser.open(f"{html.as_uri()}/search.html?q={words}")
+            found = browser.run("""
+                const links = () => [...document.querySelectorAll("#search-results li a")].map((link) => link.pathname);
+                return new Promise((resolve) => {
+                    const look = () => Search.status && /found|find/.test(document.body.innerText) && links().length
+                        ? resolve(links()) : setTimeout(look, 50);
+                    look();
+                });
+            """)
+            assert "authentication.html" in {path.rpartition("/")[2] for path in found}, words
 
 
 def read_inventory(file: BinaryIO) -> Iterator[list[str]]:

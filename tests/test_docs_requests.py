@@ -48,9 +48,9 @@ class Session:
     def run(self, command: str) -> list[str]:
         """Run a command, and return the lines that it prints."""
         command = self.real(command, self.url)
-        if match := re.fullmatch(r"(\w+)=(\S+)", command):
-            self.variables[match[1]] = match[2]
-            return []
+        assigned = re.match(r"(\w+)=", command)
+        if assigned:
+            command += f'; printf %s "${assigned[1]}"'
         result = subprocess.run(
             ["bash", "-c", re.sub(r"\bcurl ", "curl -sS ", command)],
             cwd=self.folder,
@@ -61,6 +61,9 @@ class Session:
             check=False,
         )
         assert result.returncode == 0, f"{command}: {result.stderr}"
+        if assigned:
+            self.variables[assigned[1]] = result.stdout
+            return []
         return result.stdout.replace("\r", "").splitlines()
 
     def matches(self, documented: str, actual: str) -> bool:

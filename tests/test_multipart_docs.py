@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from test_docs import blocks
 from test_run_server import Server, serving
 
-DOCS = Path(__file__).parent.parent / "docs" / "multipart.rst"
+DOCS = Path(__file__).parent.parent / "docs" / "uploads.rst"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -78,17 +79,15 @@ def test_the_documented_walk_may_be_aborted(server: Server, tmp_path: Path) -> N
 
 def walk() -> list[str]:
     """Return the lines of our documentation that a reader is to run."""
-    blocks = re.findall(r"\n\.\. code-block:: console\n   :class: walk\n\n((?:   .*\n|\n)+)", DOCS.read_text())
-    lines = [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
-    assert all(line.startswith("$ ") for line in lines)
-    return [line.removeprefix("$ ") for line in lines]
+    lines = [line.strip() for block in blocks("uploads", "console") for line in block.splitlines()]
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
 
 
 def test_the_lines_of_our_documentation_work(server: Server, tmp_path: Path) -> None:
     lines = walk()
     assert sum("curl" in line for line in lines) == DOCS.read_text().count("curl -")
     output = run("\n".join(lines), server, tmp_path)
-    listed = json.loads(output[output.index("{\n") : output.index("\n}\n") + 2])
+    listed, _ = json.JSONDecoder().raw_decode(output[output.index('{\n  "parts": ') :])
     assert [part["part_number"] for part in listed["parts"]] == [0]
     assert '"object_version"' in output
     assert '"status"' not in output
