@@ -83,6 +83,19 @@ def test_all_python_in_the_documentation_is_python(page: str):
         compile(block, page, "exec")
 
 
+def test_users_and_roles_are_made_before_something_is_granted_to_them():
+    granted = 0
+    for page in sorted(DOCS.rglob("*.rst")):
+        made: set[str] = set()
+        for line in page.read_text().splitlines():
+            if found := re.search(r"invenio (user|role)s create (\S+)", line):
+                made.add(f"{found[1]} {found[2]}")
+            if found := re.search(r"invenio access allow .*\b((?:user|role) \S+)", line):
+                assert found[1] in made, f"{page.name}: {line}"
+                granted += 1
+    assert granted > 3
+
+
 def documented(page: str) -> dict[str, Any]:
     """Return what the Python of a page defines."""
     namespace: dict[str, Any] = {}
