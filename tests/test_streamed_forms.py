@@ -268,6 +268,16 @@ def test_a_form_that_is_malformed_or_ends_too_early_is_400(
     assert answer["message"] == "The form is malformed, or ended too early."
 
 
+@pytest.mark.parametrize("filename", ["", '; filename="a"'], ids=["field", "file"])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_field_without_a_name_is_400(client: Any, bucket: Any, location: Any, filename: str, late: bool) -> None:
+    nameless = f"--b\r\nContent-Disposition: form-data{filename}\r\n\r\nx\r\n".encode()
+    whole = WHOLE.removesuffix(END)
+    with nothing_stays(location):
+        answer = error(send(client, url(bucket, "a"), (whole + nameless if late else nameless + whole) + END), 400)
+    assert answer["message"] == "A field of the form has no name."
+
+
 def test_a_form_whose_type_names_no_boundary_is_400(client: Any, bucket: Any, location: Any) -> None:
     with nothing_stays(location):
         answer = error(client.put(url(bucket, "a"), data=b"x", content_type="multipart/form-data"), 400)

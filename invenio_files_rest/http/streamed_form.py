@@ -79,6 +79,9 @@ class StreamedForm:
             except ValueError as error:
                 raise BadRequest(_MALFORMED) from error
             if not isinstance(event, (NeedData, Epilogue)):
+                if getattr(event, "name", "") is None:
+                    # RFC 7578, section 4.2.
+                    raise BadRequest("A field of the form has no name.")
                 yield event
                 continue
             # All that has been received has been seen: nothing of it is of a file that is still to be read.
@@ -290,7 +293,7 @@ class FormFile(io.RawIOBase):
             # An earlier read has failed.
             raise BadRequest(_MALFORMED)
         for name in self.form.late:
-            if (name or "").lower() in self._too_late:
+            if name.lower() in self._too_late:
                 raise BadRequest(f"The field {name} comes after the file, or twice: it has to come before the file.")
 
 
