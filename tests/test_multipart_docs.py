@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from test_docs import blocks
+from test_docs_requests import dialogue
 from test_run_server import Server, serving
 
 DOCS = Path(__file__).parent.parent / "docs" / "uploads.rst"
@@ -79,8 +79,7 @@ def test_the_documented_walk_may_be_aborted(server: Server, tmp_path: Path) -> N
 
 def walk() -> list[str]:
     """Return the lines of our documentation that a reader is to run."""
-    lines = [line.strip() for block in blocks("uploads", "console") for line in block.splitlines()]
-    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    return [command for command, _ in dialogue("uploads")]
 
 
 def test_the_lines_of_our_documentation_work(server: Server, tmp_path: Path) -> None:
