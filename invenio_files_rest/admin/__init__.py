@@ -19,12 +19,12 @@ from invenio_i18n import gettext, lazy_gettext
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementError
 from wtforms import IntegerField, ValidationError
 
-from .http.arguments import NUMBER
-from .models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
-from .models.location import NAME
-from .services.locations import create_location, remove_location
-from .services.transactions import in_transaction
-from .tasks import verify_checksum
+from ..http.arguments import NUMBER
+from ..models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
+from ..models.location import NAME
+from ..services.locations import create_location, remove_location
+from ..services.transactions import in_transaction
+from ..tasks import verify_checksum
 
 
 class FilesFilterConverter(FilterConverter):
