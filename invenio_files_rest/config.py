@@ -86,6 +86,13 @@ FILES_REST_OBJECT_KEY_MAX_LEN = 255
 FILES_REST_PERMISSION_FACTORY = "invenio_files_rest.permissions.permission_factory"
 """Factory ``(obj, action) -> permission`` that every request is checked with."""
 
+FILES_REST_REQUIRE_SCOPES = False
+"""Refuse every OAuth token that has not the scope ``files:read`` or ``files:write``, as the request needs it.
+
+A token that has one of them is held to those it has in any case. Off, one that has neither, as all have that are older
+than these scopes, may do what its user may.
+"""
+
 FILES_REST_SIZE_LIMITERS = "invenio_files_rest.limiters.file_size_limiters"
 """Function ``(bucket) -> limits`` that gives the limits on the next file of a bucket."""
 

@@ -26,7 +26,7 @@ FLOORS = (
     ("cli", "tasks", "views"),
     ("admin", "permissions", "testing"),
     # What puts the parts together, and the documented names of what lies elsewhere.
-    ("app", "config", "ext", "formparser", "helpers", "serializer", "wrappers", ""),
+    ("app", "config", "ext", "formparser", "helpers", "scopes", "serializer", "wrappers", ""),
 )
 
 STRANGERS = {

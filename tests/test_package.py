@@ -41,6 +41,7 @@ def test_every_group_of_entry_points_is_there():
         "invenio_db.alembic",
         "invenio_db.models",
         "invenio_i18n.translations",
+        "invenio_oauth2server.scopes",
     }
 
 
@@ -78,8 +79,8 @@ def imported(path: Path) -> set[str]:
 
 
 def test_what_the_code_imports_is_among_the_dependencies(settings: ConfigParser):
-    # Of the extra "admin", of a storage's tests, of the server uWSGI itself, and of type checkers alone.
-    optional = {"_typeshed", "flask_admin", "invenio_admin", "pytest", "uwsgi", "wtforms"}
+    # Of the extras "admin" and "server", of a storage's tests, of the server uWSGI itself, and of type checkers alone.
+    optional = {"_typeshed", "flask_admin", "invenio_admin", "invenio_oauth2server", "pytest", "uwsgi", "wtforms"}
     packages = set().union(*map(imported, (ROOT / "invenio_files_rest").rglob("*.py")))
     distributions = packages_distributions()
     needed = {

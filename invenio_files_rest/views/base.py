@@ -12,6 +12,7 @@ from invenio_rest import ContentNegotiatedMethodView
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ..errors import FilesException, InvalidKeyError, LocationAwayError
+from ..http.scopes import check_scope
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,10 +77,14 @@ class FilesView(ContentNegotiatedMethodView):
 
     @for_who_asked
     def dispatch_request(self, *args: Any, **kwargs: Any) -> Response:
-        """Refuse a URL that is not in UTF-8: what replaces its bytes would make one object of several.
+        """Refuse a token without the scope, and a URL that is not in UTF-8.
 
-        :raises InvalidKeyError: If it is so.
+        What replaces bytes of such a URL would make one object of several.
+
+        :raises werkzeug.exceptions.Forbidden: If the token has not the scope.
+        :raises InvalidKeyError: If the URL is not in UTF-8.
         """
+        check_scope()
         try:
             request.environ["PATH_INFO"].encode("latin-1").decode()
             request.query_string.decode()
