@@ -83,6 +83,12 @@ FILES_REST_MULTIPART_PART_FACTORIES = [
 FILES_REST_OBJECT_KEY_MAX_LEN = 255
 """Largest length of an object's key, in characters. On MySQL and MariaDB the column has no more than 255."""
 
+FILES_REST_PAGES_DOCS = "https://invenio-files-rest.readthedocs.io/"
+"""Where pages send people who want to read the documentation; ``None`` for nowhere."""
+
+FILES_REST_PAGES_ENABLED = False
+"""Show pages for people in the user interface, at ``/`` and ``/buckets``: see :doc:`pages`."""
+
 FILES_REST_PERMISSION_FACTORY = "invenio_files_rest.permissions.permission_factory"
 """Factory ``(obj, action) -> permission`` that every request is checked with."""
 

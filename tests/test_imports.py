@@ -24,15 +24,18 @@ FLOORS = (
     ("services",),
     ("http",),
     ("cli", "tasks", "views"),
-    ("admin", "permissions", "testing"),
+    ("admin", "pages", "permissions", "testing"),
     # What puts the parts together, and the documented names of what lies elsewhere.
     ("app", "config", "ext", "formparser", "helpers", "scopes", "serializer", "wrappers", ""),
 )
 
 STRANGERS = {
+    ("admin", "pages"),
     ("cli", "http"),
     ("cli", "tasks"),
     ("models", "storage"),
+    ("pages", "admin"),
+    ("pages", "tasks"),
     ("storage", "models"),
     ("tasks", "cli"),
     ("tasks", "http"),

@@ -37,6 +37,7 @@ def test_every_group_of_entry_points_is_there():
         "invenio_base.api_apps",
         "invenio_base.api_blueprints",
         "invenio_base.apps",
+        "invenio_base.blueprints",
         "invenio_celery.tasks",
         "invenio_db.alembic",
         "invenio_db.models",

@@ -126,16 +126,24 @@ def as_uuid(value: str) -> uuid.UUID:
     :param value: The string.
     :raises werkzeug.exceptions.NotFound: If it is none.
     """
-    if not _UUID.fullmatch(str(value)):
+    if not is_uuid(value):
         abort(404, description=NOT_FOUND)
     return uuid.UUID(str(value))
+
+
+def is_uuid(value: str) -> bool:
+    """Tell whether a string is a UUID, as :func:`as_uuid` reads it.
+
+    :param value: The string.
+    """
+    return _UUID.fullmatch(str(value)) is not None
 
 
 class Identifier(fields.UUID):
     """The identifier of a version or an upload, as :func:`as_uuid` reads it."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        if not _UUID.fullmatch(str(value)):
+        if not is_uuid(value):
             raise self.make_error("invalid_uuid")
         return super()._deserialize(value, *args, **kwargs)
 

@@ -24,7 +24,7 @@ from ..proxies import current_files_rest
 from ..storage.pump import VerifiedStream, check_sizelimit
 from .arguments import FORM, WholeNumber, minsize_validator, refuse_misspelt_fields, use_kwargs
 from .bodies import request_body
-from .streamed_form import FormFile
+from .streamed_form import FormFile, stream_form
 
 TAG_MAX_LEN = 255
 """Largest length of a tag's key and of its value, in characters."""
@@ -210,6 +210,33 @@ def early_file(uploaded_file: FileStorage) -> IO[bytes]:
     if isinstance(uploaded_file.stream, FormFile):
         uploaded_file.stream.refuse_late(FORM)
     return uploaded_file.stream
+
+
+class ChosenFile(NamedTuple):
+    """The file of a form that a browser sends without a script."""
+
+    name: str
+    """Name that the file has where it comes from."""
+
+    stream: Any
+    """Object with ``read(n)``."""
+
+    key: str
+    """What to store it as; empty where the form does not say."""
+
+
+def read_chosen_file() -> ChosenFile:
+    """Find the file of a form with the fields ``key`` and then ``file``, whose length nothing announces.
+
+    :raises MultipartNoPart: If there is none.
+    """
+    stream_form(request)
+    file = request.files.get("file") if is_form(request.content_type) else None
+    if file is None or not file.filename:
+        raise MultipartNoPart(description="No file was chosen.")
+    if isinstance(file.stream, FormFile):
+        file.stream.refuse_late({"key"})
+    return ChosenFile(file.filename, _NonEmptyStream(file.stream), request.form.get("key", "").strip())
 
 
 def parse_header_tags() -> dict[str, str]:

@@ -8,12 +8,13 @@ kept.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
 from flask import current_app
 from invenio_db import db
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.orm import Query, attributes, joinedload, validates
 from sqlalchemy_utils.types import UUIDType
 
@@ -174,6 +175,24 @@ class Bucket(db.Model, Timestamp):
     def all(cls) -> Query[Any]:
         """Return a query of all buckets that are not deleted."""
         return cls.query.filter_by(deleted=False)
+
+    @classmethod
+    def newest(
+        cls, limit: int, before: uuid.UUID | None = None, among: Collection[uuid.UUID] | None = None
+    ) -> Iterator[Bucket]:
+        """Iterate over buckets that are not deleted, from the newest to the oldest.
+
+        :param limit: Largest number of buckets.
+        :param before: Identifier of the bucket after which to go on.
+        :param among: Identifiers of those to choose from; ``None`` for all.
+        """
+        query = select(cls).where(~cls.deleted).order_by(cls.created.desc(), cls.id.desc()).limit(limit)
+        if among is not None:
+            query = query.where(cls.id.in_(among))
+        if before is not None:
+            created = select(cls.created).where(cls.id == before).scalar_subquery()
+            query = query.where(or_(cls.created < created, and_(cls.created == created, cls.id < before)))
+        return iter(db.session.scalars(query))
 
     @classmethod
     def delete(cls, bucket_id: uuid.UUID | str) -> bool:

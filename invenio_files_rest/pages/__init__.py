@@ -1,0 +1,48 @@
+"""Pages for people, at ``/`` of the user interface: buckets that one may use, their files, upload and download.
+
+The server makes them of HTML alone, so that they work without JavaScript. What they allow is what the REST API allows.
+They are there where ``FILES_REST_PAGES_ENABLED`` says so.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import HTTPException, default_exceptions
+
+from ..http.arguments import KeyConverter
+from . import views
+from .answers import busy_page, error_page, guarded, visitor
+from .origin import refuse_other_sites
+
+NAME = "invenio_files_rest_pages"
+"""Name of the blueprint."""
+
+
+def create_blueprint(app: Flask) -> Blueprint:
+    """Make the blueprint of the pages, which is empty where ``FILES_REST_PAGES_ENABLED`` is off.
+
+    :param app: The user interface.
+    """
+    if not app.config.get("FILES_REST_PAGES_ENABLED", False):
+        return Blueprint(NAME, __name__)
+    blueprint = Blueprint(
+        NAME, __name__, template_folder="templates", static_folder="static", static_url_path="/files-pages"
+    )
+    blueprint.record(lambda state: state.app.url_map.converters.update(files_rest_key=KeyConverter))
+    blueprint.add_url_rule("/", "start", views.start)
+    blueprint.add_url_rule("/", "create_bucket", views.create_bucket, methods=["POST"])
+    blueprint.add_url_rule("/buckets/<string:bucket_id>", "bucket", views.show_bucket)
+    blueprint.add_url_rule("/buckets/<string:bucket_id>", "upload", views.upload, methods=["POST"])
+    blueprint.add_url_rule(
+        "/buckets/<string:bucket_id>/<files_rest_key:key>", "download", views.download, merge_slashes=False
+    )
+    blueprint.context_processor(visitor)
+    blueprint.before_request(refuse_other_sites)
+    blueprint.after_request(guarded)
+    # Handlers of an application for a status come before those of a blueprint for all.
+    for code in default_exceptions:
+        blueprint.register_error_handler(code, error_page)
+    blueprint.register_error_handler(HTTPException, error_page)
+    blueprint.register_error_handler(PoolTimeoutError, busy_page)
+    return blueprint

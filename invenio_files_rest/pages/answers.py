@@ -1,0 +1,92 @@
+"""What all pages have in common: headers, and errors as a page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, current_app, redirect, render_template, request, url_for
+from flask_login import current_user
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
+from werkzeug.wrappers import Response as BaseResponse
+
+from ..errors import FilesException
+from ..http.talisman import keep_policy
+from ..views.base import log_failure
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""The ``Content-Security-Policy`` of a page: a style and nothing else, no script at all."""
+
+LOGIN = "security.login"
+"""Endpoint of Flask-Security's form to log in."""
+
+TOKENS = "invenio_oauth2server_settings.index"
+"""Endpoint of Invenio-OAuth2Server's page where one makes tokens."""
+
+
+def guarded(response: Response) -> Response:
+    """Give a page its headers. A file has its own."""
+    if response.mimetype == "text/html" and "Content-Security-Policy" not in response.headers:
+        keep_policy(POLICY, "DENY")
+        response.headers["Content-Security-Policy"] = POLICY
+        response.headers["X-Frame-Options"] = "DENY"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "same-origin"
+    if request.endpoint != f"{request.blueprint}.static":
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        response.vary.add("Cookie")
+    return response
+
+
+def login_url() -> str | None:
+    """Return where to log in and come back from; ``None`` where the application has no such page."""
+    if LOGIN not in current_app.view_functions:
+        return None
+    return url_for(LOGIN, next=request.full_path.rstrip("?"))
+
+
+def visitor() -> dict[str, Any]:
+    """Return who looks at a page, and where they may go from there."""
+    known = current_user.is_authenticated
+    return {
+        "user": current_user if known else None,
+        "login": None if known else login_url(),
+        "logout": url_for("security.logout") if known and LOGIN in current_app.view_functions else None,
+        "admin": url_for("admin.index") if known and _is_administrator() else None,
+        "tokens": url_for(TOKENS) if known and TOKENS in current_app.view_functions else None,
+        "docs": current_app.config["FILES_REST_PAGES_DOCS"],
+        "api": request.url_root + "api/files",
+    }
+
+
+def _is_administrator() -> bool:
+    state = current_app.extensions.get("invenio-admin")
+    return state is not None and bool(state.permission_factory(state.admin.index_view).can())
+
+
+def error_page(error: HTTPException) -> BaseResponse | HTTPException | tuple[str, int, list[tuple[str, str]]]:
+    """Tell what was refused, in a page; where one has to log in, lead there."""
+    if error.response is not None or error.code is None or error.code < 400:
+        return error
+    if isinstance(error, FilesException):
+        log_failure(error)
+    if error.code == 401 and not current_user.is_authenticated and request.method == "GET" and (login := login_url()):
+        return redirect(login)
+    details = [] if isinstance(error, FilesException) and error.code >= 500 else getattr(error, "errors", None) or []
+    page = render_template(
+        "invenio_files_rest/pages/error.html",
+        error=error,
+        details=[message for detail in details if (message := getattr(detail, "res", {}).get("message"))],
+    )
+    headers = [(name, value) for name, value in error.get_headers() if name not in ("Content-Type", "Content-Length")]
+    return page, error.code, headers
+
+
+def busy_page(
+    error: PoolTimeoutError,
+) -> BaseResponse | HTTPException | tuple[str, int, list[tuple[str, str]]]:
+    """Tell that all connections to the database are in use, and log it."""
+    current_app.logger.error("%s [%s]: no connection to the database was free: %s", request.path, request.method, error)
+    return error_page(ServiceUnavailable("The server is busy. Try again later.", retry_after=10))

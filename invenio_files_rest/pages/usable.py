@@ -1,0 +1,88 @@
+"""Which buckets somebody may use, newest first, a page at a time."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from flask import g
+from invenio_access.permissions import superuser_access
+
+from ..http.arguments import is_uuid
+from ..models import Bucket
+from ..models.grants import granted_arguments
+from ..permissions import BucketRead, BucketUpdate, permission_factory
+from ..proxies import current_files_rest
+
+PAGE_SIZE = 20
+"""Number of buckets on a page."""
+
+_MOST_ASKED = 200
+"""Number of buckets of which a page asks whether one may use them, at most."""
+
+_MOST_GRANTS = 1000
+"""Number of grants that are read, at most, to ask of no other buckets than theirs."""
+
+
+@dataclass
+class Usable:
+    """A bucket, and what one may do with it."""
+
+    bucket: Bucket
+    readable: bool
+    writable: bool
+
+
+def access_to(bucket: Bucket) -> Usable:
+    """Tell what the current identity may do with a bucket.
+
+    :param bucket: The bucket.
+    """
+    may = current_files_rest.permission_factory
+    readable, writable = (_can(may(bucket, action)) for action in ("bucket-read", "bucket-update"))
+    return Usable(bucket, readable, writable)
+
+
+def may_create() -> bool:
+    """Tell whether the current identity may create buckets."""
+    return _can(current_files_rest.permission_factory(None, "location-update"))
+
+
+def _can(permission: Any) -> bool:
+    return permission is None or bool(permission.can())
+
+
+def usable_buckets(before: uuid.UUID | None) -> tuple[list[Usable], uuid.UUID | None]:
+    """Return a page of the buckets that the current identity may use.
+
+    :param before: Identifier of the bucket that the page goes on after.
+    :returns: The buckets, and what the next page goes on after; ``None`` where there is none. Of many buckets that one
+        may not use, a page may have less than there is room for, or none.
+    """
+    usable: list[Usable] = []
+    last = None
+    buckets = Bucket.newest(_MOST_ASKED + 1, before=before, among=_granted())
+    for asked, bucket in enumerate(buckets):
+        if len(usable) == PAGE_SIZE or asked == _MOST_ASKED:
+            return usable, last
+        access = access_to(bucket)
+        if access.readable or access.writable:
+            usable.append(access)
+        last = bucket.id
+    return usable, None
+
+
+def _granted() -> Collection[uuid.UUID] | None:
+    """Return the buckets that grants of Invenio-Access name; ``None`` where others may be usable, too.
+
+    This spares asking of all the buckets that there are. Whether a grant counts is for the permission to say.
+    """
+    if current_files_rest.permission_factory is not permission_factory:
+        return None
+    actions = [action(None).value for action in (BucketRead, BucketUpdate)]
+    granted = granted_arguments(g.identity.provides, [superuser_access.value, *actions], _MOST_GRANTS + 1)
+    if len(granted) > _MOST_GRANTS or None in granted:
+        return None
+    return {uuid.UUID(argument) for argument in granted if argument and is_uuid(argument)}
