@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
+from html import unescape
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,17 +13,23 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from celery import current_app as current_celery_app
 from conftest import own_tables
 from flask import Flask, Response, current_app
 from flask.testing import FlaskClient
+from helpers.waiting import wait_until
 from invenio_db import db
+from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, LocationMark, MultipartObject, ObjectVersion
+from invenio_files_rest.services.fixity import verify_file
 from invenio_files_rest.storage.marks import read_mark
 
 pytest.importorskip("invenio_admin")
+
+from invenio_files_rest.admin.verification import verification
 
 PAGES = ("location", "bucket", "objectversion", "fileinstance", "multipartobject")
 
@@ -58,6 +66,8 @@ def base_app(app_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactor
         InvenioAdmin,
     ):
         extension(app)
+    # The theme's wants templates that are found by its name.
+    app.register_error_handler(404, lambda error: ("Not found.", 404))
     app.register_blueprint(admin_blueprint)
     app.register_blueprint(create_settings_blueprint(app))
     with app.app_context():
@@ -204,13 +214,111 @@ def test_a_location_of_an_invalid_name_is_refused(submit: Submit) -> None:
     assert Location.query.count() == 1
 
 
-def test_checksums_are_verified_on_demand(submit: Submit, version: ObjectVersion) -> None:
-    assert version.file.last_check_at is None
-    form = {"action": "verify_checksum", "rowid": ["xyz", str(uuid4()), str(version.file_id)]}
-    assert "The verification of 1 file(s)" in submit("/admin/fileinstance/action/", **form).text
+def verify(submit: Submit, *rows: Any) -> str:
+    form = {"action": "verify_checksum", "rowid": [str(row) for row in rows]}
+    return str(submit("/admin/fileinstance/action/", **form).text)
+
+
+def finish() -> None:
+    """Wait until this process has verified all that it was asked to."""
+    wait_until(lambda: verification.done == verification.total)
     db.session.rollback()
+
+
+def test_checksums_are_verified_on_demand(client: FlaskClient, submit: Submit, version: ObjectVersion) -> None:
+    assert version.file.last_check_at is None
+    assert "not verified yet" in client.get("/admin/fileinstance/").text
+    assert "The verification of 1 file(s)" in verify(submit, "xyz", uuid4(), version.file_id)
+    finish()
     assert version.file.last_check is True
     assert version.file.last_check_at is not None
+    page = client.get("/admin/fileinstance/").text
+    assert ("Verified 1 file(s). Nothing is wrong." in page, ">good<" in page) == (True, True)
+
+
+@pytest.mark.parametrize("broker", ["none", "away"])
+def test_a_verification_that_takes_long_is_not_waited_for_without_a_broker(
+    client: FlaskClient, submit: Submit, version: ObjectVersion, monkeypatch: pytest.MonkeyPatch, broker: str
+) -> None:
+    go_on = threading.Event()
+
+    def slowly(file_id: str) -> Any:
+        assert go_on.wait(60)
+        return verify_file(file_id)
+
+    def not_sent(file_id: str) -> None:
+        raise BrokerError("There is no broker.")
+
+    monkeypatch.setattr("invenio_files_rest.admin.verification.verify_file", slowly)
+    if broker == "away":
+        monkeypatch.setitem(current_celery_app.conf, "task_always_eager", False)
+        monkeypatch.setattr("invenio_files_rest.tasks.verify_checksum.delay", not_sent)
+    try:
+        assert "is on its way" in verify(submit, version.file_id)
+        assert "Verified 0 of 1 file(s) so far." in client.get("/admin/fileinstance/").text
+    finally:
+        go_on.set()
+        finish()
+    assert ">good<" in client.get("/admin/fileinstance/").text
+
+
+def test_a_verification_is_sent_to_workers_where_there_is_a_broker(
+    submit: Submit, version: ObjectVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setitem(current_celery_app.conf, "task_always_eager", False)
+    monkeypatch.setattr("invenio_files_rest.tasks.verify_checksum.delay", sent.append)
+    verify(submit, version.file_id)
+    assert sent == [str(version.file_id)]
+
+
+@pytest.mark.parametrize(("damage", "shown"), [("changed", "damaged"), ("gone", "could not be read")])
+def test_what_a_verification_finds_is_shown(
+    client: FlaskClient, submit: Submit, version: ObjectVersion, damage: str, shown: str
+) -> None:
+    path = Path(version.file.uri)
+    path.chmod(0o600)
+    path.unlink() if damage == "gone" else path.write_bytes(b"other")
+    verify(submit, version.file_id)
+    finish()
+    page = client.get("/admin/fileinstance/").text
+    assert f">{shown}<" in page
+    assert f"{version.file_id}</a>: The " in page
+
+
+def test_a_bucket_leads_to_its_objects_and_a_file_to_the_versions_that_have_it(
+    client: FlaskClient, version: ObjectVersion
+) -> None:
+    other = ObjectVersion.create(Bucket.create(), "other.txt", stream=BytesIO(b"other"))
+    db.session.commit()
+    for page, row in (("bucket", other.bucket_id), ("fileinstance", other.file_id)):
+        details = client.get(f"/admin/{page}/details/?id={row}").text
+        listed = client.get(unescape(re.search(r'href="([^"]*/objectversion/\?flt[^"]*)"', details)[1])).text
+        assert ("other.txt" in listed, "a/key.txt" in listed) == (True, False), page
+
+
+def test_a_download_takes_the_permission_that_it_takes_over_rest(
+    app: Flask, client: FlaskClient, version: ObjectVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"/admin/objectversion/download/?id={version.version_id}"
+    answer = client.get(url)
+    assert (answer.data, answer.headers["Content-Disposition"]) == (b"hello", "attachment; filename=key.txt")
+    nobody = type("Nobody", (), {"can": lambda self: False})()
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "permission_factory", lambda obj, action: nobody)
+    assert client.get(url).status_code == 404
+    marker = ObjectVersion.query.filter_by(key="gone.txt").one()
+    for row in (marker.version_id, "xyz", "", UNKNOWN):
+        assert client.get(f"/admin/objectversion/download/?id={row}").status_code == 404
+
+
+def test_no_script_in_a_page_runs_unless_the_base_template_is_of_others(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "script-src 'self';" in client.get("/admin/bucket/").headers["Content-Security-Policy"]
+    assert not re.search(r"<script(?![^>]*src=)|\son[a-z]+=", client.get("/admin/location/").text)
+    monkeypatch.setattr(app.extensions["admin"][0], "base_template", "of_others/admin.html")
+    headers = client.get("/admin/bucket/static/admin.css").headers
+    assert "script-src 'self' 'unsafe-inline';" in headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("token", [None, "wrong"])
@@ -460,7 +568,7 @@ def test_an_export_has_all_rows_and_a_page_a_thousand(
 ) -> None:
     from invenio_files_rest.admin import ObjectModelView
 
-    monkeypatch.setattr("invenio_files_rest.admin._LARGEST_PAGE", 2)
+    monkeypatch.setattr("invenio_files_rest.admin.base._LARGEST_PAGE", 2)
     db.session.add_all(ObjectVersion(bucket_id=version.bucket_id, key=str(number)) for number in range(30))
     db.session.commit()
     with app.test_request_context("/?page_size=99"):
