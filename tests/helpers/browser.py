@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 import subprocess
@@ -14,7 +16,7 @@ from typing import Any
 import requests
 from servers import free_port
 
-from helpers.waiting import SECONDS
+from helpers.waiting import SECONDS, wait_until
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 MISSING = "chromium and chromedriver are not installed; ./run-tests.sh installs them on Debian"
@@ -47,6 +49,80 @@ class Browser:
     def run(self, script: str) -> Any:
         """Run a script in the page, and return what it returns."""
         return self._command("POST", "execute/sync", script=script, args=[])
+
+    def find(self, selector: str) -> str:
+        """Return the element of a CSS selector, the first one where there are several."""
+        found = self._command("POST", "element", using="css selector", value=selector)
+        return str(next(iter(found.values())))
+
+    def texts(self, selector: str) -> list[str]:
+        """Return the texts that one sees of the elements of a CSS selector."""
+        script = (
+            f"return [...document.querySelectorAll({json.dumps(selector)})].map(element => element.innerText.trim())"
+        )
+        return list(self.run(script))
+
+    def click(self, selector: str) -> None:
+        """Click on an element."""
+        self._command("POST", f"element/{self.find(selector)}/click")
+
+    def submit(self, selector: str) -> None:
+        """Click on what leads to another page, and wait until that is there."""
+        self.run("window.isLeft = true")
+        self.click(selector)
+        self.arrive()
+
+    def arrive(self) -> None:
+        """Wait until the page is left that has been marked as such, and the next one is there."""
+        wait_until(lambda: self.run("return !window.isLeft && document.readyState == 'complete'"))
+
+    def write(self, selector: str, text: str) -> None:
+        """Write into a field, which is emptied before; for the field of a file, its path."""
+        element = self.find(selector)
+        if self.run(f"return document.querySelector({json.dumps(selector)}).type") != "file":
+            self._command("POST", f"element/{element}/clear")
+        self._command("POST", f"element/{element}/value", text=text)
+
+    def press(self, key: str) -> None:
+        """Press a key where the focus is; https://www.w3.org/TR/webdriver2/#keyboard-actions has the codes of keys."""
+        strokes = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+        self._command("POST", "actions", actions=[{"type": "key", "id": "keyboard", "actions": strokes}])
+
+    def log_in(self, url: str, email: str, password: str) -> None:
+        """Log in at a page of Flask-Security."""
+        self.open(url)
+        self.write("input[name=email]", email)
+        self.write("input[name=password]", password)
+        self.submit("form[name=login_user_form] [type=submit]")
+
+    def accept(self) -> str:
+        """Confirm what the page asks, and return the question."""
+        question = str(self._command("GET", "alert/text"))
+        self._command("POST", "alert/accept")
+        return question
+
+    def look(self, width: int = 1200, height: int = 800, dark: bool = False) -> None:
+        """Show pages as on a screen of a size in pixels, whose user likes a dark one or not."""
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self._devtools("Emulation.setDeviceMetricsOverride", **screen)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._devtools("Emulation.setEmulatedMedia", features=[scheme])
+
+    def screenshot(self, path: Path) -> None:
+        """Save what the screen shows, as a PNG."""
+        path.write_bytes(base64.b64decode(self._command("GET", "screenshot")))
+
+    def complaints(self) -> list[str]:
+        """Return what the browser has complained about since one asked last: scripts that failed or were refused."""
+        entries = self._command("POST", "se/log", type="browser")
+        return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
+
+    def forget(self) -> None:
+        """Forget all cookies."""
+        self._devtools("Network.clearBrowserCookies")
+
+    def _devtools(self, command: str, **params: Any) -> None:
+        self._command("POST", "goog/cdp/execute", cmd=command, params=params)
 
     def save(self, url: str) -> str:
         """Save what is at an address, which is an attachment, and return the name that the file gets."""
@@ -83,7 +159,7 @@ def browsing(folder: Path) -> Iterator[Browser]:
     ):
         try:
             sessions = f"http://127.0.0.1:{port}/session"
-            capabilities = {"alwaysMatch": {"goog:chromeOptions": options}}
+            capabilities = {"alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}
             session = _first_answer(sessions, {"capabilities": capabilities}, driver).json()["value"]
             assert "sessionId" in session, session
             browser = Browser(f"{sessions}/{session['sessionId']}", downloads)
