@@ -19,6 +19,9 @@ from sqlalchemy_utils.types import UUIDType
 
 _MYSQL = ("mysql", "mariadb")
 
+Mixin: Any = object
+"""Base of the parts of a model: to the types, they have all that the whole model has."""
+
 
 def utcnow() -> datetime:
     """Return the time, in UTC."""
