@@ -1,4 +1,4 @@
-"""The bytes of a file: what is done with them through its storage, and noted in its row."""
+"""The bytes of a file: writing, copying, checking and sending them through the file's storage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class FileContents(Mixin):
-    """What is done with the bytes of a file; a part of :class:`FileInstance`."""
+    """The part of :class:`FileInstance` that handles the bytes of the file."""
 
     def storage(self, **kwargs: Any) -> FileStorage:
         """Return the storage interface of this file.
@@ -29,13 +29,13 @@ class FileContents(Mixin):
         return current_files_rest.storage_factory(fileinstance=self, **kwargs)
 
     def keep(self, storage: FileStorage, stored: tuple[str, int | None, str | None], **kwargs: Any) -> FileInstance:
-        """Say where the bytes are that a storage has just stored, and delete them where that cannot be said.
+        """Record where a storage has just stored the bytes, or delete them if the URI cannot be recorded.
 
         :param storage: The storage.
         :param stored: URI, size in bytes, and checksum, as the storage returned them.
         :param kwargs: Passed to :meth:`set_uri`.
         :returns: The file.
-        :raises ValueError: If the URI is too long to be kept.
+        :raises ValueError: If the URI is too long.
         """
         try:
             return self.set_uri(*stored, **kwargs)
@@ -44,7 +44,7 @@ class FileContents(Mixin):
             raise
 
     def init_contents(self, size: int = 0, **kwargs: Any) -> None:
-        """Make room for the file in storage.
+        """Reserve room for the file in its storage.
 
         :param size: Size in bytes.
         :param kwargs: Passed to the storage factory.
@@ -66,13 +66,13 @@ class FileContents(Mixin):
 
         :param stream: Object with ``read(n)``.
         :param chunk_size: Bytes to read at a time.
-        :param size: Size in bytes where it is known; another number of bytes is refused.
+        :param size: Size in bytes, if known; a stream with another size is refused.
         :param size_limit: Largest size allowed, in bytes, or a :class:`~invenio_files_rest.limiters.FileSizeLimit`.
         :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :param kwargs: Passed to the storage factory.
         :raises ValueError: If the file is not writable.
-        :raises FileSizeError: If the stream is over the limit.
-        :raises UnexpectedFileSizeError: If the stream is not of the given size.
+        :raises FileSizeError: If the stream exceeds the limit.
+        :raises UnexpectedFileSizeError: If the stream does not have the given size.
         :raises StorageError: If the storage fails, or the location is away.
         """
         self.fill(
@@ -86,22 +86,22 @@ class FileContents(Mixin):
         )
 
     def fill(self, storage: FileStorage, stream: Any, storage_class: str | None = None, **kwargs: Any) -> FileInstance:
-        """Store the bytes of a stream as the whole file, in a storage that has been made for it.
+        """Store the bytes of a stream as the whole file, in a given storage.
 
-        :param storage: The storage.
+        :param storage: Storage of this file.
         :param stream: Object with ``read(n)``.
-        :param storage_class: Storage class; the default one where none is given.
-        :param kwargs: What the storage's ``save()`` takes besides.
+        :param storage_class: Storage class; by default the one in the configuration.
+        :param kwargs: Passed to the storage's ``save()``.
         :returns: The file.
         """
         return self.keep(storage, storage.save(stream, **kwargs), storage_class=storage_class)
 
     def make_room(self, storage: FileStorage, size: int, storage_class: str | None = None) -> FileInstance:
-        """Make room for the file in a storage that has been made for it.
+        """Reserve room for the file in a given storage.
 
-        :param storage: The storage.
+        :param storage: Storage of this file.
         :param size: Size in bytes.
-        :param storage_class: Storage class; the default one where none is given.
+        :param storage_class: Storage class; by default the one in the configuration.
         :returns: The file.
         """
         stored = storage.initialize(size=size)
@@ -120,11 +120,11 @@ class FileContents(Mixin):
 
         :param stream: Object with ``read(n)``.
         :param seek: Where to write, in bytes from the beginning.
-        :param size: Number of bytes where it is known; another number is refused.
+        :param size: Number of bytes, if known; a stream with another number is refused.
         :param chunk_size: Bytes to read at a time.
         :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :param kwargs: Passed to the storage factory.
-        :returns: How many bytes were written, and their checksum.
+        :returns: The number of bytes written, and their checksum.
         :raises ValueError: If the file is not writable.
         """
         self._ensure_writable()
@@ -140,14 +140,14 @@ class FileContents(Mixin):
         chunk_size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Fill this file, which has no bytes yet, with those of another, which stays as it is.
+        """Fill this file, which has no bytes yet, with those of another file, which stays unchanged.
 
         :param fileinstance: The file to copy, as in ``copy.copy_contents(original)``.
         :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :param chunk_size: Bytes to read at a time.
         :param kwargs: Passed to the storage factory for this file, e.g. ``default_location``.
-        :raises ValueError: If this file is not writable or has bytes, or the other one is not readable.
-        :raises UnexpectedFileSizeError: If the copy is not of the other file's size.
+        :raises ValueError: If this file is not writable or has bytes, or if the other one is not readable.
+        :raises UnexpectedFileSizeError: If the copy does not have the size of the other file.
         :raises LocationAwayError: If the location is away.
         """
         self._ensure_writable()
@@ -162,7 +162,7 @@ class FileContents(Mixin):
         if size is not None and size != fileinstance.size:
             storage.delete()
             raise UnexpectedFileSizeError(description="The copy of the file is not of its size.")
-        # A storage that copies by itself, within S3 say, returns neither size nor checksum.
+        # A storage that copies on the server, such as S3, returns neither size nor checksum.
         stored = uri, fileinstance.size, checksum or fileinstance.checksum
         self.keep(storage, stored, storage_class=kwargs.get("default_storage_class"))
 
@@ -173,7 +173,7 @@ class FileContents(Mixin):
         checksum_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Compute the checksum from the bytes.
+        """Compute the checksum of the bytes, and set it.
 
         :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :param chunk_size: Bytes to read at a time.
@@ -196,11 +196,11 @@ class FileContents(Mixin):
 
         :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :param chunk_size: Bytes to read at a time.
-        :param throws: Whether to raise the error that kept the bytes from being read; otherwise it is logged alone.
+        :param throws: Whether to raise an error that occurs while reading; otherwise it is only logged.
         :param checksum_kwargs: Passed to the storage's ``checksum()``.
         :param kwargs: Passed to the storage factory.
-        :returns: Whether they agree; ``None`` where that could not be told, for want of the bytes or of a checksum to
-            compare.
+        :returns: Whether they match; ``None`` if that is unknown, because the bytes could not be read or there is no
+            checksum to compare.
         :raises FileInstanceUnreadableError: If the file is not readable.
         """
         self._ensure_readable()
@@ -217,7 +217,7 @@ class FileContents(Mixin):
         return self.last_check
 
     def clear_last_check(self) -> FileInstance:
-        """Forget the last comparison of the checksum with the bytes.
+        """Clear the result of the last check.
 
         :returns: The file.
         """
@@ -238,14 +238,13 @@ class FileContents(Mixin):
     ) -> Response:
         """Return the response that sends the file.
 
-        :param filename: Name that the client shall give it; ``None`` where there is none.
-        :param restricted: Whether caches may not keep it.
-        :param mimetype: MIME type; guessed from the name where none is given.
+        :param filename: Name of the file for the client; ``None`` if it has none.
+        :param restricted: Whether shared caches must not store it.
+        :param mimetype: MIME type; by default guessed from the name.
         :param trusted: Whether the browser may render it; see :func:`invenio_files_rest.helpers.send_stream`.
         :param chunk_size: Bytes to read at a time.
-        :param as_attachment: Whether the browser shall save it.
-        :param last_modified: When what the client asks for was last modified; what the storage factory says of the file
-            where none is given.
+        :param as_attachment: Whether the browser should save it instead of showing it.
+        :param last_modified: When the requested object was last modified; by default what the storage factory says.
         :param kwargs: Passed to the storage factory.
         :raises FileInstanceUnreadableError: If the file is not readable.
         """
@@ -275,7 +274,7 @@ class FileContents(Mixin):
         )
 
     def _storage_to_write(self, kwargs: dict[str, Any]) -> FileStorage:
-        """Return the storage to write the whole file in, once it is known to be there."""
+        """Return the storage for writing the whole file, after checking that its location is there."""
         self._ensure_writable()
         uri = self.uri or f"{kwargs.get('default_location')}/data"
         with db.session.no_autoflush:

@@ -1,4 +1,4 @@
-"""A file in storage: its URI, size and checksum, and what is known of its health."""
+"""A file in storage: its row, with URI, size, checksum and the result of its last check."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from .file_contents import FileContents
 class FileInstance(FileContents, db.Model, Timestamp):
     """A file in storage, to which any number of object versions refer.
 
-    While a file is written it is ``writable`` and not ``readable``; once it has all its bytes it is ``readable`` and
-    not ``writable``, for what is stored never changes.
+    While a file is being written it is ``writable`` and not ``readable``. Once it has all its bytes it is ``readable``
+    and not ``writable``: stored files never change.
     """
 
     __tablename__ = "files_files"
@@ -33,7 +33,7 @@ class FileInstance(FileContents, db.Model, Timestamp):
     """Identifier of the file."""
 
     uri = db.Column(ExactText(255), unique=True, nullable=True)
-    """Where the file is, in the words of its storage; ``None`` where it has no place yet."""
+    """URI of the file, as its storage understands it; ``None`` if it has no place yet."""
 
     storage_class = db.Column(db.String(1), nullable=True)
     """Storage class, a letter of ``FILES_REST_STORAGE_CLASS_LIST``."""
@@ -48,17 +48,17 @@ class FileInstance(FileContents, db.Model, Timestamp):
     """Whether all the bytes are there."""
 
     writable = db.Column(db.Boolean(name="writable"), default=True, nullable=False)
-    """Whether bytes may be written, and the file be deleted by a sweep."""
+    """Whether bytes may be written, and a sweep may delete the file."""
 
     last_check_at = db.Column(UTCTimestamp, nullable=True)
     """When the checksum was last compared with the bytes."""
 
     last_check = db.Column(db.Boolean(name="last_check"), default=True, nullable=True)
-    """Whether they agreed; ``None`` where the comparison could not be made."""
+    """Whether they matched; ``None`` if they could not be compared."""
 
     @validates("uri")
     def validate_uri(self, key: str, uri: str | None) -> str | None:
-        """Check the URI's length against ``FILES_REST_FILE_URI_MAX_LEN``.
+        """Check the length of the URI against ``FILES_REST_FILE_URI_MAX_LEN``.
 
         :raises ValueError: If it is too long.
         """
@@ -68,7 +68,7 @@ class FileInstance(FileContents, db.Model, Timestamp):
 
     @validates("checksum")
     def validate_checksum(self, key: str, checksum: str | None) -> str | None:
-        """Check the checksum's form.
+        """Check the form of the checksum.
 
         :raises ValueError: If it is not ``algorithm:value``, with one colon.
         """
@@ -78,11 +78,11 @@ class FileInstance(FileContents, db.Model, Timestamp):
 
     @classmethod
     def new(cls) -> FileInstance:
-        """Return a file that the session does not know yet, ready to be written."""
+        """Return a new file, ready to be written, that is not in the session yet."""
         return cls(id=uuid.uuid4(), size=0, readable=False, writable=True, last_check=True)
 
     def twin(self) -> FileInstance:
-        """Return the same file as another object that no session knows."""
+        """Return a copy of this object that is in no session."""
         return FileInstance(
             **{column.key: getattr(self, column.key) for column in FileInstance.__mapper__.column_attrs}
         )
@@ -96,7 +96,7 @@ class FileInstance(FileContents, db.Model, Timestamp):
 
     @classmethod
     def get(cls, file_id: uuid.UUID | str) -> FileInstance | None:
-        """Return the file of an identifier, ``None`` where there is none.
+        """Return a file by its identifier, or ``None`` if there is none.
 
         :param file_id: The identifier.
         """
@@ -104,7 +104,7 @@ class FileInstance(FileContents, db.Model, Timestamp):
 
     @classmethod
     def get_by_uri(cls, uri: str) -> FileInstance | None:
-        """Return the file of a URI, ``None`` where there is none.
+        """Return a file by its URI, or ``None`` if there is none.
 
         :param uri: The URI.
         """
@@ -113,10 +113,10 @@ class FileInstance(FileContents, db.Model, Timestamp):
 
     @classmethod
     def hold_all(cls, file_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-        """Keep others from deleting files, as :meth:`hold` does.
+        """Keep other transactions from deleting files, as :meth:`hold` does for one file.
 
         :param file_ids: Identifiers of the files.
-        :returns: Identifiers of those that are there.
+        :returns: Identifiers of those that exist.
         """
         held = select(cls.id).where(cls.id.in_(file_ids)).with_for_update(read=True, key_share=True)
         return set(db.session.scalars(held)) if file_ids else set()
@@ -126,17 +126,17 @@ class FileInstance(FileContents, db.Model, Timestamp):
         """Return the URIs of some files in a location.
 
         :param uri: URI of the location.
-        :param limit: How many at most.
+        :param limit: Largest number of URIs to return.
         """
-        # What begins with a folder and a slash comes before what begins with the folder and the next character.
+        # "0" is the character after "/", so that this is the range of all URIs that begin with the folder and a slash.
         folders = {spelling.rstrip("/") for spelling in spellings(uri)}
         below = or_(*(and_(cls.uri >= f"{folder}/", cls.uri < f"{folder}0") for folder in folders))
         return list(db.session.scalars(select(cls.uri).where(below).limit(limit)))
 
     def hold(self) -> bool:
-        """Keep others from deleting a file that is about to be referred to, until the end of the transaction.
+        """Keep other transactions from deleting this file until the end of this one, so that a version can refer to it.
 
-        :returns: Whether the file is there, or new; not where it has been deleted meanwhile.
+        :returns: Whether the file still exists, or is new.
         """
         if self not in db.session or self in db.session.new:
             return True
@@ -144,15 +144,15 @@ class FileInstance(FileContents, db.Model, Timestamp):
 
     @classmethod
     def query_orphaned(cls) -> Query[Any]:
-        """Return a query of the files that neither an object version nor a multipart upload refers to."""
+        """Return a query of the files that no object version and no multipart upload refers to."""
         return cls.query.filter(~cls.objects.any(), ~cls.multipart_objects.any())
 
     @classmethod
     def intact(cls, checksums: Collection[str], most: int) -> list[FileInstance]:
-        """Return stored files of some checksums that are not known to be damaged, the oldest first.
+        """Return stored files with given checksums that are not known to be damaged, the oldest first.
 
         :param checksums: The checksums, as ``algorithm:hexdigest``.
-        :param most: How many files of one checksum and size to return at most.
+        :param most: Largest number of files to return for each combination of checksum and size.
         """
         rank = func.row_number().over(partition_by=(cls.checksum, cls.size), order_by=(cls.created, cls.id))
         stored = cls.readable, ~cls.writable, cls.uri.isnot(None), cls.last_check.isnot(False)
@@ -162,27 +162,27 @@ class FileInstance(FileContents, db.Model, Timestamp):
 
     @classmethod
     def note_check(cls, file_id: uuid.UUID | str, result: bool | None) -> FileInstance | None:
-        """Note the result of a comparison of the checksum with the bytes.
+        """Record the result of comparing a file's checksum with its bytes.
 
-        :param file_id: Identifier of the file, which may be gone.
-        :param result: Whether they agree; ``None`` where that could not be told.
-        :returns: The file; ``None`` where it is gone.
+        :param file_id: Identifier of the file, which may have been deleted.
+        :param result: Whether they match; ``None`` if they could not be compared.
+        :returns: The file; ``None`` if it has been deleted.
         """
         noted = cls._note(file_id, last_check=result, last_check_at=utcnow())
         return cls.get(file_id) if noted else None
 
     @classmethod
     def touch(cls, file_id: uuid.UUID | str) -> None:
-        """Note the time as that of the last change.
+        """Set the time of a file's last change to now.
 
-        :param file_id: Identifier of the file, which may be gone.
+        :param file_id: Identifier of the file, which may have been deleted.
         """
         cls._note(file_id)
 
     @classmethod
     def _note(cls, file_id: uuid.UUID | str, **columns: Any) -> bool:
-        """Change columns of a file that somebody else may delete at any moment, and tell whether it is there."""
-        # One statement: between reading the row and writing it, it might go.
+        """Update columns of a file that may be deleted at any moment, and return whether it exists."""
+        # In one statement, since the row might be deleted between reading and writing it.
         statement = update(cls).where(cls.id == uuid.UUID(str(file_id))).values(updated=utcnow(), **columns)
         return bool(db.session.execute(statement).rowcount)
 
@@ -195,7 +195,7 @@ class FileInstance(FileContents, db.Model, Timestamp):
         db.session.flush()
         unused = ~FileInstance.objects.any() & ~FileInstance.multipart_objects.any()
         statement = delete(FileInstance).where(FileInstance.id == self.id, unused)
-        # SQLite does not enforce foreign keys unless it is told to, so the condition stands in the statement.
+        # The condition is in the statement, since SQLite enforces foreign keys only if told to.
         if not db.session.execute(statement.execution_options(synchronize_session=False)).rowcount and (
             db.session.execute(select(FileInstance.id).where(FileInstance.id == self.id)).first()
         ):
@@ -214,14 +214,14 @@ class FileInstance(FileContents, db.Model, Timestamp):
         writable: bool = False,
         storage_class: str | None = None,
     ) -> FileInstance:
-        """Say where the file is.
+        """Record where the file is.
 
         :param uri: URI of the file.
         :param size: Size in bytes.
         :param checksum: Checksum, as ``algorithm:hexdigest``.
-        :param readable: Whether its bytes are there.
+        :param readable: Whether all its bytes are there.
         :param writable: Whether bytes may be written.
-        :param storage_class: Storage class; the default one where none is given.
+        :param storage_class: Storage class; by default the one in the configuration.
         :returns: The file.
         """
         self.uri = uri
@@ -233,5 +233,5 @@ class FileInstance(FileContents, db.Model, Timestamp):
         return self
 
     def __repr__(self) -> str:
-        """Show the identifier."""
+        """Return a text with the identifier."""
         return f"<FileInstance {self.id}>"

@@ -1,4 +1,4 @@
-"""The head of an object: a new version takes the place of the one before, and gives it back where it is removed."""
+"""The head of an object: how a new version becomes it, and which version does when the head is removed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Heads(ObjectQueries):
-    """How the head of an object changes; a part of :class:`ObjectVersion`."""
+    """The part of :class:`ObjectVersion` that changes the head of an object."""
 
     @classmethod
     def record(
@@ -37,17 +37,17 @@ class Heads(ObjectQueries):
         tags: Mapping[str, str] | None = None,
         precondition: Callable[[ObjectVersion | None], None] | None = None,
     ) -> ObjectVersion:
-        """Add a version to the database, under the lock of its bucket: the statements that every way in ends with.
+        """Add a version to the database, under the lock of its bucket. Every way of storing an object ends here.
 
         :param bucket_id: Identifier of the bucket.
         :param key: Key of the object.
         :param file: The file; ``None`` for a delete marker.
-        :param limited: Whether to hold its size against the bucket's limits.
-        :param mimetype: MIME type where it is known.
-        :param version_id: Identifier of the version; a random one where none is given.
+        :param limited: Whether to enforce the bucket's size limits.
+        :param mimetype: MIME type, if known.
+        :param version_id: Identifier of the version; by default a random one.
         :param tags: Tags of the version.
-        :param precondition: Called with the live head as it is under the lock, or ``None``. Where it raises, the caller
-            has to roll back.
+        :param precondition: Called under the lock with the current head, or with ``None`` if the object does not exist
+            or is deleted. If it raises, the caller has to roll back.
         :returns: The version, flushed.
         :raises BucketLockedError: If the bucket is locked.
         :raises BucketDeletedError: If the bucket is deleted.
@@ -76,7 +76,7 @@ class Heads(ObjectQueries):
 
     @classmethod
     def read_heads_again(cls, version_ids: Iterable[uuid.UUID]) -> None:
-        """Have the session ask the database whether versions are heads, where a statement has changed that.
+        """Let the session read again whether versions are heads, after a statement has changed it.
 
         :param version_ids: Identifiers of the versions.
         """
@@ -86,7 +86,7 @@ class Heads(ObjectQueries):
 
     @classmethod
     def _current_head(cls, bucket_id: uuid.UUID, key: str) -> ObjectVersion | None:
-        """Return the head of an object in a bucket that the transaction has claimed, whatever its snapshot."""
+        """Return the current head of an object, even if the transaction's snapshot is older. The bucket is locked."""
         statement = cls._head()
         if reads_a_snapshot():
             statement = statement.with_for_update(read=True)
@@ -98,12 +98,12 @@ class Heads(ObjectQueries):
 
     @classmethod
     def _step_down(cls, bucket_id: uuid.UUID, key: str, head: ObjectVersion | None) -> list[Any]:
-        """Let no version of an object be the head any more.
+        """Make the head of an object an ordinary version.
 
         :param bucket_id: Identifier of the bucket.
         :param key: Key of the object.
-        :param head: The head where it is known.
-        :returns: Rows with the identifiers and the times of those that were.
+        :param head: The head, if known.
+        :returns: Rows with the identifiers and times of the versions that were the head.
         """
         values = {"in_bucket": bucket_id, "of_key": key}
         before: list[Any]
@@ -119,7 +119,7 @@ class Heads(ObjectQueries):
     @classmethod
     @cache
     def _stepping_down(cls, returning: bool) -> Any:
-        # On the table, not on the model: SQLAlchemy takes twice as long for what it may have to tell the session of.
+        # On the table rather than the model, which takes SQLAlchemy half the time.
         rows = cls.__table__.c
         statement = update(cls.__table__).where(*cls._heads_of_key()).values(is_head=False)
         return statement.returning(rows.version_id, rows.created, rows.updated) if returning else statement
@@ -136,11 +136,11 @@ class Heads(ObjectQueries):
         return rows.bucket_id == bindparam("in_bucket"), rows.key == bindparam("of_key"), rows.is_head
 
     def remove(self) -> ObjectVersion:
-        """Remove this version for good. Where it was the head, the version before it becomes the head.
+        """Remove this version permanently. If it was the head, the previous version becomes the head.
 
-        The file stays, for :func:`invenio_files_rest.tasks.remove_file_data` or the sweep.
+        The file stays, until :func:`invenio_files_rest.tasks.remove_file_data` or the sweep removes it.
 
-        :returns: The version, which is not in the database any more.
+        :returns: The version, which is no longer in the database.
         :raises BucketLockedError: If the bucket is locked.
         """
         cls = type(self)
@@ -150,7 +150,7 @@ class Heads(ObjectQueries):
         tag = cls._tag_model()
         db.session.execute(delete(tag).where(tag.version_id == self.version_id))
         if not db.session.execute(delete(cls).where(cls.version_id == self.version_id)).rowcount:
-            # Somebody else removed it, and subtracted its size.
+            # Another transaction has removed it and subtracted its size.
             Bucket.claim(self.bucket_id, size, deleted=True)
         elif successor is not None:
             successor.updated = head_since(max(self.updated, successor.updated))
@@ -159,9 +159,9 @@ class Heads(ObjectQueries):
         return self
 
     def _successor(self) -> ObjectVersion | None:
-        """Return the version that becomes the head where this one goes, ``None`` where none does."""
+        """Return the version that becomes the head when this one is removed, or ``None`` if none does."""
         cls = type(self)
-        # A locking read sees what others have committed, whatever the transaction's snapshot; of this version as well.
+        # A locking read sees what others have committed, also to this version, whatever the transaction's snapshot.
         latest = db.session.execute(
             select(cls)
             .where(cls.bucket_id == self.bucket_id, cls.key == self.key)
@@ -175,7 +175,7 @@ class Heads(ObjectQueries):
 
     @staticmethod
     def _claim_for(bucket_id: uuid.UUID, file: FileInstance | None, limited: bool) -> None:
-        """Take the bucket for a new version, and the file so that nobody deletes it meanwhile."""
+        """Lock the bucket for a new version, and the file so that nobody deletes it in the meantime."""
         size = (file.size or 0) if file else 0
         Bucket.claim(bucket_id, size, limited=limited)
         if file is not None and not file.hold():

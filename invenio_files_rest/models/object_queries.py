@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ObjectQueries(Mixin):
-    """How versions of objects are found; a part of :class:`ObjectVersion`."""
+    """The part of :class:`ObjectVersion` that finds versions."""
 
     @classmethod
     def get(
@@ -32,10 +32,10 @@ class ObjectQueries(Mixin):
         :param bucket: The bucket, or its identifier.
         :param key: Key of the object.
         :param version_id: Identifier of a version, which may be a delete marker.
-        :returns: The version; ``None`` where there is none or, for the head, where the object is deleted.
+        :returns: The version; ``None`` if it does not exist or, for the head, if the object is deleted.
         """
         if "\0" in key:
-            # No key has it, and PostgreSQL refuses to be asked.
+            # No key contains it, and PostgreSQL rejects it as a parameter.
             return None
         values = {"bucket": as_bucket_id(bucket), "object_key": key}
         if version_id:
@@ -55,8 +55,7 @@ class ObjectQueries(Mixin):
     @classmethod
     @cache
     def _head(cls) -> Any:
-        # A snapshot of MySQL's still has the head that a version of the same transaction took the place of, where it
-        # was another transaction's.
+        # On MySQL, a snapshot may still have a head of another transaction that a version of this one has replaced.
         return cls._versions().where(cls.is_head).order_by(cls.created.desc()).limit(1)
 
     @classmethod
@@ -68,12 +67,12 @@ class ObjectQueries(Mixin):
     def find(
         cls, bucket_id: uuid.UUID | str, key: str, version_id: uuid.UUID | str | None = None
     ) -> tuple[Bucket | None, ObjectVersion | None]:
-        """Return a bucket and an object in it, with one statement whatever of them is there.
+        """Return a bucket and an object in it, with a single statement.
 
         :param bucket_id: Identifier of the bucket.
         :param key: Key of the object.
         :param version_id: Identifier of a version, which may be a delete marker.
-        :returns: The bucket, ``None`` where there is none or it is deleted; and what :meth:`get` returns.
+        :returns: The bucket, or ``None`` if it does not exist or is deleted; and what :meth:`get` returns.
         """
         if "\0" in key:
             return Bucket.get(bucket_id), None
@@ -99,7 +98,7 @@ class ObjectQueries(Mixin):
 
         :param bucket: The bucket, or its identifier.
         :param key: Key of the object.
-        :param desc: Whether the newest comes first, otherwise the oldest.
+        :param desc: Whether to begin with the newest version instead of the oldest.
         """
         query = cls.query.options(joinedload(cls.file)).filter_by(bucket_id=as_bucket_id(bucket), key=key)
         if desc:
@@ -110,7 +109,7 @@ class ObjectQueries(Mixin):
     def get_by_bucket(
         cls, bucket: Bucket | uuid.UUID | str, versions: bool = False, with_deleted: bool = False
     ) -> Query[Any]:
-        """Return a query of the objects in a bucket, by key and from newest to oldest.
+        """Return a query of the objects in a bucket, ordered by key and then from newest to oldest.
 
         :param bucket: The bucket, or its identifier.
         :param versions: Whether to include versions that are not the head.
@@ -125,7 +124,7 @@ class ObjectQueries(Mixin):
 
     @classmethod
     def refers_to(cls, file_id: uuid.UUID) -> bool:
-        """Tell whether any version refers to a file.
+        """Return whether any version refers to a file.
 
         :param file_id: Identifier of the file.
         """

@@ -1,4 +1,4 @@
-"""Versions of objects: what a key of a bucket refers to, now and before."""
+"""A version of an object: its row, and what can be done with it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from .heads import Heads
 class ObjectVersion(Heads, db.Model, Timestamp):
     """A version of an object, or the marker of its deletion.
 
-    The latest version of a key is its head. A version without a file is a delete marker: where it is the head, the
-    object is deleted.
+    The latest version of a key is its head. A version without a file is a delete marker: if it is the head, the object
+    is deleted.
     """
 
     __tablename__ = "files_object"
@@ -58,7 +58,7 @@ class ObjectVersion(Heads, db.Model, Timestamp):
     """Identifier of the file; ``None`` for a delete marker."""
 
     _mimetype = db.Column(db.String(255), index=True, nullable=True)
-    """MIME type where it is set."""
+    """MIME type, if one is set."""
 
     is_head = db.Column(db.Boolean(name="is_head"), nullable=False, default=True)
     """Whether this is the latest version."""
@@ -76,23 +76,23 @@ class ObjectVersion(Heads, db.Model, Timestamp):
 
     @classmethod
     def ix_uq_partial_files_object_is_head_dll(cls) -> DDL:
-        """Return the statement that makes PostgreSQL's index of one head for each key."""
+        """Return the statement that creates PostgreSQL's unique index of one head per key."""
         return DDL(
             "CREATE UNIQUE INDEX ix_uq_partial_files_object_is_head ON files_object (bucket_id, key) WHERE is_head"
         ).execute_if(dialect="postgresql")
 
     @validates("key")
     def validate_key(self, key: str, key_: str) -> str:
-        """Check the key. One with a segment ``.`` or ``..`` may be of old, unless it takes the place of another.
+        """Check the key. Keys with a segment ``.`` or ``..`` are accepted only from old rows, not as new values.
 
-        :raises InvalidKeyError: If it is too long or cannot be stored.
+        :raises InvalidKeyError: If it is too long, cannot be stored, or is new and has such a segment.
         """
         changed = self.__dict__.get("key", key_) != key_
         return validate_new_key(key_) if changed else validate_key(key_)
 
     @hybrid_property
     def mimetype(self) -> str:
-        """MIME type: the one that is set, or else what the key's extension suggests."""
+        """MIME type: the one that is set, else one guessed from the key's extension."""
         return self._mimetype or guess_mimetype(self.key)
 
     @mimetype.inplace.setter
@@ -106,7 +106,7 @@ class ObjectVersion(Heads, db.Model, Timestamp):
 
     @property
     def basename(self) -> str:
-        """Name of the file: the last segment of the key that is not empty."""
+        """Name of the file: the last non-empty segment of the key."""
         return basename(self.key.rstrip("/"))
 
     @property
@@ -116,23 +116,23 @@ class ObjectVersion(Heads, db.Model, Timestamp):
 
     @property
     def last_modified(self) -> datetime:
-        """When this became the object's head, or was made where it is not the head (RFC 9110, section 8.8.2).
+        """When this became the object's head or, if it is not the head, when it was created (RFC 9110, section 8.8.2).
 
-        The object's date never goes back: where the head is removed, the version before becomes the head anew. What
-        happens to the file, a check say or a move to another location, does not change it.
+        The date of an object never goes back: if the head is removed, the previous version becomes the head at that
+        time. Checking the file or moving it to another location does not change the date.
         """
         return self.updated if self.is_head else self.created
 
     @classmethod
     def absent(cls, bucket: Bucket, key: str) -> ObjectVersion:
-        """Return what stands for an object that is not there where its permissions are asked for.
+        """Return a stand-in for an object that does not exist, for permission checks.
 
         :param bucket: The bucket.
         :param key: Key of the object.
-        :returns: A head without a file, as of a deleted object, that no session knows.
+        :returns: A head without a file, like that of a deleted object. It is in no session.
         """
         version = cls(bucket_id=bucket.id, is_head=True)
-        # As loaded values: the key may be one that cannot be stored, and the version shall not join the bucket's.
+        # Set as if loaded, since the key may be invalid and the version must not be added to the bucket's objects.
         attributes.set_committed_value(version, "key", key)
         attributes.set_committed_value(version, "bucket", bucket)
         return version
@@ -150,19 +150,19 @@ class ObjectVersion(Heads, db.Model, Timestamp):
     ) -> ObjectVersion:
         """Add a version of an object, which becomes its head.
 
-        Without a stream it is a delete marker until :meth:`set_contents`, :meth:`set_location` or :meth:`set_file` give
-        it a file.
+        Without a stream it is a delete marker until :meth:`set_contents`, :meth:`set_location` or :meth:`set_file` sets
+        a file.
 
         :param bucket: The bucket, or its identifier.
         :param key: Key of the object.
         :param _file_id: A file that exists already, or its identifier.
         :param stream: Object with ``read(n)``, whose bytes become the file.
-        :param mimetype: MIME type where it is known.
-        :param version_id: Identifier of the version; a random one where none is given.
+        :param mimetype: MIME type, if known.
+        :param version_id: Identifier of the version; by default a random one.
         :param kwargs: Passed to :meth:`set_contents`.
         :returns: The version, flushed.
         :raises BucketLockedError: If the bucket is locked.
-        :raises InvalidOperationError: If the bucket is deleted, or there is none.
+        :raises InvalidOperationError: If the bucket or the file does not exist, or the bucket is deleted.
         :raises InvalidKeyError: If the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
         :raises FileSizeError: If a size limit is exceeded.
         :raises StorageError: If the storage fails.
@@ -184,7 +184,7 @@ class ObjectVersion(Heads, db.Model, Timestamp):
 
         :param bucket: The bucket, or its identifier.
         :param key: Key of the object.
-        :returns: The delete marker; ``None`` where there is no such object, or it is deleted already.
+        :returns: The delete marker; ``None`` if the object does not exist or is already deleted.
         :raises BucketLockedError: If the bucket is locked.
         """
         bucket = open_bucket(bucket)
@@ -194,18 +194,18 @@ class ObjectVersion(Heads, db.Model, Timestamp):
 
     @classmethod
     def copy_from(cls, bucket_id: uuid.UUID, destination_bucket_id: uuid.UUID) -> list[dict[str, Any]]:
-        """Copy all heads of a bucket to another, with their tags and without copying a file.
+        """Copy all heads of a bucket to another, with their tags, without copying any file.
 
         :param bucket_id: Identifier of the bucket to copy from.
         :param destination_bucket_id: Identifier of the bucket to copy to.
-        :returns: The columns of each new row, by their names.
+        :returns: The columns of each new row by name.
         :raises BucketLockedError: If the destination is locked.
         """
         return current_files_rest.bulk.copy_heads(bucket_id, destination_bucket_id)
 
     @classmethod
     def relink_all(cls, old_file: FileInstance, new_file: FileInstance) -> None:
-        """Let all versions that refer to a file refer to another that holds the same bytes.
+        """Make all versions of a file refer to another file with the same bytes.
 
         :param old_file: The file that they refer to.
         :param new_file: The file to refer to.
@@ -228,11 +228,11 @@ class ObjectVersion(Heads, db.Model, Timestamp):
 
         :param stream: Object with ``read(n)``.
         :param chunk_size: Bytes to read at a time.
-        :param size: Size in bytes where it is known; another number of bytes is refused.
-        :param size_limit: Largest size allowed, in bytes, besides the bucket's limits, which hold in any case.
+        :param size: Size in bytes, if known; a stream with another size is refused.
+        :param size_limit: Largest size allowed, in bytes, in addition to the bucket's limits.
         :param progress_callback: Function called as ``callback(bytes_in_all, bytes_done)``.
         :returns: The version.
-        :raises FileInstanceAlreadySetError: If it has a file.
+        :raises FileInstanceAlreadySetError: If it already has a file.
         :raises BucketLockedError: If the bucket is locked.
         :raises FileSizeError: If a limit is exceeded.
         :raises StorageError: If the storage fails.
@@ -252,15 +252,15 @@ class ObjectVersion(Heads, db.Model, Timestamp):
     def set_location(
         self, uri: str, size: int, checksum: str | None, storage_class: str | None = None
     ) -> ObjectVersion:
-        """Refer to a file that lies where this module does not keep it, and let it lie there.
+        """Refer to a file that is stored outside this module's locations, and leave it there.
 
         :param uri: URI of the file, as the storage understands it.
         :param size: Size in bytes.
         :param checksum: Checksum, as ``algorithm:hexdigest``.
-        :param storage_class: Storage class; the default one where none is given.
+        :param storage_class: Storage class; by default the one in the configuration.
         :returns: The version.
-        :raises FileInstanceAlreadySetError: If it has a file.
-        :raises InvalidOperationError: If the URI is known as a file of another size or checksum.
+        :raises FileInstanceAlreadySetError: If it already has a file.
+        :raises InvalidOperationError: If a file with this URI is known with another size or checksum.
         """
         self._ensure_no_file()
         file = FileInstance.get_by_uri(uri)
@@ -271,11 +271,11 @@ class ObjectVersion(Heads, db.Model, Timestamp):
         return self._attach(file)
 
     def set_file(self, fileinstance: FileInstance) -> ObjectVersion:
-        """Refer to a file that exists already.
+        """Refer to an existing file.
 
         :param fileinstance: The file.
         :returns: The version.
-        :raises FileInstanceAlreadySetError: If it has a file.
+        :raises FileInstanceAlreadySetError: If it already has a file.
         """
         self._ensure_no_file()
         return self._attach(fileinstance)
@@ -283,9 +283,9 @@ class ObjectVersion(Heads, db.Model, Timestamp):
     def send_file(self, restricted: bool = True, trusted: bool = False, **kwargs: Any) -> Response:
         """Return the response that sends the file.
 
-        :param restricted: Whether caches may not keep it.
+        :param restricted: Whether shared caches must not store it.
         :param trusted: Whether the browser may render it.
-        :param kwargs: Passed to :meth:`FileInstance.send_file`, with :attr:`last_modified` where none is given.
+        :param kwargs: Passed to :meth:`FileInstance.send_file`; ``last_modified`` is by default :attr:`last_modified`.
         """
         kwargs.setdefault("last_modified", self.last_modified)
         return self.file.send_file(
@@ -293,7 +293,7 @@ class ObjectVersion(Heads, db.Model, Timestamp):
         )
 
     def restore(self) -> ObjectVersion:
-        """Make this version's file and tags the latest again, as a new version.
+        """Add a new version with this version's file and tags, which becomes the head.
 
         :returns: The new version.
         :raises InvalidOperationError: If this is the head, or a delete marker.
@@ -303,14 +303,14 @@ class ObjectVersion(Heads, db.Model, Timestamp):
         return self.copy()
 
     def copy(self, bucket: Bucket | uuid.UUID | str | None = None, key: str | None = None) -> ObjectVersion:
-        """Add a version of another object, or of this one, with this version's file and tags. No file is copied.
+        """Add a version with this version's file and tags, of this or another object. No file is copied.
 
-        :param bucket: The bucket of the new version, or its identifier; this bucket where none is given.
-        :param key: Key of the new version; this key where none is given.
+        :param bucket: The bucket of the new version, or its identifier; by default this bucket.
+        :param key: Key of the new version; by default this key.
         :returns: The new version.
         :raises InvalidOperationError: If this is a delete marker.
-        :raises InvalidKeyError: If the key is another one, and is too long, cannot be stored, or has a segment ``.``
-            or ``..``.
+        :raises InvalidKeyError: If the key differs from this one, and is too long, cannot be stored, or has a segment
+            ``.`` or ``..``.
         """
         if self.deleted:
             raise InvalidOperationError(description="A delete marker cannot be copied.")
@@ -350,12 +350,12 @@ class ObjectVersion(Heads, db.Model, Timestamp):
         return self
 
     def __repr__(self) -> str:
-        """Show bucket, version and key."""
+        """Return bucket, version and key."""
         return f"{self.bucket_id}:{self.version_id}:{self.key}"
 
 
 def as_object_version(value: ObjectVersion | uuid.UUID | str) -> ObjectVersion | None:
-    """Return a version that is given as itself or as its identifier.
+    """Return a version, given itself or its identifier.
 
     :param value: The version, or its identifier.
     """
@@ -363,7 +363,7 @@ def as_object_version(value: ObjectVersion | uuid.UUID | str) -> ObjectVersion |
 
 
 def as_object_version_id(value: ObjectVersion | uuid.UUID | str) -> Any:
-    """Return the identifier of a version that is given as itself or as its identifier.
+    """Return the identifier of a version, given the version or its identifier.
 
     :param value: The version, or its identifier.
     """

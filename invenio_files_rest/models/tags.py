@@ -16,9 +16,9 @@ def tag_key_column() -> Any:
 
 
 class TagMixin:
-    """A tag: key and value, the key unique within its owner.
+    """A tag: a key, unique within its owner, and a value.
 
-    A model names the owner's model in ``_owner_model`` and the column that refers to it in ``_owner``; the owner has
+    ``_owner_model`` is the model of the owner and ``_owner`` the name of the column that refers to it. The owner has
     its tags in ``tags``.
     """
 
