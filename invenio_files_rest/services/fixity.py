@@ -1,4 +1,4 @@
-"""Fixity: whether stored bytes are still the ones that were stored."""
+"""Fixity: verifying that the bytes in storage are still the ones that were stored."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def verify_checksum(
 ) -> bool | None:
     """Compare the checksum of a file with its bytes, and note the result in the file's row.
 
-    Where they disagree, or cannot be read, an error is logged and
-    :data:`~invenio_files_rest.signals.file_integrity_failed` is sent. Where they cannot be read since their location is
-    away nothing is noted, nor sent.
+    If they do not match, or the bytes cannot be read, an error is logged and
+    :data:`~invenio_files_rest.signals.file_integrity_failed` is sent. If the bytes cannot be read because their
+    location is away, nothing is noted and no signal is sent.
 
     :param file_id: Identifier of the file.
-    :param pessimistic: Whether to forget the last result before, so that a check that never ends does not count as
-        good.
+    :param pessimistic: Whether to clear the last result first, so that a check that never finishes does not count as
+        successful.
     :param chunk_size: Bytes to read at a time.
-    :param throws: Whether to raise the error that kept the bytes from being read; otherwise it is logged alone.
+    :param throws: Whether to raise an error that occurs while reading; otherwise it is only logged.
     :param checksum_kwargs: Passed to the storage's ``checksum()``.
-    :param progress_callback: Told the size and the bytes read so far.
-    :returns: Whether they agree; ``None`` where that could not be told, for want of the bytes or of a checksum to
-        compare, or the file is gone.
-    :raises LocationAwayError: If the file's location is away, if ``throws``.
+    :param progress_callback: Called with the size of the file and the number of bytes read so far.
+    :returns: Whether they match; ``None`` if that is unknown, because the bytes could not be read, there is no checksum
+        to compare, or the file does not exist.
+    :raises LocationAwayError: If the file's location is away, and ``throws`` is set.
     """
     reading = {"chunk_size": chunk_size, "progress_callback": progress_callback, **(checksum_kwargs or {})}
     try:
@@ -66,7 +66,7 @@ def _compare(file_id: str | uuid.UUID, pessimistic: bool, throws: bool, reading:
     def note(result: bool | None, ask: bool) -> FileInstance | None:
         noted = FileInstance.note_check(file_id, result)
         if noted is not None and ask:
-            # Of a disk that is not mounted nobody can tell whether it has lost anything.
+            # A disk that is not mounted may not have lost anything.
             ensure_reachable(uri)
         return noted
 
@@ -83,7 +83,7 @@ def _compare(file_id: str | uuid.UUID, pessimistic: bool, throws: bool, reading:
         error = caught
     noted = in_transaction(lambda: note(result, ask=error is not None))
     if noted is None:
-        # Somebody removed it meanwhile, its bytes as well.
+        # It has been removed in the meantime, and its bytes too.
         return None
     if result is False:
         current_app.logger.error("The file %s has the checksum %s, not %s.", file_id, computed, expected)
@@ -99,12 +99,14 @@ def _compare(file_id: str | uuid.UUID, pessimistic: bool, throws: bool, reading:
 def due_files(
     query: Any, before: datetime, limit: int | None, away: AwayLocations
 ) -> Iterator[tuple[uuid.UUID, int | None]]:
-    """Find the files that were not checked since a time: first those that never were, then the oldest check first.
+    """Find the files that have not been checked since a given time.
+
+    Those that have never been checked come first, then those whose last check is oldest.
 
     :param query: Query of the files to choose from.
     :param before: The time.
     :param limit: Largest number of files; ``None`` for all.
-    :param away: Locations whose files are passed over.
+    :param away: Locations whose files are skipped.
     :returns: Identifier and size of each, in bytes.
     """
     checked_at, file_id = FileInstance.last_check_at, FileInstance.id
@@ -119,7 +121,7 @@ def verify_file(file_id: Any) -> Finding | None:
     """Verify the checksum of a file.
 
     :param file_id: Identifier of the file.
-    :returns: What is wrong; ``None`` where nothing is, or there is no checksum to compare.
+    :returns: What is wrong; ``None`` if nothing is, or if there is no checksum to compare.
     :raises sqlalchemy.exc.SQLAlchemyError: If the database fails.
     """
     try:
@@ -136,11 +138,12 @@ def verify_file(file_id: Any) -> Finding | None:
 
 
 def verify(query: Any, older_than: timedelta, limit: int | None) -> Iterator[Finding | None]:
-    """Verify files, those that were never checked first, then those whose last check is longest ago.
+    """Verify files: first those that have never been checked, then those whose last check is oldest.
 
     :param query: Query of the files.
-    :param older_than: Time for which a file has not been checked.
-    :param limit: Largest number of files.
+    :param older_than: Only files are verified that have not been checked for this time.
+    :param limit: Largest number of files; ``None`` for all.
+    :returns: An iterator with what is wrong with each file, ``None`` if nothing is.
     """
     away = AwayLocations()
     for file_id, _ in due_files(query, utcnow() - older_than, limit, away):

@@ -1,4 +1,4 @@
-"""What becomes of a completed multipart upload: a version of an object."""
+"""Turning a completed multipart upload into a version of its object."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def merge_multipartobject(
     conditions: dict[str, str] | None = None,
     progress_callback: Callable[[int | None, int], Any] | None = None,
 ) -> str:
-    """Make an object version of a completed multipart upload.
+    """Turn a completed multipart upload into a version of its object.
 
-    The file is read once, from its beginning to its end; then one short transaction makes it a version. A second run
-    finds the version there, and leaves it.
+    The file is read once from beginning to end, and then recorded in one short transaction. A second run finds the
+    version and changes nothing.
 
     :param upload_id: Identifier of the upload.
-    :param version_id: Identifier for the version; one that follows from the upload's where none is given.
-    :param conditions: What has to be true of the object when the version becomes its head; see
+    :param version_id: Identifier for the version; by default one derived from the upload's.
+    :param conditions: Conditions on the object when the version becomes its head; see
         :func:`~invenio_files_rest.services.conditions.check_write_conditions`.
-    :param progress_callback: Told the size and the bytes read so far.
+    :param progress_callback: Called with the size of the file and the number of bytes read so far.
     :returns: Identifier of the version.
-    :raises MultipartNotCompleted: If the upload is not completed, or has been opened again meanwhile.
+    :raises MultipartNotCompleted: If the upload is not completed, or has been reopened in the meantime.
     :raises InvalidOperationError: If there is no such upload.
     :raises LocationAwayError: If the location of its bytes is away.
-    :raises PreconditionFailed: If a condition does not hold. The upload is open again then, with all its parts.
+    :raises PreconditionFailed: If a condition does not hold. The upload is then open again, with all its parts.
     """
     upload_id = uuid.UUID(str(upload_id))
     version_id = uuid.UUID(str(version_id)) if version_id else MultipartObject.version_id_of(upload_id)
@@ -61,7 +61,7 @@ def merge_multipartobject(
             return None
         held.ensure_completed()
         if held.parts_there() != parts:
-            # Others opened it, sent a part again and completed it: the checksum may be that of other bytes.
+            # It was reopened, changed and completed again, so the checksum may be that of other bytes.
             raise MultipartNotCompleted()
         return held.become_version(checksum, version_id, precondition)
 
@@ -77,7 +77,7 @@ def merge_multipartobject(
 
 
 def _merged(version_id: uuid.UUID) -> str:
-    """Return the identifier of a version that an earlier run has made."""
+    """Return the identifier of the version that an earlier run has added."""
     if as_object_version(version_id) is None:
         raise InvalidOperationError(description="The upload does not exist.")
     return str(version_id)

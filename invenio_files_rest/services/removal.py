@@ -1,4 +1,4 @@
-"""Removing what nothing refers to: files, and multipart uploads that were given up."""
+"""Removing unused files and expired multipart uploads."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .batches import in_batches
 from .presence import ensure_reachable
 
 EXPIRED_BATCH = 1000
-"""How many expired uploads are looked up at a time."""
+"""Number of expired uploads to look up at a time."""
 
 
 def remove_file_data(file_id: str | uuid.UUID, silent: bool = True, force: bool = False) -> bool:
     """Remove a file that nothing refers to: first its row, then its bytes.
 
     :param file_id: Identifier of the file.
-    :param silent: Whether to leave a file that is still in use alone without an error.
-    :param force: Whether to remove a file that is not ``writable``.
+    :param silent: Whether to raise no error if the file is still in use; it stays in any case.
+    :param force: Whether to remove a file that is not ``writable``, too.
     :returns: Whether the file was removed.
     :raises sqlalchemy.exc.IntegrityError: If it is in use, unless ``silent``.
     :raises LocationAwayError: If its location is away; its row stays until the bytes are back.
@@ -48,9 +48,9 @@ def remove_file_data(file_id: str | uuid.UUID, silent: bool = True, force: bool 
 
 
 def expired_uploads(expires: timedelta) -> Iterator[Any]:
-    """Find the uploads that are expired.
+    """Find the uploads that have expired.
 
-    :param expires: Time for which nobody has touched them.
+    :param expires: Time after its last use when an upload expires.
     :returns: Rows of ``upload_id``, ``key`` and ``size``.
     """
     columns = MultipartObject.upload_id, MultipartObject.key, MultipartObject.size
@@ -60,18 +60,18 @@ def expired_uploads(expires: timedelta) -> Iterator[Any]:
 
 
 def remove_expired_upload(upload_id: uuid.UUID, expires: timedelta) -> uuid.UUID | None:
-    """Remove an upload that is still expired, in the caller's transaction.
+    """Remove an upload if it is still expired, in the caller's transaction.
 
     :param upload_id: Identifier of the upload.
-    :param expires: Time for which nobody has touched it.
-    :returns: Identifier of its file; ``None`` where somebody took the upload up again, or removed it.
+    :param expires: Time after its last use when an upload expires.
+    :returns: Identifier of its file; ``None`` if the upload is in use again, or has been removed.
     """
     upload = MultipartObject.hold(upload_id, MultipartObject.idle_since(utcnow() - expires))
     if upload is None:
         return None
     file_id: uuid.UUID = upload.file_id
     try:
-        # While a part is being sent it has no row, but its region of the file is locked.
+        # A part that is being sent has no row yet, but its region of the file is locked.
         with upload.file.storage().locked_region(0, upload.size, timeout=0):
             upload.delete(locked=True)
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""What every protocol does with an upload, whichever tables have it, and what it is told."""
+"""The interface of uploads in progress for all protocols, whatever tables an upload is in."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ if TYPE_CHECKING:
 
 
 class Extent(NamedTuple):
-    """Bytes of an upload that are there."""
+    """Bytes of an upload that have arrived."""
 
     number: int
     offset: int | None
-    """Where they begin in the file, in bytes, where that is known yet."""
+    """Where they begin in the file, in bytes, if known yet."""
 
     size: int
     digests: dict[str, str]
-    """Their digests in hexadecimal digits, by the names of the algorithms; what is not known is left out."""
+    """Their known digests in hexadecimal, by the names of the algorithms."""
 
 
 class Progress(NamedTuple):
     """How far an upload has come."""
 
     offset: int
-    """How many bytes are there, from its beginning."""
+    """Number of bytes that have arrived, from the beginning."""
 
     length: int | None
-    """How many it shall have, where that is known."""
+    """Length of the upload in bytes, if known."""
 
     broken: bool = False
-    """Whether the body that was written did not come to its end. What came is kept."""
+    """Whether the body that was written broke off. What arrived of it is kept."""
 
     error: Exception | None = None
-    """Why reading it failed, where it did."""
+    """Why reading the body failed, if it did."""
 
 
 class Uploading(Protocol):
-    """A plan: it knows which extents of an upload are valid, and which are missing."""
+    """A plan: it knows which extents of an upload are valid and which are missing."""
 
     name: str
 
@@ -49,9 +49,9 @@ class Uploading(Protocol):
         """Begin an upload, and commit.
 
         :param bucket: The bucket.
-        :param key: Key of the object that it becomes.
-        :param length: Size of the file in bytes, where it is known.
-        :param about: What else the plan needs, or keeps.
+        :param key: Key of the resulting object; ``None`` if it has none yet.
+        :param length: Size of the file in bytes, if known.
+        :param about: Further arguments of the plan.
         :returns: Identifier of the upload.
         """
         ...
@@ -65,26 +65,26 @@ class Uploading(Protocol):
         size: int | None = None,
         shut: Callable[[], Any] | None = None,
     ) -> Any:
-        """Write bytes, and commit that they are there.
+        """Write bytes, and commit them.
 
         :param upload_id: Identifier of the upload.
-        :param place: Number of the extent, or its offset where the upload is one run.
+        :param place: Number of the extent; for an upload of one run, the offset.
         :param stream: The bytes.
-        :param size: How many they are, where that is known.
-        :param shut: Function that ends a read of the stream which waits, for when another request takes over.
+        :param size: Number of bytes, if known.
+        :param shut: Function that ends a waiting read of the stream, for when another request takes over.
         """
         ...
 
     def extents(self, upload_id: uuid.UUID) -> list[Extent]:
-        """Return what is there, in order."""
+        """Return the extents that have arrived, in order."""
         ...
 
     def missing(self, upload_id: uuid.UUID) -> list[int]:
-        """Return the numbers of the extents that are known to be missing."""
+        """Return the numbers of extents that are known to be missing."""
         ...
 
     def complete(self, upload_id: uuid.UUID) -> uuid.UUID:
-        """Make the upload a version of its object, and commit. Doing it again returns the same.
+        """Turn the upload into a version of its object, and commit. Repeating it returns the same version.
 
         :returns: Identifier of the version.
         """
