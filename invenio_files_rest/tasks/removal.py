@@ -96,7 +96,7 @@ def remove_expired_multipartobjects() -> int:
 
 
 def _end_free_uploads() -> int:
-    """Remove the uploads of any size that have expired, and resume those whose completion has stopped."""
+    """Remove the expired uploads without fixed parts, and resume those whose completion has stopped."""
     removed = 0
     for upload in forgotten_uploads():
         if upload.status == COMPLETING:

@@ -114,11 +114,11 @@ need_bucket_permission = partial(need_permissions, lambda *args, **kwargs: kwarg
 
 
 def ensure_input_stream_is_not_exhausted(f: F) -> F:
-    """Refuse to store a body that something before the view has read, for what is left of it would be stored.
+    """Refuse to store a body that something before the view has read, since only the rest of it would be stored.
 
-    A form of ``multipart/form-data`` that has been parsed has its file still.
+    A parsed ``multipart/form-data`` form is accepted, since it still has the file.
 
-    :raises ExhaustedStreamError: If it has been read.
+    :raises ExhaustedStreamError: If the body has been read.
     """
 
     @wraps(f)

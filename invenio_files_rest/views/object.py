@@ -315,7 +315,7 @@ class ObjectResource(MultipartMixin, FilesView):
         upload_id: uuid.UUID | None = None,
         uploads: Any = None,
     ) -> Response:
-        """Delete an object, or remove a version of it for good.
+        """Delete an object, or remove a version of it permanently.
 
         :param bucket: The bucket.
         :param key: Key of the object.
@@ -330,7 +330,7 @@ class ObjectResource(MultipartMixin, FilesView):
 
     @need_permissions(lambda self, bucket, obj, version_id: obj, "object-delete", hidden=False)
     def delete_object(self, bucket: Bucket, obj: ObjectVersion, version_id: uuid.UUID | None) -> Response:
-        """Delete an object, or remove a version of it for good.
+        """Delete an object, or remove a version of it permanently.
 
         :param bucket: The bucket.
         :param obj: The head, or the version.
