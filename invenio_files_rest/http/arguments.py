@@ -14,7 +14,7 @@ from marshmallow import EXCLUDE, ValidationError, missing
 from webargs import fields, validate
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import CombinedMultiDict, MultiDict
-from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.exceptions import BadRequest, ClientDisconnected, MethodNotAllowed
 from werkzeug.routing import PathConverter
 
 from ..errors import FileSizeError, InvalidArguments, field_errors
@@ -68,8 +68,10 @@ class ArgumentParser(FlaskParser):
         """
         try:
             return super().load_json(req, schema)
-        except (RecursionError, ValueError) as error:
-            self._handle_invalid_json_error(error, req)
+        except ClientDisconnected:
+            raise
+        except (BadRequest, RecursionError, ValueError):
+            abort(400, description="The body is not valid JSON.")
 
     def load_query_or_json(self, req: Any, schema: Any) -> Any:
         """Load arguments from the query string, and missing ones from a JSON body.
@@ -82,9 +84,6 @@ class ArgumentParser(FlaskParser):
         if not isinstance(body, dict):
             raise InvalidArguments(errors=[FieldError("body", "Not a JSON object.")])
         return body | req.args.to_dict()
-
-    def _handle_invalid_json_error(self, error: Any, req: Any, *args: Any, **kwargs: Any) -> NoReturn:
-        abort(400, description="The body is not valid JSON.")
 
 
 def is_unicode(text: str) -> bool:

@@ -65,6 +65,7 @@ def json_serializer(
 def _shown(data: Any, model: Any, many: bool, mapping: Mapping[Any, type[Schema]]) -> Response:
     schema = schema_of(model, mapping)
     if many and is_one_by_one(type(schema)):
+        # Not with dump(), which would call the hooks for each of them, and takes twice as long.
         items = map(schema._serialize, data)
         return _contents(items, data) if isinstance(schema, ObjectVersionSchema) else array_response(items)
     shown = schema.dump(list(data) if many else data, many=many)

@@ -6,18 +6,22 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from invenio_db import db
 from invenio_db.shared import UTCDateTime
-from sqlalchemy import Text, event, inspect
+from sqlalchemy import Text, event
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import object_session
+from sqlalchemy.orm import Session, object_session
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator
 from sqlalchemy_utils.types import UUIDType
 
 _MYSQL = ("mysql", "mariadb")
+
+_ALTERED = "invenio_files_rest.altered"
+"""Key in the session's ``info`` for the objects whose rows statements of this transaction have changed."""
 
 Mixin: Any = object
 """Base of the mixins that make up a model: type checkers let them use whatever the model has."""
@@ -146,7 +150,21 @@ def read_again(item: Any, names: Iterable[str]) -> None:
     :param names: Names of the attributes.
     """
     db.session.expire(item, names)
-    db.session()._register_altered([inspect(item)])
+    altered = db.session.info.setdefault(_ALTERED, WeakKeyDictionary())
+    altered.setdefault(item, set()).update(names)
+
+
+@event.listens_for(Session, "after_soft_rollback")
+def _expire_altered(session: Any, transaction: Any) -> None:
+    for item, names in session.info.get(_ALTERED, {}).items():
+        if item in session:
+            session.expire(item, names)
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _forget_altered(session: Any, transaction: Any) -> None:
+    if transaction.parent is None:
+        session.info.pop(_ALTERED, None)
 
 
 class by_bytes(GenericFunction[str]):  # noqa: N801 (a function of SQL)

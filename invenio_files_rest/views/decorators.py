@@ -125,10 +125,19 @@ def ensure_input_stream_is_not_exhausted(f: F) -> F:
     def inner(*args: Any, **kwargs: Any) -> Any:
         state = request.__dict__
         parsed = "form" in state and request.want_form_data_parsed
+        # There is no public way to ask whether get_data() has cached the body.
         if not (parsed and request.mimetype == "multipart/form-data") and (
-            parsed or "_cached_data" in state or getattr(state.get("stream"), "_pos", None)
+            parsed or "_cached_data" in state or _position(state.get("stream"))
         ):
             raise ExhaustedStreamError()
         return f(*args, **kwargs)
 
     return inner  # type: ignore[return-value]
+
+
+def _position(stream: Any) -> int:
+    """Return how much of a stream has been read; 0 if it does not tell."""
+    try:
+        return int(stream.tell())
+    except (AttributeError, OSError):
+        return 0
