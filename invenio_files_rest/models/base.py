@@ -131,6 +131,15 @@ def _random_uuid_mysql(element: Any, compiler: Any, **kwargs: Any) -> str:
     return "RANDOM_BYTES(16)"
 
 
+def execute(statement: Any) -> Any:
+    """Execute a statement without synchronizing objects in the session, which takes time and further statements.
+
+    :param statement: The statement.
+    :returns: The result.
+    """
+    return db.session.execute(statement, execution_options={"synchronize_session": False})
+
+
 def loaded(model: Any, identity: Any) -> Any:
     """Return an object if the session has it already, else ``None``; the database is not asked.
 

@@ -12,7 +12,7 @@ from sqlalchemy import and_, delete, exists, func, insert, literal, null, or_, s
 from sqlalchemy.orm import aliased, joinedload
 
 from ..limiters import FileSizeLimit
-from .base import random_uuid, read_again, reads_a_snapshot
+from .base import execute, random_uuid, read_again, reads_a_snapshot
 from .bucket import Bucket
 from .bucket_tag import BucketTag
 from .file_instance import FileInstance
@@ -91,12 +91,8 @@ def _times_after_heads(bucket_id: uuid.UUID, *conditions: Any) -> Times:
 
 def _step_down(bucket_id: uuid.UUID, keys: Any) -> None:
     """Make the heads of some objects ordinary versions."""
-    db.session.execute(
-        update(ObjectVersion)
-        .where(ObjectVersion.bucket_id == bucket_id, ObjectVersion.is_head, ObjectVersion.key.in_(keys))
-        .values(is_head=False),
-        execution_options={"synchronize_session": False},
-    )
+    heads = ObjectVersion.bucket_id == bucket_id, ObjectVersion.is_head, ObjectVersion.key.in_(keys)
+    execute(update(ObjectVersion).where(*heads).values(is_head=False))
     for known in list(db.session.identity_map.values()):
         # If the bucket is not loaded, the version may be one of them.
         if isinstance(known, ObjectVersion) and known.__dict__.get("bucket_id", bucket_id) == bucket_id:
@@ -118,10 +114,7 @@ def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID, times: Times)
         .where(source)
         .scalar_subquery()
     )
-    db.session.execute(
-        update(Bucket).where(Bucket.id == destination_id).values(size=Bucket.size + copied),
-        execution_options={"synchronize_session": False},
-    )
+    execute(update(Bucket).where(Bucket.id == destination_id).values(size=Bucket.size + copied))
     read_again(db.session.get(Bucket, destination_id), ["size"])
 
 
@@ -150,12 +143,7 @@ def _insert_versions(
         literal(times.created, columns.created.type),
         literal(times.updated, columns.updated.type),
     ).where(of)
-    return int(_execute(insert(ObjectVersion.__table__).from_select(names, rows, include_defaults=False)).rowcount)
-
-
-def _execute(statement: Any) -> Any:
-    """Execute a statement whose rows the session need not know about."""
-    return db.session.execute(statement, execution_options={"synchronize_session": False})
+    return int(execute(insert(ObjectVersion.__table__).from_select(names, rows, include_defaults=False)).rowcount)
 
 
 def add_files(
@@ -220,7 +208,7 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
         return []
     new = and_(ObjectVersion.bucket_id == destination_id, ObjectVersion.created == times.created)
     _step_down(destination_id, select(select(ObjectVersion.key).where(new).subquery().c.key))
-    _execute(update(ObjectVersion).where(new).values(is_head=True))
+    execute(update(ObjectVersion).where(new).values(is_head=True))
     _copy_tags(source_id, destination_id, times.created)
     changed = select(ObjectVersion).where(new).order_by(ObjectVersion.key).options(joinedload(ObjectVersion.file))
     versions = db.session.scalars(changed, execution_options={"populate_existing": True}).all()
@@ -282,4 +270,4 @@ def remove_contents(bucket_id: uuid.UUID) -> None:
         delete(Upload).where(Upload.bucket_id == bucket_id),
         delete(BucketTag).where(BucketTag.bucket_id == bucket_id),
     ):
-        db.session.execute(statement, execution_options={"synchronize_session": False})
+        execute(statement)

@@ -16,7 +16,7 @@ from sqlalchemy_utils.types import UUIDType
 from ..checksums import CHECKSUM
 from ..errors import InvalidOperationError
 from ..paths import spellings
-from .base import ExactText, Timestamp, UTCTimestamp, utcnow
+from .base import ExactText, Timestamp, UTCTimestamp, execute, utcnow
 from .file_contents import FileContents
 
 
@@ -100,7 +100,8 @@ class FileInstance(FileContents, db.Model, Timestamp):
 
         :param file_id: The identifier.
         """
-        return cls.query.filter_by(id=file_id).one_or_none()
+        file: FileInstance | None = db.session.execute(select(cls).where(cls.id == file_id)).scalar_one_or_none()
+        return file
 
     @classmethod
     def get_by_uri(cls, uri: str) -> FileInstance | None:
@@ -109,7 +110,8 @@ class FileInstance(FileContents, db.Model, Timestamp):
         :param uri: The URI.
         """
         assert uri is not None
-        return cls.query.filter_by(uri=uri).one_or_none()
+        file: FileInstance | None = db.session.execute(select(cls).where(cls.uri == uri)).scalar_one_or_none()
+        return file
 
     @classmethod
     def hold_all(cls, file_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
@@ -145,7 +147,12 @@ class FileInstance(FileContents, db.Model, Timestamp):
     @classmethod
     def query_orphaned(cls) -> Query[Any]:
         """Return a query of the files that no object version and no multipart upload refers to."""
-        return cls.query.filter(~cls.objects.any(), ~cls.multipart_objects.any())
+        return cls.query.filter(cls.unused())
+
+    @classmethod
+    def unused(cls) -> Any:
+        """Return the condition that no object version and no multipart upload refers to a file."""
+        return ~cls.objects.any() & ~cls.multipart_objects.any()
 
     @classmethod
     def intact(cls, checksums: Collection[str], most: int) -> list[FileInstance]:
@@ -193,10 +200,9 @@ class FileInstance(FileContents, db.Model, Timestamp):
         :raises sqlalchemy.exc.IntegrityError: If an object version or a multipart upload refers to it.
         """
         db.session.flush()
-        unused = ~FileInstance.objects.any() & ~FileInstance.multipart_objects.any()
-        statement = delete(FileInstance).where(FileInstance.id == self.id, unused)
+        statement = delete(FileInstance).where(FileInstance.id == self.id, self.unused())
         # The condition is in the statement, since SQLite enforces foreign keys only if told to.
-        if not db.session.execute(statement.execution_options(synchronize_session=False)).rowcount and (
+        if not execute(statement).rowcount and (
             db.session.execute(select(FileInstance.id).where(FileInstance.id == self.id)).first()
         ):
             reason = InvalidOperationError(description="The file is in use.")

@@ -11,7 +11,7 @@ from invenio_db import db
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Query
 
-from .base import utcnow
+from .base import execute, utcnow
 from .bucket import Bucket
 from .file_instance import FileInstance
 from .multipart import MultipartObject
@@ -46,10 +46,8 @@ def delete_unused(file_ids: Collection[uuid.UUID], before: datetime) -> set[uuid
     :param before: Only files that were last changed before this time are deleted.
     :returns: Identifiers of the files that no longer exist.
     """
-    unused = ~FileInstance.objects.any() & ~FileInstance.multipart_objects.any()
     condition = FileInstance.id.in_(file_ids)
-    statement = delete(FileInstance).where(condition, unused, FileInstance.updated < before)
-    db.session.execute(statement, execution_options={"synchronize_session": False})
+    execute(delete(FileInstance).where(condition, FileInstance.unused(), FileInstance.updated < before))
     return set(file_ids) - set(db.session.scalars(select(FileInstance.id).where(condition)))
 
 
@@ -121,8 +119,7 @@ def put_new_files(location_id: int, *buckets: Any) -> int:
     :returns: The number of buckets that have changed.
     """
     statement = update(Bucket).where(Bucket.default_location != location_id, *buckets)
-    statement = statement.values(default_location=location_id, updated=utcnow())
-    return int(db.session.execute(statement, execution_options={"synchronize_session": False}).rowcount)
+    return int(execute(statement.values(default_location=location_id, updated=utcnow())).rowcount)
 
 
 def buckets_of_wrong_size() -> Query[Any]:
@@ -170,5 +167,4 @@ def recount(bucket_id: uuid.UUID) -> None:
         + claims.where(Upload.bucket_id == bucket_id).scalar_subquery()
     )
     # A statement of its own, so that it sees what others committed before the bucket was locked.
-    statement = update(Bucket).where(Bucket.id == bucket_id).values(size=total, updated=utcnow())
-    db.session.execute(statement, execution_options={"synchronize_session": False})
+    execute(update(Bucket).where(Bucket.id == bucket_id).values(size=total, updated=utcnow()))

@@ -90,7 +90,8 @@ class Location(db.Model, Timestamp):
 
         :param name: Name of the location.
         """
-        return cls.query.filter_by(name=name).one_or_none()
+        location: Location | None = db.session.execute(select(cls).where(cls.name == name)).scalar_one_or_none()
+        return location
 
     @classmethod
     def get_default(cls) -> Location | None:
@@ -99,7 +100,9 @@ class Location(db.Model, Timestamp):
         If there are several, it is the one added last, since the documented migration of data to a new location begins
         by adding a new default.
         """
-        return cls.query.filter_by(default=True).order_by(cls.id.desc()).first()
+        newest = select(cls).where(cls.default).order_by(cls.id.desc()).limit(1)
+        location: Location | None = db.session.scalars(newest).first()
+        return location
 
     @classmethod
     def of_uri(cls, uri: str | None, locations: Iterable[Any] | None = None) -> Any:
@@ -119,7 +122,7 @@ class Location(db.Model, Timestamp):
     @classmethod
     def all(cls) -> list[Location]:
         """Return all locations, in the order in which they were added."""
-        return list(cls.query.order_by(cls.id))
+        return list(db.session.scalars(select(cls).order_by(cls.id)))
 
     @classmethod
     def rows(cls) -> list[LocationRow]:

@@ -18,7 +18,7 @@ from sqlalchemy_utils.types import UUIDType
 
 from ..errors import FileSizeError
 from ..keys import validate_key
-from .base import ExactText, Timestamp, UTCTimestamp, utcnow
+from .base import ExactText, Timestamp, UTCTimestamp, execute, utcnow
 from .bucket import Bucket
 
 OPEN, COMPLETING, DONE, FAILED = "open", "completing", "done", "failed"
@@ -160,7 +160,7 @@ class Upload(db.Model, Timestamp):
         db.session.flush()
         # An update, since that locks on every database.
         taken = update(cls).where(cls.id == upload_id, *conditions).values(updated=utcnow())
-        if not db.session.execute(taken, execution_options={"synchronize_session": False}).rowcount:
+        if not execute(taken).rowcount:
             return None
         return db.session.get(cls, upload_id, populate_existing=True, with_for_update=True)
 

@@ -9,7 +9,7 @@ from invenio_db import db
 from sqlalchemy import delete, func, select
 from sqlalchemy_utils.types import UUIDType
 
-from .base import Timestamp
+from .base import Timestamp, execute
 from .upload import OPEN, JSONText, Upload
 
 
@@ -99,8 +99,7 @@ class UploadExtent(db.Model, Timestamp):
         :param upload_id: Identifier of the upload.
         :param but: Numbers of the extents to keep.
         """
-        gone = delete(cls).where(cls.upload_id == upload_id, cls.number.notin_(but))
-        db.session.execute(gone, execution_options={"synchronize_session": False})
+        execute(delete(cls).where(cls.upload_id == upload_id, cls.number.notin_(but)))
 
     @classmethod
     def total(cls, upload_id: uuid.UUID) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import Any
@@ -25,31 +25,15 @@ from .transactions import in_transaction, release_connection
 def verify_checksum(
     file_id: str | uuid.UUID,
     pessimistic: bool = False,
-    chunk_size: int | None = None,
     throws: bool = True,
-    checksum_kwargs: dict[str, Any] | None = None,
-    progress_callback: Callable[[int | None, int], Any] | None = None,
+    reading: dict[str, Any] | None = None,
 ) -> bool | None:
-    """Compare the checksum of a file with its bytes, and note the result in the file's row.
+    """Compare the checksum of a file with its bytes; see :func:`invenio_files_rest.tasks.verify_checksum`.
 
-    If they do not match, or the bytes cannot be read, an error is logged and
-    :data:`~invenio_files_rest.signals.file_integrity_failed` is sent. If the bytes cannot be read because their
-    location is away, nothing is noted and no signal is sent.
-
-    :param file_id: Identifier of the file.
-    :param pessimistic: Whether to clear the last result first, so that a check that never finishes does not count as
-        successful.
-    :param chunk_size: Bytes to read at a time.
-    :param throws: Whether to raise an error that occurs while reading; otherwise it is only logged.
-    :param checksum_kwargs: Passed to the storage's ``checksum()``.
-    :param progress_callback: Called with the size of the file and the number of bytes read so far.
-    :returns: Whether they match; ``None`` if that is unknown, because the bytes could not be read, there is no checksum
-        to compare, or the file does not exist.
-    :raises LocationAwayError: If the file's location is away, and ``throws`` is set.
+    :param reading: Arguments of the storage's ``checksum()``.
     """
-    reading = {"chunk_size": chunk_size, "progress_callback": progress_callback, **(checksum_kwargs or {})}
     try:
-        return _compare(file_id, pessimistic, throws, reading)
+        return _compare(file_id, pessimistic, throws, reading or {})
     except LocationAwayError as error:
         if throws:
             raise

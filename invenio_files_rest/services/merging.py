@@ -21,21 +21,9 @@ def merge_multipartobject(
     conditions: dict[str, str] | None = None,
     progress_callback: Callable[[int | None, int], Any] | None = None,
 ) -> str:
-    """Turn a completed multipart upload into a version of its object.
+    """Turn a completed multipart upload into a version; see :func:`invenio_files_rest.tasks.merge_multipartobject`.
 
-    The file is read once from beginning to end, and then recorded in one short transaction. A second run finds the
-    version and changes nothing.
-
-    :param upload_id: Identifier of the upload.
-    :param version_id: Identifier for the version; by default one derived from the upload's.
-    :param conditions: Conditions on the object when the version becomes its head; see
-        :func:`~invenio_files_rest.services.conditions.check_write_conditions`.
     :param progress_callback: Called with the size of the file and the number of bytes read so far.
-    :returns: Identifier of the version.
-    :raises MultipartNotCompleted: If the upload is not completed, or has been reopened in the meantime.
-    :raises InvalidOperationError: If there is no such upload.
-    :raises LocationAwayError: If the location of its bytes is away.
-    :raises PreconditionFailed: If a condition does not hold. The upload is then open again, with all its parts.
     """
     upload_id = uuid.UUID(str(upload_id))
     version_id = uuid.UUID(str(version_id)) if version_id else MultipartObject.version_id_of(upload_id)

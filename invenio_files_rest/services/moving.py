@@ -23,19 +23,9 @@ def migrate_file(
     post_fixity_check: bool = False,
     progress_callback: Callable[[int | None, int], Any] | None = None,
 ) -> str | None:
-    """Copy a file to another location, and make all its versions refer to the copy.
+    """Move a file to another location; see :func:`invenio_files_rest.tasks.migrate_file`.
 
-    The source stays in use until the copy is complete, with the same size and checksum. After that nothing refers to
-    the source, and the sweep may remove it. If copying fails, nothing is left of the copy.
-
-    :param src_id: Identifier of the file.
-    :param location_name: Name of the location.
-    :param post_fixity_check: Whether to send the task ``verify_checksum`` for the copy.
     :param progress_callback: Called with the size of the file and the number of bytes copied so far.
-    :returns: Identifier of the copy; ``None`` if there was nothing to do, because the file does not exist or no version
-        refers to it.
-    :raises ValueError: If the location is unknown.
-    :raises StorageError: If the copy fails, or the location is away.
     """
     location = Location.get_by_name(location_name)
     if location is None:

@@ -73,10 +73,8 @@ def verify_checksum(
     return fixity.verify_checksum(
         file_id,
         pessimistic=pessimistic,
-        chunk_size=chunk_size,
         throws=throws,
-        checksum_kwargs=checksum_kwargs,
-        progress_callback=progress_updater,
+        reading={"chunk_size": chunk_size, "progress_callback": progress_updater, **(checksum_kwargs or {})},
     )
 
 
