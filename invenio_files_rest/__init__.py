@@ -1,4 +1,4 @@
-"""Files storage module of Invenio: buckets, objects and versions over a REST API in the manner of S3."""
+"""File storage for Invenio: buckets, objects and versions with a REST API similar to that of S3."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ("InvenioFilesREST", "__version__", "current_files_rest")
 
 
 def __getattr__(name: str) -> Any:
-    """Import the extension when it is asked for: who wants the storage alone needs neither database nor tasks."""
+    """Import the extension on demand, so that the storage can be imported without the database and the tasks."""
     if name == "InvenioFilesREST":
         from .ext import InvenioFilesREST
 

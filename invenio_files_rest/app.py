@@ -1,4 +1,4 @@
-"""The Flask application that takes files of any length, and forms up to ``MAX_CONTENT_LENGTH``."""
+"""A Flask application that accepts files of any length, and forms up to ``MAX_CONTENT_LENGTH``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .http.request import Request
 class Flask(_Flask):
     """Flask application whose requests are :class:`~invenio_files_rest.wrappers.Request`.
 
-    ``MAX_CONTENT_LENGTH`` has our default there; ``None`` in the configuration takes the limit away.
+    ``MAX_CONTENT_LENGTH`` has our default; ``None`` in the configuration removes the limit.
     """
 
     request_class = Request

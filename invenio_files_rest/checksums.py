@@ -14,49 +14,48 @@ if TYPE_CHECKING:
     from _typeshed import SupportsRead
 
 CHECKSUM = re.compile(r"[^:\s]+:[^:\s]+\Z")
-"""What a checksum looks like: ``algorithm:value``."""
+"""Form of a checksum: ``algorithm:value``."""
 
 DEFAULT_CHUNK_SIZE = 1024 * 1024
-"""Number of bytes that are read at a time, where the caller does not say."""
+"""Default number of bytes to read at a time."""
 
 
 class MessageDigest(Protocol):
-    """What this module needs of a digest of :mod:`hashlib`."""
+    """The methods of :mod:`hashlib`'s digests that this module uses."""
 
     def update(self, data: bytes, /) -> None:
-        """Take in more bytes."""
+        """Add more bytes."""
 
     def hexdigest(self) -> str:
-        """Return the digest in hexadecimal digits."""
+        """Return the digest in hexadecimal."""
         ...
 
 
 def chunk_size_or_default(chunk_size: int | None) -> int:
-    """Return a chunk size, or the default where none is given.
+    """Return a chunk size, or the default if none is given.
 
-    :param chunk_size: Number of bytes, ``None`` or 0 for the default.
-    :returns: Number of bytes.
+    :param chunk_size: Number of bytes; ``None`` or 0 for the default.
     """
     return chunk_size or DEFAULT_CHUNK_SIZE
 
 
 DEFAULT_ALGORITHM = "md5"
-"""Algorithm that files are hashed with, where nobody says otherwise."""
+"""Algorithm that files are hashed with by default."""
 
 _BUILT_IN = ("md5", "sha256", "sha512", "blake2b")
 
 _PACKAGES = {"blake3": ("blake3", "blake3"), "xxh3": ("xxhash", "xxh3_128")}
-"""Algorithms of other packages, with the package and the name in it."""
+"""Algorithms in other packages: package, and name in the package."""
 
 ALGORITHMS = (*_BUILT_IN, *_PACKAGES)
-"""Names of the algorithms that :func:`new_digest` knows."""
+"""Names of the algorithms that :func:`new_digest` supports."""
 
 
 def new_digest(algorithm: str) -> MessageDigest:
-    """Return an empty digest, also where the system forbids its algorithm for security.
+    """Return an empty digest, even if the system forbids the algorithm for security.
 
-    :param algorithm: One of :data:`ALGORITHMS`. ``xxh3`` is XXH3 of 128 bits.
-    :raises ValueError: If it is none of them, or its package is not installed.
+    :param algorithm: One of :data:`ALGORITHMS`. ``xxh3`` is XXH3 with 128 bits.
+    :raises ValueError: If it is not one of them, or its package is not installed.
     """
     if algorithm in _BUILT_IN:
         return hashlib.new(algorithm, usedforsecurity=False)
@@ -73,8 +72,8 @@ def new_digest(algorithm: str) -> MessageDigest:
 def algorithm_of(checksum: str | None, default: str) -> str:
     """Return the algorithm to compare a checksum with.
 
-    :param checksum: Checksum as ``algorithm:hexdigest``, ``None`` where there is none yet.
-    :param default: What to return where there is none, or it is of an algorithm that is none of ours.
+    :param checksum: Checksum as ``algorithm:hexdigest``, or ``None`` if there is none yet.
+    :param default: What to return if there is none, or it is of an algorithm that is none of ours.
     """
     algorithm = (checksum or "").partition(":")[0]
     return algorithm if algorithm in ALGORITHMS else default
@@ -124,12 +123,12 @@ def compute_md5_checksum(stream: SupportsRead[bytes], **kwargs: Any) -> str:
 
 
 def agree(expected: str | None, computed: str | None) -> bool | None:
-    """Tell whether two checksums are equal.
+    """Return whether two checksums are equal.
 
     :param expected: Checksum as ``algorithm:hexdigest``.
     :param computed: Another one.
-    :returns: Whether they are, which a text that is no checksum never is; ``None`` where one is missing, or they are of
-        two algorithms.
+    :returns: Whether they are; ``None`` if one is missing, or their algorithms differ. A text that is not a checksum
+        equals none.
     """
     if expected is None or computed is None:
         return None

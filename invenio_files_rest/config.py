@@ -1,6 +1,6 @@
 """Settings and their defaults.
 
-A setting that names a factory holds the factory itself or its import path.
+The value of a setting for a factory is the factory itself or its import path.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ FILES_REST_ALLOW_RANGE_REQUESTS = True
 """Serve parts of files to requests with ``Range`` (RFC 9110, section 14)."""
 
 FILES_REST_CHECKSUM_ALGORITHM = "md5"
-"""What new files are hashed with: ``md5``, ``sha256``, ``sha512``, ``blake2b``, ``blake3`` or ``xxh3``.
+"""Algorithm for the checksums of new files: ``md5``, ``sha256``, ``sha512``, ``blake2b``, ``blake3`` or ``xxh3``.
 
-The last two need the extras of these names; ``xxh3`` is XXH3 of 128 bits, and no cryptographic hash. What is stored
-keeps its checksum, and is verified with the algorithm of that. Downloads have ``Content-MD5`` with MD5 alone,
-``Repr-Digest`` with MD5 and SHA-2.
+The last two need the extras with these names; ``xxh3`` is XXH3 with 128 bits, which is not a cryptographic hash. Files
+that are already stored keep their checksums and are verified with their algorithms. Downloads have ``Content-MD5`` only
+with MD5, and ``Repr-Digest`` with MD5 and SHA-2.
 """
 
 FILES_REST_DEFAULT_MAX_FILE_SIZE = None
@@ -47,16 +47,15 @@ FILES_REST_FILE_TAGS_HEADER = "X-Invenio-File-Tags"
 """Name of the request header that sets tags of an upload, as ``key1=value1&key2=value2``."""
 
 FILES_REST_FILE_URI_MAX_LEN = 255
-"""Largest length of a file's URI, in characters. On MySQL and MariaDB the column has no more than 255."""
+"""Largest length of a file's URI, in characters. On MySQL and MariaDB, the column is limited to 255."""
 
 FILES_REST_LOCATION_URIS: list[str] = []
-"""Where a new location may be, or one whose URI is changed: folders, and URIs of other storage systems. Empty for
-anywhere.
+"""Allowed places for new locations, and for changed URIs of locations: folders, and URIs of other storage systems.
+Empty to allow any place.
 
-``["/var/lib/files", "s3://archive"]`` allows this folder and those below it, and this bucket and what is in it;
-``s3://`` allows all buckets. A folder is what it is whatever its spelling (``file://``, ``osfs://``, links). Its path
-has to be absolute, since a relative one or ``~`` means another folder in another process. Locations that are there
-stay.
+``["/var/lib/files", "s3://archive"]`` allows this folder and those below it, and this bucket and everything in it;
+``s3://`` allows all buckets. It does not matter how a folder is written (``file://``, ``osfs://``, links), but its path
+must be absolute, since a relative path or ``~`` depends on the process. Existing locations are not affected.
 """
 
 FILES_REST_MIN_FILE_SIZE = 1
@@ -69,7 +68,7 @@ FILES_REST_MULTIPART_CHUNKSIZE_MIN = 5 * 1024**2
 """Smallest part size of a multipart upload, in bytes; its last part may be smaller."""
 
 FILES_REST_MULTIPART_EXPIRES = timedelta(days=4)
-"""Time without use after which a multipart upload takes no more parts, and may be removed."""
+"""Time after its last use when a multipart upload takes no more parts and may be removed."""
 
 FILES_REST_MULTIPART_MAX_PARTS = 10000
 """Largest number of parts of a multipart upload."""
@@ -78,10 +77,10 @@ FILES_REST_MULTIPART_PART_FACTORIES = [
     "invenio_files_rest.views:default_partfactory",
     "invenio_files_rest.views:ngfileupload_partfactory",
 ]
-"""Factories that find a part in a request; the first that finds one is taken, see :doc:`uploads`."""
+"""Factories that find a part in a request; the first one that does is used, see :doc:`uploads`."""
 
 FILES_REST_OBJECT_KEY_MAX_LEN = 255
-"""Largest length of an object's key, in characters. On MySQL and MariaDB the column has no more than 255."""
+"""Largest length of an object's key, in characters. On MySQL and MariaDB, the column is limited to 255."""
 
 FILES_REST_PAGES_DOCS = "https://invenio-files-rest.readthedocs.io/"
 """Where pages send people who want to read the documentation; ``None`` for nowhere."""
@@ -90,7 +89,7 @@ FILES_REST_PAGES_ENABLED = False
 """Show pages for people in the user interface, at ``/`` and ``/buckets``: see :doc:`pages`."""
 
 FILES_REST_PERMISSION_FACTORY = "invenio_files_rest.permissions.permission_factory"
-"""Factory ``(obj, action) -> permission`` that every request is checked with."""
+"""Factory ``(obj, action) -> permission`` with which every request is checked."""
 
 FILES_REST_REQUIRE_SCOPES = False
 """Refuse every OAuth token that has not the scope ``files:read`` or ``files:write``, as the request needs it.
@@ -100,77 +99,78 @@ than these scopes, may do what its user may.
 """
 
 FILES_REST_SIZE_LIMITERS = "invenio_files_rest.limiters.file_size_limiters"
-"""Function ``(bucket) -> limits`` that gives the limits on the next file of a bucket."""
+"""Function ``(bucket) -> limits`` that returns the limits on the next file in a bucket."""
 
 FILES_REST_STORAGE_CLASS_LIST = {"S": "Standard", "A": "Archive"}
-"""Storage classes by their letter: what kind of storage a file is on, as the operator defines it."""
+"""Names of storage classes by their letters. The operator defines what they mean."""
 
 FILES_REST_STORAGE_FACTORY = "invenio_files_rest.storage.pyfs_storage_factory"
 """Factory that makes the storage interface of a file."""
 
 FILES_REST_STORAGE_PATH_DIMENSIONS = 2
-"""Number of folders, one in another, that a file's identifier is split into."""
+"""Number of nested folders into which a file's identifier is split."""
 
 FILES_REST_STORAGE_PATH_SPLIT_LENGTH = 2
-"""Number of characters of each of these folders' names."""
+"""Number of characters in each of these folders' names."""
 
 FILES_REST_TASK_FUNCTIONS: list[str] = []
-"""Import paths of functions that messages to workers may name, as ``files_query`` of
+"""Import paths of functions that messages to workers may name: as ``files_query`` of
 :func:`~invenio_files_rest.tasks.schedule_checksum_verification` and ``force_delete_check`` of
 :func:`~invenio_files_rest.tasks.clear_orphaned_files`.
 
-Those that ``CELERY_BEAT_SCHEDULE`` has for our tasks are registered with it. Others are refused, for a message could
-name any function there is.
+Functions that ``CELERY_BEAT_SCHEDULE`` passes to our tasks need not be listed. All others are refused, since a message
+could name any function.
 """
 
 FILES_REST_TASK_WAIT_INTERVAL = 2
-"""Seconds between two spaces that keep a connection open while a client waits for a task."""
+"""Interval in seconds between the spaces that keep a connection open while a client waits for a task."""
 
 FILES_REST_TASK_WAIT_MAX_SECONDS = 600
-"""Seconds that a client waits for a task at most."""
+"""Largest time for which a client waits for a task, in seconds."""
 
 FILES_REST_UPLOADS_MAX_OPEN = 1000
-"""Largest number of uploads of free shape that a bucket may have in progress at once.
+"""Largest number of uploads that a bucket may have in progress, without the multipart uploads of the REST API.
 
-Each keeps its bytes until it is completed or aborted, or :data:`FILES_REST_MULTIPART_EXPIRES` after its last use. More
-are answered 429. Multipart uploads of the documented REST API are not counted.
+Each keeps its bytes until it is completed, aborted, or :data:`FILES_REST_MULTIPART_EXPIRES` have passed since its last
+use. Requests for more are answered with 429.
 """
 
 FILES_REST_UPLOAD_FACTORIES = [
     "invenio_files_rest.views:stream_uploadfactory",
     "invenio_files_rest.views:ngfileupload_uploadfactory",
 ]
-"""Factories that find a file in a request; the first that finds one is taken, see :doc:`uploads`.
+"""Factories that find a file in a request; the first one that does is used, see :doc:`uploads`.
 
-One that reads the body as it comes has to stand before those that parse it as a form.
+Factories that read the body as a stream have to come before those that parse it as a form.
 """
 
 FILES_REST_UPLOAD_MIN_RATE = 1000
-"""Bytes per second that a client has to send of a body, so that a slow one cannot hold a worker for ever; ``None`` for
-no limit.
+"""Smallest rate at which a client must send a body, in bytes per second, so that slow clients do not occupy workers
+forever; ``None`` for no limit.
 
-Who sends less for longer than :data:`FILES_REST_UPLOAD_PATIENCE` is answered 408 (RFC 9110, section 15.5.9), and
-nothing stays of the upload. It works with gunicorn, uWSGI and Werkzeug's server; other servers, and web servers in
+A client that is slower for longer than :data:`FILES_REST_UPLOAD_PATIENCE` gets a 408 (RFC 9110, section 15.5.9), and
+nothing of the upload is kept. This works with gunicorn, uWSGI and Werkzeug's server; other servers, and web servers in
 front, have settings of their own.
 """
 
 FILES_REST_UPLOAD_PATIENCE = 30
-"""Seconds that bytes may come later than :data:`FILES_REST_UPLOAD_MIN_RATE` has it, as networks stop for a while."""
+"""Seconds for which a client may be slower than :data:`FILES_REST_UPLOAD_MIN_RATE`, since networks sometimes stall."""
 
 FILES_REST_XSENDFILE_ENABLED = False
 """Answer a download with ``X-Accel-Redirect``, so that the web server in front sends the bytes."""
 
 FILES_REST_XSENDFILE_MAPPING: dict[str, str] = {}
-"""What the web server in front calls the files: the URI of a location, or of a folder, to its internal URI.
+"""Internal URIs of the files in the web server in front, by the URIs of locations or folders.
 
-``{"/data/files": "/internal/files"}`` has it asked for the file ``/data/files/2a/data`` as ``/internal/files/2a/data``.
-The longest URI that fits counts; files that none fits are sent without the web server's help. Where nothing is mapped,
-it is asked for every file as ``/user_files/`` and its path from the root on: for ``/user_files/data/files/2a/data``.
+With ``{"/data/files": "/internal/files"}``, the internal URI of the file ``/data/files/2a/data`` is
+``/internal/files/2a/data``. The longest matching URI is used; files that match none are sent without the web server. If
+the setting is empty, the internal URI is ``/user_files/`` and the path from the root:
+``/user_files/data/files/2a/data``.
 """
 
 
 def FILES_REST_XSENDFILE_RESPONSE_FUNC(obj: ObjectVersion) -> Response:  # noqa: N802 (a setting)
-    """Make the response that redirects the web server in front to the file of an object.
+    """Make the response with which the web server in front sends the file of an object.
 
     :param obj: The object version to send.
     :returns: The response, without a body.

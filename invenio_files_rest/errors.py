@@ -1,8 +1,8 @@
-"""Every error of this module, typed, with the HTTP status that it becomes.
+"""The errors of this module, each with its HTTP status.
 
-An error raised anywhere below a view reaches the client as JSON with its status and its ``description``. What only the
-operator may see (a path, a statement, the error of a library) goes into ``errors`` of a :class:`StorageError` or stays
-behind as ``__cause__``; it is logged and never sent.
+An error raised below a view reaches the client as JSON with its status and its ``description``. What only the operator
+may see (a path, a statement, the error of a library) is in ``errors`` of a :class:`StorageError` or in ``__cause__``;
+it is logged and never sent.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class FilesException(RESTException):
     code = 500
 
     logged = False
-    """Whether the log has it."""
+    """Whether it has been logged."""
 
 
 class StorageError(FilesException):
     """A storage operation failed.
 
-    :param errors: The message for the log; clients see ``description`` alone.
+    :param errors: The message for the log; clients see only ``description``.
     """
 
     errors: Any
@@ -34,12 +34,12 @@ class StorageError(FilesException):
     def get_errors(self) -> str:
         """Return the message for the log.
 
-        :returns: The error message, empty where none was given.
+        :returns: The message, or an empty text.
         """
         return str(self.errors or "")
 
     def get_body(self, environ: Any = None, scope: Any = None) -> str:
-        """Return the JSON for the client, without the message that is for the log."""
+        """Return the JSON for the client, without the message for the log."""
         hidden, self.errors = self.errors, None
         try:
             return super().get_body(environ, scope)
@@ -47,7 +47,7 @@ class StorageError(FilesException):
             self.errors = hidden
 
     def __str__(self) -> str:
-        """Join what the client sees and what the log needs."""
+        """Return the message for the client and the one for the log."""
         return ": ".join(filter(None, [super().__str__(), self.get_errors()]))
 
 
@@ -59,21 +59,21 @@ class StorageFullError(StorageError):
 
 
 class LocationAwayError(StorageError):
-    """The folder of a location is not there, or another one is in its place: its disk may not be mounted."""
+    """The folder of a location is missing, or is another one; its disk may not be mounted."""
 
     code = 503
     description = "File storage is offline."
 
 
 class FileSizeError(StorageError):
-    """A file is larger, or smaller, than allowed."""
+    """A file is larger or smaller than allowed."""
 
     code = 400
     description = "The size of the file is not allowed."
 
 
 class UnexpectedFileSizeError(StorageError):
-    """The bytes received are not as many as announced."""
+    """The number of bytes received is not the announced one."""
 
     code = 400
     description = "The size of the file does not match the announced size."
@@ -87,19 +87,19 @@ class DigestMismatchError(StorageError):
 
 
 class InvalidOperationError(FilesException):
-    """The operation makes no sense in this state."""
+    """The operation is not possible in this state."""
 
     code = 403
 
 
 class FileInstanceAlreadySetError(InvalidOperationError):
-    """The object version has a file already."""
+    """The object version already has a file."""
 
     description = "The object version has a file already."
 
 
 class FileInstanceUnreadableError(InvalidOperationError):
-    """The file has no bytes to read, or none yet."""
+    """The file does not have all its bytes, or not yet."""
 
     code = 503
     description = "File storage is offline."
@@ -112,14 +112,14 @@ class BucketLockedError(InvalidOperationError):
 
 
 class BucketDeletedError(InvalidOperationError):
-    """The bucket is marked as deleted, so that its objects cannot be reached or changed."""
+    """The bucket does not exist, or is marked as deleted."""
 
     code = 404
     description = "Bucket does not exist."
 
 
 class InvalidKeyError(InvalidOperationError, ValueError):
-    """The key of an object is too long, cannot be stored, or could not be linked to."""
+    """The key of an object is too long, cannot be stored, or cannot be named by a URL."""
 
     code = 400
     description = "Filename is too long."
@@ -151,11 +151,11 @@ class InvalidArguments(RESTException):
 
 
 def field_errors(messages: Any, field: str | None = None) -> list[FieldError]:
-    """Return what is wrong with arguments of a request, argument by argument.
+    """Turn error messages about the arguments of a request into a list of errors.
 
-    :param messages: Messages by the place of the request, and in it by the argument, as webargs has them, or of
-        whatever shape somebody else gives them: the innermost name is the argument's.
-    :param field: Name of the argument; ``None`` where it is not known.
+    :param messages: Messages by location in the request and by argument, as from webargs, or in another nesting: the
+        innermost name is that of the argument.
+    :param field: Name of the argument; ``None`` if it is not known.
     """
     if isinstance(messages, Mapping):
         return [error for name, inner in messages.items() for error in field_errors(inner, str(name))]
@@ -174,7 +174,7 @@ class MissingQueryParameter(FilesException):
     description = "Missing required query argument '{arg_name}'"
 
     def __init__(self, arg_name: str, **kwargs: Any) -> None:
-        """Keep the argument's name."""
+        """Store the argument's name."""
         self.arg_name = arg_name
         super().__init__(**kwargs)
 
@@ -184,7 +184,7 @@ class MissingQueryParameter(FilesException):
 
 
 class ExhaustedStreamError(FilesException):
-    """Something read the request's body before the upload could."""
+    """Something has already read the body of the request."""
 
     description = "The body of the request has been consumed already."
 
@@ -215,14 +215,14 @@ class MultipartNotCompleted(MultipartException):
 
 
 class MultipartInvalidChunkSize(MultipartException):
-    """The part size is outside the limits, or a part is not of its size."""
+    """The part size is outside the limits, or a part has the wrong size."""
 
     code = 400
     description = "Invalid part size."
 
 
 class MultipartInvalidPartNumber(MultipartException):
-    """The upload has no part of this number."""
+    """The upload has no part with this number."""
 
     code = 400
     description = "Invalid part number."
@@ -243,7 +243,7 @@ class MultipartMissingParts(MultipartException):
 
 
 class MultipartNoPart(MultipartException):
-    """No part factory finds a part in the request."""
+    """No factory has found a part, or a file, in the request."""
 
     code = 400
     description = "No upload part detected in request."

@@ -1,4 +1,4 @@
-"""The Flask extension: it sets defaults, adds the commands, and loads what the settings name."""
+"""The Flask extension: it sets defaults, adds the commands, and loads the objects named in the settings."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from .utils import load_or_import_from_config, obj_or_import_string
 
 
 class FilesRESTState:
-    """What the settings of one application name, loaded when first asked for, and what lower rooms ask of upper ones.
+    """The objects named in the settings of an application, loaded on first use, and services for the models.
 
     :param app: The application.
     """
 
     bulk, deposit, presence = bulk, deposit, presence
-    """What methods of models ask for: work on all objects of a bucket, the way in for bytes, and what is away."""
+    """Modules that the models use but cannot import."""
 
     def __init__(self, app: Flask) -> None:
-        """Keep the application."""
+        """Store the application."""
         self.app = app
 
     def _load(self, key: str) -> Any:
@@ -51,7 +51,7 @@ class FilesRESTState:
 
     @cached_property
     def file_size_limiters(self) -> Any:
-        """Function that gives the size limits of a bucket."""
+        """Function that returns the size limits of a bucket."""
         return self._load("FILES_REST_SIZE_LIMITERS")
 
     @cached_property
@@ -65,35 +65,35 @@ class FilesRESTState:
         return self._load_list("FILES_REST_MULTIPART_PART_FACTORIES")
 
     def upload_factory(self) -> Any:
-        """Return what the first upload factory that fits finds in the request.
+        """Return the file that the first matching upload factory finds in the request.
 
         :returns: The stream, its length in bytes or ``None``, the Content-MD5 or ``None``, and the tags or ``None``.
-        :raises MultipartNoPart: If no factory fits.
-        :raises InvalidArguments: If none does, and the arguments of one were wrong.
+        :raises MultipartNoPart: If no factory matches.
+        :raises InvalidArguments: If no factory matches, and one found invalid arguments.
         """
         nothing = "The request has no file: a body needs a Content-Length, or to be chunked."
         return with_whole_form(request, lambda: _first(self.upload_factories, 4, nothing))
 
     def multipart_partfactory(self) -> Any:
-        """Return what the first part factory that fits finds in the request.
+        """Return the part that the first matching part factory finds in the request.
 
         :returns: The length in bytes, the part's number, the stream, the content type, the Content-MD5 or ``None``.
-        :raises MultipartNoPart: If no factory fits.
-        :raises InvalidArguments: If none does, and the arguments of one were wrong.
+        :raises MultipartNoPart: If no factory matches.
+        :raises InvalidArguments: If no factory matches, and one found invalid arguments.
         """
         nothing = MultipartNoPart.description
         return with_whole_form(request, lambda: _first(self.part_factories, 5, nothing))
 
 
 def _first(factories: list[Callable[[], Any]], length: int, nothing: str) -> tuple[Any, ...]:
-    """Return what the first factory finds that finds something.
+    """Return the result of the first factory that finds something.
 
-    One that refuses the arguments of the request, as webargs does with 422, has found nothing. Any other refusal is for
-    the client.
+    A factory that refuses the arguments of the request, as webargs does with 422, does not match. Any other error of a
+    factory is sent to the client.
 
     :param factories: The factories.
-    :param length: Number of elements to return, the last of which a factory may leave out.
-    :param nothing: What to tell the client where no factory finds anything, or says why.
+    :param length: Number of elements to return; factories may omit the last ones.
+    :param nothing: Message for the client if no factory matches or gives a reason.
     """
     errors: list[Any] = []
     wrong: InvalidArguments | None = None
@@ -105,7 +105,7 @@ def _first(factories: list[Callable[[], Any]], length: int, nothing: str) -> tup
         except (MultipartNoPart, UnprocessableEntity) as refusal:
             if refusal.description != type(refusal).description:
                 nothing = str(refusal.description)
-            # Of webargs, where it is used by itself.
+            # Set by webargs' own parser.
             data = getattr(refusal, "data", None)
             errors += field_errors(data.get("messages") if isinstance(data, Mapping) else data)
         else:
@@ -117,11 +117,11 @@ def _first(factories: list[Callable[[], Any]], length: int, nothing: str) -> tup
 class InvenioFilesREST:
     """Invenio-Files-REST extension.
 
-    :param app: Application to register in; :meth:`init_app` does it later where none is given.
+    :param app: Application to register in; :meth:`init_app` does it later if none is given.
     """
 
     def __init__(self, app: Flask | None = None) -> None:
-        """Register in the application, where one is given."""
+        """Register in the application, if one is given."""
         if app is not None:
             self.init_app(app)
 

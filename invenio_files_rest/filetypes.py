@@ -1,4 +1,4 @@
-"""MIME types of files, by their names. Nothing but Python's own, so that the tests run it on each Python there is."""
+"""Guessing MIME types from file names. It imports only the standard library, so that tests can run it on any Python."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _ENCODING_MIMETYPES = {
 def guess_mimetype(filename: str) -> str:
     """Guess a MIME type from the last extension of a file name.
 
-    The name is a path, never a URL, whatever it looks like: ``data:image/png,a.html`` is HTML. A compressed file is
-    what compresses it: ``data.tar.gz`` is a gzip file, not a tar archive.
+    The name is treated as a path, never as a URL: ``data:image/png,a.html`` is HTML. A compressed file has the type of
+    its compression: ``data.tar.gz`` is a gzip file, not a tar archive.
 
     :param filename: Name of the file.
-    :returns: The MIME type, ``application/octet-stream`` where nothing better is known.
+    :returns: The MIME type, by default ``application/octet-stream``.
     """
     mimetype, encoding = _guess_file_type(filename)
     if encoding:
@@ -29,9 +29,9 @@ def guess_mimetype(filename: str) -> str:
 
 
 def _guess_file_type(path: str) -> tuple[str | None, str | None]:
-    """Return the MIME type of a path, and how it is encoded."""
+    """Return the MIME type of a path, and its encoding."""
     if hasattr(mimetypes, "guess_file_type"):
         guessed: tuple[str | None, str | None] = mimetypes.guess_file_type(path)
         return guessed
-    # Before Python 3.13 a path is read as a URL, unless it begins with a slash.
+    # Before Python 3.13, a path is parsed as a URL unless it begins with a slash.
     return mimetypes.guess_type(f"/{path}")

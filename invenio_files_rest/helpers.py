@@ -1,4 +1,4 @@
-"""The documented helpers, from where they lie."""
+"""The documented names of helpers that are defined elsewhere."""
 
 from .checksums import chunk_size_or_default, compute_checksum, compute_md5_checksum
 from .http.accel import create_file_streaming_redirect_response

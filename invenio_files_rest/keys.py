@@ -1,13 +1,13 @@
-"""Keys of objects: what may be one, and how a URL names it.
+"""Keys of objects: which are valid, and how URLs name them.
 
-Clients take segments ``.`` and ``..`` out of the path of a URL, percent-encoded or not (RFC 3986, section 5.2.4, and
-the URL standard of browsers), and so would ask for something else. No new key has such a segment. Old ones that have
-are named by two paths, which clients leave as they are:
+Clients remove segments ``.`` and ``..`` from the path of a URL, percent-encoded or not (RFC 3986, section 5.2.4, and
+the URL standard of browsers), and would then request something else. New keys cannot have such segments. Old keys with
+such segments are named by two kinds of paths, which clients leave unchanged:
 
-- Slashes next to such a segment are encoded, ``..%2Fx``, so that it is a part of a longer one. Web servers that look at
-  the decoded path, as nginx does to choose a location, may still take it out.
-- In a link with the identifier of a version or an upload, the dots are encoded twice, ``%252E%252E/x``. Decoded once,
-  this is a key that there may be, too, so that only the identifier tells what is meant.
+- Slashes next to such a segment are encoded, as in ``..%2Fx``, so that it is part of a longer segment. Web servers that
+  look at the decoded path, as nginx does to choose a location, may still remove it.
+- In a link with the identifier of a version or an upload, the dots are encoded twice, as in ``%252E%252E/x``. Decoded
+  once, this may be another existing key, but the identifier shows which one is meant.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from .errors import InvalidKeyError
 _DOT_SEGMENTS = {".": "%2E", "..": "%2E%2E"}
 
 _PATH_SAFE = "!$&'()*+,/:;=@~"
-"""Characters that stand for themselves in the path of a URL (RFC 3986, section 3.3)."""
+"""Characters that are not encoded in the path of a URL (RFC 3986, section 3.3)."""
 
 _QUOTED = {code: quote(chr(code), safe=_PATH_SAFE) for code in range(128)}
-"""What the characters of ASCII are in the path of a URL."""
+"""The ASCII characters as they are encoded in the path of a URL."""
 
 
 def validate_key(key: str) -> str:
@@ -33,8 +33,8 @@ def validate_key(key: str) -> str:
 
     :param key: The key.
     :returns: The key.
-    :raises InvalidKeyError: If it is too long, or holds what no database stores as text: a null character or half of
-        a surrogate pair.
+    :raises InvalidKeyError: If it is too long, or contains a null character or a surrogate, which databases cannot
+        store as text.
     """
     if len(key) > current_app.config["FILES_REST_OBJECT_KEY_MAX_LEN"]:
         raise InvalidKeyError()
@@ -44,7 +44,7 @@ def validate_key(key: str) -> str:
 
 
 def validate_new_key(key: str) -> str:
-    """Check a key that somebody chooses for an object.
+    """Check the key of a new object.
 
     :param key: The key.
     :returns: The key.
@@ -56,7 +56,7 @@ def validate_new_key(key: str) -> str:
 
 
 def has_dot_segment(key: str) -> bool:
-    """Tell whether a key has a segment ``.`` or ``..``.
+    """Return whether a key has a segment ``.`` or ``..``.
 
     :param key: The key.
     """
@@ -64,11 +64,11 @@ def has_dot_segment(key: str) -> bool:
 
 
 def paths_of(key: str) -> tuple[str | None, str]:
-    """Return the paths that name a key below the URL of its bucket.
+    """Return the paths for a key below the URL of its bucket.
 
     :param key: The key.
-    :returns: The path of the object, ``None`` where none can name it, and the path in links with an identifier of a
-        version or an upload. They are the same unless the key has a segment ``.`` or ``..``.
+    :returns: The path of the object, or ``None`` if no path can name it; and the path for links with the identifier of
+        a version or an upload. They are the same unless the key has a segment ``.`` or ``..``.
     """
     path = _quoted(key)
     if not has_dot_segment(key):
@@ -77,10 +77,10 @@ def paths_of(key: str) -> tuple[str | None, str]:
 
 
 def key_with_encoded_dots(key: str) -> str | None:
-    """Return the key that another one stands for, in a request with an identifier.
+    """Return the old key that is meant by a key with encoded dots, in a request with an identifier.
 
-    :param key: What the path of the request names.
-    :returns: The key, which has a segment ``.`` or ``..``; ``None`` where the other one stands for itself alone.
+    :param key: The key in the path of the request.
+    :returns: The old key, which has a segment ``.`` or ``..``; ``None`` if the key has no encoded dots.
     """
     meant = unquote(key)
     return meant if has_dot_segment(meant) and _with_encoded_dots(meant) == key else None

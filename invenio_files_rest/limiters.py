@@ -1,4 +1,4 @@
-"""Limits on the size of a file, as the bucket's quota and its maximum file size set them."""
+"""Limits on the size of a file: the quota of its bucket and the bucket's maximum file size."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 @total_ordering
 class FileSizeLimit:
-    """A limit in bytes, and why it is there.
+    """A limit in bytes, with its reason.
 
-    A limit compares like its number, so that ``min()`` of several finds the one that binds.
+    Limits compare like their numbers, so that ``min()`` returns the tightest one.
 
     :param limit: Largest size allowed, in bytes; ``None`` for no limit.
-    :param reason: What to tell whoever exceeds it.
+    :param reason: Message for the client that exceeds it.
     """
 
     def __init__(self, limit: int | None, reason: str) -> None:
-        """Keep limit and reason."""
+        """Store limit and reason."""
         self.limit = limit
         self.reason = reason
 
@@ -29,27 +29,27 @@ class FileSizeLimit:
         return value.limit if isinstance(value, FileSizeLimit) else value
 
     def __hash__(self) -> int:
-        """Hash like the number that it compares as."""
+        """Return the hash of the number, consistent with the comparison."""
         return hash(self.limit)
 
     def __lt__(self, other: FileSizeLimit | int) -> bool:
-        """Tell whether this limit is the tighter one."""
+        """Return whether this limit is tighter."""
         return bool(self.limit < self._bytes(other))
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether both limits are the same number of bytes."""
+        """Return whether both limits have the same number of bytes."""
         return bool(self.limit == self._bytes(other))
 
     def __repr__(self) -> str:
-        """Show limit and reason."""
+        """Return a text with limit and reason."""
         return f"FileSizeLimit({self.limit}, {self.reason!r})"
 
 
 def file_size_limiters(bucket: Bucket) -> list[FileSizeLimit]:
-    """Return the limits on the next file of a bucket: what is left of its quota, and its maximum file size.
+    """Return the limits on the next file in a bucket: what is left of its quota, and its maximum file size.
 
-    :param bucket: The bucket that the file goes into.
-    :returns: Two limits, each with ``limit`` ``None`` where the bucket does not set it.
+    :param bucket: The bucket.
+    :returns: Two limits; ``limit`` is ``None`` if the bucket has no such limit.
     """
     return [
         FileSizeLimit(bucket.quota_left, "Bucket quota exceeded."),

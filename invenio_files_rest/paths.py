@@ -1,4 +1,4 @@
-"""Where a file lies: its path below a location, and what its URI says."""
+"""Paths and URIs of files and locations: making them, comparing them, and refusing those that lead elsewhere."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _LOCAL_SCHEMES = ("osfs", "file")
 
 
 def make_path(base_uri: str, path: str, filename: str, path_dimensions: int, split_length: int) -> str:
-    """Make the URI of a file below a location: ``<base>/2a/4f/39-5033-…/data``.
+    """Make the URI of a file in a location: ``<base>/2a/4f/39-5033-…/data``.
 
-    Folders whose names begin alike keep each folder small.
+    The nested folders keep each folder small.
 
     :param base_uri: URI of the location.
-    :param path: Identifier of the file, which becomes the folders' names.
+    :param path: Identifier of the file, from which the names of the folders are made.
     :param filename: Name of the file in the innermost folder.
     :param path_dimensions: Number of folders to split off the identifier.
-    :param split_length: Number of characters of each of their names.
+    :param split_length: Number of characters in each of their names.
     :returns: The URI.
-    :raises AssertionError: If the identifier is too short to be split so.
+    :raises AssertionError: If the identifier is too short for so many folders.
     """
     assert min(path_dimensions, split_length) >= 0, "A path has no negative number of folders or characters."
     split_at = path_dimensions * split_length
@@ -37,7 +37,7 @@ def make_path(base_uri: str, path: str, filename: str, path_dimensions: int, spl
 
 
 def is_folder_for(url: str, path: str) -> bool:
-    """Tell whether the folder of a file is one that :func:`make_path` has made for it.
+    """Return whether the folder of a file was made for it by :func:`make_path`.
 
     :param url: URI of the file.
     :param path: Identifier of the file.
@@ -46,17 +46,17 @@ def is_folder_for(url: str, path: str) -> bool:
 
 
 def split_scheme(url: str) -> tuple[str | None, str]:
-    """Split a URI in its scheme and the rest, refusing what could lead out of its folder.
+    """Split a URI into its scheme and the rest, refusing URIs that could lead out of their folder.
 
     :param url: URI, or a path on this machine, which is taken literally.
-    :returns: The scheme in lower case, ``None`` for a path; and what follows its ``://``.
-    :raises StorageError: If a ``..`` follows a folder, or a character is none of a path.
+    :returns: The scheme in lower case, or ``None`` for a path; and what follows its ``://``.
+    :raises StorageError: If a ``..`` follows a folder, or if it contains characters that a path cannot have.
     """
     match = _SCHEME.match(url)
     scheme, rest = (match[1].lower(), url[match.end() :]) if match else (None, url)
     segments = [segment for segment in rest.split("/") if segment not in ("", ".")]
     if not rest.startswith("/") and (scheme is None or scheme in _LOCAL_SCHEMES):
-        # A relative location may lie above the working folder; nothing is left that way.
+        # A relative location may lie above the working folder, which does not lead out of the location.
         while segments and segments[0] == "..":
             del segments[0]
     if not segments or ".." in segments or "\0" in rest:
@@ -69,10 +69,10 @@ def split_scheme(url: str) -> tuple[str | None, str]:
 
 
 def local_path(url: str) -> str | None:
-    """Return the path that a URI means on this machine.
+    """Return the path of a URI on this machine.
 
     :param url: URI, or a path.
-    :returns: The path; ``None`` where the URI is of another file system.
+    :returns: The path; ``None`` if the URI belongs to another file system.
     :raises StorageError: See :func:`split_scheme`.
     """
     scheme, rest = split_scheme(url)
@@ -80,10 +80,10 @@ def local_path(url: str) -> str | None:
 
 
 def local_folder(base_uri: str) -> str | None:
-    """Return the folder of this machine that a location is.
+    """Return the folder of a location on this machine.
 
     :param base_uri: URI of the location, or its path.
-    :returns: Its absolute path; ``None`` where the URI is of another file system, or not allowed.
+    :returns: Its absolute path; ``None`` if the URI belongs to another file system, or is not allowed.
     """
     try:
         path = local_path(f"{base_uri}/data")
@@ -93,7 +93,7 @@ def local_folder(base_uri: str) -> str | None:
 
 
 def spellings(base_uri: str) -> set[str]:
-    """Return the ways to write the URI of a location, of which those of its files may have any.
+    """Return the different ways to write the URI of a location, any of which the URIs of its files may begin with.
 
     :param base_uri: URI of the location, or its path.
     """
@@ -116,15 +116,15 @@ def remote_spellings(base_uri: str, path: str) -> set[str]:
 
 
 _TURNS = frozenset("?!@%")
-"""Characters by which PyFilesystem reads another host, another path or an option out of a URI."""
+"""Characters with which PyFilesystem would find another host, another path or an option in a URI."""
 
 
 def is_allowed(base_uri: str, places: Iterable[str]) -> bool:
-    """Tell whether a location lies in one of several places, links followed, whatever its spelling.
+    """Return whether a location lies in one of several places, however it is written and with links resolved.
 
     :param base_uri: URI of the location, or its path.
     :param places: URIs or paths of folders, or schemes with their ``://``.
-    :returns: Whether it does; not where its path is relative, and so means another folder in another process.
+    :returns: Whether it does; ``False`` for a relative path, which depends on the working folder of the process.
     """
     try:
         scheme, path = split_scheme(f"{base_uri}/data")
@@ -143,15 +143,15 @@ def is_allowed(base_uri: str, places: Iterable[str]) -> bool:
 
 
 def lies_within(url: str, base_uri: str) -> bool:
-    """Tell whether a file lies in a location, by its URI alone.
+    """Return whether a file lies in a location, by its URI alone.
 
-    On this machine it does where its path below the location is one that :func:`make_path` makes, though prefix folders
-    on the way may be links: only who runs the machine puts those there, to have room on another disk. The file and its
-    own folder may be none. Any other path has to lead below the location once all links are followed.
+    On this machine, a path made by :func:`make_path` lies in the location even if outer folders of it are links, since
+    only the operator can put them there, to use another disk. The file itself and its own folder must not be links. Any
+    other path must lie below the location after all links are resolved.
 
     :param url: URI of the file, or its path.
     :param base_uri: URI of the location, or its path.
-    :returns: Whether it does; never for a URI that is not allowed.
+    :returns: Whether it does; ``False`` for a URI that is not allowed.
     """
     try:
         scheme, path = split_scheme(url)
@@ -170,7 +170,7 @@ def lies_within(url: str, base_uri: str) -> bool:
 
 
 def _root_of(path: str) -> str | None:
-    """Return the folder of a location that a path is made for, by :func:`make_path`; ``None`` where it is for none."""
+    """Return the folder of the location for which :func:`make_path` made a path; ``None`` if it did not make it."""
     *_, outermost = "", *folders_of(path)
     root, folder = dirname(outermost), dirname(path)
     if not _is_uuid(folder[len(root) :].replace("/", "")) or os.path.islink(folder) or os.path.islink(path):
@@ -179,10 +179,10 @@ def _root_of(path: str) -> str | None:
 
 
 def folders_to(base_uri: str) -> list[str]:
-    """Return a location's scheme and the names of the folders that lead to it, however its URI is spelled.
+    """Return the scheme of a location and the names of the folders that lead to it, however its URI is written.
 
     :param base_uri: URI of the location, or its path.
-    :returns: The names, after an empty text for a folder of this machine; nothing where the URI is not allowed.
+    :returns: The scheme, empty for a folder on this machine, and the names; an empty list if the URI is not allowed.
     """
     file = f"{base_uri}/data"
     try:
@@ -214,13 +214,13 @@ def _is_uuid(text: str) -> bool:
 
 
 def folders_of(path: str) -> Iterator[str]:
-    """Find the folders that only the file at a path needs, from the innermost outwards.
+    """Return the folders that were made for a file, from the innermost outwards.
 
-    These are its own folder, and those above it where their names together are the identifier that :func:`make_path`
-    split. The folder of a location is among them only where the file lies in it directly, which no file of ours does.
+    These are its own folder, and the folders above it if their names together are the identifier that :func:`make_path`
+    has split. The folder of a location is one of them only if the file lies directly in it, which our files never do.
 
     :param path: Path of the file.
-    :returns: The paths of the folders. Those above the innermost are shared with other files.
+    :returns: The paths of the folders. All but the innermost may be shared with other files.
     """
     folder = split_path(path)[0]
     if not folder or folder.endswith("/"):

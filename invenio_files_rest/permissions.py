@@ -1,7 +1,7 @@
-"""Who may do what, on Invenio-Access.
+"""The actions and the permission factory, based on Invenio-Access.
 
-An action is granted on one bucket, whose identifier is the action's argument, or with no argument on all of them.
-Objects and multipart uploads are guarded by the bucket that holds them, so that a grant on a bucket is enough.
+An action is granted on one bucket, whose identifier is the action's argument, or without an argument on all buckets.
+Permissions on objects and multipart uploads are those on their bucket, so that a grant on a bucket is enough.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ObjectReadVersion = action_factory("files-rest-object-read-version", parameter=T
 ObjectDelete = action_factory("files-rest-object-delete", parameter=True)
 """Delete objects."""
 ObjectDeleteVersion = action_factory("files-rest-object-delete-version", parameter=True)
-"""Remove versions for good."""
+"""Remove versions permanently."""
 MultipartRead = action_factory("files-rest-multipart-read", parameter=True)
 """List the parts of a multipart upload."""
 MultipartDelete = action_factory("files-rest-multipart-delete", parameter=True)
@@ -53,7 +53,7 @@ object_read_version_all = ObjectReadVersion(None)
 object_delete_all = ObjectDelete(None)
 """Delete objects in every bucket."""
 object_delete_version_all = ObjectDeleteVersion(None)
-"""Remove versions for good in every bucket."""
+"""Remove versions permanently in every bucket."""
 multipart_read_all = MultipartRead(None)
 """List the parts of every multipart upload."""
 multipart_delete_all = MultipartDelete(None)
@@ -82,10 +82,10 @@ _NEEDS = {
 def permission_factory(obj: Bucket | ObjectVersion | MultipartObject | None, action: str) -> Permission:
     """Return the permission that an action on an object needs.
 
-    :param obj: What the action is on; ``None`` where it is on no bucket.
-    :param action: Name of the action, without its ``files-rest-``, e.g. ``"bucket-read"``.
-    :returns: The permission; its ``can()`` tells whether the current identity has it.
-    :raises RuntimeError: If the object is of another kind, or the action is not known.
+    :param obj: Object of the action; ``None`` if it is not about a bucket.
+    :param action: Name of the action without ``files-rest-``, e.g. ``"bucket-read"``.
+    :returns: The permission; its ``can()`` returns whether the current identity has it.
+    :raises RuntimeError: If the object is of another type, or the action is unknown.
     """
     from .models import Bucket, MultipartObject, ObjectVersion
 

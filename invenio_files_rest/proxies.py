@@ -1,4 +1,4 @@
-"""The extension of the current application, and what its settings name."""
+"""Proxies for the state of the extension in the current application."""
 
 from __future__ import annotations
 

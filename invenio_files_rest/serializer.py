@@ -1,6 +1,6 @@
 """The documented names of :mod:`invenio_files_rest.http.schemas` and :mod:`invenio_files_rest.http.json_response`.
 
-With the models, which Invenio-Records-Files 4.0 takes from here.
+The models are here too, since Invenio-Records-Files 4.0 imports them from here.
 """
 
 from .http.json_response import json_serializer

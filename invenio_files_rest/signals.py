@@ -1,8 +1,8 @@
-"""Signals of what happens to files, for statistics, indexing and the like.
+"""Signals about files, for statistics, indexing and the like.
 
 The sender is the Flask application, and ``obj`` the :class:`~invenio_files_rest.models.ObjectVersion`, or the
-:class:`~invenio_files_rest.models.FileInstance` where a signal is of a file. A signal is sent after the commit of what
-it tells, so that a receiver sees what everyone sees; a receiver that raises cannot undo it.
+:class:`~invenio_files_rest.models.FileInstance` if the signal is about a file. A signal is sent after the commit, so
+that receivers see the committed state; a receiver that raises an error cannot undo anything.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ file_uploaded = _signals.signal("file-uploaded")
 """Sent when a new object version is stored."""
 
 file_deleted = _signals.signal("file-deleted")
-"""Sent when an object is deleted: ``obj`` is its delete marker, or the version that is gone."""
+"""Sent when an object is deleted: ``obj`` is its delete marker, or the version that was removed."""
 
 file_integrity_failed = _signals.signal("file-integrity-failed")
-"""Sent when the bytes of a file were found changed, or could not be read; ``obj`` is the file. Its ``last_check`` is
-``False`` where they are not the ones that were stored, and ``None`` where that could not be told."""
+"""Sent when the bytes of a file have changed, or could not be read; ``obj`` is the file. Its ``last_check`` is
+``False`` if the bytes are not the ones that were stored, and ``None`` if they could not be read."""
 
 
 def notify(signal: NamedSignal, obj: ObjectVersion | FileInstance) -> None:
-    """Send a signal, and log what a receiver raises.
+    """Send a signal, and log errors of receivers.
 
-    A receiver is called as ``receiver(app, obj=obj)``. One whose first two parameters are an event and the application,
-    as the documentation's example has them, gets the signal for the event.
+    A receiver is called as ``receiver(app, obj=obj)``. A receiver with the parameters ``event`` and ``app``, as in the
+    example in the documentation, gets the signal as the event.
 
     :param signal: The signal.
-    :param obj: The object version, or the file, that it is about.
+    :param obj: The object version or file that it is about.
     """
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     for receiver in list(signal.receivers_for(app)):

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 import requests
-from crash.machine import DurablePostgreSQL, Machine, services
+from crash.machine import DurablePostgreSQL, Machine
 from flask import Flask
 from helpers.rest import error, nothing_stays, put, stored, url
 from helpers.stored import CONTENT, damage
 from helpers.waiting import allowed
+from private_servers.brokers import Redis
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 
@@ -200,12 +201,12 @@ def test_a_broker_that_is_down_at_a_delete_leaves_the_bytes_to_the_sweep(machine
     assert [path for path in machine.files.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.skipif(not services.Redis.installed(), reason="Redis is not installed.")
+@pytest.mark.skipif(not Redis.installed(), reason="Redis is not installed.")
 def test_a_broker_that_is_down_at_a_merge_keeps_the_upload_until_it_is_back(machine_of: Callable[..., Machine]):
     redis: list[Any] = []
 
     def start(folder: Path) -> str:
-        redis.append(services.Redis(folder))
+        redis.append(Redis(folder))
         redis[0].start()
         return str(redis[0].url)
 

@@ -1,4 +1,4 @@
-"""Records with files: joins Invenio-Records and Invenio-Files-REST."""
+"""Records with files: connects Invenio-Records and Invenio-Files-REST."""
 
 from .ext import InvenioRecordsFiles
 

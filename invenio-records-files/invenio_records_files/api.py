@@ -39,10 +39,10 @@ def _without_files(json: Any) -> Any:
 
 
 class FilesMixin(_Base):
-    """Adds files to a class of records, in the bucket that :class:`.models.RecordsBuckets` links the record to.
+    """Adds files to a class of records, in the bucket that :class:`.models.RecordsBuckets` links to the record.
 
-    What another writer has done to ``_files`` since the record was read is kept when it is committed. Another change of
-    the record by somebody else is an error of :meth:`commit`, as with any record.
+    When a record is committed, changes that other writers have made to ``_files`` since it was read are merged. Any
+    other concurrent change of the record makes :meth:`commit` fail, as with any record.
     """
 
     file_cls: type[FileObject] = FileObject
@@ -52,22 +52,22 @@ class FilesMixin(_Base):
     """Class of :attr:`files`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Keep the files as they are when the record is read."""
+        """Store the files as they are when the record is read."""
         super().__init__(*args, **kwargs)
         self._files_read = _files_in(self.model.json) if self.model is not None else None
 
     def _create_bucket(self) -> Bucket | None:
-        """Return a bucket for a record that has none, ``None`` to let it have none. It is linked to the record."""
+        """Return a bucket to link to a record that has none; ``None`` if it should not have one."""
         return None
 
     @property
     def bucket(self) -> Bucket | None:
-        """The bucket; ``None`` where there is none, or it is deleted."""
+        """The bucket; ``None`` if the record has none, or it is deleted."""
         return self._linked_bucket()
 
     @property
     def bucket_id(self) -> str:
-        """Identifier of the bucket, empty where there is none."""
+        """Identifier of the bucket, empty if there is none."""
         bucket = self._linked_bucket()
         return str(bucket.id) if bucket is not None else ""
 
@@ -79,7 +79,7 @@ class FilesMixin(_Base):
 
     @property
     def files(self) -> FilesIterator | None:
-        """The files; ``None`` where the record has no bucket.
+        """The files; ``None`` if the record has no bucket.
 
         :raises invenio_records.errors.MissingModelError: If the record is not in the database.
         """
@@ -100,8 +100,9 @@ class FilesMixin(_Base):
 
         :param data: Streams by the keys of the files.
         :raises invenio_records.errors.MissingModelError: If the record is not in the database.
-        :raises RuntimeError: If it has files already.
-        :raises invenio_files_rest.errors.InvalidOperationError: If it has no bucket, or one that does not take them.
+        :raises RuntimeError: If it already has files.
+        :raises invenio_files_rest.errors.InvalidOperationError: If it has no bucket, or the bucket is locked or
+        deleted.
         """
         files = self.files
         if files is None:
@@ -112,9 +113,9 @@ class FilesMixin(_Base):
             files[key] = stream
 
     def commit(self, *args: Any, **kwargs: Any) -> Any:
-        """Write the record to the database, with what others have done to its files since it was read.
+        """Write the record to the database, with the changes that others have made to its files since it was read.
 
-        :raises sqlalchemy.orm.exc.StaleDataError: If somebody else has changed something else of it since then.
+        :raises sqlalchemy.orm.exc.StaleDataError: If others have changed anything else of it since then.
         """
         if self.model is not None and not self.model.is_deleted:
             self._merge_files()
@@ -123,10 +124,10 @@ class FilesMixin(_Base):
         return record
 
     def _merge_files(self) -> None:
-        """Take over what others have done to the files since the record was read."""
+        """Merge the changes that others have made to the files since the record was read."""
         bucket = self._bucket_of_files()
         if bucket is not None:
-            # The bucket first, as whoever stores a file and then commits the record takes them in this order.
+            # The bucket first: storing a file and then committing the record takes the locks in this order.
             lock_bucket(bucket.id)
         row = lock_record(self.model)
         if row is None:
@@ -149,8 +150,8 @@ class FilesMixin(_Base):
 class Record(FilesMixin, _Record):
     """A record with a bucket of its own.
 
-    The bucket is made with the record, and its identifier kept in the record's ``_bucket``. To keep it elsewhere,
-    override :meth:`dump_bucket` and :meth:`load_bucket`; to make another bucket, :meth:`create_bucket`.
+    The bucket is created with the record, and its identifier stored in the record's ``_bucket``. To store it elsewhere,
+    override :meth:`dump_bucket` and :meth:`load_bucket`; to create a different bucket, :meth:`create_bucket`.
     """
 
     @classmethod
@@ -159,9 +160,9 @@ class Record(FilesMixin, _Record):
     ) -> Record:
         """Add a record, and the bucket of its files.
 
-        :param data: Metadata of the record; the bucket's identifier is added to them.
-        :param id_: Identifier of the record; a random one where none is given.
-        :param with_bucket: Whether to make a bucket.
+        :param data: Metadata of the record; the bucket's identifier is added.
+        :param id_: Identifier of the record; by default a random one.
+        :param with_bucket: Whether to create a bucket.
         :param kwargs: Passed on to :meth:`invenio_records.api.Record.create`.
         :returns: The record.
         """
@@ -179,13 +180,13 @@ class Record(FilesMixin, _Record):
         """Return the bucket of a new record: a new one in the default location.
 
         :param data: Metadata of the record.
-        :returns: The bucket, new or not; ``None`` to let the record have none.
+        :returns: The bucket, which may be an existing one; ``None`` if the record should not have one.
         """
         return Bucket.create()
 
     @classmethod
     def dump_bucket(cls, data: dict[str, Any], bucket: Bucket) -> None:
-        """Keep the bucket's identifier in the metadata, before the record is added.
+        """Store the bucket's identifier in the metadata, before the record is added.
 
         :param data: Metadata of the record.
         :param bucket: The bucket.
@@ -197,23 +198,23 @@ class Record(FilesMixin, _Record):
         """Return the bucket's identifier from the metadata.
 
         :param record: The record.
-        :returns: The identifier, empty where there is none.
+        :returns: The identifier, empty if there is none.
         """
         return str(record.get("_bucket") or "")
 
     @property
     def bucket_id(self) -> str:
-        """Identifier of the bucket: from the metadata, or else that of the bucket that the record is linked to."""
+        """Identifier of the bucket, from the metadata or else from the link to the record."""
         return self.load_bucket(self) or super().bucket_id
 
     @property
     def bucket(self) -> Bucket | None:
-        """The bucket; ``None`` where there is none, or it is deleted."""
+        """The bucket; ``None`` if there is none, or it is deleted."""
         bucket_id = self.load_bucket(self)
         return Bucket.get(bucket_id) if bucket_id else self._linked_bucket()
 
     def _bucket_of_files(self) -> Bucket | None:
-        # Metadata may be those of another record, of which this one is a copy with a bucket of its own.
+        # The link first: the metadata may have been copied from another record, whose bucket they name.
         return self._linked_bucket() or self.bucket
 
     def delete(self, force: bool = False) -> Record:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 RECORDS_FILES_REST_ENDPOINTS: dict[str, dict[str, str]] = {}
-"""Where the files of records are served: for each setting that defines endpoints, the path of each endpoint's files.
+"""URLs of the files of records: for each setting that defines endpoints, the path of each endpoint's files.
 
-The settings are Invenio-Records-REST's ``RECORDS_REST_ENDPOINTS`` and others of its form: of each endpoint it takes
-``item_route``, to which the path is added, ``pid_type``, and ``record_class`` unless the route names the class. With
+The settings are Invenio-Records-REST's ``RECORDS_REST_ENDPOINTS`` and others of the same form. The path is added to the
+endpoint's ``item_route``; ``pid_type`` is used too, and ``record_class`` unless the route names the class. With
 
 .. code-block:: python
 
@@ -20,5 +20,5 @@ The settings are Invenio-Records-REST's ``RECORDS_REST_ENDPOINTS`` and others of
         },
     }
 
-and the route ``/records/<pid(recid):pid_value>``, the files of the record 1 are at ``/records/1/files``.
+and the route ``/records/<pid(recid):pid_value>``, the files of record 1 are at ``/records/1/files``.
 """

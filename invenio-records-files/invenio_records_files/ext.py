@@ -1,4 +1,4 @@
-"""The Flask extension: it sets defaults. What needs no settings works without it."""
+"""The Flask extension, which sets the defaults. Everything that needs no settings works without it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from . import config
 class InvenioRecordsFiles:
     """Invenio-Records-Files extension.
 
-    :param app: Application to register in; :meth:`init_app` does it later where none is given.
+    :param app: Application to register in; :meth:`init_app` does it later if none is given.
     """
 
     def __init__(self, app: Flask | None = None) -> None:
-        """Register in the application, where one is given."""
+        """Register in the application, if one is given."""
         if app is not None:
             self.init_app(app)
 

@@ -20,7 +20,7 @@ FILES = "_files"
 
 
 def _writable(method: F) -> F:
-    """Refuse to call a method of :class:`FilesIterator` that changes a bucket where it is locked or deleted.
+    """Make a method of :class:`FilesIterator` that changes the bucket fail if the bucket is locked or deleted.
 
     :raises invenio_files_rest.errors.BucketLockedError: If it is locked.
     :raises invenio_files_rest.errors.InvalidOperationError: If it is deleted.
@@ -38,27 +38,27 @@ def _writable(method: F) -> F:
 
 
 class FileObject:
-    """A file of a record: the object in the bucket, and what the record tells about it.
+    """A file of a record: the object in the bucket, and its entry in the record.
 
-    Attributes are the object's. Items are the object's attributes too, and metadata under any other name.
+    Its attributes are those of the object. Its items are the attributes of the object, and otherwise metadata.
 
     :param obj: The object.
-    :param data: The file's entry in the record, which setting an item changes.
+    :param data: The file's entry in the record; setting an item changes it.
     """
 
     _adopt: Callable[[FileObject], None] | None = None
-    """Adds the entry to the record, where the record does not have it yet."""
+    """Function that adds the entry to the record, if the record does not have it yet."""
 
     def __init__(self, obj: ObjectVersion, data: dict[str, Any]) -> None:
-        """Bind object and entry."""
+        """Store object and entry."""
         self.obj = obj
         self.data = data
 
     def get_version(self, version_id: uuid.UUID | str | None = None) -> ObjectVersion | None:
         """Return a version of the object.
 
-        :param version_id: Identifier of the version; the head where none is given.
-        :returns: The version, ``None`` where there is none.
+        :param version_id: Identifier of the version; by default the head.
+        :returns: The version; ``None`` if there is none.
         """
         return ObjectVersion.get(self.obj.bucket_id, self.obj.key, version_id=version_id)
 
@@ -66,14 +66,14 @@ class FileObject:
         """Return an attribute of the object, or metadata.
 
         :param key: Name of the attribute or of the metadata.
-        :param default: What to return where there is neither.
+        :param default: What to return if there is neither.
         """
         if hasattr(self.obj, key):
             return getattr(self.obj, key)
         return self.data.get(key, default)
 
     def dumps(self) -> dict[str, Any]:
-        """Return the file's entry in the record: its metadata, and what there is to know of the object."""
+        """Return the file's entry in the record: its metadata and the data of the object."""
         return {**self.data, **self._facts()}
 
     def _facts(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class FileObject:
 
     def __getattr__(self, name: str) -> Any:
         if name == "obj":
-            # Not there yet, while a copy is being made.
+            # Not set yet, while a copy is being made.
             raise AttributeError(name)
         return getattr(self.obj, name)
 
@@ -109,7 +109,7 @@ class FileObject:
             self._adopt(self)
 
     def __repr__(self) -> str:
-        """Show the object."""
+        """Return a text with the object."""
         return f"<{type(self).__name__} {self.obj!r}>"
 
 
@@ -122,18 +122,18 @@ def _update(entry: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 class FilesIterator:
-    """The files of a record, by their keys, and in the order that the record has them in.
+    """The files of a record by key, in the order in which the record has them.
 
-    A subclass may override :meth:`dumps`, which says what is written to the record, and ``__iter__``: either as an
-    iterator over files, or so that it sets ``_it`` to an iterator over objects and returns ``self``.
+    A subclass may override :meth:`dumps`, which returns what is written to the record, and ``__iter__``, which returns
+    either an iterator over files, or ``self`` after setting ``_it`` to an iterator over objects.
 
     :param record: The record.
-    :param bucket: Its bucket; the record's own where none is given.
-    :param file_cls: Class of the files; :class:`FileObject` where none is given.
+    :param bucket: The bucket; by default that of the record.
+    :param file_cls: Class of the files; by default :class:`FileObject`.
     """
 
     def __init__(self, record: Any, bucket: Bucket | None = None, file_cls: type[FileObject] | None = None) -> None:
-        """Bind record and bucket."""
+        """Store record and bucket."""
         self.record = record
         self.model = record.model
         self.bucket: Bucket = record.bucket if bucket is None else bucket
@@ -142,7 +142,7 @@ class FilesIterator:
 
     @property
     def filesmap(self) -> dict[str, dict[str, Any]]:
-        """The entries of the record's ``_files`` by their keys, in order. What is changed in one is changed there."""
+        """The entries in the record's ``_files`` by key, in order. Changing an entry changes the record."""
         return by_key(self.record.get(FILES) or [])
 
     @property
@@ -156,7 +156,7 @@ class FilesIterator:
     def __iter__(self) -> Iterator[FileObject]:
         objects, entries = self._objects(self.bucket), self.filesmap
         self._it = iter(objects)
-        # Another iterator than ours, so that there may be two at a time.
+        # An iterator of its own, so that there may be several at a time.
         return (self._file(obj, entries.get(obj.key)) for obj in objects)
 
     def __next__(self) -> FileObject:
@@ -166,7 +166,7 @@ class FilesIterator:
         return self._file(obj, self.filesmap.get(obj.key))
 
     def next(self) -> FileObject:
-        """Return the file after the last one that was returned.
+        """Return the next file.
 
         :raises StopIteration: If there is none.
         """
@@ -178,15 +178,15 @@ class FilesIterator:
     def __getitem__(self, key: str) -> FileObject:
         """Return a file.
 
-        :raises KeyError: If there is none of this key.
+        :raises KeyError: If there is no file with this key.
         """
         return self._file(self._object(key), self.filesmap.get(key))
 
     @_writable
     def __setitem__(self, key: str, stream: IO[bytes]) -> None:
-        """Store a file, or a new version of one, which begins without metadata.
+        """Store a file, or a new version of a file, which starts without metadata.
 
-        :raises invenio_files_rest.errors.FilesException: If the bucket does not take it.
+        :raises invenio_files_rest.errors.FilesException: If the bucket refuses it, or the storage fails.
         """
         ObjectVersion.create(self.bucket, key, stream=stream)
         if (entry := self.filesmap.get(key)) is not None:
@@ -198,7 +198,7 @@ class FilesIterator:
     def __delitem__(self, key: str) -> None:
         """Delete a file; its versions stay in the bucket.
 
-        :raises KeyError: If there is none of this key.
+        :raises KeyError: If there is no file with this key.
         """
         if ObjectVersion.delete(self.bucket, key) is None:
             raise KeyError(key)
@@ -206,13 +206,13 @@ class FilesIterator:
 
     @_writable
     def rename(self, old_key: str, new_key: str) -> ObjectVersion:
-        """Give a file another key. It keeps its metadata and its place; no byte is copied.
+        """Give a file another key. It keeps its metadata and its position; no bytes are copied.
 
-        :param old_key: Key of the file.
-        :param new_key: Its key from now on.
-        :returns: The object of the new key.
-        :raises KeyError: If there is no file of the old key.
-        :raises InvalidOperationError: If there is a file of the new key already.
+        :param old_key: Current key of the file.
+        :param new_key: New key of the file.
+        :returns: The object with the new key.
+        :raises KeyError: If there is no file with the old key.
+        :raises InvalidOperationError: If there is already a file with the new key.
         """
         obj = self._object(old_key)
         if new_key in self:
@@ -225,10 +225,10 @@ class FilesIterator:
         return renamed
 
     def sort_by(self, *ids: str | uuid.UUID) -> None:
-        """Put the files in order.
+        """Change the order of the files.
 
-        :param ids: Keys or file identifiers, in the order wanted. Files that are not named follow, as they were.
-        :raises KeyError: If there is no such file.
+        :param ids: Keys or identifiers of files, in the new order. Other files follow in their current order.
+        :raises KeyError: If one of the files does not exist.
         """
         self.flush()
         entries = self.filesmap
@@ -237,9 +237,9 @@ class FilesIterator:
         self.record[FILES] = [entries[key] for key in dict.fromkeys([*wanted, *entries])]
 
     def flush(self) -> None:
-        """Write the files to the record, as they are in the bucket and as :meth:`dumps` has them.
+        """Write the files in the bucket to the record, as :meth:`dumps` returns them.
 
-        The entry of a file stays the same object, so that who holds one has what is written.
+        The entries stay the same objects, so that code that holds one sees the changes.
         """
         entries, dumped = self.filesmap, self.dumps()
         if dumped or FILES in self.record:
@@ -248,7 +248,7 @@ class FilesIterator:
     def dumps(self, bucket: Bucket | None = None) -> list[dict[str, Any]]:
         """Return the entries of the files.
 
-        :param bucket: A bucket to take the objects from; the record's own where none is given.
+        :param bucket: The bucket of the objects; by default that of the record.
         """
         entries = self.filesmap
         objects = self._objects(self.bucket if bucket is None else bucket)
@@ -271,7 +271,7 @@ class FilesIterator:
         return file
 
     def _add_entry(self, file: FileObject) -> None:
-        """Add the entry of a file that came into the bucket by another way, such as REST."""
+        """Add the entry of a file that was stored in the bucket in another way, such as REST."""
         entry = self.filesmap.get(file.key)
         if entry is None:
             self.record.setdefault(FILES, []).append(file.data)

@@ -1,4 +1,4 @@
-"""Links to a record's files, for the ``links_factory_imp`` of endpoints of Invenio-Records-REST."""
+"""Links to a record's files, for ``links_factory_imp`` in the endpoints of Invenio-Records-REST."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .api import Record
 def default_bucket_link_factory(pid: Any) -> str | None:
     """Return the URL of a record's bucket in Files-REST.
 
-    :param pid: Persistent identifier of the record, if it has one.
-    :returns: The URL, ``None`` where there is no record, or it has no bucket.
+    :param pid: Persistent identifier of the record; may be ``None``.
+    :returns: The URL; ``None`` if there is no record, or the record has no bucket.
     """
     try:
         bucket_id = Record.get_record(pid.get_assigned_object()).bucket_id if pid is not None else ""
@@ -27,8 +27,8 @@ def default_record_files_links_factory(pid: Any, record: Any = None, **kwargs: A
     """Return the links of a record: to itself, and to its files.
 
     :param pid: Persistent identifier of the record.
-    :param record: The record where it is at hand. Where it has no bucket, there is no link to files.
-    :param kwargs: Not used: factories of other modules have them.
+    :param record: The record, if available. If it has no bucket, there is no link to files.
+    :param kwargs: Further arguments of such factories; not used.
     """
     endpoint = current_app.extensions["invenio-records-rest"].default_endpoint_prefixes[pid.pid_type]
     links = {"self": f"invenio_records_rest.{endpoint}_item"}

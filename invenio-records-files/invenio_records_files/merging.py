@@ -1,7 +1,7 @@
-"""Two writers of one record: what both did to ``_files`` is in it afterwards.
+"""Merging the changes that two writers of a record have made to ``_files``.
 
-Each writer knows how the list was when it read the record. The difference between that and what it wants to write is
-what it did, and that is done to the list as the other writer left it.
+Each writer knows the list as it was when it read the record. The difference between that and the list it wants to write
+is its change, which is applied to the list as the other writer left it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ABSENT = object()
 
 
 def by_key(entries: Iterable[Entry]) -> dict[str, Entry]:
-    """Return entries by the keys of their objects, in order.
+    """Return entries by key, in order.
 
     :param entries: The list of a record's files.
     """
@@ -23,16 +23,16 @@ def by_key(entries: Iterable[Entry]) -> dict[str, Entry]:
 
 
 def merge_files(base: list[Entry], mine: list[Entry], theirs: list[Entry]) -> list[Entry]:
-    """Merge what two writers did to the list of a record's files.
+    """Merge the changes of two writers to the list of a record's files.
 
-    An entry that one of them added, changed or removed is added, changed or removed. Where both changed the same value,
-    it is the later writer's; a new version that it stored stays, whether or not the other removed the object.
+    All entries that either of them added, changed or removed are added, changed or removed. If both changed the same
+    value, the later writer wins; if it stored a new version, that stays even if the other one removed the object.
 
-    :param base: The list as both began with it.
-    :param mine: The list of the later writer. Its entries are changed in place, so that who holds one has what is
-        written.
+    :param base: The list that both started with.
+    :param mine: The list of the later writer. Its entries are changed in place, so that code that holds one sees the
+        changes.
     :param theirs: The list as the earlier writer left it.
-    :returns: The merged list, in the order of the one who changed the order: the later writer where both did.
+    :returns: The merged list, in the order of the writer that changed the order; of the later one if both did.
     """
     before, ours, others = by_key(base), by_key(mine), by_key(theirs)
     mine_ordered = _order(before, ours) != _order(ours, before)

@@ -1,4 +1,4 @@
-"""The link between records and buckets, and the locks that a change of a record's files takes."""
+"""The table that links records to buckets, and the locks for changing a record's files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RecordsBuckets(db.Model):
 
     @classmethod
     def create(cls, record: RecordMetadata, bucket: Bucket) -> RecordsBuckets:
-        """Link a record to a bucket, and add that to the session.
+        """Link a record to a bucket, and add the link to the session.
 
         :param record: The record's row.
         :param bucket: The bucket.
@@ -43,7 +43,7 @@ class RecordsBuckets(db.Model):
 
     @classmethod
     def find_bucket(cls, record_id: uuid.UUID) -> Bucket | None:
-        """Return the bucket of a record, ``None`` where it has none or it is deleted.
+        """Return the bucket of a record, or ``None`` if it has none, or the bucket is deleted.
 
         :param record_id: Identifier of the record.
         """
@@ -61,11 +61,11 @@ class RecordsBuckets(db.Model):
 
 
 def lock_bucket(bucket_id: uuid.UUID | str) -> None:
-    """Take a bucket's row until the end of the transaction, as everyone does who changes its objects.
+    """Lock a bucket's row until the end of the transaction, as every change of its objects does.
 
     :param bucket_id: Identifier of the bucket.
     """
-    # An update locks on SQLite too, which has no SELECT ... FOR UPDATE.
+    # An update, which also locks on SQLite, where there is no SELECT ... FOR UPDATE.
     db.session.execute(
         update(Bucket).where(Bucket.id == bucket_id).values(size=Bucket.size),
         execution_options={"synchronize_session": False},
@@ -73,21 +73,21 @@ def lock_bucket(bucket_id: uuid.UUID | str) -> None:
 
 
 def lock_objects(bucket_id: uuid.UUID) -> dict[str, ObjectVersion]:
-    """Return the objects of a bucket as they are in the database now, whatever the transaction's snapshot has.
+    """Return the current objects of a bucket, even if the transaction's snapshot is older.
 
-    :param bucket_id: Identifier of the bucket, which has to be locked already.
-    :returns: The objects by their keys.
+    :param bucket_id: Identifier of the bucket, which must already be locked.
+    :returns: The objects by key.
     """
     query = ObjectVersion.get_by_bucket(bucket_id).with_for_update(read=True, of=ObjectVersion)
     return {obj.key: obj for obj in query.populate_existing()}
 
 
 def lock_record(model: Any) -> tuple[int, Any] | None:
-    """Take a record's row until the end of the transaction.
+    """Lock a record's row until the end of the transaction.
 
-    :param model: The row, as the session knows it.
-    :returns: Its version and its JSON as they are in the database now, whatever the transaction's snapshot has;
-        ``None`` where the row is gone.
+    :param model: The row in the session.
+    :returns: Its current version and JSON, even if the transaction's snapshot is older; ``None`` if the row no longer
+        exists.
     """
     cls = type(model)
     row = db.session.execute(select(cls.version_id, cls.json).where(cls.id == model.id).with_for_update()).one_or_none()
@@ -95,7 +95,7 @@ def lock_record(model: Any) -> tuple[int, Any] | None:
 
 
 def reload_record(model: Any) -> None:
-    """Let the session know a record's row as it is in the database now.
+    """Read the current state of a record's row into the session.
 
     :param model: The row.
     """

@@ -1,4 +1,4 @@
-"""What clients get to see of a record's files: what Files-REST shows, with links that stay under the record."""
+"""The schemas for a record's files: those of Files-REST, with links under the URL of the record."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _FILES_URL = "records_files_url"
 
 
 def _files_url() -> str:
-    """Return the URL of the files of the record that the request is about.
+    """Return the URL of the files of the requested record.
 
-    The context of the schema has the name of the view of them, or of one of them.
+    The name of the view of all files, or of one of them, is in the context of the schema.
     """
     context = context_schema.get()
     if _FILES_URL not in context:
@@ -35,10 +35,10 @@ def _files_url() -> str:
 
 
 class UnderRecord(BaseSchema):
-    """Links that lead to where the record is."""
+    """Makes the links lead to the URL of the record."""
 
     def dump_links(self, obj: Any) -> dict[str, str]:
-        """Return the links of an object that Files-REST has, with the record's URL in place of the bucket's."""
+        """Return the links of Files-REST, with the URL of the record's files instead of that of the bucket."""
         url, bucket_id = _files_url(), str(getattr(obj, "bucket_id", None) or obj.id)
         links = super().dump_links(obj)
         return {name: url + link.partition(bucket_id)[2] for name, link in links.items()}
@@ -57,11 +57,11 @@ class RecordObjectVersionSchema(UnderRecord, ObjectVersionSchema):
 
     @post_dump(pass_many=True)
     def wrap(self, data: Any, many: bool, **kwargs: Any) -> Any:
-        """Show many as the contents of the bucket that the context has.
+        """Wrap many objects as the contents of the bucket in the context.
 
-        :param data: What is shown of each.
+        :param data: The serialized object, or many.
         :param many: Whether there are many.
-        :param kwargs: Not used: marshmallow has more.
+        :param kwargs: Further arguments of marshmallow; not used.
         """
         return {"contents": data, **RecordBucketSchema().dump(context_schema.get()["bucket"])} if many else data
 
@@ -77,11 +77,11 @@ class RecordPartSchema(PartSchema):
 
     @post_dump(pass_many=True)
     def wrap(self, data: Any, many: bool, **kwargs: Any) -> Any:
-        """Show many as the parts of the upload that the context has.
+        """Wrap many parts with the upload in the context.
 
-        :param data: What is shown of each.
+        :param data: The serialized part, or many.
         :param many: Whether there are many.
-        :param kwargs: Not used: marshmallow has more.
+        :param kwargs: Further arguments of marshmallow; not used.
         """
         upload = RecordMultipartObjectSchema()
         return {"parts": data, **upload.dump(context_schema.get()["multipart"])} if many else data

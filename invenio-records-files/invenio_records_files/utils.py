@@ -1,4 +1,4 @@
-"""Ways to a record's files for those who have a record, whatever its class."""
+"""Access to the files of a record of any class: their order, the file for a name, a download view."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 try:
     from invenio_files_rest.views.base import for_who_asked
 except ImportError:
-    # Version 6.1 says nothing to caches.
+    # Version 6.1 does not forbid caching.
     def for_who_asked(f: Any) -> Any:  # type: ignore[misc]
-        """Return the view as it is."""
+        """Return the view unchanged."""
         return f
 
 
@@ -26,12 +26,12 @@ def sorted_files_from_bucket(bucket: Bucket, keys: Iterable[str] | None = None) 
     """Return the objects of a bucket in a given order.
 
     :param bucket: The bucket.
-    :param keys: Keys in the order wanted. Objects of other keys follow, ordered by their keys.
+    :param keys: Keys in the order wanted. Objects with other keys follow, ordered by key.
     """
     places = {key: place for place, key in enumerate(keys or [])}
     heads: dict[str, ObjectVersion] = {}
     for obj in ObjectVersion.get_by_bucket(bucket, with_deleted=True):
-        # The newest comes first, should a snapshot of MySQL's have two.
+        # The newest comes first, in case a snapshot on MySQL has two heads.
         heads.setdefault(obj.key, obj)
     objects = [obj for obj in heads.values() if not obj.deleted]
     return sorted(objects, key=lambda obj: places.get(obj.key, len(places)))
@@ -40,10 +40,10 @@ def sorted_files_from_bucket(bucket: Bucket, keys: Iterable[str] | None = None) 
 def record_file_factory(pid: Any, record: Any, filename: str | None) -> FileObject | None:
     """Return a file of a record.
 
-    :param pid: Not used: factories of other modules have it.
+    :param pid: Not used; an argument of all such factories.
     :param record: The record.
     :param filename: Key of the file.
-    :returns: The file; ``None`` where there is none, the record is not in the database, or its class has no files.
+    :returns: The file; ``None`` if it does not exist, the record is not in the database, or its class has no files.
     """
     try:
         files = getattr(record, "files", None)
@@ -62,14 +62,14 @@ def file_download_ui(
 ) -> Response:
     """Send a file of a record: a view for ``RECORDS_UI_ENDPOINTS``, whose route has ``<path:filename>``.
 
-    With ``download`` in the query the browser saves the file. Where its checksum is not the one that the record has,
-    that is logged.
+    With ``download`` in the query string, the browser saves the file. A checksum that differs from the one in the
+    record is logged.
 
     :param pid: Persistent identifier of the record.
     :param record: The record.
-    :param _record_file_factory: Function that finds the file; :func:`record_file_factory` where none is given.
+    :param _record_file_factory: Function that finds the file; by default :func:`record_file_factory`.
     :param kwargs: Arguments of the route, ``filename`` among them.
-    :raises werkzeug.exceptions.NotFound: If there is no such file, or the current identity may not read it.
+    :raises werkzeug.exceptions.NotFound: If the file does not exist, or the current identity may not read it.
     """
     find = _record_file_factory or record_file_factory
     file = find(pid, record, kwargs.get("filename"))

@@ -1,4 +1,4 @@
-"""The REST API of a record's files: what Files-REST does with a bucket, under the record's URL."""
+"""The REST API of a record's files: that of Files-REST for a bucket, under the URL of the record."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from .api import Record
 from .serializer import serializer_mapping
 
 _NO_BUCKET = uuid.UUID(int=0)
-"""An identifier that no bucket has: Files-REST says in its own words that there is nothing."""
+"""An identifier that no bucket has, for which Files-REST returns its usual error."""
 
 
 class KeyConverter(PathConverter):
-    """The key of an object in a URL: a path that may begin with a slash and have line breaks, too."""
+    """The key of an object in a URL: a path that may begin with a slash and contain line breaks."""
 
     regex = "(?s:.+)"
     part_isolating = False
 
 
 def _bucket_id(pid_value: Any, pid_type: str, record_class: Any) -> uuid.UUID:
-    """Return the identifier of the bucket of a record, one that no bucket has where the record has none, or is none.
+    """Return the identifier of a record's bucket, or :data:`_NO_BUCKET` if it has none or there is no such record.
 
-    :param pid_value: Value of its persistent identifier, or what the converters of Invenio-Records-REST make of it.
+    :param pid_value: Value of its persistent identifier, or the object that Invenio-Records-REST's converters return.
     :param pid_type: Type of the persistent identifier.
     :param record_class: Class of the record.
     """
@@ -47,7 +47,7 @@ def _bucket_id(pid_value: Any, pid_type: str, record_class: Any) -> uuid.UUID:
     if record.model.is_deleted:
         return _NO_BUCKET
     if not hasattr(record, "bucket_id"):
-        # A route that names no class has records without files.
+        # A route that does not name the class yields records without files.
         record = record_class(record, model=record.model)
     try:
         return uuid.UUID(str(record.bucket_id))
@@ -59,24 +59,24 @@ class RecordFilesView(ContentNegotiatedMethodView):
     """A view of Files-REST under the URL of a record.
 
     :param pid_type: Type of the persistent identifiers.
-    :param record_class: Class of the records, where the route names none.
+    :param record_class: Class of the records, if the route does not name it.
     :param view_name: Name of the view of the bucket.
     """
 
     def __init__(self, pid_type: str, record_class: Any, view_name: str) -> None:
-        """Keep what is known of the endpoint."""
+        """Store the data of the endpoint."""
         serializer = partial(json_serializer, serializer_mapping=serializer_mapping, view_name=view_name)
         super().__init__(serializers={"application/json": serializer})
         self.pid_type = pid_type
         self.record_class = record_class
 
     def dispatch_request(self, pid_value: Any, key: str | None = None, **route: Any) -> Response:
-        """Do with the record's bucket what Files-REST does.
+        """Call the view of Files-REST with the bucket of the record.
 
         :param pid_value: Persistent identifier of the record.
         :param key: Key of the object.
-        :param route: Other arguments of the endpoint's route.
-        :raises werkzeug.exceptions.NotFound: If there is no such record, or it has no bucket.
+        :param route: Other arguments of the endpoint's route; not used.
+        :raises werkzeug.exceptions.NotFound: If the record does not exist, or has no bucket.
         """
         arguments = {} if key is None else {"key": key}
         bucket_id = _bucket_id(pid_value, self.pid_type, self.record_class)
@@ -93,11 +93,11 @@ class RecordObjectResource(RecordFilesView, ObjectResource):
 
 
 def create_blueprint_from_app(app: Flask) -> Blueprint:
-    """Make the blueprint of the endpoints that ``RECORDS_FILES_REST_ENDPOINTS`` names.
+    """Make the blueprint for the endpoints in ``RECORDS_FILES_REST_ENDPOINTS``.
 
     :param app: The application.
     :returns: The blueprint.
-    :raises ValueError: If it names an endpoint that is not defined.
+    :raises ValueError: If the setting names an endpoint that is not defined.
     """
     blueprint = Blueprint("invenio_records_files", __name__)
     blueprint.record(lambda state: state.app.url_map.converters.update(record_file_key=KeyConverter))
@@ -112,7 +112,7 @@ def create_blueprint_from_app(app: Flask) -> Blueprint:
                 ) from None
             _add_endpoint(blueprint, endpoint, options, path)
     if served:
-        # Invenio-Files-REST 6.1 makes its links by the names that its views would have in the blueprint that is asked.
+        # Invenio-Files-REST 6.1 builds its links with the names of its views in the blueprint of the request.
         blueprint.add_url_rule("/<bucket_id>", endpoint="bucket_api", build_only=True)
         blueprint.add_url_rule("/<bucket_id>/<path:key>", endpoint="object_api", build_only=True)
     blueprint.error_handler_spec = deepcopy(files_rest_blueprint.error_handler_spec)

@@ -1,7 +1,7 @@
-"""The command line: ``invenio files …``, for those who set up and look after an installation.
+"""The command line, ``invenio files …``, for operators.
 
-A command says on standard output what it did, one line for each thing. Where it cannot do it, it says why on standard
-error and exits with 1; where it is called wrongly, it exits with 2.
+A command writes to standard output what it did, one line for each thing. If it fails, it writes the reason to standard
+error and exits with 1; if its arguments are wrong, it exits with 2.
 """
 
 from __future__ import annotations

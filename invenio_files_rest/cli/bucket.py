@@ -1,4 +1,4 @@
-"""``files bucket``: make buckets, and fill them from a folder."""
+"""``files bucket``: create buckets, and copy files into them."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def cp(source: str, bucket: UUID, checksum: bool, key_prefix: str, follow_links:
     """Copy a file, or all files below a folder, into a bucket.
 
     SOURCE is a path, BUCKET the identifier of a bucket. Prints "bucket:version:key" for each file once it is stored and
-    committed. What is printed stays where a later file fails; copied again, it becomes a new version.
+    committed. If a later file fails, those that were printed stay; copying them again adds new versions.
 
-    Links that lead out of the folder are passed over without --follow-links, links to folders always; each is told on
-    standard error. A file whose bytes are stored already is not kept twice, unless --no-checksum is given.
+    Without --follow-links, links that lead out of the folder are skipped; links to folders always are. Each is reported
+    on standard error. Bytes that are already stored are not stored twice, unless --no-checksum is given.
     """
 
     def passed_over(text: str) -> None:

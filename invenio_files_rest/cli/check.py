@@ -1,4 +1,4 @@
-"""``files check``: hold every row against storage, and every size against its sum."""
+"""``files check``: compare every file with its row, and every bucket's size with its contents."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .report import Report, json_option
 @json_option
 @with_appcontext
 def check(checksum: bool, repair: bool, as_json: bool) -> None:
-    """Check that each file is there with its size, and that each bucket has the size of what is in it.
+    """Check that each file exists with the right size, and that the size of each bucket is that of its contents.
 
-    Exits with 1 where something is wrong, and could not be or was not repaired.
+    Exits with 1 if something is wrong and was not repaired.
     """
     with told_in_one_line():
         count = stored_files().count()

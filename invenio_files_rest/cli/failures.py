@@ -1,4 +1,4 @@
-"""What a command says where it fails: the reason in one line, and never a traceback."""
+"""Errors of commands: the reason in one line, never a traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..errors import FilesException, StorageError
 
 @contextmanager
 def told_in_one_line() -> Iterator[None]:
-    """Roll back where the block fails for a reason that the user can do something about, and tell that reason.
+    """If the block fails for a reason that the user can do something about, roll back and report that reason.
 
     :raises click.ClickException: With the reason.
     """

@@ -1,4 +1,4 @@
-"""``files location``: where files are kept."""
+"""``files location``: manage the locations where files are kept."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .failures import told_in_one_line
 
 
 class _CreatesByDefault(click.Group):
-    """A group that was a command once: what names none of its commands is for ``create``."""
+    """A group that used to be a command: arguments that name none of its commands are for ``create``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put ``create`` before what names no command."""
+        """Insert ``create`` if the first argument is not a command."""
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
             args = ["create", *args]
         return super().parse_args(ctx, args)
@@ -38,9 +38,9 @@ def location() -> None:
 def create(name: str, uri: str, default: bool) -> None:
     """Create a location.
 
-    NAME has 1 to 20 lower-case letters, digits and dashes, a letter first. URI is the path of a folder, or the URL of a
-    storage system. A folder is made where it is not there, and marked. A location that is there already, the same in
-    all, is left alone.
+    NAME has 1 to 20 lower-case letters, digits and dashes, and begins with a letter. URI is the path of a folder, or
+    the URL of a storage system. A folder is created if it does not exist, and marked. If the same location already
+    exists, nothing happens.
     """
     with told_in_one_line():
         existing = Location.get_by_name(name)
@@ -60,8 +60,8 @@ def create(name: str, uri: str, default: bool) -> None:
 def mark(name: str, force: bool) -> None:
     """Mark the folder of the location NAME.
 
-    While the folder or its mark is not there, its disk is taken for not mounted: nothing is stored in the location.
-    "create" does it; a location that is older, or was restored without its mark, needs this command.
+    If the folder or its mark is missing, its disk is assumed not to be mounted, and nothing is stored in the location.
+    "create" marks the folder; this command is for locations that are older or were restored without the mark.
     """
     with told_in_one_line():
         location = _found(name)
@@ -82,9 +82,9 @@ def list_() -> None:
 @click.argument("name")
 @with_appcontext
 def set_default(name: str) -> None:
-    """Make new buckets in the location NAME from now on.
+    """Create new buckets in the location NAME from now on.
 
-    Buckets that are there stay where they are.
+    Existing buckets stay where they are.
     """
     with told_in_one_line():
         location = _found(name)

@@ -24,11 +24,11 @@ from .report import Report, json_option
 @json_option
 @with_appcontext
 def migrate(bucket_id: UUID | None, source_name: str | None, remove_source: bool, to: str, as_json: bool) -> None:
-    """Move files to the location TO, while they are read and written.
+    """Move files to the location TO, while they can be read and new ones stored.
 
-    New files of the bucket, or of the buckets of the location, go there from the beginning. A file that is there
-    already is passed over, so that the command can be run again until nothing is left. Files outside all locations
-    stay. Without --remove-source the sweep removes the sources. Exits with 1 where a file could not be moved.
+    New files of the bucket, or of the buckets of the location, go there at once. Files that have already moved are
+    skipped, so that the command can be repeated until nothing is left. Files outside all locations stay. Without
+    --remove-source the sweep removes the sources. Exits with 1 if a file could not be moved.
     """
     if (bucket_id is None) == (source_name is None):
         raise click.UsageError("Give either --bucket or --location.")

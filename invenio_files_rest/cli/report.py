@@ -1,4 +1,4 @@
-"""How an operation tells what it finds: line by line, for a human or as JSON, with an exit status for cron."""
+"""Reporting what an operation finds, line by line, as text or JSON, with an exit status for cron."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Write one JS
 
 
 class Report:
-    """The lines and the sums of what an operation finds.
+    """The report of an operation: a line for each finding, and a summary.
 
-    :param as_json: Whether to write JSON: an object for each finding, and at last one whose ``kind`` is ``summary``.
+    :param as_json: Whether to write JSON: an object for each finding, and at the end one whose ``kind`` is ``summary``.
     """
 
     def __init__(self, as_json: bool) -> None:
-        """Begin with nothing found."""
+        """Start with nothing found."""
         self.as_json = as_json
         self.found: Counter[str] = Counter()
         self.left: Counter[str] = Counter()
@@ -32,12 +32,12 @@ class Report:
         self.fine = 0
 
     def run(self, findings: Iterable[Finding | None], label: str, length: int | None = None) -> None:
-        """Write a line for each finding, then the sums; show on a terminal how far it is.
+        """Write a line for each finding, then the summary; show a progress bar on a terminal.
 
-        :param findings: What the operation yields.
-        :param label: What it does, for the progress bar.
-        :param length: How many things it will yield, where that is known.
-        :raises SystemExit: With status 1, where a finding is left that nothing was done about.
+        :param findings: What the operation yields; ``None`` for each thing without a finding.
+        :param label: Label of the progress bar.
+        :param length: Number of things that it will yield, if known.
+        :raises SystemExit: With status 1, if a finding has not been resolved.
         """
         bar: Any = click.progressbar(
             findings,

@@ -1,4 +1,4 @@
-"""``files sweep``: remove what crashes and unfinished removals have left."""
+"""``files sweep``: remove what crashes and unfinished removals have left behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .report import Report, json_option
 def sweep(delete: bool, grace: float, as_json: bool) -> None:
     """Find what is left over: expired uploads, unused files, bytes that no row names, temporary files, empty folders.
 
-    Exits with 1 where something is left, as it always is without --delete.
+    Exits with 1 if something is left, as is everything found without --delete.
     """
     with told_in_one_line():
         Report(as_json).run(run_sweep(timedelta(hours=grace), delete), "Sweeping")

@@ -27,9 +27,9 @@ from .report import Report, json_option
 @json_option
 @with_appcontext
 def verify(bucket: UUID | None, older_than: float, limit: int | None, as_json: bool) -> None:
-    """Read files, and compare their bytes with their checksums; the oldest check comes first.
+    """Read files and compare their bytes with their checksums, beginning with those whose last check is oldest.
 
-    Notes the result of each, as the scheduled tasks do. Exits with 1 where a file has changed or cannot be read.
+    Records each result, as the scheduled tasks do. Exits with 1 if a file has changed or cannot be read.
     """
     with told_in_one_line():
         query = verifiable_files(bucket)

@@ -1,4 +1,4 @@
-"""How it is said in HTTP: bodies of requests, slow clients, preconditions, files and JSON as answers.
+"""HTTP: bodies of requests, slow clients, preconditions, and files and JSON as responses.
 
-Nothing here decides what happens: that is for :mod:`invenio_files_rest.services`.
+What happens is decided in :mod:`invenio_files_rest.services`.
 """

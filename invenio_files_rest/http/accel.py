@@ -1,4 +1,4 @@
-"""``X-Accel-Redirect``: we check the permission and say what the file is, the web server in front sends its bytes."""
+"""``X-Accel-Redirect``: we check the permission and send the headers, the web server in front sends the bytes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from ..models import FileInstance, ObjectVersion
 
 DEFAULT_PREFIX = "/user_files/"
-"""What the web server maps to the root of its file system, or of the remote storage, where no mapping is set."""
+"""Internal URI of the root of the file system, or of the remote storage, if no mapping is set."""
 
 
 def internal_uri(uri: str) -> str | None:
-    """Return what the web server in front calls a file, by ``FILES_REST_XSENDFILE_MAPPING``.
+    """Return the internal URI of a file in the web server in front, by ``FILES_REST_XSENDFILE_MAPPING``.
 
     :param uri: URI of the file, or its path.
-    :returns: The internal URI, percent-encoded; ``None`` where the web server does not have the file.
+    :returns: The internal URI, percent-encoded; ``None`` if the web server does not have the file.
     """
     mapping = current_app.config.get("FILES_REST_XSENDFILE_MAPPING")
     try:
@@ -45,7 +45,7 @@ def internal_uri(uri: str) -> str | None:
 
 
 def _absolute(uri: str) -> str:
-    """Return the path that a URI means on this machine, or the URI where it means none.
+    """Return the absolute path of a URI on this machine, or the URI itself if it is elsewhere.
 
     :raises StorageError: If it could lead out of its folder.
     """
@@ -54,9 +54,9 @@ def _absolute(uri: str) -> str:
 
 
 def _ensure_there(file: FileInstance, path: str) -> None:
-    """Refuse to have a file sent whose location is away, or that is shorter or longer than its row.
+    """Check that the location of a file is not away, and that the file has the size in its row.
 
-    One that is gone passes: the web server does not find it either.
+    A missing file is not refused, since the web server does not find it either.
     """
     try:
         found = os.stat(path).st_size
@@ -70,19 +70,19 @@ def _ensure_there(file: FileInstance, path: str) -> None:
 
 
 def create_file_streaming_redirect_response(obj: ObjectVersion) -> Response:
-    """Make the response that has the web server in front send a file, by ``X-Accel-Redirect``.
+    """Make the response that lets the web server in front send a file, by ``X-Accel-Redirect``.
 
-    ``FILES_REST_XSENDFILE_MAPPING`` says what the web server calls the file. A file that it does not have we send
-    ourselves, and so we do with one of this machine whose storage has no
-    :class:`~invenio_files_rest.storage.capabilities.LocalPath`: what the web server would find there may not be the
-    content. So we do where the request has ``If-Match`` or ``If-Unmodified-Since``, too, for nginx would compare them
-    with what it knows of the file.
+    ``FILES_REST_XSENDFILE_MAPPING`` determines the internal URI of the file. We send a file ourselves if the web server
+    does not have it; if it is on this machine but its storage has no
+    :class:`~invenio_files_rest.storage.capabilities.LocalPath`, since its bytes on the disk may not be the content; or
+    if the request has ``If-Match`` or ``If-Unmodified-Since``, which nginx would compare with its own data about the
+    file.
 
     :param obj: The object version to send.
-    :returns: The response, without a body where the web server sends the file.
+    :returns: The response, without a body if the web server sends the file.
     :raises FileInstanceUnreadableError: If the file is not readable.
-    :raises StorageError: If this machine sees that the file is shorter or longer than its row.
-    :raises LocationAwayError: If it sees that the location of the file is away.
+    :raises StorageError: If the file is on this machine and does not have the size in its row.
+    :raises LocationAwayError: If the file is on this machine and its location is away.
     :raises PreconditionFailed: If a condition of the request does not hold.
     """
     file = obj.file

@@ -1,4 +1,4 @@
-"""Arguments of requests: parsed, checked, and refused with a message for each that is wrong."""
+"""Parsing and checking the arguments of requests, with an error message for each that is wrong."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from marshmallow import EXCLUDE, ValidationError, missing
 from webargs import fields, validate
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import CombinedMultiDict, MultiDict
-from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.exceptions import BadRequest, ClientDisconnected, MethodNotAllowed
 from werkzeug.routing import PathConverter
 
 from ..errors import FileSizeError, InvalidArguments, field_errors
 from .streamed_form import stream_form
 
 NOT_FOUND = "The bucket or the object does not exist."
-"""What a client learns of a thing that is not there, or that it may not know of: the same in every case."""
+"""Message for something that does not exist or is hidden from the client; the same in all cases."""
 
 
 class KeyConverter(PathConverter):
-    """The key of an object in a URL: a path that may begin with a slash and have line breaks, too."""
+    """The key of an object in a URL: a path that may begin with a slash and contain line breaks."""
 
     regex = "(?s:.+)"
     part_isolating = False
 
 
 class ArgumentParser(FlaskParser):
-    """Parser of arguments whose errors are JSON, with a message for each argument. What it does not know it ignores."""
+    """Parser whose errors are JSON with a message for each argument. Unknown arguments are ignored."""
 
     DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = dict.fromkeys(
         ("query", "headers", "form", "files", "query_or_json"), EXCLUDE
@@ -42,15 +42,15 @@ class ArgumentParser(FlaskParser):
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse the request.
 
-        :raises InvalidArguments: In any case.
+        :raises InvalidArguments: Always.
         """
         raise InvalidArguments(errors=field_errors(error.normalized_messages()))
 
     def load_querystring(self, req: Any, schema: Any) -> Any:
-        """Load arguments from the query.
+        """Load arguments from the query string.
 
-        :raises InvalidArguments: If a text is not in UTF-8, of which Werkzeug would make another text, or the query
-            is not, which it does not read.
+        :raises InvalidArguments: If the query string, or a text in it once decoded, is not in UTF-8. Werkzeug would
+            replace or ignore such bytes.
         """
         texts = {field.data_key or name for name, field in schema.fields.items() if isinstance(field, fields.String)}
         try:
@@ -72,19 +72,22 @@ class ArgumentParser(FlaskParser):
         return super().load_files(req, schema)
 
     def load_json(self, req: Any, schema: Any) -> Any:
-        """Load arguments from a body in JSON.
+        """Load arguments from a JSON body.
 
-        :raises werkzeug.exceptions.BadRequest: If it is none, or nested or a number beyond what Python reads.
+        :raises werkzeug.exceptions.BadRequest: If it is not JSON, or has deeper nesting or longer numbers than Python
+            can read.
         """
         try:
             return super().load_json(req, schema)
-        except (RecursionError, ValueError) as error:
-            self._handle_invalid_json_error(error, req)
+        except ClientDisconnected:
+            raise
+        except (BadRequest, RecursionError, ValueError):
+            abort(400, description="The body is not valid JSON.")
 
     def load_query_or_json(self, req: Any, schema: Any) -> Any:
-        """Load arguments from the query, and those that it lacks from a body in JSON.
+        """Load arguments from the query string, and missing ones from a JSON body.
 
-        :raises InvalidArguments: If the body is no JSON object.
+        :raises InvalidArguments: If the body is not a JSON object.
         """
         body = self.load_json(req, schema)
         if body is missing:
@@ -93,12 +96,9 @@ class ArgumentParser(FlaskParser):
             raise InvalidArguments(errors=[FieldError("body", "Not a JSON object.")])
         return body | req.args.to_dict()
 
-    def _handle_invalid_json_error(self, error: Any, req: Any, *args: Any, **kwargs: Any) -> NoReturn:
-        abort(400, description="The body is not valid JSON.")
-
 
 def is_unicode(text: str) -> bool:
-    """Tell whether a text has whole characters alone, and no bytes that could not be decoded.
+    """Return whether a text consists of characters only, without bytes that could not be decoded.
 
     :param text: The text.
     """
@@ -114,17 +114,17 @@ use_kwargs = ArgumentParser().use_kwargs
 
 
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
-"""The one spelling of a UUID (RFC 9562, section 4). Python reads others, too."""
+"""The standard form of a UUID (RFC 9562, section 4). Python reads other forms, too."""
 
 NUMBER = re.compile("-?[0-9]+")
-"""A number in digits. Python reads others, too: ``1_000``, ``+1``, digits of other scripts."""
+"""A whole number in ASCII digits. Python also reads ``1_000``, ``+1`` and digits of other scripts."""
 
 
 def as_uuid(value: str) -> uuid.UUID:
-    """Return the UUID that a string is, as URLs have it: in hexadecimal digits of any case, with its dashes.
+    """Parse a UUID in a URL: hexadecimal digits in any case, with dashes.
 
     :param value: The string.
-    :raises werkzeug.exceptions.NotFound: If it is none.
+    :raises werkzeug.exceptions.NotFound: If it is not a UUID.
     """
     if not is_uuid(value):
         abort(404, description=NOT_FOUND)
@@ -149,7 +149,7 @@ class Identifier(fields.UUID):
 
 
 class WholeNumber(fields.Integer):
-    """A whole number in the digits 0 to 9; in JSON also a number that is whole."""
+    """A whole number in the digits 0 to 9; in JSON also as a number."""
 
     default_error_messages = {"invalid": "Not a whole number in the digits 0 to 9."}
 
@@ -176,13 +176,13 @@ def invalid_subresource_validator(value: Any) -> None:
     """Refuse an argument that the method does not take.
 
     :param value: Value of the argument.
-    :raises werkzeug.exceptions.MethodNotAllowed: In any case.
+    :raises werkzeug.exceptions.MethodNotAllowed: Always.
     """
     raise MethodNotAllowed(["POST"])
 
 
 def flag(name: str) -> fields.Raw:
-    """Return an argument that is passed where it is there, with any value or none.
+    """Return an argument without a value: what counts is whether it is there.
 
     :param name: Name of the argument.
     """
@@ -200,28 +200,28 @@ PAGE = {
 """Arguments that select a page of a listing."""
 
 SUBRESOURCES = frozenset({"uploads", "versionId", "uploadId", "partNumber", "part"})
-"""Names of arguments in the query that say what a request is about: something else than the object itself."""
+"""Names of query arguments that select what a request is about, other than the object itself."""
 
 FORM = frozenset({"file", "_totalSize", "_chunkSize", "_chunkNumber", "_currentChunkSize"})
 """Names of the fields of the forms that ng-file-upload sends."""
 
 
 def refuse_stray_arguments(*expected: str) -> None:
-    """Refuse arguments in the query that may mean something else than what the request does, before it does it.
+    """Refuse query arguments that suggest that the request was meant to do something else.
 
-    An argument of :data:`SUBRESOURCES` that has no meaning in this request would be passed over, and a part of an
-    upload without its ``uploadId`` take the place of the whole object; one that is misspelt in case would be, too. Any
-    other name may be an upload factory's.
+    An argument in :data:`SUBRESOURCES` that does not belong in this request, or is spelled in the wrong case, would
+    otherwise be ignored: a part sent without its ``uploadId`` would replace the whole object. Other arguments are
+    allowed, since upload factories may use them.
 
-    :param expected: Names that have a meaning in this request.
-    :raises werkzeug.exceptions.BadRequest: If there is such an argument, or one expected twice. The message names
-        it.
+    :param expected: Names of the arguments that belong in this request.
+    :raises werkzeug.exceptions.BadRequest: If there is such an argument, or an expected one is given twice. The message
+        names it.
     """
     _refuse_strays("argument", request.args, SUBRESOURCES | {*expected}, {*expected})
 
 
 def refuse_misspelt_fields() -> None:
-    """Refuse fields of :data:`FORM` that are misspelt in case or given twice, so that none of them is passed over.
+    """Refuse fields of :data:`FORM` that are spelled in the wrong case or given twice, so that none is ignored.
 
     :raises werkzeug.exceptions.BadRequest: If there is such a field. The message names it.
     """

@@ -1,7 +1,7 @@
-"""The body of a request, as a stream that ends where the body does.
+"""The body of a request as a stream that ends where the body does.
 
-Where the body is malformed, or its client has gone, each server says so in its own way: with errors of the socket, of
-its parser, or with too few bytes. Here all of that is :class:`~werkzeug.exceptions.ClientDisconnected`, a 400.
+If a body is malformed or its client disconnects, each WSGI server reports that in its own way: by errors of the socket
+or of its parser, or by too few bytes. All of that becomes :class:`~werkzeug.exceptions.ClientDisconnected`, a 400.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _FAULT = "The body of the request is malformed, or ended too early."
 
 
 class _Body(io.RawIOBase):
-    """A body, of which the client is to blame for all that goes wrong.
+    """A body whose errors are all the client's.
 
     :param stream: The server's stream.
-    :param length: Number of bytes that there have to be; ``None`` where the stream knows its end.
+    :param length: Number of bytes that it must have; ``None`` if the stream knows where it ends.
     """
 
     def __init__(self, stream: Any, length: int | None) -> None:
@@ -40,7 +40,7 @@ class _Body(io.RawIOBase):
         return self._pos
 
     def read(self, size: int | None = -1, /) -> Any:
-        """Read as the server has it, where it fills no buffer of ours: without a copy."""
+        """Read without copying, if the server cannot read into a buffer of ours."""
         if size is None or size < 0 or hasattr(self._stream, "readinto"):
             return super().read(-1 if size is None else size)
         wanted = size if self._left is None else min(size, self._left)
@@ -75,7 +75,7 @@ class _Body(io.RawIOBase):
 
 
 class _UwsgiChunks:
-    """A chunked body under uWSGI, which hands out whole chunks."""
+    """A chunked body under uWSGI, which returns whole chunks."""
 
     def __init__(self) -> None:
         self._chunk = memoryview(b"")
@@ -94,25 +94,25 @@ class _UwsgiChunks:
 def _length(environ: WSGIEnvironment) -> int | None:
     length = get_content_length(environ)
     if length is None and "uwsgi.version" in environ and environ.get("CONTENT_LENGTH"):
-        # nginx has put the chunks together, but passes Transfer-Encoding on. uWSGI reads so many bytes in any case.
+        # nginx has joined the chunks, but passes Transfer-Encoding on. uWSGI reads that many bytes in any case.
         length = get_content_length({"CONTENT_LENGTH": environ["CONTENT_LENGTH"]})
     return length
 
 
 def request_body(environ: WSGIEnvironment) -> IO[bytes] | None:
-    """Return the body of a request, as it comes and of whatever length.
+    """Return the body of a request, which may have any length.
 
-    Reading it fails with :class:`~werkzeug.exceptions.ClientDisconnected` where it is malformed or ends too early, and
-    with :class:`~werkzeug.exceptions.RequestTimeout` where it comes too slowly.
+    Reading it raises :class:`~werkzeug.exceptions.ClientDisconnected` if it is malformed or ends too early, and
+    :class:`~werkzeug.exceptions.RequestTimeout` if it comes too slowly.
 
     :param environ: Environment of the request.
-    :returns: The body; ``None`` where nobody can tell where it ends.
+    :returns: The body; ``None`` if its end is not known.
     """
     stream, length = environ["wsgi.input"], _length(environ)
     if length is None:
         if environ.get("wsgi.input_terminated"):
-            # Reading into a buffer of fixed size, Werkzeug's development server notices that a chunk is cut short,
-            # where it would otherwise shrink the interpreter's own buffer, and crash it.
+            # With a buffer of fixed size, Werkzeug's development server notices that a chunk is cut short. It would
+            # otherwise shrink the interpreter's own buffer and crash it.
             stream = io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream
         elif "uwsgi.version" in environ and environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
             stream = _UwsgiChunks()

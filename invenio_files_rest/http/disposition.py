@@ -8,33 +8,33 @@ from urllib.parse import quote
 from werkzeug.http import dump_options_header
 
 UNNAMED = "download"
-"""What a file is called that has no name, or none in ASCII."""
+"""Name of a file that has no name, or none in ASCII."""
 
 _REMOVED = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Categories of characters that no name needs: control characters, halves of characters, ends of lines."""
+"""Categories of characters that are removed from names: control characters, surrogates, line separators."""
 
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that change the order in which others are shown, so that ``gpj.exe`` may look like ``exe.jpg``.
+"""Characters that change the direction of the text, so that ``gpj.exe`` could look like ``exe.jpg``.
 
-They are those of Unicode's property Bidi_Control.
+They are those with Unicode's property Bidi_Control.
 """
 
 _MISREAD = str.maketrans(dict.fromkeys("/\\%\"'", "_"))
-"""Characters that some client takes for a folder, an escape or the end of the name (RFC 6266, appendix D)."""
+"""Characters that some clients take for a folder, an escape or the end of the name (RFC 6266, appendix D)."""
 
 _ATTR_CHARS = "!#$&+-.^_`|~"
-"""Characters besides letters and digits that stand for themselves in ``filename*`` (RFC 8187, section 3.2.1)."""
+"""Characters besides letters and digits that are not encoded in ``filename*`` (RFC 8187, section 3.2.1)."""
 
 
 def content_disposition(kind: str, filename: str) -> str:
     """Make the value of ``Content-Disposition`` (RFC 6266).
 
-    A name that not all clients could read as it is comes in two forms: a plain one, which every client can save as it
-    is, and ``filename*`` for those that know it.
+    A name that some clients could misread is sent in two forms: a plain one, which every client can use, and
+    ``filename*`` for clients that know it.
 
     :param kind: ``attachment`` or ``inline``.
-    :param filename: Name of the file. Control characters, and those that change the order of others, are left out.
-    :returns: The value, with characters of ASCII only.
+    :param filename: Name of the file. Control characters, and those that change the direction of text, are removed.
+    :returns: The value, in ASCII.
     """
     name = "".join(char for char in filename if unicodedata.category(char) not in _REMOVED and char not in _REORDERING)
     if not name.strip(". "):
@@ -49,12 +49,12 @@ def content_disposition(kind: str, filename: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """Return a name in ASCII that means no folder, is not hidden unless the name is, and ends as it is seen to end.
+    """Return a name in ASCII without folders, that is hidden only if the given name is, and keeps the extension.
 
-    :param name: A name that has more than dots and spaces.
+    :param name: A name with characters other than dots and spaces.
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode("ascii").translate(_MISREAD)
-    # Windows leaves dots and spaces at the end away.
+    # Windows drops trailing dots and spaces.
     plain = plain.strip(" ").rstrip(". ")
     if plain.startswith(".") and not name.startswith("."):
         plain = f"{UNNAMED}.{plain.lstrip('. ')}"

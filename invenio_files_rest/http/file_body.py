@@ -1,8 +1,8 @@
-"""How the bytes of a file leave: through the server's own ``wsgi.file_wrapper``, or chunk by chunk.
+"""Sending the bytes of a file: with the server's own ``wsgi.file_wrapper``, or chunk by chunk.
 
-A file that has not the bytes that its response has promised is found before the first of them, by :func:`ensure_size`;
-one that loses bytes while it is sent breaks the connection. So no client takes a part for the whole, or what follows on
-the connection for the rest.
+:func:`ensure_size` finds a file of the wrong size before its first byte is sent. If a file loses bytes while it is
+being sent, the connection is broken. So no client takes a part for the whole file, or the next response for the rest of
+it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def ensure_size(stream: IO[bytes], size: int | None) -> None:
-    """Refuse to send a file that is shorter or longer than it should be.
+    """Check that a file has the right size before it is sent.
 
-    :param stream: The file, which stays where it stands. One that cannot seek, or from its beginning alone, tells
-        nothing of its size.
-    :param size: Number of bytes that it should have; ``None`` where that is not known.
-    :raises StorageError: If it has not so many.
+    :param stream: The file; its position stays. The size of a stream that cannot seek, or only from its beginning, is
+        not checked.
+    :param size: Number of bytes that it should have; ``None`` if that is not known.
+    :raises StorageError: If it has another size.
     """
     if size is None:
         return
@@ -34,10 +34,10 @@ def ensure_size(stream: IO[bytes], size: int | None) -> None:
         position = stream.tell()
         stream.seek(0, os.SEEK_END)
         found = stream.tell()
-    # Anybody's stream, which may raise anything.
+    # A custom storage's stream may raise anything.
     except Exception:
         return
-    # One that does not know whence it is to seek stands elsewhere, and has something to read there.
+    # A stream that ignores the second argument of seek() is not at its end, and has something left to read.
     differs = found != size and not stream.read(1)
     stream.seek(position)
     if differs:
@@ -53,16 +53,16 @@ _SYSTEM_FILES = frozenset({io.BufferedRandom, io.BufferedReader, io.FileIO})
 
 
 class FilePart:
-    """The bytes of a file from one position on, chunk by chunk; it closes the file.
+    """The bytes of a file from a given position, chunk by chunk; it closes the file.
 
-    :param stream: The file, which is moved to the position: by reading, where it cannot seek.
+    :param stream: The file. It is moved to the position, by reading if it cannot seek.
     :param start: Where the part begins, in bytes.
     :param length: Number of bytes; ``None`` for all that follow.
     :param chunk_size: Number of bytes to read at a time.
     """
 
     def __init__(self, stream: IO[bytes], start: int, length: int | None, chunk_size: int | None) -> None:
-        """Move to the beginning of the part."""
+        """Move the file to the beginning of the part."""
         self.stream = stream
         self.chunk_size = chunk_size_or_default(chunk_size)
         self.end = None if length is None else start + length
@@ -79,9 +79,9 @@ class FilePart:
         return True
 
     def __iter__(self) -> Iterator[bytes]:
-        """Read the part; at its end, or when the reader goes away, the file is closed.
+        """Read the part. The file is closed at the end, or when the iteration is abandoned.
 
-        :raises StorageError: If it cannot be read to its end.
+        :raises StorageError: If the part cannot be read to its end.
         """
         try:
             while self._left is None or self._left > 0:
@@ -106,13 +106,13 @@ class FilePart:
 
 
 class _ServedFile:
-    """A file that the server sends by itself, from where it stands.
+    """A file that the server itself sends, from its current position.
 
-    The server tells nobody how far it came. So it is seen when it closes the file, where it takes an error for the
-    application's and breaks the connection.
+    The server does not report how much it has sent. Therefore the size is checked when it closes the file: an error is
+    then an error of the application, and breaks the connection.
 
-    :param stream: The file, of the operating system.
-    :param end: Where the last byte to send ends; ``None`` where the file itself says so.
+    :param stream: The file, with a file descriptor.
+    :param end: Position after the last byte to send; ``None`` for the end of the file.
     """
 
     def __init__(self, stream: IO[bytes], end: int | None) -> None:
@@ -129,7 +129,7 @@ class _ServedFile:
         :raises StorageError: If it has lost bytes that were to be sent.
         """
         left = self._promised
-        # It may be closed already.
+        # It may already be closed.
         with suppress(OSError, ValueError):
             left = os.fstat(self._stream.fileno()).st_size
         self._stream.close()
@@ -138,15 +138,15 @@ class _ServedFile:
 
 
 def served_by_server(environ: WSGIEnvironment, part: FilePart, whole: bool) -> Any:
-    """Hand a file over to the server, where it can send one by itself (PEP 3333).
+    """Hand a file over to the server, if it can send files itself (PEP 3333).
 
     :param environ: Environment of the request.
-    :param part: What to send. The server begins where the file stands, and ends after ``Content-Length`` bytes.
-    :param whole: Whether that is the file from its first byte to its last.
-    :returns: What the application returns to the server; ``None`` where the server has no way, or not for this file.
+    :param part: What to send. The server begins at the file's position, and ends after ``Content-Length`` bytes.
+    :param whole: Whether that is the whole file.
+    :returns: What the application returns to the server; ``None`` if the server cannot send this file itself.
     """
     wrapper = environ.get("wsgi.file_wrapper")
-    # uWSGI sends every file from its first byte to its last.
+    # uWSGI always sends whole files.
     if wrapper is None or ("uwsgi.version" in environ and not whole):
         return None
     # Of any other file the descriptor may have other bytes than reading it gives, compressed ones say.

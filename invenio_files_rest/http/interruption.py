@@ -1,4 +1,4 @@
-"""Ending a read of a request's body that waits for more of it, from another thread."""
+"""Interrupting a waiting read of a request's body from another thread."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 def interrupter(environ: WSGIEnvironment) -> Callable[[], None] | None:
-    """Return a function that has nothing more come of the body of a request; its answer can still be sent.
+    """Return a function that ends the body of a request early; the response can still be sent.
 
-    It must not be called once the request has ended, since the connection may then bring another one.
+    It must not be called after the request has ended, since the connection may then serve another one.
 
     :param environ: Environment of the request.
-    :returns: The function; ``None`` with servers that keep their connections to themselves.
+    :returns: The function; ``None`` if the server does not expose its connections.
     """
     descriptor = connection_of(environ)
     if descriptor is None:
         return None
 
     def interrupt() -> None:
-        # A second opening: the server's own may be encrypted, and shut that in the clear.
+        # On a duplicate, since the server's own socket may be a TLS one, which would shut down the encryption.
         with socket.socket(fileno=os.dup(descriptor)) as connection:
             connection.shutdown(socket.SHUT_RD)
 

@@ -1,4 +1,4 @@
-"""The answer that shows an object, or several, in JSON."""
+"""Responses with one object or several in JSON."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def json_serializer(
     serializer_mapping: Mapping[type, type[Schema]] = serializer_mapping,
     view_name: str | None = None,
 ) -> Response:
-    """Make the response that shows an object, or several.
+    """Make the response with one object or several.
 
-    :param data: The object; several where the context has ``many``, which are streamed where the schema shows them
-        :attr:`~BaseSchema.one_by_one`; ``None`` for an empty response.
+    :param data: The object, or several if ``many`` is set in the context; these are streamed if the schema is
+        :attr:`~BaseSchema.one_by_one`. ``None`` for an empty response.
     :param code: HTTP status.
     :param headers: Further headers.
-    :param context: ``class``, the model whose schema is used; ``many``; ``bucket``, whose contents the objects are, a
-        model or anything with its attributes; ``multipart``, whose parts they are; ``object_version_id``, identifier of
+    :param context: ``class``, the model whose schema is used; ``many``; ``bucket``, the bucket of the objects, or
+        anything with its attributes; ``multipart``, the upload of the parts; ``object_version_id``, the identifier of
         the version that an upload becomes. Schemas find it in ``marshmallow_utils.context.context_schema``.
     :param etag: Entity tag.
     :param task_result: ``AsyncResult`` of a task that the response waits for; see
         :func:`~invenio_files_rest.http.waiting.once_done`.
-    :param serializer_mapping: The schema of each model; ours where it lacks one.
-    :param view_name: Name of the view, for the schemas of other packages: it is in the context, too.
+    :param serializer_mapping: The schema of each model; models that it lacks have ours.
+    :param view_name: Name of the view; it is added to the context, for the schemas of other packages.
     :returns: The response.
     """
     context = dict(context or {})
@@ -65,6 +65,7 @@ def json_serializer(
 def _shown(data: Any, model: Any, many: bool, mapping: Mapping[Any, type[Schema]]) -> Response:
     schema = schema_of(model, mapping)
     if many and is_one_by_one(type(schema)):
+        # Not with dump(), which would call the hooks for each of them, and takes twice as long.
         items = map(schema._serialize, data)
         return _contents(items, data) if isinstance(schema, ObjectVersionSchema) else array_response(items)
     shown = schema.dump(list(data) if many else data, many=many)
@@ -75,16 +76,16 @@ def _shown(data: Any, model: Any, many: bool, mapping: Mapping[Any, type[Schema]
 
 
 def _contents(items: Iterable[dict[str, Any]], objects: Any) -> Response:
-    """Make the response that shows a bucket with its contents.
+    """Make the response with a bucket and its contents.
 
-    :param items: What is shown of each object.
+    :param items: The serialized objects.
     :param objects: The objects.
     """
     next_page: list[str | None] = []
 
     def describe() -> dict[str, Any]:
         rest = shown_bucket()
-        # Where the next page begins is known once this one has been read.
+        # The beginning of the next page is known only after this one has been read.
         next_page.append(_add_page(rest, objects) if isinstance(objects, Listing) else None)
         return rest
 
@@ -93,11 +94,11 @@ def _contents(items: Iterable[dict[str, Any]], objects: Any) -> Response:
 
 
 def _add_page(shown: dict[str, Any], listing: Listing) -> str | None:
-    """Add what a client has to know of a page of a listing.
+    """Add the common prefixes and the link to the next page of a listing.
 
-    :param shown: What is shown of the bucket.
-    :param listing: The listing, which has been read.
-    :returns: URL of the next page, ``None`` where there is none.
+    :param shown: The serialized bucket, which is changed.
+    :param listing: The listing, which has been iterated over.
+    :returns: URL of the next page, or ``None`` if there is none.
     """
     if listing.delimiter:
         shown["common_prefixes"] = listing.common_prefixes

@@ -1,4 +1,4 @@
-"""JSON of many things, item by item: in memory while it is small, and in a temporary file beyond that."""
+"""Writing JSON of many items one by one: in memory while it is small, otherwise to a temporary file."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from flask import Response, current_app, request
 from werkzeug.wsgi import wrap_file
 
 _SPOOLED_IN_MEMORY = 1024**2
-"""Bytes of a listing that are kept in memory."""
+"""Largest size of a listing that is kept in memory, in bytes."""
 
 _ITEMS_AT_A_TIME = 100
-"""Items of a listing that are made JSON at once."""
+"""Number of items of a listing that are serialized at a time."""
 
 _BLOCK = 64 * 1024
-"""Bytes of a listing that are sent at once."""
+"""Number of bytes of a listing that are sent at a time."""
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def dumps(data: Any) -> str:
-    """Return data as JSON, indented where the request asks for ``prettyprint``."""
+    """Return data as JSON, indented if the request asks for ``prettyprint``."""
     if request.args.get("prettyprint"):
         return json.dumps(data, indent=2) + "\n"
     return _compact(data)
 
 
 def contents_response(items: Iterable[dict[str, Any]], describe: Callable[[], dict[str, Any]]) -> Response:
-    """Make the response that shows a container with its contents.
+    """Make the response with a container and its contents.
 
-    :param items: What is shown of each object.
-    :param describe: Called when the items have been read; returns what is shown of the container.
+    :param items: The serialized items.
+    :param describe: Called after the items have been read; returns the serialized container.
     """
     spool = _new_spool()
     pretty = bool(request.args.get("prettyprint"))
@@ -48,9 +48,9 @@ def contents_response(items: Iterable[dict[str, Any]], describe: Callable[[], di
 
 
 def array_response(items: Iterable[dict[str, Any]]) -> Response:
-    """Make the response that shows several objects by themselves.
+    """Make the response with an array of items.
 
-    :param items: What is shown of each object.
+    :param items: The serialized items.
     """
     spool = _new_spool()
     pretty = bool(request.args.get("prettyprint"))
@@ -61,10 +61,10 @@ def array_response(items: Iterable[dict[str, Any]]) -> Response:
 
 
 def _new_spool() -> SpooledTemporaryFile[bytes]:
-    """Make a file for a listing, which stays in memory while it is small.
+    """Return a new file for a listing, which stays in memory while it is small.
 
-    It is sent from there, so that neither the memory grows with the listing nor a client that reads slowly holds a
-    database connection.
+    The response is sent from this file, so that memory does not grow with the listing, and a slow client does not hold
+    a database connection.
     """
     return SpooledTemporaryFile(_SPOOLED_IN_MEMORY, mode="w+b")
 
@@ -72,9 +72,9 @@ def _new_spool() -> SpooledTemporaryFile[bytes]:
 def _write_items(spool: SpooledTemporaryFile[bytes], items: Iterable[dict[str, Any]], margin: str | None) -> None:
     """Write the items of an array.
 
-    :param spool: Where to write them.
+    :param spool: File to write to.
     :param items: The items.
-    :param margin: What an indented array has in front of its lines; ``None`` for one that is not indented.
+    :param margin: Indentation of the lines; ``None`` to write everything in one line.
     """
     remaining, separator = iter(items), ""
     while batch := list(islice(remaining, _ITEMS_AT_A_TIME)):
@@ -84,10 +84,10 @@ def _write_items(spool: SpooledTemporaryFile[bytes], items: Iterable[dict[str, A
 
 
 def _spooled(spool: SpooledTemporaryFile[bytes]) -> Response:
-    """Make the response that sends what is in a file, and closes it.
+    """Make the response that sends a file and then closes it.
 
-    A web server would ask for the descriptor of a file, and so have it written to the disk: what is in memory is sent
-    by itself.
+    A WSGI server would ask for the file's descriptor, which would write it to the disk. Therefore a file in memory is
+    sent as bytes.
     """
     size = spool.tell()
     spool.seek(0)

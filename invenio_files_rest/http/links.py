@@ -14,7 +14,7 @@ def bucket_url(bucket_id: Any) -> str:
 
     :param bucket_id: Identifier of the bucket.
     """
-    # Those that this request has made already.
+    # Cached for this request.
     urls: dict[Any, str] = g.setdefault("files_rest_bucket_urls", {})
     url = urls.get(bucket_id)
     if url is None:
@@ -27,7 +27,7 @@ def object_urls(bucket_id: Any, key: str) -> tuple[str | None, str]:
 
     :param bucket_id: Identifier of the bucket.
     :param key: Key of the object.
-    :returns: The URL of the object, ``None`` where none can name it, and the one to which the identifier of a version
+    :returns: The URL of the object, or ``None`` if no URL can name it; and the URL to which the identifier of a version
         or of an upload is added. See :mod:`invenio_files_rest.keys`.
     """
     path, with_identifier = paths_of(key)

@@ -1,8 +1,8 @@
-"""Patience with slow clients, and its end: who sends a body too slowly is told so, and gives the worker back.
+"""A minimum rate for bodies: a client that sends too slowly gets an error, and the worker is free again.
 
-A WSGI server that is asked for some bytes of a body waits until it has them all, however slowly they come. One thread
-of this process looks after all who wait so. Where a client sends too slowly it shuts the reading side of the
-connection, which ends the wait; the other side stays open for the answer.
+When a body is read, a WSGI server waits until it has all the requested bytes, however slowly they arrive. One thread of
+this process watches all such reads. If a client sends too slowly, the thread shuts down the reading side of the
+connection, which ends the wait; the writing side stays open for the response.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 PIECE = 64 * 1024
-"""Bytes that are read at a time where the operating system does not tell how many of them have come."""
+"""Number of bytes to read at a time if the operating system does not report how many have been received."""
 
 _LOOK_SECONDS = 0.25
 
 _BYTES_RECEIVED = struct.Struct("=128xQ")
-"""Where Linux has ``tcpi_bytes_received`` in the ``struct tcp_info`` of its ``linux/tcp.h``."""
+"""Position of ``tcpi_bytes_received`` in the ``struct tcp_info`` of ``linux/tcp.h``."""
 
 
 class _Watch:
-    """A thread that looks after all streams that are being read."""
+    """A thread that watches all streams that are being read."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -43,7 +43,7 @@ class _Watch:
         self._thread: threading.Thread | None = None
 
     def begin(self, stream: PacedStream) -> None:
-        """Look after a stream."""
+        """Start watching a stream."""
         with self._lock:
             self._reading.add(stream)
             self._busy.set()
@@ -52,14 +52,14 @@ class _Watch:
                 self._thread.start()
 
     def end(self, stream: PacedStream) -> None:
-        """Leave a stream alone."""
+        """Stop watching a stream."""
         with self._lock:
             self._reading.discard(stream)
 
     def _run(self) -> None:
         while self._busy.wait():
             time.sleep(_LOOK_SECONDS)
-            # The lock keeps a read from ending, and its connection from going on to another request.
+            # The lock keeps a read from ending now, after which its connection might serve another request.
             with self._lock:
                 for stream in self._reading:
                     stream.look()
@@ -71,7 +71,7 @@ _watch = _Watch()
 
 
 def _watch_anew() -> None:
-    # A forked process has the lock as it was, and no thread.
+    # A forked process inherits the lock, perhaps taken, and no thread.
     global _watch
     _watch = _Watch()
 
@@ -80,16 +80,16 @@ os.register_at_fork(after_in_child=_watch_anew)
 
 
 class PacedStream:
-    """The body of a request that has to keep coming.
+    """The body of a request, with a minimum rate.
 
     :param stream: Stream to read.
-    :param connection: File descriptor of the connection that it comes from.
-    :param rate: Bytes per second that have to arrive.
-    :param patience: Seconds that they may come late.
+    :param connection: File descriptor of the client's connection.
+    :param rate: Smallest rate in bytes per second.
+    :param patience: Seconds for which the client may be slower.
     """
 
     def __init__(self, stream: SupportsRead[bytes], connection: int, rate: float, patience: float) -> None:
-        """Keep the stream."""
+        """Store the arguments."""
         self._stream = stream
         self._connection = connection
         self._rate = rate
@@ -100,15 +100,15 @@ class PacedStream:
         self._gave_up = False
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the stream has besides."""
+        """Return any other attribute of the stream."""
         return getattr(self._stream, name)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read bytes.
 
         :param size: Largest number of bytes; negative, or ``None``, for all.
-        :returns: The bytes, or only some; none at the end.
-        :raises werkzeug.exceptions.RequestTimeout: If they come too slowly.
+        :returns: The bytes, which may be fewer; none at the end.
+        :raises werkzeug.exceptions.RequestTimeout: If they arrive too slowly.
         """
         wanted = -1 if size is None else size
         if not self._counted:
@@ -134,7 +134,7 @@ class PacedStream:
         return data
 
     def look(self) -> None:
-        """See how far the read has come, from another thread, and end it where that is not far enough."""
+        """Check the progress of the read, from another thread, and end the read if it is too slow."""
         now, received = time.monotonic(), self._received()
         if received is None:
             if self._counted or now > self._deadline:
@@ -146,12 +146,12 @@ class PacedStream:
 
     def _give_up(self) -> None:
         self._gave_up = True
-        # Where the client has gone there is nothing to shut.
+        # If the client has disconnected, there is nothing to shut down.
         with suppress(OSError), self._copy() as connection:
             connection.shutdown(socket.SHUT_RD)
 
     def _received(self) -> int | None:
-        """Return how many bytes the connection has brought so far; ``None`` where that cannot be told."""
+        """Return the number of bytes received on the connection so far; ``None`` if that is not known."""
         if sys.platform != "linux":
             return None
         try:
@@ -163,7 +163,7 @@ class PacedStream:
 
     @contextmanager
     def _copy(self) -> Iterator[socket.socket]:
-        """Open the connection a second time: the server's own may be encrypted, and shut that in the clear."""
+        """Duplicate the socket, since the server's own may be a TLS one, which would shut down the encryption."""
         descriptor = os.dup(self._connection)
         try:
             connection = socket.socket(fileno=descriptor)
@@ -180,7 +180,7 @@ class PacedStream:
 
 
 def connection_of(environ: WSGIEnvironment) -> int | None:
-    """Return the file descriptor of a request's connection, where the server tells it.
+    """Return the file descriptor of a request's connection, or ``None`` if the server does not expose it.
 
     :param environ: Environment of the request.
     """
@@ -195,14 +195,14 @@ def connection_of(environ: WSGIEnvironment) -> int | None:
 
 
 def paced(stream: Any, environ: WSGIEnvironment) -> Any:
-    """Return the body of a request as a stream that nobody waits for longer than the settings have it.
+    """Return the body of a request with the minimum rate in the settings.
 
-    Servers that keep their connections to themselves have theirs returned as it is: it is for them, or for the web
-    server in front, to tell who is too slow.
+    If the server does not expose its connections, the body is returned unchanged: the server, or the web server in
+    front, has to deal with slow clients.
 
     :param stream: The body.
     :param environ: Environment of the request.
-    :returns: A stream with ``read(n)``, which may bring less than asked for.
+    :returns: A stream with ``read(n)``, which may return fewer bytes than asked for.
     """
     connection = connection_of(environ)
     rate = current_app.config.get("FILES_REST_UPLOAD_MIN_RATE") if current_app else None

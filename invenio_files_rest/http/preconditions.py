@@ -22,7 +22,7 @@ _RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,300})-([0-9]{0,300})\s*", re.IGNOR
 
 
 class RangeNotSatisfiable(RESTException):
-    """The file has nothing of the range that is asked for (RFC 9110, section 15.5.17).
+    """The file has no bytes in the requested range (RFC 9110, section 15.5.17).
 
     :param size: Size of the file in bytes.
     """
@@ -31,22 +31,22 @@ class RangeNotSatisfiable(RESTException):
     description = "The file has no bytes in this range."
 
     def __init__(self, size: int, **kwargs: Any) -> None:
-        """Keep the size."""
+        """Store the size."""
         self.size = size
         super().__init__(**kwargs)
 
     def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
-        """Return the headers, which tell the size."""
+        """Return the headers, with the size in ``Content-Range``."""
         return [*super().get_headers(environ, scope), ("Content-Range", f"bytes */{self.size}")]
 
 
 def check_preconditions(request: Request, etag: str | None, last_modified: datetime | None) -> bool:
-    """Tell whether to send a file, as the conditions of the request have it (RFC 9110, section 13.2.2).
+    """Evaluate the conditions of a request for a file (RFC 9110, section 13.2.2).
 
     :param request: The request.
-    :param etag: Entity tag of the file, a strong one, without quotes.
+    :param etag: Strong entity tag of the file, without quotes.
     :param last_modified: When the file was last modified, to the second.
-    :returns: Whether to send it: if not, the client has it already.
+    :returns: Whether to send the file; ``False`` if the client already has it.
     :raises PreconditionFailed: If the file is not the one that the client expects.
     """
     if "If-Match" in request.headers:
@@ -63,37 +63,37 @@ def check_preconditions(request: Request, etag: str | None, last_modified: datet
 
 
 def write_conditions(request: Request) -> dict[str, str]:
-    """Return the conditions of a request that changes an object, in a form that can be judged later, and elsewhere.
+    """Return the conditions of a request that changes an object, to be checked later or in another process.
 
     :param request: The request.
-    :returns: The values of its headers, by the names of :data:`WRITE_CONDITIONS`.
+    :returns: The values of its headers in :data:`WRITE_CONDITIONS`, by name.
     """
     return {name: request.headers[name] for name in WRITE_CONDITIONS if name in request.headers}
 
 
 def last_modified_of(request: Request, obj: ObjectVersion) -> datetime:
-    """Return when what a request names was last modified (RFC 9110, section 8.8.2).
+    """Return when the requested object or version was last modified (RFC 9110, section 8.8.2).
 
-    An object is modified when a version becomes its head; what ``versionId`` names is as it was made, whatever becomes
-    of the object.
+    An object is modified when a version becomes its head. A version, requested with ``versionId``, never changes after
+    it was created.
 
     :param request: The request.
-    :param obj: What it names: the head, or the version.
+    :param obj: The head, or the version.
     """
     return obj.created if "versionId" in request.args else obj.last_modified
 
 
 def requested_range(request: Request, size: int, etag: str | None, last_modified: datetime | None) -> range | None:
-    """Return the bytes of a file that the request asks for (RFC 9110, section 14.2).
+    """Return the range of bytes that a request asks for (RFC 9110, section 14.2).
 
-    A request for several ranges gets the whole file, and so does one with a range that makes no sense.
+    A request for several ranges, or with an invalid one, gets the whole file.
 
     :param request: The request.
     :param size: Size of the file in bytes.
-    :param etag: Entity tag of the file, a strong one, without quotes.
+    :param etag: Strong entity tag of the file, without quotes.
     :param last_modified: When the file was last modified, to the second.
-    :returns: Numbers of the bytes, ``None`` for the whole file.
-    :raises RangeNotSatisfiable: If the file has none of these bytes.
+    :returns: The range; ``None`` for the whole file.
+    :raises RangeNotSatisfiable: If the file has no bytes in the range.
     """
     match = _RANGE.fullmatch(request.headers.get("Range", ""))
     if request.method != "GET" or match is None or not _if_range_holds(request, etag, last_modified):
@@ -104,7 +104,7 @@ def requested_range(request: Request, size: int, etag: str | None, last_modified
             return None
         if int(last) == 0:
             raise RangeNotSatisfiable(size)
-        # An empty file has no range to name, but every suffix of it is the whole file.
+        # Every suffix of an empty file is the whole file.
         return range(max(0, size - int(last)), size) or None
     if last and int(last) < int(first):
         return None
@@ -114,7 +114,7 @@ def requested_range(request: Request, size: int, etag: str | None, last_modified
 
 
 def _if_range_holds(request: Request, etag: str | None, last_modified: datetime | None) -> bool:
-    """Tell whether the file is still the one that the client has a part of (RFC 9110, section 13.1.5)."""
+    """Return whether the client has a part of the current file, by ``If-Range`` (RFC 9110, section 13.1.5)."""
     value = request.headers.get("If-Range")
     if value is None:
         return True

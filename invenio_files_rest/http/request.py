@@ -21,7 +21,7 @@ def _takes_stream(endpoint: str | None) -> bool:
 
 
 class Request(_Request):
-    """Request that holds ``MAX_CONTENT_LENGTH`` against what is read into memory or parsed, not against its stream."""
+    """Request in which ``MAX_CONTENT_LENGTH`` limits what is read into memory or parsed, but not the stream."""
 
     form_data_parser_class = FormDataParser
 
@@ -29,8 +29,8 @@ class Request(_Request):
     def want_form_data_parsed(self) -> bool:
         """Whether the body is a form.
 
-        One whose view takes it as it comes is none unless it says ``multipart/form-data``: curl, for one, calls every
-        body ``application/x-www-form-urlencoded``, and who asks for the fields of that form would read the file.
+        If the view takes the body as a stream, only ``multipart/form-data`` counts as a form: curl, for example, sends
+        every body as ``application/x-www-form-urlencoded``, and parsing it as a form would consume the file.
         """
         if self.mimetype != "multipart/form-data" and _takes_stream(self.endpoint):
             return False
@@ -42,7 +42,7 @@ class Request(_Request):
 
     @cached_property
     def stream(self) -> IO[bytes]:
-        """Body of the request: empty where nobody can tell its end.
+        """Body of the request; empty if its end is not known.
 
         See :func:`~invenio_files_rest.http.bodies.request_body`.
         """

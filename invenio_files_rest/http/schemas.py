@@ -1,4 +1,4 @@
-"""What clients get to see of buckets, objects, uploads and parts."""
+"""The schemas of buckets, objects, uploads and parts, as clients see them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from marshmallow_utils.context import context_schema
 from ..models import Bucket, MultipartObject, ObjectVersion, Part
 from .links import bucket_url, object_urls
 
+_COMPUTED = (fields.Constant, fields.Function, fields.Method)
+"""Fields whose values are not attributes."""
+
 
 def _asked(name: str) -> Any:
-    """Return what the context of :func:`json_serializer` has of a name, ``None`` where it has nothing."""
+    """Return a value from the context of :func:`json_serializer`, or ``None`` if it is not there."""
     return context_schema.get({}).get(name)
 
 
 class BaseSchema(RESTSchema):
-    """What all representations have: time stamps, and links where a schema has some."""
+    """Base of all schemas: time stamps, and links if the schema has any."""
 
     one_by_one: ClassVar[bool] = False
-    """Whether each of many is shown by itself, in the same way in every request, and without the database.
+    """Whether many objects are serialized independently, in the same way in every request, without the database.
 
-    Then a listing is streamed, and the schema made once. A class says so for itself, not for those that inherit from
-    it: they may show many together, or ask the database for more, which in the middle of an unbuffered result would
-    make the driver of MySQL forget the rest.
+    If so, listings are streamed, and the schema is instantiated only once. Subclasses do not inherit it, since they may
+    serialize objects together, or query the database, which with MySQL's driver would discard the rest of an unbuffered
+    result.
     """
 
     created = fields.DateTime(dump_only=True)
@@ -36,9 +39,9 @@ class BaseSchema(RESTSchema):
     links = fields.Method("dump_links", dump_only=True)
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        """Return what a field shows: an attribute, or one of an attribute, or an item.
+        """Return the value of a field: an attribute, a nested attribute, or an item.
 
-        Marshmallow would look for an item first, which takes long where thousands are listed.
+        Marshmallow would look for an item first, which is slow for listings with thousands of objects.
         """
         try:
             return attrgetter(attr)(obj)
@@ -46,7 +49,8 @@ class BaseSchema(RESTSchema):
             return super().get_attribute(obj, attr, default)
 
     def _serialize(self, obj: Any, *, many: bool = False) -> Any:
-        """Return what is shown of an object: as marshmallow does, but where each field is looked for is known."""
+        """Serialize an object as marshmallow does, but faster, since it is known where each field is."""
+        # No public method can be overridden for this. Without it, an object takes 19 µs instead of 11 in a listing.
         if not many and self._plan is not None:
             shown = self.dict_class()
             try:
@@ -55,7 +59,7 @@ class BaseSchema(RESTSchema):
                     if value is not missing:
                         shown[key] = value
             except AttributeError:
-                # Marshmallow knows what is shown where an object lacks an attribute.
+                # Marshmallow handles objects that lack an attribute.
                 pass
             else:
                 return shown
@@ -63,7 +67,7 @@ class BaseSchema(RESTSchema):
 
     @cached_property
     def _plan(self) -> list[tuple[str, Callable[[Any], Any] | None, Callable[..., Any], str]] | None:
-        """Key, attribute, function and name of each field; ``None`` where some field has ways of its own."""
+        """Key, attribute, function and name of each field; ``None`` if a field overrides how it gets its value."""
         usual = (fields.Field.serialize, fields.Field.get_value)
         if type(self).get_attribute is not BaseSchema.get_attribute or any(
             (type(field).serialize, type(field).get_value) != usual for field in self.dump_fields.values()
@@ -72,7 +76,7 @@ class BaseSchema(RESTSchema):
         return [
             (
                 name if field.data_key is None else field.data_key,
-                attrgetter(name if field.attribute is None else field.attribute) if field._CHECK_ATTRIBUTE else None,
+                None if isinstance(field, _COMPUTED) else attrgetter(field.attribute or name),
                 field._serialize,
                 name,
             )
@@ -102,13 +106,13 @@ class BucketSchema(BaseSchema):
 
 
 def shown_bucket() -> dict[str, Any]:
-    """Return what is shown of the bucket that the context has."""
+    """Return the serialized bucket of the context."""
     bucket = _asked("bucket")
     return {} if bucket is None else dict(schema_of(Bucket, _asked("serializer_mapping") or {}).dump(bucket))
 
 
 class ObjectVersionSchema(BaseSchema):
-    """A version of an object. Many are shown as the contents of the bucket that the context has."""
+    """A version of an object. Many are serialized as the contents of the bucket in the context."""
 
     one_by_one = True
 
@@ -139,11 +143,11 @@ class ObjectVersionSchema(BaseSchema):
 
     @post_dump(pass_many=True)
     def wrap(self, data: Any, many: bool, **kwargs: Any) -> Any:
-        """Show many as the contents of a bucket.
+        """Wrap many objects as the contents of a bucket.
 
-        :param data: What is shown of each.
+        :param data: The serialized object, or many.
         :param many: Whether there are many.
-        :param kwargs: Not used: marshmallow has more.
+        :param kwargs: Further arguments of marshmallow; not used.
         """
         return {"contents": data, **shown_bucket()} if many else data
 
@@ -163,7 +167,7 @@ class MultipartObjectSchema(BaseSchema):
     last_part_size = fields.Integer()
 
     def dump_links(self, obj: Any) -> dict[str, str]:
-        """Return the links of an upload, among them that of the version that it becomes, where the context has it."""
+        """Return the links of an upload, including that of the resulting version, if it is in the context."""
         url, with_identifier = object_urls(obj.bucket_id, obj.key)
         links = {
             "self": f"{with_identifier}?uploadId={obj.upload_id}",
@@ -176,7 +180,7 @@ class MultipartObjectSchema(BaseSchema):
 
 
 class PartSchema(BaseSchema):
-    """A part of a multipart upload. Many are shown with the upload that the context has."""
+    """A part of a multipart upload. Many are serialized with the upload in the context."""
 
     links: Any = None
 
@@ -187,11 +191,11 @@ class PartSchema(BaseSchema):
 
     @post_dump(pass_many=True)
     def wrap(self, data: Any, many: bool, **kwargs: Any) -> Any:
-        """Show many as the parts of an upload.
+        """Wrap many parts with their upload.
 
-        :param data: What is shown of each.
+        :param data: The serialized part, or many.
         :param many: Whether there are many.
-        :param kwargs: Not used: marshmallow has more.
+        :param kwargs: Further arguments of marshmallow; not used.
         """
         if not many:
             return data
@@ -209,11 +213,11 @@ serializer_mapping: dict[type, type[Schema]] = {
 """The schema of each model."""
 
 _made: dict[type[Schema], Schema] = {}
-"""The schemas that are made once."""
+"""Instances of the schemas that are instantiated only once."""
 
 
 def is_one_by_one(schema: type[Schema]) -> bool:
-    """Tell whether a schema says of itself that it shows many one by one; see :attr:`BaseSchema.one_by_one`.
+    """Return whether a schema itself, and not a base class, sets :attr:`BaseSchema.one_by_one`.
 
     :param schema: The schema.
     """
@@ -224,7 +228,7 @@ def schema_of(model: Any, mapping: Mapping[Any, type[Schema]]) -> Schema:
     """Return the schema of a model.
 
     :param model: The model.
-    :param mapping: Schemas by model; ours is taken where it lacks one.
+    :param mapping: Schemas by model; models that it lacks have ours.
     """
     schema = mapping.get(model) or serializer_mapping.get(model, BaseSchema)
     if not is_one_by_one(schema):

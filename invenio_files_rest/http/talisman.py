@@ -1,7 +1,7 @@
-"""Flask-Talisman, where an application has it, gives a file the policy of files and not the one of pages.
+"""Making Flask-Talisman, if an application uses it, send files with their own policy instead of that for pages.
 
-It sets its headers when an answer is ready, whatever that has, by ``talisman_view_options`` of the view. A view that
-sends files may be anybody's, and answer with pages, too: so each answer gets options of its own.
+It overwrites the headers of every response, according to ``talisman_view_options`` of the view. A view that sends files
+may belong to another package, and send pages as well; so each response gets options of its own.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from flask import current_app, has_request_context, request
 from werkzeug.local import LocalProxy
 
 _OPTIONS = "invenio_files_rest.talisman_view_options"
-"""Where the environment of a request has the options of its answer."""
+"""Key of the options in the environment of a request."""
 
 
 def keep_policy(content_security_policy: str, frame_options: str) -> None:
-    """Have the answer to this request sent with a policy of its own.
+    """Set the policy of the response to this request.
 
     :param content_security_policy: Value of ``Content-Security-Policy``.
     :param frame_options: Value of ``X-Frame-Options``.
@@ -25,7 +25,7 @@ def keep_policy(content_security_policy: str, frame_options: str) -> None:
     view: Any = current_app.view_functions.get(request.endpoint or "") if has_request_context() else None
     if view is None:
         return
-    # A bound method has its attributes where its function has them.
+    # The attributes of a bound method are on its function.
     view = getattr(view, "__func__", view)
     usual = getattr(view, "talisman_view_options", {})
     if not isinstance(usual, LocalProxy):
@@ -39,6 +39,6 @@ def keep_policy(content_security_policy: str, frame_options: str) -> None:
 
 
 def _options(usual: dict[str, Any]) -> dict[str, Any]:
-    # A copy, for Talisman adds the options of the application, and a view may be in several.
+    # A copy, since Talisman adds the options of the application, and the view may be in several applications.
     options: dict[str, Any] = request.environ.setdefault(_OPTIONS, dict(usual))
     return options

@@ -1,4 +1,4 @@
-"""An answer that waits for a task: white space while it runs, so that the connection stays open, and then its JSON."""
+"""Responses that wait for a task: white space while it runs, to keep the connection open, then the JSON."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _MESSAGES = {
     503: f"{LocationAwayError.description} {NOT_MERGED}",
     504: "The parts are still being merged. The object will appear.",
 }
-"""What a client learns of a merge that did not end well while it waited, by the status."""
+"""Message for a merge that failed or took too long, by status."""
 
 _POLL_SECONDS = 0.1
-"""Seconds between two looks at a result, where the result backend cannot tell by itself that there is one."""
+"""Interval in seconds at which to look for a result, if the result backend does not notify."""
 
 
 def once_done(
@@ -36,16 +36,16 @@ def once_done(
     version_id: uuid.UUID | str | None = None,
     upload_id: uuid.UUID | None = None,
 ) -> Response:
-    """Let a response wait for the merge of an upload's parts.
+    """Make a response wait for the merge of an upload's parts.
 
-    It is sent at once, with white space (RFC 8259, section 2) every ``FILES_REST_TASK_WAIT_INTERVAL`` seconds. Its body
-    follows when the task has succeeded. Where it failed, or took more than ``FILES_REST_TASK_WAIT_MAX_SECONDS``, an
+    It begins immediately, with white space (RFC 8259, section 2) every ``FILES_REST_TASK_WAIT_INTERVAL`` seconds. The
+    body follows when the task has succeeded. If it failed, or took more than ``FILES_REST_TASK_WAIT_MAX_SECONDS``, an
     object with ``status`` and ``message`` follows instead.
 
     :param response: The response, in JSON.
     :param result: The ``AsyncResult`` of the task.
-    :param version_id: Identifier of the version that the task makes, which tells where the result backend does not.
-    :param upload_id: Identifier of the upload, which is open again where the conditions of the request did not hold.
+    :param version_id: Identifier of the resulting version, which is looked up if there is no result backend.
+    :param upload_id: Identifier of the upload, which is open again if the conditions of the request did not hold.
     :returns: The response.
     """
     body = response.get_data(as_text=True)
@@ -64,7 +64,7 @@ def _wait(result: Any, body: str, version_id: uuid.UUID | str | None, upload_id:
         except Exception as error:
             if not isinstance(error, NotImplementedError):
                 current_app.logger.warning("The result backend does not answer: %s", error)
-            # Without a result backend the database tells, once the merge has ended well or the upload is open again.
+            # Without a result backend, the database shows whether the merge has succeeded or the upload is open again.
             ask = partial(_database_tells, version_id, upload_id) if version_id else partial(_state_tells, result)
             status = None
         if status is None and time.monotonic() > give_up:
@@ -76,9 +76,9 @@ def _wait(result: Any, body: str, version_id: uuid.UUID | str | None, upload_id:
 
 
 def _result_tells(result: Any, seconds: float) -> int | None:
-    """Wait for a task, and tell its status as of HTTP; ``None`` where it is still running."""
+    """Wait for the result of a task, and return its HTTP status; ``None`` if it is still running."""
     try:
-        # Celery takes us for a task where one runs at once, without a worker, in another thread of this process.
+        # Celery believes that it is in a task while another thread of this process runs one eagerly.
         pause = min(_POLL_SECONDS, seconds)
         result.get(timeout=seconds, interval=pause, propagate=False, disable_sync_subtasks=False)
     except TaskTimeoutError:
@@ -87,7 +87,7 @@ def _result_tells(result: Any, seconds: float) -> int | None:
 
 
 def _state_tells(result: Any, seconds: float) -> int | None:
-    """Wait, and tell the status of a task as of HTTP; ``None`` where it is still running."""
+    """Wait, and return the HTTP status of a task by its state; ``None`` if it is still running."""
     time.sleep(seconds)
     return _status(result) if result.ready() else None
 
@@ -95,13 +95,13 @@ def _state_tells(result: Any, seconds: float) -> int | None:
 def _status(result: Any) -> int:
     if result.successful():
         return 200
-    # 412, 503; the cause of whatever else went wrong is for the log.
+    # 412 or 503; the cause of any other error is only logged.
     kinds = (PreconditionFailed, LocationAwayError)
     return result.result.code if isinstance(result.result, kinds) else 500
 
 
 def _database_tells(version_id: uuid.UUID | str, upload_id: uuid.UUID | None, seconds: float) -> int | None:
-    """Wait, and tell the status of a merge as of HTTP; ``None`` where it has not ended, or has failed."""
+    """Wait, and return the HTTP status of a merge by the database; ``None`` if it is still running, or has failed."""
     time.sleep(seconds)
     merged = as_object_version(version_id) is not None
     refused = not merged and upload_id is not None and MultipartObject.is_open(upload_id)

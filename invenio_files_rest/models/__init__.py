@@ -1,12 +1,12 @@
-"""The state: what the database knows of locations, buckets, objects, files and uploads.
+"""The database: locations, buckets, objects, files and uploads.
 
 - A :class:`Location` is where files are kept. A :class:`LocationMark` says that its folder has a mark.
 - A :class:`Bucket` belongs to a location and holds objects. It has tags.
-- An object is a key in a bucket. It has no table of its own: it is the versions of its key.
+- An object is a key in a bucket. It has no table of its own: it consists of the versions of its key.
 - An :class:`ObjectVersion` refers to a file, or is a delete marker. It has tags.
 - A :class:`FileInstance` is a file in storage, to which many versions may refer.
-- A :class:`MultipartObject` is an upload in parts, and a :class:`Part` is one of them.
-- An :class:`Upload` is one of free shape, and an :class:`UploadExtent` is a run of its bytes.
+- A :class:`MultipartObject` is an upload in parts of one size, and a :class:`Part` is one of them.
+- An :class:`Upload` is an upload whose parts may have any size, and an :class:`UploadExtent` is a run of its bytes.
 
 The methods work inside the caller's transaction and never commit.
 """

@@ -6,18 +6,25 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from invenio_db import db
 from invenio_db.shared import UTCDateTime
 from sqlalchemy import Text, event, inspect, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import object_session
+from sqlalchemy.orm import Session, object_session
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator
 from sqlalchemy_utils.types import UUIDType
 
 _MYSQL = ("mysql", "mariadb")
+
+_ALTERED = "invenio_files_rest.altered"
+"""Key in the session's ``info`` for the objects whose rows statements of this transaction have changed."""
+
+Mixin: Any = object
+"""Base of the mixins that make up a model: type checkers let them use whatever the model has."""
 
 
 def utcnow() -> datetime:
@@ -26,7 +33,7 @@ def utcnow() -> datetime:
 
 
 def reads_a_snapshot() -> bool:
-    """Tell whether a read without a lock may show what was there before the transaction took its first lock."""
+    """Return whether reads without a lock may show the state from before the transaction's first lock."""
     return db.engine.dialect.name in _MYSQL
 
 
@@ -36,39 +43,39 @@ class UTCTimestamp(UTCDateTime):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Any) -> Any:
-        """Return the database's own type."""
+        """Return the type for a database."""
         if dialect.name in _MYSQL:
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return super().load_dialect_impl(dialect)
 
     def process_result_value(self, value: Any, dialect: Any) -> Any:
-        """Return the time, without a copy where the driver gives it in UTC: listings have thousands."""
+        """Return the time. It is not copied if the driver returns it in UTC, since listings have thousands."""
         if value is not None and value.tzinfo is timezone.utc:
             return value
         return super().process_result_value(value, dialect)
 
 
 class ExactText(TypeDecorator[str]):
-    """Text of which no two values are taken for equal unless they are, and that is ordered by its bytes in UTF-8.
+    """Text that is compared exactly and ordered by its bytes in UTF-8.
 
-    MySQL and MariaDB compare without case, accents and trailing spaces, as their collations have it, so that ``A`` and
-    ``a`` would be one object. PostgreSQL orders as the language of its database does, where S3 orders keys by bytes.
+    The default collations of MySQL and MariaDB ignore case, accents and trailing spaces, so that ``A`` and ``a`` would
+    be one object. PostgreSQL orders text by the language of the database, whereas S3 orders keys by bytes.
 
     :param length: Length of the column on MySQL and MariaDB, in characters.
-    :param impl: Type on the other databases.
+    :param impl: Type of the column on other databases.
     """
 
     impl = Text
     cache_ok = True
 
     def __init__(self, length: int = 255, impl: Any = None) -> None:
-        """Keep length and type."""
+        """Store the length and the type."""
         super().__init__()
         self.length = length
         self.elsewhere = impl or Text()
 
     def load_dialect_impl(self, dialect: Any) -> Any:
-        """Return the database's own type."""
+        """Return the type for a database."""
         if dialect.name in _MYSQL:
             collation = "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_0900_bin"
             return dialect.type_descriptor(mysql.VARCHAR(self.length, charset="utf8mb4", collation=collation))
@@ -80,15 +87,15 @@ class ExactText(TypeDecorator[str]):
 class Timestamp:
     """Adds ``created`` and ``updated`` to a model.
 
-    Other than with :class:`invenio_db.shared.Timestamp`, a row is updated only where a column of it has changed, not
-    where another row came to refer to it: a file that a snapshot shares is not a changed file.
+    Unlike with :class:`invenio_db.shared.Timestamp`, ``updated`` changes only when a column of the row changes, not
+    when another row starts to refer to it: a file that a snapshot shares has not changed.
     """
 
     created = db.Column(UTCTimestamp, default=utcnow, nullable=False)
     """When the row was added."""
 
     updated = db.Column(UTCTimestamp, default=utcnow, nullable=False)
-    """When the row was last changed, by the clock that is furthest ahead of those of the hosts that have changed it."""
+    """When the row was last changed. It never goes back, even if the clocks of the hosts differ."""
 
 
 class Held(Timestamp):
@@ -106,7 +113,7 @@ class Held(Timestamp):
         (key,) = inspect(cls, raiseerr=True).primary_key
         # An update is what locks on every database.
         taken = update(cls).where(key == identity, *conditions).values(updated=utcnow())
-        if not db.session.execute(taken, execution_options={"synchronize_session": False}).rowcount:
+        if not execute(taken).rowcount:
             return None
         return db.session.get(cls, identity, populate_existing=True, with_for_update=True)
 
@@ -117,12 +124,12 @@ def _set_updated(mapper: Any, connection: Any, target: Any) -> None:
     if session is not None and session.is_modified(target, include_collections=False):
         before = target.updated
         now = utcnow()
-        # Others may have set it to anything that the column takes.
+        # The application may have set it to anything that the column accepts.
         target.updated = max(now, before) if isinstance(before, datetime) and before.tzinfo else now
 
 
 class random_uuid(GenericFunction[uuid.UUID]):  # noqa: N801 (a function of SQL)
-    """A random UUID that the database makes, for rows that it copies by itself."""
+    """A random UUID generated by the database, for rows that it copies by itself."""
 
     type = UUIDType()
     inherit_cache = True
@@ -144,8 +151,17 @@ def _random_uuid_mysql(element: Any, compiler: Any, **kwargs: Any) -> str:
     return "RANDOM_BYTES(16)"
 
 
+def execute(statement: Any) -> Any:
+    """Execute a statement without synchronizing objects in the session, which takes time and further statements.
+
+    :param statement: The statement.
+    :returns: The result.
+    """
+    return db.session.execute(statement, execution_options={"synchronize_session": False})
+
+
 def loaded(model: Any, identity: Any) -> Any:
-    """Return an object where the session has it already, without asking the database.
+    """Return an object if the session has it already, else ``None``; the database is not asked.
 
     :param model: The model.
     :param identity: Value of its primary key.
@@ -154,20 +170,34 @@ def loaded(model: Any, identity: Any) -> Any:
 
 
 def read_again(item: Any, names: Iterable[str]) -> None:
-    """Have attributes of an object read from its row, which a statement has changed.
+    """Expire attributes of an object whose row a statement has changed.
 
-    They are read when they are asked for, and once more after a rollback, be it to a savepoint: the session sees to
-    that only for what it has changed itself, or with statements that it synchronises, which take it twice as long.
+    They are read again on the next access, and once more after a rollback, also one to a savepoint. The session does
+    the latter only for changes of its own and for statements that it synchronizes, which take twice as long.
 
     :param item: The object.
     :param names: Names of the attributes.
     """
     db.session.expire(item, names)
-    db.session()._register_altered([inspect(item)])
+    altered = db.session.info.setdefault(_ALTERED, WeakKeyDictionary())
+    altered.setdefault(item, set()).update(names)
+
+
+@event.listens_for(Session, "after_soft_rollback")
+def _expire_altered(session: Any, transaction: Any) -> None:
+    for item, names in session.info.get(_ALTERED, {}).items():
+        if item in session:
+            session.expire(item, names)
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _forget_altered(session: Any, transaction: Any) -> None:
+    if transaction.parent is None:
+        session.info.pop(_ALTERED, None)
 
 
 class by_bytes(GenericFunction[str]):  # noqa: N801 (a function of SQL)
-    """A text that is compared and ordered by its bytes in UTF-8, as S3 orders keys, whatever the collation."""
+    """Text compared and ordered by its bytes in UTF-8, as S3 orders keys, whatever the collation of the column."""
 
     type = Text()
     inherit_cache = True

@@ -1,8 +1,8 @@
-"""Buckets: what holds objects, counts their bytes and guards every change of them.
+"""Buckets: containers of objects, with their size, their limits and the lock for every change.
 
-Whoever changes the objects of a bucket takes its row first, with :meth:`Bucket.claim`, and holds it until the end of
-the transaction. That one lock, which every database has, keeps one head for each key, the size exact and the quota
-kept.
+Whoever changes the objects of a bucket first locks its row with :meth:`Bucket.claim`, until the end of the transaction.
+This one lock, which works on every database, makes sure that each key has one head, that the size is exact and that the
+quota is never exceeded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .base import Timestamp, loaded, read_again, utcnow
 from .location import Location
 
 _LARGEST_LIMIT = 2**63 - 1
-"""The largest number of a column of integers, in bytes."""
+"""Largest value of a limit in bytes: that of a column of big integers."""
 
 
 class SyncResult(NamedTuple):
@@ -41,7 +41,7 @@ class SyncResult(NamedTuple):
     """The destination."""
 
     changes: list[tuple[str, Any]]
-    """``("add", object_version)`` for each object that is new there, ``("delete", key)`` for each that is gone."""
+    """``("add", object_version)`` for each object added there, ``("delete", key)`` for each one deleted."""
 
 
 class Bucket(db.Model, Timestamp):
@@ -53,7 +53,7 @@ class Bucket(db.Model, Timestamp):
     """Identifier of the bucket."""
 
     default_location = db.Column(db.Integer, db.ForeignKey(Location.id, ondelete="RESTRICT"), nullable=False)
-    """Identifier of the location that new files go to."""
+    """Identifier of the location for new files."""
 
     default_storage_class = db.Column(
         db.String(1), nullable=False, default=lambda: current_app.config["FILES_REST_DEFAULT_STORAGE_CLASS"]
@@ -61,12 +61,12 @@ class Bucket(db.Model, Timestamp):
     """Storage class of new files."""
 
     size = db.Column(db.BigInteger, default=0, nullable=False)
-    """Bytes of all versions of all objects, and those that uploads in progress have claimed."""
+    """Size of all versions of all objects in bytes, plus what uploads in progress have claimed."""
 
     quota_size = db.Column(
         db.BigInteger, nullable=True, default=lambda: current_app.config["FILES_REST_DEFAULT_QUOTA_SIZE"]
     )
-    """Largest :attr:`size` that uploads may lead to, in bytes; ``None`` for no limit."""
+    """Largest :attr:`size` that uploads may reach, in bytes; ``None`` for no limit."""
 
     max_file_size = db.Column(
         db.BigInteger, nullable=True, default=lambda: current_app.config["FILES_REST_DEFAULT_MAX_FILE_SIZE"]
@@ -74,19 +74,19 @@ class Bucket(db.Model, Timestamp):
     """Largest size of a file, in bytes; ``None`` for no limit."""
 
     locked = db.Column(db.Boolean(name="locked"), default=False, nullable=False)
-    """Whether objects may be read alone."""
+    """Whether the bucket is read-only."""
 
     deleted = db.Column(db.Boolean(name="deleted"), default=False, nullable=False)
     """Whether the bucket is marked as deleted."""
 
     location = db.relationship(Location, backref="buckets")
-    """The location that new files go to."""
+    """The location for new files."""
 
     @validates("default_storage_class")
     def validate_storage_class(self, key: str, default_storage_class: str) -> str:
         """Check the storage class against ``FILES_REST_STORAGE_CLASS_LIST``.
 
-        :raises ValueError: If it is none of them.
+        :raises ValueError: If it is not one of them.
         """
         if default_storage_class not in current_app.config["FILES_REST_STORAGE_CLASS_LIST"]:
             raise ValueError("Invalid storage class.")
@@ -94,9 +94,9 @@ class Bucket(db.Model, Timestamp):
 
     @validates("quota_size", "max_file_size")
     def validate_limit(self, key: str, limit: Any) -> Any:
-        """Check that a limit is a number of bytes that the database keeps, or none.
+        """Check that a limit fits its column.
 
-        :raises ValueError: If it is not.
+        :raises ValueError: If it is negative or too large.
         """
         if isinstance(limit, int | float) and not 0 <= limit <= _LARGEST_LIMIT:
             raise ValueError(f"A size limit has 0 to {_LARGEST_LIMIT} bytes, not {limit}.")
@@ -104,14 +104,14 @@ class Bucket(db.Model, Timestamp):
 
     @property
     def quota_left(self) -> int | None:
-        """Bytes that the quota leaves; ``None`` where there is none."""
+        """Bytes left of the quota; ``None`` if there is no quota."""
         if self.quota_size is None:
             return None
         return max(self.quota_size - self.size, 0)
 
     @property
     def size_limit(self) -> FileSizeLimit | None:
-        """The tightest limit on the next file; ``None`` where there is none."""
+        """The tightest limit on the next file; ``None`` if there is no limit."""
         limits = [limit for limit in current_files_rest.file_size_limiters(self) if limit.limit is not None]
         return min(limits) if limits else None
 
@@ -119,11 +119,11 @@ class Bucket(db.Model, Timestamp):
     def create(cls, location: Location | str | None = None, storage_class: str | None = None, **kwargs: Any) -> Bucket:
         """Create a bucket.
 
-        :param location: Location of its files, or the location's name; the default one where none is given.
-        :param storage_class: Storage class of its files; the default one where none is given.
+        :param location: Location of its files, or the location's name; by default the default location.
+        :param storage_class: Storage class of its files; by default the one in the configuration.
         :param kwargs: Other attributes of the bucket.
         :returns: The bucket, flushed.
-        :raises ValueError: If the location or the storage class is not known.
+        :raises ValueError: If the location or the storage class is unknown.
         :raises FilesException: If there is no default location.
         """
         if location is None:
@@ -139,7 +139,7 @@ class Bucket(db.Model, Timestamp):
             id=kwargs.pop("id", None) or uuid.uuid4(),
             default_storage_class=storage_class or current_app.config["FILES_REST_DEFAULT_STORAGE_CLASS"],
             **kwargs,
-            # Last, so that a bucket that is refused does not belong to it.
+            # Last, so that a bucket that is refused is not added to the location's buckets.
             location=location,
         )
         db.session.add(bucket)
@@ -148,7 +148,7 @@ class Bucket(db.Model, Timestamp):
 
     @classmethod
     def get(cls, bucket_id: uuid.UUID | str) -> Bucket | None:
-        """Return the bucket of an identifier, ``None`` where there is none or it is deleted.
+        """Return a bucket, or ``None`` if it does not exist or is deleted.
 
         :param bucket_id: Identifier of the bucket.
         """
@@ -157,7 +157,7 @@ class Bucket(db.Model, Timestamp):
 
     @classmethod
     def exists(cls, bucket_id: uuid.UUID) -> bool:
-        """Tell whether there is a bucket, also one that is marked as deleted.
+        """Return whether a bucket exists, even if it is marked as deleted.
 
         :param bucket_id: Identifier of the bucket.
         """
@@ -166,7 +166,7 @@ class Bucket(db.Model, Timestamp):
     @classmethod
     @cache
     def _live_bucket(cls) -> Any:
-        # Made once: to make a statement, and to find that it has been compiled, takes as long as to run it.
+        # Cached, since building a statement and looking up its compiled form take as long as running it.
         location = joinedload(cls.location, innerjoin=True).joinedload(Location.marking)
         with_location = select(cls).options(location)
         return with_location.where(cls.id == bindparam("bucket_id"), ~cls.deleted)
@@ -196,10 +196,10 @@ class Bucket(db.Model, Timestamp):
 
     @classmethod
     def delete(cls, bucket_id: uuid.UUID | str) -> bool:
-        """Mark a bucket as deleted. Its objects stay, out of reach.
+        """Mark a bucket as deleted. Its objects stay, but cannot be reached any more.
 
         :param bucket_id: Identifier of the bucket.
-        :returns: Whether there is such a bucket.
+        :returns: Whether the bucket exists.
         """
         bucket = cls.get(bucket_id)
         if bucket is None:
@@ -216,17 +216,16 @@ class Bucket(db.Model, Timestamp):
         deleted: bool = False,
         locked: bool = False,
     ) -> None:
-        """Take the bucket's row until the end of the transaction, and add to its size.
+        """Lock the bucket's row until the end of the transaction, and add to its size.
 
         :param bucket_id: Identifier of the bucket.
         :param size: Bytes to add; negative to subtract.
-        :param limited: Whether to hold the bytes against the size limits, as they are now that nobody else can change
-            the bucket.
+        :param limited: Whether to enforce the size limits, as they are once the row is locked.
         :param deleted: Whether the bucket may be marked as deleted.
-        :param locked: Whether the bucket may be locked.
-        :raises BucketLockedError: If the bucket is locked.
-        :raises BucketDeletedError: If it is marked as deleted, or gone.
-        :raises FileSizeError: If a limit is exceeded; the size is as it was.
+        :param locked: Whether the bucket may be read-only.
+        :raises BucketLockedError: If the bucket is read-only and ``locked`` is not set.
+        :raises BucketDeletedError: If it is marked as deleted and ``deleted`` is not set, or if it does not exist.
+        :raises FileSizeError: If a limit is exceeded; the size is then unchanged.
         """
         db.session.flush()
         bucket = None
@@ -268,9 +267,9 @@ class Bucket(db.Model, Timestamp):
         return statement.execution_options(synchronize_session=False, populate_existing=returning)
 
     def size_limit_before(self, size: int) -> FileSizeLimit | None:
-        """Return the tightest limit on the next file as if some bytes had not been added yet.
+        """Return the tightest limit on the next file as it was before some bytes were added.
 
-        :param size: Number of these bytes; negative for bytes that have not been added as if they had.
+        :param size: Number of these bytes; negative for the limit as it will be after bytes are added.
         """
         after = self.size
         attributes.set_committed_value(self, "size", after - size)
@@ -284,9 +283,9 @@ class Bucket(db.Model, Timestamp):
         return {tag.key: tag.value for tag in self.tags}
 
     def snapshot(self, lock: bool = False) -> Bucket:
-        """Copy the heads into a new bucket, without copying a file.
+        """Copy the heads into a new bucket, without copying any file.
 
-        :param lock: Whether to lock the new bucket. The copy of a locked bucket is locked in any case.
+        :param lock: Whether to make the new bucket read-only. The copy of a read-only bucket is always read-only.
         :returns: The new bucket.
         :raises InvalidOperationError: If this bucket is deleted.
         """
@@ -303,9 +302,9 @@ class Bucket(db.Model, Timestamp):
         return copy
 
     def sync(self, bucket: Bucket, delete_extras: bool = False) -> SyncResult:
-        """Bring another bucket to the objects of this one, without copying a file.
+        """Give another bucket the objects of this one, without copying any file.
 
-        An object of another file is added there as a new version, one that is deleted here is deleted there.
+        An object with a different file is added there as a new version; one that is deleted here is deleted there.
 
         :param bucket: The destination.
         :param delete_extras: Whether to delete objects there of which this bucket has no version.
@@ -316,9 +315,9 @@ class Bucket(db.Model, Timestamp):
         return SyncResult(bucket, current_files_rest.bulk.sync_heads(self.id, bucket.id, delete_extras))
 
     def remove(self) -> Bucket:
-        """Remove the bucket for good, with all versions of its objects, its tags and its uploads.
+        """Remove the bucket permanently, with all versions of its objects, its tags and its uploads.
 
-        The files stay, for the sweep to find where nothing else refers to them.
+        The files stay; the sweep removes those that nothing else refers to.
 
         :returns: The bucket.
         :raises BucketLockedError: If it is locked.
@@ -338,7 +337,7 @@ class Bucket(db.Model, Timestamp):
 
 
 def as_bucket(value: Bucket | uuid.UUID | str) -> Bucket | None:
-    """Return a bucket that is given as itself or as its identifier.
+    """Return a bucket, given itself or its identifier.
 
     :param value: The bucket, or its identifier.
     """
@@ -346,7 +345,7 @@ def as_bucket(value: Bucket | uuid.UUID | str) -> Bucket | None:
 
 
 def as_bucket_id(value: Bucket | uuid.UUID | str) -> Any:
-    """Return the identifier of a bucket that is given as itself or as its identifier.
+    """Return the identifier of a bucket, given the bucket or its identifier.
 
     :param value: The bucket, or its identifier.
     """
@@ -354,7 +353,12 @@ def as_bucket_id(value: Bucket | uuid.UUID | str) -> Any:
 
 
 def open_bucket(value: Bucket | uuid.UUID | str) -> Bucket:
-    """Return a bucket that objects may be added to."""
+    """Return a bucket after checking that objects may be added to it.
+
+    :param value: The bucket, or its identifier.
+    :raises BucketDeletedError: If it is deleted or does not exist.
+    :raises BucketLockedError: If it is read-only.
+    """
     bucket = as_bucket(value)
     if bucket is None or bucket.deleted:
         raise BucketDeletedError()

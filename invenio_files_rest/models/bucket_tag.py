@@ -42,7 +42,7 @@ class BucketTag(db.Model, TagMixin):
         :param bucket: The bucket, or its identifier.
         :param key: Key of the tag, unique within the bucket.
         :param value: Value of the tag.
-        :raises sqlalchemy.exc.IntegrityError: If the bucket has a tag of this key.
+        :raises sqlalchemy.exc.IntegrityError: If the bucket has a tag with this key.
         """
         return cls._create(as_bucket_id(bucket), key, value)
 
@@ -58,7 +58,7 @@ class BucketTag(db.Model, TagMixin):
 
     @classmethod
     def get(cls, bucket: Bucket | uuid.UUID, key: str) -> BucketTag | None:
-        """Return a tag of a bucket, ``None`` where there is none.
+        """Return a tag of a bucket, or ``None`` if the bucket has no such tag.
 
         :param bucket: The bucket, or its identifier.
         :param key: Key of the tag.
@@ -67,7 +67,7 @@ class BucketTag(db.Model, TagMixin):
 
     @classmethod
     def get_value(cls, bucket: Bucket | uuid.UUID, key: str) -> str | None:
-        """Return the value of a tag of a bucket, ``None`` where there is none.
+        """Return the value of a tag of a bucket, or ``None`` if the bucket has no such tag.
 
         :param bucket: The bucket, or its identifier.
         :param key: Key of the tag.
@@ -76,7 +76,7 @@ class BucketTag(db.Model, TagMixin):
 
     @classmethod
     def delete(cls, bucket: Bucket | uuid.UUID, key: str) -> None:
-        """Delete a tag of a bucket; no error where there is none.
+        """Delete a tag of a bucket, if the bucket has it.
 
         :param bucket: The bucket, or its identifier.
         :param key: Key of the tag.

@@ -1,4 +1,4 @@
-"""What is done to all objects of a bucket at once: a fixed number of statements, however many there are."""
+"""Changes of many objects within the database: the number of statements does not grow with that of the objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import and_, delete, exists, func, insert, literal, null, or_, s
 from sqlalchemy.orm import aliased, joinedload
 
 from ..limiters import FileSizeLimit
-from .base import random_uuid, read_again, reads_a_snapshot
+from .base import execute, random_uuid, read_again, reads_a_snapshot
 from .bucket import Bucket
 from .bucket_tag import BucketTag
 from .file_instance import FileInstance
@@ -32,33 +32,33 @@ def _live_heads(bucket_id: uuid.UUID, of: Any = ObjectVersion) -> Any:
 
 
 def _hold(bucket_id: uuid.UUID) -> None:
-    """Keep others from changing a bucket that is read, until the end of the transaction."""
+    """Keep others from changing a bucket that is being read, until the end of the transaction."""
     db.session.execute(select(Bucket.id).where(Bucket.id == bucket_id).with_for_update())
 
 
 def _claim_and_hold(claimed: uuid.UUID, held: uuid.UUID) -> None:
-    """Take two buckets in the order of their identifiers, so that no two transactions wait for each other."""
+    """Lock two buckets in the order of their identifiers, so that transactions do not deadlock."""
     steps = sorted([(str(claimed), Bucket.claim, claimed), (str(held), _hold, held)], key=lambda step: step[0])
     for _, take, bucket_id in steps:
         take(bucket_id)
 
 
 def snapshot_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> None:
-    """Make the heads of a bucket the heads of a new one, with their tags.
+    """Copy the heads of a bucket to a new one, with their tags.
 
     :param source_id: Identifier of the bucket to copy from.
-    :param destination_id: Identifier of a bucket that nobody else knows yet.
+    :param destination_id: Identifier of a bucket that no other transaction can see yet.
     """
     _hold(source_id)
     _insert_heads(source_id, destination_id, next_times())
 
 
 def copy_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> list[dict[str, Any]]:
-    """Make the heads of a bucket heads of another, with their tags.
+    """Copy the heads of a bucket to another, with their tags.
 
     :param source_id: Identifier of the bucket to copy from.
     :param destination_id: Identifier of the bucket to copy to.
-    :returns: The columns of each new row, by their names.
+    :returns: The columns of each new row by name.
     :raises BucketLockedError: If the destination is locked.
     """
     if str(source_id) == str(destination_id):
@@ -74,10 +74,10 @@ def copy_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> list[dict[str
 
 
 def _times_after_heads(bucket_id: uuid.UUID, *conditions: Any) -> Times:
-    """Return times that are later than those of heads of a bucket that the transaction has claimed.
+    """Return times that are later than those of the heads of a bucket.
 
-    :param bucket_id: Identifier of the bucket.
-    :param conditions: What is true of the heads, where it is not all of them.
+    :param bucket_id: Identifier of the bucket, which the transaction has locked.
+    :param conditions: Conditions that select the heads; by default all heads.
     """
     columns = ObjectVersion.created, ObjectVersion.updated
     latest = select(*(func.max(column).label(column.key) for column in columns)).where(
@@ -90,15 +90,11 @@ def _times_after_heads(bucket_id: uuid.UUID, *conditions: Any) -> Times:
 
 
 def _step_down(bucket_id: uuid.UUID, keys: Any) -> None:
-    """Let no version of some objects be the head any more."""
-    db.session.execute(
-        update(ObjectVersion)
-        .where(ObjectVersion.bucket_id == bucket_id, ObjectVersion.is_head, ObjectVersion.key.in_(keys))
-        .values(is_head=False),
-        execution_options={"synchronize_session": False},
-    )
+    """Make the heads of some objects ordinary versions."""
+    heads = ObjectVersion.bucket_id == bucket_id, ObjectVersion.is_head, ObjectVersion.key.in_(keys)
+    execute(update(ObjectVersion).where(*heads).values(is_head=False))
     for known in list(db.session.identity_map.values()):
-        # What is not loaded may be anything.
+        # If the bucket is not loaded, the version may be one of them.
         if isinstance(known, ObjectVersion) and known.__dict__.get("bucket_id", bucket_id) == bucket_id:
             read_again(known, ["is_head"])
 
@@ -118,25 +114,22 @@ def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID, times: Times)
         .where(source)
         .scalar_subquery()
     )
-    db.session.execute(
-        update(Bucket).where(Bucket.id == destination_id).values(size=Bucket.size + copied),
-        execution_options={"synchronize_session": False},
-    )
+    execute(update(Bucket).where(Bucket.id == destination_id).values(size=Bucket.size + copied))
     read_again(db.session.get(Bucket, destination_id), ["size"])
 
 
 def _insert_versions(
     bucket_id: uuid.UUID, times: Times, file_id: Any, mimetype: Any, of: Any, is_head: bool = False
 ) -> int:
-    """Make versions of others, within the database.
+    """Insert copies of versions, within the database.
 
-    :param bucket_id: Identifier of the bucket that they are made in.
-    :param times: Their times.
-    :param file_id: What refers to their files.
-    :param mimetype: Their MIME types.
-    :param of: Condition on the versions that they are made of.
-    :param is_head: Whether they are heads.
-    :returns: How many.
+    :param bucket_id: Identifier of the bucket of the copies.
+    :param times: Times of the copies.
+    :param file_id: Expression for the identifiers of their files.
+    :param mimetype: Expression for their MIME types.
+    :param of: Condition that selects the versions to copy.
+    :param is_head: Whether the copies are heads.
+    :returns: The number of copies.
     """
     columns = ObjectVersion.__table__.columns
     names = ["version_id", "key", "bucket_id", "file_id", "_mimetype", "is_head", "created", "updated"]
@@ -150,24 +143,19 @@ def _insert_versions(
         literal(times.created, columns.created.type),
         literal(times.updated, columns.updated.type),
     ).where(of)
-    return int(_execute(insert(ObjectVersion.__table__).from_select(names, rows, include_defaults=False)).rowcount)
-
-
-def _execute(statement: Any) -> Any:
-    """Execute a statement of whose rows the session need not know."""
-    return db.session.execute(statement, execution_options={"synchronize_session": False})
+    return int(execute(insert(ObjectVersion.__table__).from_select(names, rows, include_defaults=False)).rowcount)
 
 
 def add_files(
     bucket_id: uuid.UUID, files: Mapping[str, FileInstance], stored: Mapping[str, FileInstance] | None = None
 ) -> tuple[list[ObjectVersion], FileSizeLimit | None]:
-    """Add a version of each of several objects, up to the first that a size limit refuses.
+    """Add a version to each of several objects, up to the first one that exceeds a size limit.
 
     :param bucket_id: Identifier of the bucket.
-    :param files: Files that the database does not know, by the keys of the objects.
-    :param stored: Files to take in their places where they are still there, of the same size; one of the new files
-        comes before those whose place it takes.
-    :returns: The versions, flushed, in the order of the files; and the limit, where the next one exceeds it.
+    :param files: New files, which have no rows yet, by the keys of the objects.
+    :param stored: Files to use instead of new ones if they still exist, of the same size, by key. If such a file is one
+        of the new files, it comes before those that it replaces.
+    :returns: The versions, flushed, in the order of the files; and the limit that the next one exceeds, if any.
     :raises BucketLockedError: If the bucket is locked.
     :raises BucketDeletedError: If the bucket is deleted.
     """
@@ -200,12 +188,12 @@ def add_files(
 
 
 def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: bool) -> list[tuple[str, Any]]:
-    """Bring the heads of a bucket to those of another.
+    """Give a bucket the same heads as another.
 
     :param source_id: Identifier of the bucket to copy from.
     :param destination_id: Identifier of the bucket to change.
     :param delete_extras: Whether to delete objects of which the source has no version.
-    :returns: ``("add", object_version)`` for each object that is new, ``("delete", key)`` for each that is gone.
+    :returns: ``("add", object_version)`` for each object added, ``("delete", key)`` for each one deleted.
     :raises InvalidOperationError: If the destination is locked or deleted.
     """
     if source_id == destination_id:
@@ -213,14 +201,14 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
     _claim_and_hold(destination_id, source_id)
     times = _times_after_heads(destination_id)
     replaced, extra = _differences(source_id, destination_id, delete_extras)
-    # No head yet: there is one of each key already.
+    # Not heads yet, since each key can have only one.
     count = _insert_versions(destination_id, times, _Source.file_id, _Source._mimetype, replaced)
     count += _insert_versions(destination_id, times, null(), null(), extra)
     if not count:
         return []
     new = and_(ObjectVersion.bucket_id == destination_id, ObjectVersion.created == times.created)
     _step_down(destination_id, select(select(ObjectVersion.key).where(new).subquery().c.key))
-    _execute(update(ObjectVersion).where(new).values(is_head=True))
+    execute(update(ObjectVersion).where(new).values(is_head=True))
     _copy_tags(source_id, destination_id, times.created)
     changed = select(ObjectVersion).where(new).order_by(ObjectVersion.key).options(joinedload(ObjectVersion.file))
     versions = db.session.scalars(changed, execution_options={"populate_existing": True}).all()
@@ -231,10 +219,7 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
 
 
 def _differences(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: bool) -> tuple[Any, Any]:
-    """Return the heads of a bucket that another lacks, and those of the other that are to be deleted there.
-
-    :returns: Conditions on the version that a new one is made of.
-    """
+    """Return the conditions on heads of the source to copy, and on heads of the destination to delete."""
     other = aliased(ObjectVersion, name="other")
     same_key = and_(other.key == _Source.key, other.is_head)
     has_it = exists().where(other.bucket_id == destination_id, same_key, other.file_id == _Source.file_id)
@@ -245,9 +230,9 @@ def _differences(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras:
 
 
 def _copy_tags(source_id: uuid.UUID, destination_id: uuid.UUID, created: datetime) -> None:
-    """Copy the tags of heads to the heads that have been copied from them.
+    """Copy the tags of heads to the copies of these heads.
 
-    :param created: The time that the copies bear in ``created``.
+    :param created: ``created`` of the copies.
     """
     copied = and_(
         ObjectVersion.bucket_id == destination_id,
@@ -269,9 +254,9 @@ def _copy_tags(source_id: uuid.UUID, destination_id: uuid.UUID, created: datetim
 
 
 def remove_contents(bucket_id: uuid.UUID) -> None:
-    """Remove the objects, tags and uploads of a bucket for good.
+    """Remove the objects, tags and uploads of a bucket permanently.
 
-    :param bucket_id: Identifier of a bucket that the transaction has claimed.
+    :param bucket_id: Identifier of the bucket, which the transaction has locked.
     """
     versions = select(ObjectVersion.version_id).where(ObjectVersion.bucket_id == bucket_id)
     uploads = select(MultipartObject.upload_id).where(MultipartObject.bucket_id == bucket_id)
@@ -285,4 +270,4 @@ def remove_contents(bucket_id: uuid.UUID) -> None:
         delete(Upload).where(Upload.bucket_id == bucket_id),
         delete(BucketTag).where(BucketTag.bucket_id == bucket_id),
     ):
-        db.session.execute(statement, execution_options={"synchronize_session": False})
+        execute(statement)

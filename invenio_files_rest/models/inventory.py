@@ -1,4 +1,4 @@
-"""Questions about many files and buckets at once: what is in use, what may go, what the sizes should be."""
+"""Queries and changes of many files and buckets: what is in use, what may be deleted, what sizes should be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from invenio_db import db
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Query
 
-from .base import utcnow
+from .base import execute, utcnow
 from .bucket import Bucket
 from .file_instance import FileInstance
 from .multipart import MultipartObject
@@ -20,11 +20,11 @@ from .upload import Upload
 
 
 def known_files(file_ids: Collection[uuid.UUID], uris: Collection[str]) -> tuple[set[uuid.UUID], set[str]]:
-    """Tell which files the database knows, by identifier or by URI.
+    """Return which identifiers and URIs the database knows.
 
     :param file_ids: Identifiers.
     :param uris: URIs.
-    :returns: Those of the identifiers that a file has or an upload in progress, and those of the URIs that a file has.
+    :returns: The identifiers of files and of uploads in progress, and the URIs of files, that are among these.
     """
     by_id = select(FileInstance.id).where(FileInstance.id.in_(file_ids)).union_all(Upload.among(file_ids))
     by_uri = select(FileInstance.uri).where(FileInstance.uri.in_(uris))
@@ -32,43 +32,41 @@ def known_files(file_ids: Collection[uuid.UUID], uris: Collection[str]) -> tuple
 
 
 def uploads_in_progress(upload_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Tell which identifiers are those of uploads in progress, whose bytes lie beside the file that they become.
+    """Return which identifiers belong to uploads in progress, whose bytes lie next to the file that they become.
 
-    :param upload_ids: The identifiers.
+    :param upload_ids: Identifiers.
     """
     return set(db.session.scalars(Upload.among(upload_ids)))
 
 
 def delete_unused(file_ids: Collection[uuid.UUID], before: datetime) -> set[uuid.UUID]:
-    """Delete the rows of those of some files that nothing refers to, still; their bytes stay.
+    """Delete the rows of files that still nothing refers to; their bytes stay.
 
     :param file_ids: Identifiers of the files.
-    :param before: Time that a file was last changed before.
-    :returns: Identifiers of the files that are gone.
+    :param before: Only files that were last changed before this time are deleted.
+    :returns: Identifiers of the files that no longer exist.
     """
-    unused = ~FileInstance.objects.any() & ~FileInstance.multipart_objects.any()
     condition = FileInstance.id.in_(file_ids)
-    statement = delete(FileInstance).where(condition, unused, FileInstance.updated < before)
-    db.session.execute(statement, execution_options={"synchronize_session": False})
+    execute(delete(FileInstance).where(condition, FileInstance.unused(), FileInstance.updated < before))
     return set(file_ids) - set(db.session.scalars(select(FileInstance.id).where(condition)))
 
 
 def verifiable_files(bucket_id: uuid.UUID | None = None) -> Query[Any]:
     """Return a query of the files that can be verified: those that are readable.
 
-    :param bucket_id: Identifier of a bucket to confine it to.
+    :param bucket_id: Identifier of a bucket; by default the files of all buckets.
     """
     query = FileInstance.query.filter(FileInstance.readable)
     return query if bucket_id is None else query.filter(files_in_bucket(bucket_id))
 
 
 def stored_files() -> Query[Any]:
-    """Return a query of the files that have a place in storage."""
+    """Return a query of the files that have a URI."""
     return FileInstance.query.filter(FileInstance.uri.isnot(None))
 
 
 def count_and_size(files: Query[Any]) -> tuple[int, int]:
-    """Return the number of files that a query finds, and their size in bytes.
+    """Return the number of files that a query finds, and their total size in bytes.
 
     :param files: The query.
     """
@@ -78,7 +76,7 @@ def count_and_size(files: Query[Any]) -> tuple[int, int]:
 
 
 def uris_of(file_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """Return the URIs of those of some files that are there.
+    """Return the URIs of files, without those that do not exist.
 
     :param file_ids: Identifiers of the files.
     """
@@ -95,16 +93,16 @@ def files_in_bucket(bucket_id: uuid.UUID) -> Any:
 
 
 def files_in_use(bucket_id: uuid.UUID | None = None) -> Query[Any]:
-    """Return a query of the files with all their bytes that an object version refers to.
+    """Return a query of the readable files that object versions refer to.
 
-    :param bucket_id: Identifier of a bucket that the version is in.
+    :param bucket_id: Identifier of the bucket of the versions; by default any bucket.
     """
     is_used = FileInstance.objects.any() if bucket_id is None else files_in_bucket(bucket_id)
     return FileInstance.query.filter(FileInstance.readable, is_used)
 
 
 def is_in_use(location_id: int, uri: str) -> bool:
-    """Tell whether a bucket belongs to a location, also one marked as deleted, or a file lies in it.
+    """Return whether a location has buckets, including those marked as deleted, or files.
 
     :param location_id: Identifier of the location.
     :param uri: Its URI.
@@ -114,15 +112,14 @@ def is_in_use(location_id: int, uri: str) -> bool:
 
 
 def put_new_files(location_id: int, *buckets: Any) -> int:
-    """Have the new files of some buckets go to a location.
+    """Make a location the one for new files of some buckets.
 
     :param location_id: Identifier of the location.
-    :param buckets: Conditions that tell the buckets.
-    :returns: How many buckets have changed.
+    :param buckets: Conditions that select the buckets.
+    :returns: The number of buckets that have changed.
     """
     statement = update(Bucket).where(Bucket.default_location != location_id, *buckets)
-    statement = statement.values(default_location=location_id, updated=utcnow())
-    return int(db.session.execute(statement, execution_options={"synchronize_session": False}).rowcount)
+    return int(execute(statement.values(default_location=location_id, updated=utcnow())).rowcount)
 
 
 def buckets_of_wrong_size() -> Query[Any]:
@@ -153,10 +150,10 @@ def buckets_of_wrong_size() -> Query[Any]:
 
 
 def recount(bucket_id: uuid.UUID) -> None:
-    """Set the size of a bucket to the sum of its versions and uploads, while nobody else can change it.
+    """Set the size of a bucket to the sum of its versions and uploads, under the bucket's lock.
 
     :param bucket_id: Identifier of the bucket.
-    :raises BucketDeletedError: If it is gone.
+    :raises BucketDeletedError: If it does not exist.
     """
     Bucket.claim(bucket_id, deleted=True, locked=True)
     versions = select(func.coalesce(func.sum(FileInstance.size), 0)).join(
@@ -169,6 +166,5 @@ def recount(bucket_id: uuid.UUID) -> None:
         + uploads.where(MultipartObject.bucket_id == bucket_id).scalar_subquery()
         + claims.where(Upload.bucket_id == bucket_id).scalar_subquery()
     )
-    # A statement of its own, so that it sees what others had committed before the bucket was taken.
-    statement = update(Bucket).where(Bucket.id == bucket_id).values(size=total, updated=utcnow())
-    db.session.execute(statement, execution_options={"synchronize_session": False})
+    # A statement of its own, so that it sees what others committed before the bucket was locked.
+    execute(update(Bucket).where(Bucket.id == bucket_id).values(size=total, updated=utcnow()))

@@ -1,4 +1,4 @@
-"""Listings: the objects of a bucket in order, in few statements and in memory that does not grow with them."""
+"""Listings: the objects of a bucket in order, with few statements and constant memory."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from .object_tag import ObjectVersionTag
 from .object_version import ObjectVersion
 
 _AT_A_TIME = 1000
-"""Rows that are fetched at once, and the most keys that a statement reads where some may be of one group."""
+"""Number of rows fetched at a time, and of keys that a statement reads at most when there is a delimiter."""
 
 _FEW = 100
-"""Keys that a statement reads where the last one found nothing but keys of one group, so that groups may be large.
+"""Number of keys that a statement reads after one that found keys of a single group only, since groups may be large.
 
-Fewer would make a statement for each group where large groups are followed by many that are just larger than this.
+With fewer, many groups that are slightly larger than this would need a statement each.
 """
 
 
 class ListedFile(NamedTuple):
-    """What a listing tells of a file."""
+    """A file in a listing."""
 
     size: int | None
     checksum: str | None
 
 
 class ListedObject(NamedTuple):
-    """What a listing tells of a version, under the names that :class:`ObjectVersion` has for it."""
+    """A version in a listing, with the attribute names of :class:`ObjectVersion`."""
 
     bucket_id: uuid.UUID
     key: str
@@ -62,14 +62,14 @@ class ListedObject(NamedTuple):
 
 @dataclass
 class Listing:
-    """The objects of a bucket by key, and within a key from newest to oldest. To be iterated over once.
+    """The objects of a bucket by key, and the versions of a key from newest to oldest. It can be iterated over once.
 
     :param bucket_id: Identifier of the bucket.
-    :param versions: Whether to list all versions and delete markers, otherwise the heads of what is not deleted.
-    :param prefix: What the keys have to begin with.
-    :param delimiter: Where it is found in a key after the prefix, the key counts for one of :attr:`common_prefixes`.
+    :param versions: Whether to list all versions and delete markers, instead of the heads that are not deleted.
+    :param prefix: Prefix that the keys must have.
+    :param delimiter: Keys that contain it after the prefix are grouped into :attr:`common_prefixes`.
     :param start_after: Key, or common prefix, after which the listing begins.
-    :param max_keys: How many keys and common prefixes to list; ``None`` for all.
+    :param max_keys: Largest number of keys and common prefixes to list; ``None`` for all.
     """
 
     bucket_id: uuid.UUID
@@ -80,17 +80,17 @@ class Listing:
     max_keys: int | None = None
 
     common_prefixes: list[str] = field(default_factory=list, init=False)
-    """Beginnings of keys up to the delimiter, once the listing has been iterated over."""
+    """Beginnings of keys up to and including the delimiter; complete after the iteration."""
 
     next_start_after: str | None = field(default=None, init=False)
-    """What the next page starts after, once the listing has been iterated over; ``None`` where this is the last one."""
+    """:attr:`start_after` of the next page, set after the iteration; ``None`` if this is the last page."""
 
     def __iter__(self) -> Iterator[ListedObject]:
         """List the objects.
 
-        One statement reads them all, or the keys of a page and one more, which tells that there is another page. With a
-        delimiter, a statement reads some keys, and where the last of them is of a group, the next one goes on behind
-        the group.
+        A single statement reads all of them, or the keys of a page plus one, which shows that there is another page.
+        With a delimiter, a statement reads some keys, and if the last of them belongs to a group, the next statement
+        continues after that group.
         """
         most = None if self.max_keys is None else self.max_keys + 1
         if self.delimiter and most is None:
@@ -125,7 +125,7 @@ class Listing:
         return self.prefix + head + found if found else None
 
     def _bounds(self, after: str) -> dict[str, str] | None:
-        """Return what keys are compared with, by the names of :func:`_statement`; ``None`` where none can follow.
+        """Return the bounds of the keys, named as in :func:`_statement`; ``None`` if no key can follow.
 
         :param after: Key, or common prefix, after which to read.
         """
@@ -143,7 +143,7 @@ class Listing:
         return bounds
 
     def _objects(self, rows: Iterable[Any]) -> Iterator[ListedObject]:
-        """Make objects of rows, of which an object has one for each of its tags."""
+        """Turn rows into objects; an object has one row for each of its tags."""
         item = None
         for key, version_id, is_head, mimetype, created, updated, deleted, size, checksum, tag, value in rows:
             if item is None or item.version_id != version_id:
@@ -170,11 +170,11 @@ class Listing:
 def _statement(versions: bool, limited: bool, *bounds: str) -> Any:
     """Return the statement that reads the rows of a listing.
 
-    :param versions: Whether to read all versions, otherwise the heads of what is not deleted.
-    :param limited: Whether to read no more than so many keys, with all their versions and tags.
-    :param bounds: Which bounds the keys have: ``first`` or ``after`` on one side, ``end`` on the other.
+    :param versions: Whether to read all versions, instead of the heads that are not deleted.
+    :param limited: Whether to limit the number of keys, which come with all their versions and tags.
+    :param bounds: Which bounds the keys have: ``first`` or ``after`` as the lower one, ``end`` as the upper one.
     """
-    # Not the models, which would let each row pass the ORM.
+    # The tables rather than the models, so that rows do not pass through the ORM.
     version, file, tag = ObjectVersion.__table__.c, FileInstance.__table__.c, ObjectVersionTag.__table__.c
     key = by_bytes(version.key)
     compared = {
@@ -188,11 +188,11 @@ def _statement(versions: bool, limited: bool, *bounds: str) -> Any:
     conditions = [*there, *(compared[bound] for bound in bounds)]
     source: Any = ObjectVersion.__table__
     if limited:
-        # Versions and tags have rows of their own, so that it is the keys that have to be counted.
+        # Versions and tags have rows of their own, so the limit has to be on the keys.
         keys = select(key.label("key")).where(*conditions).distinct().order_by(key).limit(bindparam("keys"))
         page = keys.subquery()
-        # An outer join, though each key is there: without statistics, SQLite and MariaDB begin an inner join with all
-        # the bucket has.
+        # An outer join, although each key exists: without statistics, SQLite and MariaDB would start an inner join
+        # with all versions of the bucket.
         source, conditions = page.outerjoin(source, and_(version.key == page.c.key, *there)), []
     return (
         select(
@@ -217,13 +217,13 @@ def _statement(versions: bool, limited: bool, *bounds: str) -> Any:
 
 
 def _after_prefix(prefix: str) -> str | None:
-    """Return the first text after all that begin with a prefix; ``None`` where there is none.
+    """Return the first text that comes after all texts with a prefix; ``None`` if there is none.
 
     The order of code points is the order of bytes in UTF-8 (RFC 3629, section 1).
     """
     for end in range(len(prefix), 0, -1):
         following = ord(prefix[end - 1]) + 1
         if following <= sys.maxunicode:
-            # Surrogates are no characters.
+            # Skip the surrogates, which are not characters.
             return prefix[: end - 1] + chr(0xE000 if following == 0xD800 else following)
     return None

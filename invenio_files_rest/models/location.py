@@ -1,4 +1,4 @@
-"""Where files are kept: a name, and the URI of a folder or of a storage system."""
+"""Locations, where files are kept: a name, and the URI of a folder or of a storage system."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class Location(db.Model, Timestamp):
     """Internal identifier."""
 
     name = db.Column(db.String(20), unique=True, nullable=False)
-    """External identifier: 1 to 20 lower-case letters, digits and dashes, a letter first."""
+    """External identifier: 1 to 20 lower-case letters, digits and dashes, beginning with a letter."""
 
     uri = db.Column(db.String(255), nullable=False)
     """URI of the location, or the path of a folder."""
 
     default = db.Column(db.Boolean(name="default"), nullable=False, default=False)
-    """Whether new buckets are made here."""
+    """Whether new buckets are created here."""
 
     @validates("name")
     def validate_name(self, key: str, name: str) -> str:
         """Check the name.
 
-        :raises ValueError: If it is none.
+        :raises ValueError: If it is invalid.
         """
         if not NAME.match(name):
             raise ValueError("Invalid location name (lower-case alphanumeric + dashes).")
@@ -49,12 +49,12 @@ class Location(db.Model, Timestamp):
 
     @validates("uri")
     def validate_uri(self, key: str, uri: str) -> str:
-        """Check that the URI is there, leaves room for those of the files, and is in ``FILES_REST_LOCATION_URIS``.
+        """Check the URI against ``FILES_REST_LOCATION_URIS``, and that it leaves room for the URIs of files.
 
-        :raises ValueError: If it does not, or is not.
+        :raises ValueError: If it is empty, too long, or not allowed.
         """
         if uri == self.uri:
-            # That of a row which is older than a setting.
+            # Unchanged; the row may be older than the setting.
             return uri
         if not uri:
             raise ValueError("The URI of a location is empty.")
@@ -70,7 +70,7 @@ class Location(db.Model, Timestamp):
 
     @property
     def mark(self) -> uuid.UUID | None:
-        """Identifier of the mark that its folder has; ``None`` where it has none, or had it under another URI."""
+        """Identifier of the mark in its folder; ``None`` if it has none, or was marked under another URI."""
         marking = self.marking
         return marking.mark if marking is not None and marking.uri == self.uri else None
 
@@ -86,28 +86,31 @@ class Location(db.Model, Timestamp):
 
     @classmethod
     def get_by_name(cls, name: str) -> Location | None:
-        """Return the location of a name, ``None`` where there is none.
+        """Return a location by its name, or ``None`` if there is none.
 
         :param name: Name of the location.
         """
-        return cls.query.filter_by(name=name).one_or_none()
+        location: Location | None = db.session.execute(select(cls).where(cls.name == name)).scalar_one_or_none()
+        return location
 
     @classmethod
     def get_default(cls) -> Location | None:
-        """Return the default location, ``None`` where there is none.
+        """Return the default location, or ``None`` if there is none.
 
-        Of several it is the one that was added last, since a new default is how the documented migration of data to a
-        new location begins.
+        If there are several, it is the one added last, since the documented migration of data to a new location begins
+        by adding a new default.
         """
-        return cls.query.filter_by(default=True).order_by(cls.id.desc()).first()
+        newest = select(cls).where(cls.default).order_by(cls.id.desc()).limit(1)
+        location: Location | None = db.session.scalars(newest).first()
+        return location
 
     @classmethod
     def of_uri(cls, uri: str | None, locations: Iterable[Any] | None = None) -> Any:
-        """Return the location that a file lies in, by its URI; the innermost where one lies in another.
+        """Return the location of a file by the file's URI; the innermost one if locations are nested.
 
         :param uri: URI of the file.
-        :param locations: The locations to choose from, or whatever else has a ``uri``; all where none are given.
-        :returns: The location; ``None`` where the file has no URI, or is a link to what others keep.
+        :param locations: The locations to choose from, or other objects with a ``uri``; by default all locations.
+        :returns: The location; ``None`` if the file has no URI, or lies outside all locations.
         """
         holding = [
             location
@@ -119,23 +122,23 @@ class Location(db.Model, Timestamp):
     @classmethod
     def all(cls) -> list[Location]:
         """Return all locations, in the order in which they were added."""
-        return list(cls.query.order_by(cls.id))
+        return list(db.session.scalars(select(cls).order_by(cls.id)))
 
     @classmethod
     def rows(cls) -> list[LocationRow]:
-        """Return the locations as plain rows, which outlive a transaction."""
+        """Return the locations as plain rows, which stay usable after the transaction."""
         query = select(cls.id, cls.name, cls.uri, LocationMark.uri, LocationMark.mark)
         found = db.session.execute(query.outerjoin(LocationMark, LocationMark.location_id == cls.id).order_by(cls.id))
-        # Compared here, since the columns may have different collations.
+        # Compared in Python, since the columns may have different collations.
         return [LocationRow(id_, name, uri, mark if marked == uri else None) for id_, name, uri, marked, mark in found]
 
     @classmethod
     def make_default(cls, location_id: int) -> None:
-        """Make a location the default one, and no other.
+        """Make a location the only default one.
 
         :param location_id: Identifier of the location.
         """
-        # One after the other: of two at once the second would else make its location the default again.
+        # Locked, since of two at the same time both would make their location the default.
         db.session.execute(select(cls.id).order_by(cls.id).with_for_update()).all()
         for default in (False, True):
             condition = (cls.id == location_id) if default else (cls.id != location_id)
@@ -148,7 +151,7 @@ class Location(db.Model, Timestamp):
 
 
 class LocationRow(NamedTuple):
-    """What there is to know of a location."""
+    """A location, as a plain row."""
 
     id: int
     name: str
@@ -158,9 +161,9 @@ class LocationRow(NamedTuple):
 
 
 class LocationMark(db.Model, Timestamp):
-    """That the folder of a location has a mark, and which; see :mod:`invenio_files_rest.storage.marks`.
+    """The mark in the folder of a location; see :mod:`invenio_files_rest.storage.marks`.
 
-    A table of its own, since the published 6.1 writes to that of locations.
+    It has a table of its own, since the published 6.1 writes to the table of locations.
     """
 
     __tablename__ = "files_location_mark"

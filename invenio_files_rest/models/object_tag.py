@@ -42,7 +42,7 @@ class ObjectVersionTag(db.Model, TagMixin):
         :param object_version: The version, or its identifier.
         :param key: Key of the tag, unique within the version.
         :param value: Value of the tag.
-        :raises sqlalchemy.exc.IntegrityError: If the version has a tag of this key.
+        :raises sqlalchemy.exc.IntegrityError: If the version has a tag with this key.
         """
         return cls._create(as_object_version_id(object_version), key, value)
 
@@ -58,7 +58,7 @@ class ObjectVersionTag(db.Model, TagMixin):
 
     @classmethod
     def get(cls, object_version: ObjectVersion | uuid.UUID, key: str) -> ObjectVersionTag | None:
-        """Return a tag of a version, ``None`` where there is none.
+        """Return a tag of a version, or ``None`` if the version has no such tag.
 
         :param object_version: The version, or its identifier.
         :param key: Key of the tag.
@@ -67,7 +67,7 @@ class ObjectVersionTag(db.Model, TagMixin):
 
     @classmethod
     def get_value(cls, object_version: ObjectVersion | uuid.UUID, key: str) -> str | None:
-        """Return the value of a tag of a version, ``None`` where there is none.
+        """Return the value of a tag of a version, or ``None`` if the version has no such tag.
 
         :param object_version: The version, or its identifier.
         :param key: Key of the tag.
@@ -76,19 +76,19 @@ class ObjectVersionTag(db.Model, TagMixin):
 
     @classmethod
     def delete(cls, object_version: ObjectVersion | uuid.UUID, key: str | None = None) -> None:
-        """Delete a tag of a version, or all of them; no error where there is none.
+        """Delete a tag of a version, or all its tags.
 
         :param object_version: The version, or its identifier.
-        :param key: Key of the tag; ``None`` for all tags.
+        :param key: Key of the tag, which need not exist; ``None`` for all tags.
         """
         cls._delete(as_object_version_id(object_version), key)
 
     def copy(self, object_version: ObjectVersion | uuid.UUID | None = None, key: str | None = None) -> ObjectVersionTag:
         """Copy this tag to a version.
 
-        :param object_version: The version, or its identifier; this tag's where none is given.
-        :param key: Key of the copy; this tag's where none is given.
-        :raises sqlalchemy.exc.IntegrityError: If the version has a tag of this key.
+        :param object_version: The version, or its identifier; by default the version of this tag.
+        :param key: Key of the copy; by default the key of this tag.
+        :raises sqlalchemy.exc.IntegrityError: If the version has a tag with this key.
         """
         owner = self.version_id if object_version is None else as_object_version_id(object_version)
         return type(self)._create(owner, key or self.key, self.value)

@@ -1,4 +1,4 @@
-"""Pages of many rows: each goes on after the last row of the one before, however many there are."""
+"""Paging through many rows by key: each page starts after the last row of the previous one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sqlalchemy.orm import Query
 def page(query: Query[Any], keys: Sequence[Any], size: int, after: Any = None) -> Query[Any]:
     """Return the query of a page.
 
-    :param query: Query of all rows. What it selects has the keys as attributes.
-    :param keys: Columns to order by, none of them null and together unique.
-    :param size: Number of rows of the page.
-    :param after: The row that it begins after; the first page where none is given.
+    :param query: Query of all rows, which have the keys as attributes.
+    :param keys: Columns to order by; none is null, and together they are unique.
+    :param size: Number of rows on a page.
+    :param after: Last row of the previous page; ``None`` for the first page.
     """
     query = query.order_by(None).order_by(*keys)
     if after is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from invenio_db import db
-from sqlalchemy import String
+from sqlalchemy import String, delete, select
 
-from .base import ExactText, loaded
+from .base import ExactText, Mixin, loaded
 
 
 def tag_key_column() -> Any:
@@ -15,10 +15,10 @@ def tag_key_column() -> Any:
     return db.Column(ExactText(255, String(255)), primary_key=True, nullable=False)
 
 
-class TagMixin:
-    """A tag: key and value, the key unique within its owner.
+class TagMixin(Mixin):
+    """A tag: a key, unique within its owner, and a value.
 
-    A model names the owner's model in ``_owner_model`` and the column that refers to it in ``_owner``; the owner has
+    ``_owner_model`` is the model of the owner and ``_owner`` the name of the column that refers to it. The owner has
     its tags in ``tags``.
     """
 
@@ -29,8 +29,8 @@ class TagMixin:
     """Value of the tag."""
 
     @classmethod
-    def _of(cls, owner_id: Any) -> Any:
-        return cls.query.filter_by(**{cls._owner: owner_id})  # type: ignore[attr-defined]
+    def _is_of(cls, owner_id: Any) -> Any:
+        return getattr(cls, cls._owner) == owner_id
 
     @classmethod
     def _refresh_owner(cls, owner_id: Any) -> None:
@@ -55,7 +55,7 @@ class TagMixin:
 
     @classmethod
     def _get(cls, owner_id: Any, key: str) -> Any:
-        return cls._of(owner_id).filter_by(key=key).one_or_none()
+        return db.session.execute(select(cls).where(cls._is_of(owner_id), cls.key == key)).scalar_one_or_none()
 
     @classmethod
     def _get_value(cls, owner_id: Any, key: str) -> str | None:
@@ -64,8 +64,6 @@ class TagMixin:
 
     @classmethod
     def _delete(cls, owner_id: Any, key: str | None = None) -> None:
-        tags = cls._of(owner_id)
-        if key is not None:
-            tags = tags.filter_by(key=key)
-        tags.delete()
+        tags = delete(cls).where(cls._is_of(owner_id))
+        db.session.execute(tags if key is None else tags.where(cls.key == key))
         cls._refresh_owner(owner_id)

@@ -1,4 +1,4 @@
-"""Uploads of free shape in progress: bytes that arrive as one growing run, or as extents of any size."""
+"""Uploads in progress whose bytes arrive as one growing run, or as parts of any size."""
 
 from __future__ import annotations
 
@@ -22,89 +22,89 @@ from .base import ExactText, Held, UTCTimestamp, utcnow
 from .bucket import Bucket
 
 OPEN, COMPLETING, DONE, FAILED = "open", "completing", "done", "failed"
-"""What an upload can be: taking bytes, being made a version, a version, or never going to be one."""
+"""Status of an upload: it takes bytes, is being turned into a version, has become a version, or never will."""
 
 
 class JSONText(TypeDecorator[Any]):
-    """JSON that no database looks into, and that each therefore keeps as text."""
+    """JSON that is stored as text, since no query looks into it."""
 
     impl = Text
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Any) -> Any:
-        """Return the database's own type."""
+        """Return the type for a database."""
         if dialect.name in ("mysql", "mariadb"):
             return dialect.type_descriptor(mysql.LONGTEXT())
         return dialect.type_descriptor(Text())
 
     def process_bind_param(self, value: Any, dialect: Any) -> str | None:
-        """Write JSON."""
+        """Serialize the value."""
         return None if value is None else json.dumps(value, separators=(",", ":"))
 
     def process_result_value(self, value: str | None, dialect: Any) -> Any:
-        """Read JSON."""
+        """Parse the value."""
         return None if value is None else json.loads(value)
 
 
 class Upload(db.Model, Held):
     """An upload whose extents have sizes of their own, or whose length is not known when it begins.
 
-    No file has a row before the upload is a version; its identifier becomes that of the file. What it has claimed is
-    counted in the bucket.
+    The file gets its row when the upload becomes a version; its identifier is that of the upload. The bytes that the
+    upload has claimed count towards the size of the bucket.
     """
 
     __tablename__ = "files_upload"
 
     id = db.Column(UUIDType, primary_key=True, default=uuid.uuid4)
-    """Identifier of the upload, and of the file that it becomes."""
+    """Identifier of the upload and of the resulting file."""
 
     bucket_id = db.Column(UUIDType, db.ForeignKey(Bucket.id, ondelete="CASCADE"), nullable=False, index=True)
     """Identifier of the bucket."""
 
     key = db.Column(ExactText(255), nullable=True)
-    """Key of the object that it becomes; ``None`` where it becomes none by itself."""
+    """Key of the resulting object; ``None`` if it does not become an object by itself."""
 
     owner = db.Column(db.String(255), nullable=True)
-    """Who has begun it, in the words of the protocol."""
+    """Who began it, as the protocol identifies users."""
 
     protocol = db.Column(db.String(20), nullable=False)
-    """Name of the protocol that it came by."""
+    """Name of its protocol."""
 
     plan = db.Column(db.String(20), nullable=False)
-    """Name of the plan that tells which extents are valid."""
+    """Name of its plan, which decides which extents are valid."""
 
     length = db.Column(db.BigInteger, nullable=True)
-    """Size of the file in bytes; ``None`` as long as nobody has said it."""
+    """Size of the file in bytes; ``None`` until it is declared."""
 
     part_size = db.Column(db.BigInteger, nullable=True)
-    """Size in bytes of the extent that came first, which others are expected to have, too."""
+    """Size in bytes of the first extent that arrived; the others are expected to have the same."""
 
     claimed = db.Column(db.BigInteger, nullable=False, default=0)
-    """Bytes that it counts for in :attr:`Bucket.size`."""
+    """Number of bytes by which it adds to :attr:`Bucket.size`."""
 
     conditions = db.Column(JSONText, nullable=True)
-    """Headers of the conditions that the object has to meet when the upload ends (RFC 9110, section 13)."""
+    """Headers with the conditions that must hold when the upload is completed (RFC 9110, section 13)."""
 
     tags = db.Column(JSONText, nullable=True)
-    """Tags of the version."""
+    """Tags of the resulting version."""
 
     meta = db.Column("metadata", JSONText, nullable=True)
-    """What the protocol keeps of the upload for its own answers."""
+    """Data that the protocol needs for its responses."""
 
     storage_class = db.Column(db.String(1), nullable=True)
     """Storage class of the file."""
 
     state = db.Column(JSONText, nullable=False)
-    """What the storage needs to find it again; ``uri`` in it is that of the file."""
+    """State of the upload in the storage; ``uri`` in it is the URI of the file."""
 
     status = db.Column(db.String(10), nullable=False, default=OPEN)
     """:data:`OPEN`, :data:`COMPLETING`, :data:`DONE` or :data:`FAILED`."""
 
     reason = db.Column(db.Text, nullable=True)
-    """Why it has failed, for the client."""
+    """Why it failed, for the client."""
 
     expires = db.Column(UTCTimestamp, nullable=False, index=True)
-    """When it may be removed unless somebody goes on with it."""
+    """When it may be removed; each use sets it anew."""
 
     @validates("key")
     def validate_key(self, key: str, key_: str | None) -> str | None:
@@ -116,14 +116,14 @@ class Upload(db.Model, Held):
 
     @property
     def version_id(self) -> uuid.UUID:
-        """Identifier of the version that the upload becomes: the same for everybody who completes it."""
+        """Identifier of the resulting version, the same for everyone who completes the upload."""
         return uuid.uuid5(self.id, "version")
 
     @classmethod
     def record(cls, **columns: Any) -> Upload:
-        """Add an upload, and claim its length in the bucket where it is known.
+        """Add an upload, and claim its length in the bucket, if known.
 
-        :param columns: The columns.
+        :param columns: Values of the columns.
         :returns: The upload, flushed.
         :raises BucketLockedError: If the bucket is locked.
         :raises FileSizeError: If a size limit is exceeded.
@@ -137,13 +137,13 @@ class Upload(db.Model, Held):
 
     @staticmethod
     def next_expiry() -> datetime:
-        """Return when an upload expires that is used now."""
+        """Return when an upload that is used now expires."""
         expires: timedelta = current_app.config["FILES_REST_MULTIPART_EXPIRES"]
         return utcnow() + expires
 
     @classmethod
     def get(cls, upload_id: uuid.UUID) -> Upload | None:
-        """Return an upload, ``None`` where there is none.
+        """Return an upload, or ``None`` if there is none.
 
         :param upload_id: Its identifier.
         """
@@ -153,19 +153,19 @@ class Upload(db.Model, Held):
     def count_open(cls, bucket_id: uuid.UUID) -> int:
         """Return how many uploads of a bucket are open, or being completed.
 
-        :param bucket_id: Identifier of the bucket, which the transaction has claimed.
+        :param bucket_id: Identifier of the bucket, which is locked by the transaction.
         """
         counted = select(func.count()).select_from(cls).where(cls.bucket_id == bucket_id, cls.in_progress())
         return int(db.session.scalar(counted) or 0)
 
     @classmethod
     def in_progress(cls) -> Any:
-        """Return the condition that an upload has bytes which are no version's."""
+        """Return the condition that an upload has bytes that are not part of a version yet."""
         return cls.status.in_((OPEN, COMPLETING))
 
     @classmethod
     def among(cls, upload_ids: Collection[uuid.UUID]) -> Any:
-        """Return the statement that finds those of some identifiers that uploads in progress have.
+        """Return the statement that finds which identifiers belong to uploads in progress.
 
         :param upload_ids: The identifiers.
         """
@@ -173,19 +173,19 @@ class Upload(db.Model, Held):
 
     @classmethod
     def query_forgotten(cls, before: datetime) -> Query[Any]:
-        """Return a query of the uploads that have expired, and of those that nobody has gone on to complete.
+        """Return a query of the uploads that have expired, and of those whose completion has stopped.
 
-        :param before: Time since which nobody has.
+        :param before: Completion counts as stopped if it was last active before this time.
         """
         expired = and_(cls.status != COMPLETING, cls.expires < utcnow())
         return db.session.query(cls).filter(or_(expired, and_(cls.status == COMPLETING, cls.updated < before)))
 
     def claim(self, wanted: int, needed: int) -> None:
-        """Have the upload count for some bytes in all, or for as many of them as the limits allow.
+        """Change the total that the upload has claimed, as far as the limits allow.
 
-        :param wanted: Bytes that it shall count for.
-        :param needed: Bytes that it has to count for.
-        :raises FileSizeError: If these exceed a limit. The caller has to roll back.
+        :param wanted: Total to claim if possible, in bytes.
+        :param needed: Total that has to be claimed, in bytes.
+        :raises FileSizeError: If ``needed`` exceeds a limit. The caller has to roll back.
         :raises BucketLockedError: If the bucket is locked, and more bytes are wanted.
         """
         more = wanted - self.claimed
@@ -205,15 +205,15 @@ class Upload(db.Model, Held):
         db.session.flush()
 
     def used(self) -> None:
-        """Note that somebody goes on with it."""
+        """Postpone the expiry, since the upload is in use."""
         self.expires = self.next_expiry()
 
     def forget(self) -> None:
-        """Delete the upload, whose extents have been, and give back what it has claimed. The transaction holds it."""
+        """Delete the upload, after its extents, and release what it has claimed. The transaction has locked it."""
         Bucket.claim(self.bucket_id, -self.claimed, deleted=True, locked=True)
         db.session.delete(self)
         db.session.flush()
 
     def __repr__(self) -> str:
-        """Show identifier, bucket and key."""
+        """Return a text with identifier, bucket, key and status."""
         return f"<Upload {self.id}, {self.bucket_id}:{self.key}, {self.status}>"

@@ -1,4 +1,4 @@
-"""The bytes of an upload in progress that are there, and those that somebody is writing."""
+"""Extents of uploads in progress: runs of bytes that have arrived or are being written."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from invenio_db import db
 from sqlalchemy import delete, func, select
 from sqlalchemy_utils.types import UUIDType
 
-from .base import Timestamp
+from .base import Timestamp, execute
 from .upload import OPEN, JSONText, Upload
 
 
 class UploadExtent(db.Model, Timestamp):
-    """A run of bytes of an upload. It is there once it has a receipt.
+    """A run of bytes of an upload. It has arrived once it has a receipt.
 
-    Who writes it raises its epoch first, and records what was written only while the epoch is still that.
+    A writer first raises its epoch, and records what was written only if the epoch is still the same.
     """
 
     __tablename__ = "files_upload_extent"
@@ -25,35 +25,35 @@ class UploadExtent(db.Model, Timestamp):
     """Identifier of the upload."""
 
     number = db.Column(db.Integer, primary_key=True, autoincrement=False)
-    """Its number: extents are put in the order of their numbers."""
+    """Its number, by which the extents are ordered."""
 
     offset = db.Column(db.BigInteger, nullable=True)
-    """Where it begins in the file, in bytes, where that is known."""
+    """Where it begins in the file, in bytes, if known."""
 
     size = db.Column(db.BigInteger, nullable=True)
-    """Its size in bytes; ``None`` until there is one."""
+    """Its size in bytes; ``None`` until something is recorded."""
 
     claimed = db.Column(db.BigInteger, nullable=False, default=0)
-    """Bytes of what the upload has claimed that are for this extent."""
+    """How many of the bytes that the upload has claimed are for this extent."""
 
     digests = db.Column(JSONText, nullable=True)
-    """Digests of its bytes in hexadecimal digits, by the name of the algorithm."""
+    """Digests of its bytes in hexadecimal, by the name of the algorithm."""
 
     receipt = db.Column(JSONText, nullable=True)
-    """What the storage needs to find its bytes."""
+    """The storage's receipt, with which it finds the bytes."""
 
     epoch = db.Column(db.Integer, nullable=False, default=0)
-    """How often somebody has begun to write it."""
+    """How many times a writer has begun to write it."""
 
     writer = db.Column(db.String(64), nullable=True)
-    """Machine on which somebody may have written more than is recorded, which is then worth to be kept."""
+    """Machine and epoch of a writer that may have written more than is recorded; what it wrote is kept."""
 
     @classmethod
     def take(cls, upload_id: uuid.UUID, number: int) -> UploadExtent:
-        """Begin a new epoch of an extent, which ends the one before. The transaction holds the upload.
+        """Begin a new epoch of an extent, which ends the previous one. The transaction has locked the upload.
 
         :param upload_id: Identifier of the upload.
-        :param number: Number of the extent, which is added where it is new.
+        :param number: Number of the extent, which is added if it is new.
         """
         extent = db.session.get(cls, (upload_id, number), populate_existing=True, with_for_update=True)
         if extent is None:
@@ -65,7 +65,7 @@ class UploadExtent(db.Model, Timestamp):
 
     @classmethod
     def one(cls, upload_id: uuid.UUID, number: int) -> UploadExtent | None:
-        """Return an extent, though it may not be there yet.
+        """Return an extent, which may not have arrived yet; ``None`` if there is none.
 
         :param upload_id: Identifier of the upload.
         :param number: Number of the extent.
@@ -74,7 +74,7 @@ class UploadExtent(db.Model, Timestamp):
 
     @classmethod
     def of_epoch(cls, upload_id: uuid.UUID, number: int, epoch: int) -> UploadExtent | None:
-        """Return an extent, ``None`` where its epoch is over. The transaction holds the upload.
+        """Return an extent, or ``None`` if the epoch has ended. The transaction has locked the upload.
 
         :param upload_id: Identifier of the upload.
         :param number: Number of the extent.
@@ -85,7 +85,7 @@ class UploadExtent(db.Model, Timestamp):
 
     @classmethod
     def recorded(cls, upload_id: uuid.UUID) -> list[UploadExtent]:
-        """Return the extents of an upload that are there, in order.
+        """Return the extents of an upload that have arrived, in order.
 
         :param upload_id: Identifier of the upload.
         """
@@ -97,14 +97,13 @@ class UploadExtent(db.Model, Timestamp):
         """Delete the extents of an upload.
 
         :param upload_id: Identifier of the upload.
-        :param but: Numbers of those that stay.
+        :param but: Numbers of the extents to keep.
         """
-        gone = delete(cls).where(cls.upload_id == upload_id, cls.number.notin_(but))
-        db.session.execute(gone, execution_options={"synchronize_session": False})
+        execute(delete(cls).where(cls.upload_id == upload_id, cls.number.notin_(but)))
 
     @classmethod
     def total(cls, upload_id: uuid.UUID) -> int:
-        """Return how many bytes of an upload are there.
+        """Return how many bytes of an upload have arrived.
 
         :param upload_id: Identifier of the upload.
         """
@@ -113,7 +112,7 @@ class UploadExtent(db.Model, Timestamp):
 
     @classmethod
     def epochs(cls, upload_ids: Collection[uuid.UUID]) -> dict[tuple[uuid.UUID, int], int]:
-        """Return the epochs of the extents of some uploads, of those that still take bytes.
+        """Return the epochs of the extents of those uploads that still take bytes, by upload and number.
 
         :param upload_ids: Identifiers of the uploads.
         """
@@ -122,5 +121,5 @@ class UploadExtent(db.Model, Timestamp):
         return {(row.upload_id, row.number): row.epoch for row in db.session.execute(running)}
 
     def __repr__(self) -> str:
-        """Show upload and number."""
+        """Return a text with upload and number."""
         return f"<UploadExtent {self.upload_id}, {self.number}>"

@@ -1,4 +1,4 @@
-"""What happens: transactions, the way in for bytes, uploads, and what operators do to a whole installation.
+"""The operations: storing and removing objects, uploads, and the maintenance of a whole installation.
 
-No request and no response: views, tasks and commands call what is here.
+Views, tasks and commands call them. They know neither requests nor responses.
 """

@@ -1,4 +1,4 @@
-"""What has to be true of an object for a request to change it (RFC 9110, section 13), wherever that is judged."""
+"""The conditions of requests that change an object (RFC 9110, section 13)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import PreconditionFailed
 from ..models import ObjectVersion
 
 WRITE_CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
-"""Headers that make a request that changes an object conditional."""
+"""Headers with which a request that changes an object is conditional."""
 
 
 def check_write_conditions(
@@ -19,13 +19,13 @@ def check_write_conditions(
 ) -> None:
     """Check the conditions of a request that changes an object (RFC 9110, section 13.2.2).
 
-    A file without a checksum has no entity tag. ``If-Unmodified-Since`` is ignored where it is no date, or there is no
-    object that has one (section 13.1.4).
+    A file without a checksum has no entity tag. ``If-Unmodified-Since`` is ignored if it is not a date, or if there is
+    no object (section 13.1.4).
 
-    :param conditions: Values of headers, by the names of :data:`WRITE_CONDITIONS`.
-    :param obj: The object's head, or the version that the request names; ``None`` where there is none.
-    :param last_modified: When it was last modified; :attr:`ObjectVersion.last_modified` where none is given.
-    :raises PreconditionFailed: If it is not the one that the client expects.
+    :param conditions: Values of the headers in :data:`WRITE_CONDITIONS`, by name.
+    :param obj: The object's head, or the version that the request names; ``None`` if there is none.
+    :param last_modified: When it was last modified; by default :attr:`ObjectVersion.last_modified`.
+    :raises PreconditionFailed: If a condition does not hold.
     """
     file = obj.file if obj is not None else None
     etag = file.checksum if file is not None else None
@@ -44,7 +44,7 @@ def check_write_conditions(
 
 
 def to_the_second(time: datetime) -> datetime:
-    """Return a time as HTTP tells it, in whole seconds (RFC 9110, section 5.6.7).
+    """Return a time in whole seconds, as HTTP dates have it (RFC 9110, section 5.6.7).
 
     :param time: The time.
     """

@@ -1,4 +1,4 @@
-"""The one way in for bytes: to storage first, then to the database; both keep a file, or neither does."""
+"""The only way to store new files: first the bytes in storage, then the row in the database, or neither."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 
 def prepare(bucket: Bucket, size_limit: Any = None) -> Callable[..., FileInstance]:
-    """Find out where a new file of a bucket goes.
+    """Prepare to store a new file in a bucket.
 
     :param bucket: The bucket.
-    :param size_limit: Largest size allowed, in bytes, or a :class:`~invenio_files_rest.limiters.FileSizeLimit`; the
-        tightest limit of the bucket where none is given.
-    :returns: Function that stores a stream as the file, and returns it. It takes the stream and what
-        :meth:`.FileStorage.save` takes besides. It asks the database nothing, which learns of the file with the version
-        that refers to it.
+    :param size_limit: Largest size allowed, in bytes, or a :class:`~invenio_files_rest.limiters.FileSizeLimit`; by
+        default the tightest limit of the bucket.
+    :returns: Function that stores a stream as the file and returns the file. It takes the stream, and other arguments
+        of :meth:`.FileStorage.save`. It does not use the database; the file gets its row with the version that refers
+        to it.
     :raises LocationAwayError: If the bucket's location is away.
     """
     limit = bucket.size_limit if size_limit is None else size_limit
@@ -37,22 +37,22 @@ def prepare(bucket: Bucket, size_limit: Any = None) -> Callable[..., FileInstanc
 
 
 def store(bucket: Bucket, stream: Any, size_limit: Any = None, **kwargs: Any) -> FileInstance:
-    """Store a stream as a new file of a bucket, of which the database does not know yet.
+    """Store a stream as a new file of a bucket; the file has no row yet.
 
     :param bucket: The bucket.
     :param stream: Object with ``read(n)``.
     :param size_limit: See :func:`prepare`.
-    :param kwargs: What :meth:`.FileStorage.save` takes besides.
+    :param kwargs: Other arguments of :meth:`.FileStorage.save`.
     """
     return prepare(bucket, size_limit)(stream, **kwargs)
 
 
 def prepare_room(bucket: Bucket, size: int) -> Callable[[], FileInstance]:
-    """Find out where a new file of a bucket goes that arrives in parts.
+    """Prepare to store a new file in a bucket whose bytes arrive in parts.
 
     :param bucket: The bucket.
     :param size: Size of the file, in bytes.
-    :returns: Function that makes room for the file, asks the database nothing, and returns the file.
+    :returns: Function that reserves room for the file and returns the file. It does not use the database.
     :raises LocationAwayError: If the bucket's location is away.
     """
     file, storage, storage_class = _new_file(bucket)
@@ -60,7 +60,7 @@ def prepare_room(bucket: Bucket, size: int) -> Callable[[], FileInstance]:
 
 
 def _new_file(bucket: Bucket) -> tuple[FileInstance, FileStorage, str]:
-    """Return a new file, its storage and its storage class, where the bucket's location is there."""
+    """Return a new file, its storage and its storage class, after checking that the bucket's location is there."""
     ensure_present(bucket.location)
     file, storage_class = FileInstance.new(), bucket.default_storage_class
     storage = file.storage(default_location=bucket.location.uri, default_storage_class=storage_class)
@@ -68,7 +68,7 @@ def _new_file(bucket: Bucket) -> tuple[FileInstance, FileStorage, str]:
 
 
 def commit_or_discard(file: FileInstance, work: Callable[[], T]) -> T:
-    """Do and commit the work that makes a file known, and delete its bytes where that failed.
+    """Do and commit the work that records a file, and delete the file's bytes if that fails.
 
     :param file: The file, whose bytes are in storage.
     :param work: See :func:`~invenio_files_rest.services.transactions.commit_or_undo`.
@@ -79,7 +79,7 @@ def commit_or_discard(file: FileInstance, work: Callable[[], T]) -> T:
 
 @contextmanager
 def discarded_on_error(file: FileInstance) -> Iterator[None]:
-    """Delete the bytes of a file that no version can be made of, within the caller's transaction.
+    """Delete the bytes of a file if the block, in which it is recorded within the caller's transaction, fails.
 
     :param file: The file.
     """
@@ -91,7 +91,7 @@ def discarded_on_error(file: FileInstance) -> Iterator[None]:
 
 
 def discard(file: FileInstance) -> None:
-    """Delete the bytes of a file that the database does not know, and log where that fails.
+    """Delete the bytes of a file that has no row; a failure is only logged.
 
     :param file: The file.
     """

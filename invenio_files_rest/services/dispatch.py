@@ -1,4 +1,4 @@
-"""Sending tasks to workers, by their names: what they do is declared in the room above."""
+"""Sending tasks to workers by name, since services cannot import :mod:`invenio_files_rest.tasks`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from celery import current_app as current_celery_app
 from flask import current_app
 
 PREFIX = "invenio_files_rest.tasks."
-"""What the names of all tasks begin with, in schedules and in messages, whatever file one is in."""
+"""Prefix of the names of all tasks, in schedules and in messages, whatever module a task is in."""
 
 
 def task_named(name: str) -> Any:
@@ -21,7 +21,7 @@ def task_named(name: str) -> Any:
 
 
 def send_task(name: str, *args: Any, **kwargs: Any) -> None:
-    """Send a task whose work the sweep does otherwise, and log where the broker does not take it.
+    """Send a task that the sweep makes up for: if it cannot be sent, that is only logged.
 
     :param name: See :func:`task_named`.
     :param args: Its arguments.

@@ -1,4 +1,4 @@
-"""Files that are stored already, so that nobody needs a second copy of their bytes."""
+"""Finding files that are already stored, so that their bytes are not kept twice."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ..errors import StorageError
 from ..models import FileInstance, Location
 
 CANDIDATES = 3
-"""How many files of one checksum and size are compared at most, for any number may be stored."""
+"""Largest number of files of one checksum and size to compare, since many may be stored."""
 
 
 def stored_before(files: Mapping[str, FileInstance]) -> dict[str, FileInstance]:
-    """Find files that can take the place of files that have just been stored.
+    """Find files that can replace files that have just been stored.
 
-    Such a file is one of the others, or a readable one in a location that is known not to be damaged. Two files may
-    have the same checksum, and a file may have gone or changed since its checksum was computed: so the bytes are
-    compared.
+    Such a file is another one of the new files, or a readable file in a location that is not known to be damaged. The
+    bytes are compared, since different files may have the same checksum, and a file may have been changed or deleted
+    since its checksum was computed.
 
-    :param files: The new files, which the database does not know, by any name.
-    :returns: The files that can take the place of some of them, by the names of those.
+    :param files: The new files, which have no rows yet, by name.
+    :returns: The replacements, by the names of the files that they can replace.
     """
     locations = Location.rows()
     known: dict[tuple[str | None, int | None], list[FileInstance]] = {}

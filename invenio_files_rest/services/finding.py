@@ -1,4 +1,4 @@
-"""What an operation has found, and what it did about it."""
+"""The result of maintenance operations: what they found, and what they did about it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 @dataclass
 class Finding:
-    """One thing that is not as it should be, or that an operation has changed."""
+    """Something that is not as it should be, or that an operation has changed."""
 
     kind: str
-    """What it is, in one word that scripts can rely on."""
+    """Kind of the finding, one word that scripts can rely on."""
 
     name: str
-    """The thing: a path, or an identifier."""
+    """Path or identifier of the thing."""
 
     text: str
-    """What is to say of it, for a human."""
+    """Description for humans."""
 
     size: int | None = None
-    """Its size in bytes, where it has one."""
+    """Size of the thing in bytes, if it has one."""
 
     done: bool = False
-    """Whether the operation has dealt with it, so that it is no problem any more."""
+    """Whether the operation has resolved it."""
 
     error: str | None = None
-    """Why that could not be done, where it was tried."""
+    """Why resolving it failed, if it was tried."""

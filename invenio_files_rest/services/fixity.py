@@ -1,9 +1,9 @@
-"""Fixity: whether stored bytes are still the ones that were stored."""
+"""Fixity: verifying that the bytes in storage are still the ones that were stored."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import Any
@@ -25,31 +25,15 @@ from .transactions import in_transaction, release_connection
 def verify_checksum(
     file_id: str | uuid.UUID,
     pessimistic: bool = False,
-    chunk_size: int | None = None,
     throws: bool = True,
-    checksum_kwargs: dict[str, Any] | None = None,
-    progress_callback: Callable[[int | None, int], Any] | None = None,
+    reading: dict[str, Any] | None = None,
 ) -> bool | None:
-    """Compare the checksum of a file with its bytes, and note the result in the file's row.
+    """Compare the checksum of a file with its bytes; see :func:`invenio_files_rest.tasks.verify_checksum`.
 
-    Where they disagree, or cannot be read, an error is logged and
-    :data:`~invenio_files_rest.signals.file_integrity_failed` is sent. Where they cannot be read since their location is
-    away nothing is noted, nor sent.
-
-    :param file_id: Identifier of the file.
-    :param pessimistic: Whether to forget the last result before, so that a check that never ends does not count as
-        good.
-    :param chunk_size: Bytes to read at a time.
-    :param throws: Whether to raise the error that kept the bytes from being read; otherwise it is logged alone.
-    :param checksum_kwargs: Passed to the storage's ``checksum()``.
-    :param progress_callback: Told the size and the bytes read so far.
-    :returns: Whether they agree; ``None`` where that could not be told, for want of the bytes or of a checksum to
-        compare, or the file is gone.
-    :raises LocationAwayError: If the file's location is away, if ``throws``.
+    :param reading: Arguments of the storage's ``checksum()``.
     """
-    reading = {"chunk_size": chunk_size, "progress_callback": progress_callback, **(checksum_kwargs or {})}
     try:
-        return _compare(file_id, pessimistic, throws, reading)
+        return _compare(file_id, pessimistic, throws, reading or {})
     except LocationAwayError as error:
         if throws:
             raise
@@ -66,7 +50,7 @@ def _compare(file_id: str | uuid.UUID, pessimistic: bool, throws: bool, reading:
     def note(result: bool | None, ask: bool) -> FileInstance | None:
         noted = FileInstance.note_check(file_id, result)
         if noted is not None and ask:
-            # Of a disk that is not mounted nobody can tell whether it has lost anything.
+            # A disk that is not mounted may not have lost anything.
             ensure_reachable(uri)
         return noted
 
@@ -83,7 +67,7 @@ def _compare(file_id: str | uuid.UUID, pessimistic: bool, throws: bool, reading:
         error = caught
     noted = in_transaction(lambda: note(result, ask=error is not None))
     if noted is None:
-        # Somebody removed it meanwhile, its bytes as well.
+        # It has been removed in the meantime, and its bytes too.
         return None
     if result is False:
         current_app.logger.error("The file %s has the checksum %s, not %s.", file_id, computed, expected)
@@ -99,12 +83,14 @@ def _compare(file_id: str | uuid.UUID, pessimistic: bool, throws: bool, reading:
 def due_files(
     query: Any, before: datetime, limit: int | None, away: AwayLocations
 ) -> Iterator[tuple[uuid.UUID, int | None]]:
-    """Find the files that were not checked since a time: first those that never were, then the oldest check first.
+    """Find the files that have not been checked since a given time.
+
+    Those that have never been checked come first, then those whose last check is oldest.
 
     :param query: Query of the files to choose from.
     :param before: The time.
     :param limit: Largest number of files; ``None`` for all.
-    :param away: Locations whose files are passed over.
+    :param away: Locations whose files are skipped.
     :returns: Identifier and size of each, in bytes.
     """
     checked_at, file_id = FileInstance.last_check_at, FileInstance.id
@@ -119,7 +105,7 @@ def verify_file(file_id: Any) -> Finding | None:
     """Verify the checksum of a file.
 
     :param file_id: Identifier of the file.
-    :returns: What is wrong; ``None`` where nothing is, or there is no checksum to compare.
+    :returns: What is wrong; ``None`` if nothing is, or if there is no checksum to compare.
     :raises sqlalchemy.exc.SQLAlchemyError: If the database fails.
     """
     try:
@@ -136,11 +122,12 @@ def verify_file(file_id: Any) -> Finding | None:
 
 
 def verify(query: Any, older_than: timedelta, limit: int | None) -> Iterator[Finding | None]:
-    """Verify files, those that were never checked first, then those whose last check is longest ago.
+    """Verify files: first those that have never been checked, then those whose last check is oldest.
 
     :param query: Query of the files.
-    :param older_than: Time for which a file has not been checked.
-    :param limit: Largest number of files.
+    :param older_than: Only files are verified that have not been checked for this time.
+    :param limit: Largest number of files; ``None`` for all.
+    :returns: An iterator with what is wrong with each file, ``None`` if nothing is.
     """
     away = AwayLocations()
     for file_id, _ in due_files(query, utcnow() - older_than, limit, away):

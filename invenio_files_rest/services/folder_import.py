@@ -1,4 +1,4 @@
-"""A folder's way into a bucket."""
+"""Importing a folder into a bucket."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .duplicates import stored_before
 from .source_folder import Folder
 
 BATCH_FILES = 1000
-"""Largest number of files that :func:`populate_from_path` adds at a time."""
+"""Largest number of files in a batch of :func:`populate_from_path`."""
 
 BATCH_BYTES = 1024**3
-"""Number of bytes after which a batch of :func:`populate_from_path` ends."""
+"""Size in bytes after which a batch of :func:`populate_from_path` ends."""
 
 
 def populate_from_path(
@@ -38,30 +38,28 @@ def populate_from_path(
 ) -> Iterator[ObjectVersion]:
     """Add a file, or all files below a folder, to a bucket.
 
-    The keys are the paths from the folder on, with slashes. Links to folders, pipes and other things that are no files
-    are passed over. A symbolic link to a file is taken as the file where that lies below the folder, too.
+    The keys are the paths relative to the folder, with slashes. Links to folders, pipes and other things that are not
+    files are skipped. A symbolic link to a file counts as that file if it also lies below the folder.
 
-    Where a file of the same bytes is stored already, readable and in a location, that one is taken, and no second one
-    kept.
+    If a file with the same bytes is already stored, readable and in a location, it is used, and no second copy is kept.
 
-    Files are added in batches, of :data:`BATCH_FILES` or some :data:`BATCH_BYTES`, each with a fixed number of
-    statements and in memory that does not grow with their number, where the caller commits between two.
+    Files are added in batches of :data:`BATCH_FILES` files or about :data:`BATCH_BYTES` bytes, each with a fixed number
+    of statements. Memory is constant if the caller commits after each version.
 
     :param bucket: The bucket, or its identifier.
     :param source: Path of the file or folder, which may be a link.
-    :param checksum: Whether to keep the checksum of each file, and to look for files of the same bytes.
-    :param key_prefix: What each key begins with.
+    :param checksum: Whether to store the checksum of each file, and to look for files with the same bytes.
+    :param key_prefix: Prefix of each key.
     :param chunk_size: Bytes to read at a time.
-    :param follow_links: Whether to take what links lead to out of the folder. Whoever could put a link into the folder
-        could so read whatever we can.
-    :param passed_over: Function that is told of each link that is not followed, in a sentence; it is logged as a
-        warning where none is given.
-    :returns: An iterator over the new versions, each added with its batch. The caller may commit between two.
-    :raises OSError: If a file or folder cannot be read, or there is none.
-    :raises InvalidKeyError: If a path is too long for a key, or is no text in the file system's encoding, or the
-        prefix has a segment ``.`` or ``..``.
+    :param follow_links: Whether to follow links that lead out of the folder. Whoever can put a link into the folder can
+        then read every file that this process can.
+    :param passed_over: Called with a sentence for each link that is not followed; by default it is logged as a warning.
+    :returns: An iterator over the new versions, which are added batch by batch. The caller may commit after each.
+    :raises OSError: If a file or folder does not exist or cannot be read.
+    :raises InvalidKeyError: If a path is too long for a key or cannot be decoded with the file system's encoding, or if
+        the prefix has a segment ``.`` or ``..``.
     :raises FileSizeError: If a size limit is exceeded.
-    :raises InvalidOperationError: If the bucket is locked or deleted, or there is none.
+    :raises InvalidOperationError: If the bucket is locked, is deleted, or does not exist.
     :raises StorageError: If the storage fails.
     """
     folder = Folder(source, follow_links, passed_over or partial(current_app.logger.warning, "Passed over: %s"))
@@ -69,7 +67,7 @@ def populate_from_path(
     target = open_bucket(bucket)
     bucket_id, location = target.id, target.location.uri
     if lies_within(os.path.join(location, "file"), folder.path):
-        # Else the walk would come upon the files that it adds.
+        # Listed first, since the walk would otherwise find the files that it adds.
         names = iter(list(names))
     for files, error in _stored(bucket, folder, names, key_prefix, chunk_size):
         yield from _added(bucket_id, files, checksum)
@@ -80,7 +78,7 @@ def populate_from_path(
 def _stored(
     bucket: Bucket | uuid.UUID | str, folder: Folder, names: Iterator[str], key_prefix: str, chunk_size: int | None
 ) -> Iterator[tuple[dict[str, FileInstance], Exception | None]]:
-    """Store files, and return them in batches by their keys; with the last batch comes the error that ended it."""
+    """Store files, and yield batches of them by key, the last one with the error that ended it, if any."""
     files: dict[str, FileInstance] = {}
     size = 0
     target = open_bucket(bucket)
@@ -113,7 +111,7 @@ def _stored(
 
 
 def _added(bucket_id: uuid.UUID, files: dict[str, FileInstance], checksum: bool) -> Iterator[ObjectVersion]:
-    """Add a batch of files; the bytes are deleted of those that a limit refuses, or that are stored already."""
+    """Add a batch of files, and delete the bytes of those that exceed a limit or are already stored."""
     if not files:
         return
     try:

@@ -1,4 +1,4 @@
-"""The links that the sweep follows, which it looks for once it meets one: most locations have none."""
+"""The links that the sweep follows. They are collected when it meets the first one, since most locations have none."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from .transactions import in_transaction
 
 
 class Links:
-    """The links of all locations that are followed: those to folders of no other location, and of no other link."""
+    """The links in all locations that are followed: those to folders that no other location or link leads to."""
 
     def __contains__(self, path: object) -> bool:
-        """Tell whether a link is followed."""
+        """Return whether a link is followed."""
         return path in self._followed[0]
 
     @property
     def why_not(self) -> str:
-        """Why the others are not, in a sentence."""
+        """Why the others are not followed, in a sentence."""
         return self._followed[1]
 
     @cached_property
     def _followed(self) -> tuple[set[str], str]:
         locations = in_transaction(AwayLocations)
         if locations.reasons:
-            # One of theirs could lead to the same folder.
+            # A link in one of them could lead to the same folder.
             names = ", ".join(location.name for location in locations.reasons)
             return set(), f"No link is followed while a location is away: {names}."
-        # One without a folder that is not away has never had a file.
+        # A location that has no folder but is not away has never had a file.
         folders = [path for row in locations.around if (path := local_folder(row.uri)) and os.path.isdir(path)]
         try:
             return followed_links(folders), "The link leads to where another location or link does."

@@ -1,6 +1,6 @@
-"""Locations, made, marked and removed: what the command line, the administration and Python have in common.
+"""Creating, marking and removing locations, for the command line, the administration and Python.
 
-Each function commits. What it refuses is a ``ValueError`` with a message for whoever runs the installation.
+The functions that change a location commit. They refuse with a ``ValueError`` whose message is for the operator.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from .transactions import in_transaction, release_connection
 _PROBE = b"Whether a file is kept."
 
 _LOOKED_AT = 100
-"""How many files are looked for in a folder that is to be marked."""
+"""Number of files to look for in a folder before it is marked."""
 
 
 def create_location(
     name: str, uri: str, default: bool = False, change: Callable[[Location], Any] | None = None
 ) -> Location:
-    """Create a location, once it has shown that it keeps files. A folder is made where it is not there, and marked.
+    """Create a location, after testing that files can be stored there. Its folder is created if missing, and marked.
 
     :param name: Name of the location.
     :param uri: Its URI, or the path of a folder.
-    :param default: Whether to make it the default location, and no other.
+    :param default: Whether to make it the only default location.
     :param change: Called with the location in the transaction that adds it.
     :returns: The location.
-    :raises ValueError: If the name is taken, it or the URI is not allowed, or no file is kept there.
+    :raises ValueError: If the name is taken, if the name or the URI is not allowed, or if no file can be stored there.
     :raises sqlalchemy.exc.SQLAlchemyError: If the database fails.
     """
-    # Refused before anything is made.
+    # Validates the values before anything is created.
     Location(name=name, uri=uri, default=default)
     if Location.get_by_name(name) is not None:
         raise ValueError(f"Location {name} already exists.")
@@ -55,7 +55,7 @@ def create_location(
         db.session.add(location)
         if change is not None:
             change(location)
-        # From here on nobody else has the name, so that the mark of that name in the folder is ours.
+        # From here on the name is taken by this location, so a mark with this name in the folder is its own.
         db.session.flush()
         if folder is not None:
             location.marking = LocationMark(uri=uri, mark=leave_mark(folder, location.name, adopt=True).id)
@@ -77,11 +77,12 @@ def create_location(
 
 
 def mark_location(location: Location, force: bool = False) -> None:
-    """Mark the folder of a location, so that it is not taken for the location while its disk is not mounted.
+    """Mark the folder of a location, so that an empty mount point is not mistaken for it.
 
     :param location: The location.
-    :param force: Whether to do so although none of its files is in the folder, also where that has a mark of its name.
-    :raises ValueError: If it is no folder, the folder has none of its files, or it has the mark of another location.
+    :param force: Whether to mark the folder even if it has none of the location's files, and to adopt a mark with the
+        location's name.
+    :raises ValueError: If the location is not a folder, or the folder has none of its files or another location's mark.
     :raises OSError: If the mark cannot be written.
     """
     uri, name, known = location.uri, location.name, location.mark
@@ -100,10 +101,10 @@ def mark_location(location: Location, force: bool = False) -> None:
 
 
 def remove_location(location: Location) -> None:
-    """Remove a location that nothing uses, and its mark. Its folder stays.
+    """Remove an unused location and its mark. Its folder stays.
 
     :param location: The location.
-    :raises ValueError: If a bucket belongs to it, or a file lies in it.
+    :raises ValueError: If it has buckets or files.
     """
     name, uri, mark, location_id = location.name, location.uri, location.mark, location.id
 
@@ -124,11 +125,11 @@ def remove_location(location: Location) -> None:
 
 
 def ensure_kept(uri: str) -> None:
-    """Check that a location keeps a file: one is stored, opened anew, read and removed, by the configured storage.
+    """Check that files can be stored in a location: store one, read it back and remove it.
 
     :param uri: URI of the location.
-    :raises StorageError: If the file is not there, or is another one, when it is opened again; or the storage fails.
-    :raises OSError: If it cannot be stored.
+    :raises StorageError: If the storage fails, or the file cannot be read back.
+    :raises OSError: If the file cannot be stored.
     """
     file = FileInstance.new()
     storage = storage_for(file, uri)
@@ -144,7 +145,7 @@ def ensure_kept(uri: str) -> None:
 
 
 def in_words(error: Exception) -> str:
-    """Return what an error of a storage says to whoever runs the installation.
+    """Return the message of a storage error for operators.
 
     :param error: The error.
     """

@@ -1,4 +1,4 @@
-"""Migration of whole buckets and locations. What has moved is passed over, so that a second run goes on."""
+"""Migration of whole buckets and locations. Files that have moved are skipped, so that a second run continues."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from .removal import remove_file_data
 from .transactions import in_transaction
 
 READ_SECONDS = 10
-"""Time for which a source stays, for those who have found its row and cannot look again: a web server in front that is
-to send it, or a client that has a link to it. Requests that we answer ourselves follow it to its copy."""
+"""Seconds for which a source stays after it has moved, for those who already know its path: a web server that is about
+to send it, or a client with a link to it. Requests that we answer ourselves find the copy."""
 
 
 def redirect(to: Location, bucket_id: uuid.UUID | None = None, source: Location | None = None) -> int:
-    """Have new files go to a location, and commit.
+    """Make a location the one for new files of a bucket, or of all buckets of another location, and commit.
 
     :param to: The location.
-    :param bucket_id: Identifier of the bucket whose files they are.
-    :param source: Location that they would have gone to otherwise.
-    :returns: How many buckets have changed.
+    :param bucket_id: Identifier of the bucket.
+    :param source: The other location.
+    :returns: The number of buckets that have changed.
     """
     buckets = Bucket.id == bucket_id if source is None else Bucket.default_location == source.id
     changed = put_new_files(to.id, buckets)
@@ -43,15 +43,14 @@ def redirect(to: Location, bucket_id: uuid.UUID | None = None, source: Location 
 def migrate(
     to: str, bucket_id: uuid.UUID | None = None, source: str | None = None, remove: bool = False
 ) -> Iterator[Finding | None]:
-    """Migrate the files of a bucket or of a location, with all versions that refer to them, in whatever bucket.
+    """Migrate the files of a bucket or of a location. All versions that refer to them follow, in any bucket.
 
-    Files outside all locations are links to what others keep, and stay.
+    Files outside all locations belong to others and stay where they are.
 
     :param to: Name of the location to migrate to.
     :param bucket_id: Identifier of the bucket.
-    :param source: Name of the location to migrate from; any other where none is given.
-    :param remove: Whether to remove the sources, each once its copy has been read again. Where that fails the source is
-        in use again.
+    :param source: Name of the location to migrate from; by default any other location.
+    :param remove: Whether to verify each copy and then remove its source. If the copy is bad, the source is used again.
     """
     locations = Location.rows()
     sources: deque[tuple[float, uuid.UUID]] = deque()
@@ -73,7 +72,7 @@ def migrate(
 
 
 def _migrate(file_id: uuid.UUID, to: str, verify: bool, finding: Finding) -> bool:
-    """Migrate a file, and tell whether its source may go."""
+    """Migrate a file, and return whether its source may be removed."""
     try:
         copy_id = migrate_file(str(file_id), to)
         may_go = copy_id is not None and verify and _verified(copy_id, file_id)
@@ -90,9 +89,9 @@ def _migrate(file_id: uuid.UUID, to: str, verify: bool, finding: Finding) -> boo
 
 
 def _verified(copy_id: str, source_id: uuid.UUID) -> bool:
-    """Read a copy, and put the source in use again where the copy has other bytes or cannot be read.
+    """Verify a copy, and use the source again if the copy has other bytes or cannot be read.
 
-    :returns: Whether it has the right bytes; not where it has no checksum to tell.
+    :returns: Whether the copy has the right bytes; ``False`` if it has no checksum.
     :raises StorageError: If it has other bytes.
     """
     try:
@@ -114,7 +113,7 @@ def _relink(copy_id: str, source_id: uuid.UUID) -> None:
 
 
 def _remove(sources: deque[tuple[float, uuid.UUID]]) -> Iterator[Finding]:
-    """Remove the sources whose time has come, and tell which could not be."""
+    """Remove the sources that have stayed for :data:`READ_SECONDS`, and yield those that could not be removed."""
     while sources and sources[0][0] + READ_SECONDS <= time.monotonic():
         file_id = sources.popleft()[1]
         try:

@@ -1,4 +1,4 @@
-"""Moving a file to another location, while it is read and while versions come to refer to it."""
+"""Moving a file to another location, while it may be read and new versions may refer to it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,9 @@ def migrate_file(
     post_fixity_check: bool = False,
     progress_callback: Callable[[int | None, int], Any] | None = None,
 ) -> str | None:
-    """Copy a file to another location, and let all versions that refer to it refer to the copy.
+    """Move a file to another location; see :func:`invenio_files_rest.tasks.migrate_file`.
 
-    The source stays in use until the copy is there with the same size and checksum; then nothing refers to it, and the
-    sweep may remove it. Where the copy fails, nothing is left of it.
-
-    :param src_id: Identifier of the file.
-    :param location_name: Name of the location.
-    :param post_fixity_check: Whether to send the task ``verify_checksum`` for the copy.
-    :param progress_callback: Told the size and the bytes copied so far.
-    :returns: Identifier of the copy; ``None`` where there is nothing to do, since the file is gone or no version refers
-        to it.
-    :raises ValueError: If the location is not known.
-    :raises StorageError: If the copy fails, or the location is away.
+    :param progress_callback: Called with the size of the file and the number of bytes copied so far.
     """
     location = Location.get_by_name(location_name)
     if location is None:
@@ -46,7 +36,7 @@ def migrate_file(
     ensure_present(location)
     known, storage = source.twin(), source.storage()
     copy = FileInstance.new()
-    # So that the storage hashes it with the same algorithm.
+    # Makes the storage hash it with the same algorithm.
     copy.checksum = known.checksum
     copy_storage = copy.storage(default_location=location.uri, default_storage_class=known.storage_class)
     release_connection()
@@ -57,7 +47,7 @@ def migrate_file(
         if not ObjectVersion.refers_to(known.id):
             return None
         raise
-    # A storage that copies by itself, within S3 say, returns neither size nor checksum.
+    # A storage that copies on the server, such as S3, returns neither size nor checksum.
     stored = uri, known.size if size is None else size, checksum or known.checksum
     copy.keep(copy_storage, stored, storage_class=known.storage_class)
 
@@ -79,7 +69,7 @@ def migrate_file(
 
 
 class _UnusedError(Exception):
-    """While a file was copied, the last version that referred to it was removed, or came to refer to another copy."""
+    """While a file was copied, its last version was removed, or moved to another copy."""
 
 
 def _relink(source: FileInstance, copy: FileInstance) -> None:
@@ -87,5 +77,5 @@ def _relink(source: FileInstance, copy: FileInstance) -> None:
     ObjectVersion.relink_all(source, copy)
     if not ObjectVersion.refers_to(copy.id):
         raise _UnusedError
-    # From now on nothing refers to it, which the sweep leaves alone for a while, since somebody may still read it.
+    # Nothing refers to it from now on. The sweep leaves it for a while after this, since it may still be being read.
     FileInstance.touch(source.id)

@@ -1,7 +1,7 @@
-"""The one way in over REST: bytes to storage, then one short transaction that makes them a version of an object.
+"""Storing, deleting and removing objects for the REST API, each in one short transaction.
 
-While bytes stream no transaction is open and no connection is taken. What fails after them deletes them again, and who
-listens is told when all is committed.
+While bytes stream, no transaction is open and no connection is in use. If recording them fails, they are deleted again.
+Signals are sent after the commit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .dispatch import send_task
 from .transactions import in_transaction, release_connection
 
 Precondition = Callable[["ObjectVersion | None"], None]
-"""Function that raises where an object's live head, ``None`` where it has none, is not what the client expects."""
+"""Function that raises an error if the head of an object, or ``None``, is not what the client expects."""
 
 
 def store_object(
@@ -33,15 +33,15 @@ def store_object(
     :param bucket: The bucket.
     :param key: Key of the object.
     :param stream: Object with ``read(n)``.
-    :param size: Size in bytes where it is known; another number of bytes is refused.
+    :param size: Size in bytes, if known; a stream with another size is refused.
     :param tags: Tags of the version.
-    :param precondition: Asked in the transaction that records the version.
+    :param precondition: Called in the transaction that records the version.
     :returns: The version.
     :raises InvalidKeyError: If the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
-    :raises BucketLockedError: If the bucket has been locked meanwhile.
-    :raises BucketDeletedError: If it has been deleted meanwhile.
+    :raises BucketLockedError: If the bucket has been locked in the meantime.
+    :raises BucketDeletedError: If it has been deleted in the meantime.
     :raises FileSizeError: If a size limit is exceeded.
-    :raises UnexpectedFileSizeError: If the stream is not of the given size.
+    :raises UnexpectedFileSizeError: If the stream does not have the given size.
     :raises StorageError: If the storage fails, or the bucket's location is away.
     """
     validate_new_key(key)
@@ -50,7 +50,7 @@ def store_object(
     file = store(stream, size=size)
 
     def record() -> ObjectVersion:
-        # A try that failed leaves its objects behind, so each has objects of its own.
+        # Each attempt needs objects of its own, since those of a failed one are unusable.
         return ObjectVersion.record(bucket_id, key, file.twin(), limited=True, tags=tags, precondition=precondition)
 
     version = commit_or_discard(file, record)
@@ -63,7 +63,7 @@ def delete_object(bucket: Bucket, key: str, precondition: Precondition) -> Objec
 
     :param bucket: The bucket.
     :param key: Key of the object.
-    :param precondition: Asked in the transaction that records the marker.
+    :param precondition: Called in the transaction that records the marker.
     :returns: The delete marker.
     :raises BucketLockedError: If the bucket is locked.
     """
@@ -75,12 +75,12 @@ def delete_object(bucket: Bucket, key: str, precondition: Precondition) -> Objec
 
 
 def remove_version(version: ObjectVersion) -> bool:
-    """Remove a version for good, commit, and have its file removed where nothing else refers to it.
+    """Remove a version permanently, commit, and send the task that removes its file if nothing else refers to it.
 
-    A file outside all locations is a link to what others keep, and stays.
+    A file outside all locations belongs to others and stays.
 
     :param version: The version.
-    :returns: Whether it was removed; not where somebody else was faster.
+    :returns: Whether it was removed; ``False`` if another request has already removed it.
     :raises BucketLockedError: If the bucket is locked.
     """
     bucket_id, key, version_id = version.bucket_id, version.key, version.version_id

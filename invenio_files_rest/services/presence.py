@@ -1,8 +1,8 @@
-"""Whether the folder of a location is there, or only the place where its disk would be mounted.
+"""Whether a location is there, or away because its disk is not mounted.
 
-A location with a mark is there where its folder has that mark. One without is there where its folder is; where the
-folder is not, it may be made as long as the database has no file in it. Of locations that are no folders of this
-machine their storage tells.
+A location with a mark is there if its folder has that mark. A location without a mark is there if its folder exists; a
+missing folder may be created as long as the database has no files in it. A location that is not a folder on this
+machine always counts as there: only its storage knows.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ..storage.marks import read_mark
 
 
 def why_away(location: Location | LocationRow) -> str | None:
-    """Tell why a location is away.
+    """Return why a location is away.
 
     :param location: The location.
-    :returns: The reason, for the log; ``None`` where the location is there, or may be made by the first upload.
+    :returns: The reason, for the log; ``None`` if the location is there, or the first upload may create its folder.
     """
     folder = local_folder(location.uri)
     if folder is None:
@@ -48,10 +48,11 @@ def why_away(location: Location | LocationRow) -> str | None:
 
 
 def kept_folder(uri: str) -> str | None:
-    """Return the folder of this machine in which storage keeps the files of a location.
+    """Return the folder on this machine in which storage keeps the files of a location.
 
     :param uri: URI of the location.
-    :returns: Its path; ``None`` where the location is none, as for a factory that reads something else out of a path.
+    :returns: Its path; ``None`` if there is no such folder, for instance because a storage factory gives the URI
+        another meaning.
     """
     folder = local_folder(uri)
     if folder is None:
@@ -59,13 +60,13 @@ def kept_folder(uri: str) -> str | None:
     try:
         path = _path_of(storage_for(FileInstance.new(), uri))
     except Exception:
-        # Each storage has errors of its own; who stores a file gets to know them.
+        # Each storage has errors of its own; they are raised when a file is stored.
         return None
     return folder if path is not None and path.startswith(folder.rstrip("/") + "/") else None
 
 
 def storage_for(file: FileInstance, uri: str) -> FileStorage:
-    """Return the storage that a file has which is new in a location.
+    """Return the storage of a new file in a location.
 
     :param file: The file.
     :param uri: URI of the location.
@@ -75,18 +76,18 @@ def storage_for(file: FileInstance, uri: str) -> FileStorage:
 
 
 def _path_of(storage: FileStorage) -> str | None:
-    """Return the path of a file that is not there."""
+    """Return the path of a file that does not exist."""
     try:
         return storage.local_path()
     except Exception:
-        # A file system may be opened at the file's folder, which nobody has made.
+        # The storage may open a file system at the folder of the file, which does not exist.
         url = getattr(storage, "fileurl", None)
         path = None if url is None else local_path(url)
         return None if path is None else os.path.abspath(path)
 
 
 def ensure_present(location: Location | LocationRow) -> None:
-    """Check that new files may go to a location.
+    """Check that a location is there.
 
     :param location: The location.
     :raises LocationAwayError: If it is away.
@@ -107,19 +108,19 @@ def ensure_reachable(uri: str | None) -> None:
 
 
 class AwayLocations:
-    """The locations that are away while an operation goes through files, which passes over theirs."""
+    """The locations that are away during an operation, which skips their files."""
 
     def __init__(self) -> None:
         """Look at all locations."""
         self.around = Location.rows()
         """All locations."""
         self.reasons = {location: reason for location in self.around if (reason := why_away(location)) is not None}
-        """Those that are away, and why."""
+        """The locations that are away, with the reasons."""
         self.passed_over: set[LocationRow] = set()
-        """Those of which a file was passed over."""
+        """The locations whose files have been skipped."""
 
     def have(self, uri: str | None) -> bool:
-        """Tell whether a file lies in one of them, and is to be passed over.
+        """Return whether a file lies in one of them, and has to be skipped.
 
         :param uri: URI of the file.
         """

@@ -12,15 +12,7 @@ from .presence import ensure_reachable
 
 
 def remove_file_data(file_id: str | uuid.UUID, silent: bool = True, force: bool = False) -> bool:
-    """Remove a file that nothing refers to: first its row, then its bytes.
-
-    :param file_id: Identifier of the file.
-    :param silent: Whether to leave a file that is still in use alone without an error.
-    :param force: Whether to remove a file that is not ``writable``.
-    :returns: Whether the file was removed.
-    :raises sqlalchemy.exc.IntegrityError: If it is in use, unless ``silent``.
-    :raises LocationAwayError: If its location is away; its row stays until the bytes are back.
-    """
+    """Remove a file that nothing refers to; see :func:`invenio_files_rest.tasks.remove_file_data`."""
     file = FileInstance.get(file_id)
     if file is None or not (file.writable or force):
         return False

@@ -1,6 +1,6 @@
-"""The files of a folder of this machine, none of which a link brings in from elsewhere.
+"""Reading the files of a local folder without following links out of it.
 
-What lies in the folder may be somebody else's: a link in it could name a file that they may not read, and we may.
+The folder may belong to somebody else, who could put a link into it to a file that only this process may read.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
-# A pipe that takes the place of a file keeps nobody waiting.
+# Not blocking, in case a pipe has taken the place of a file.
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Folder:
-    """A folder, or a file alone.
+    """A folder, or a single file.
 
-    :param source: Its path, which may lead through links.
-    :param follow_links: Whether links below the folder may lead out of it. Links to folders are never followed.
-    :param passed_over: Function that is told of each link that is not followed, in a sentence.
+    :param source: Its path, which may contain links.
+    :param follow_links: Whether to follow links to files outside the folder. Links to folders are never followed.
+    :param passed_over: Called with a sentence for each link that is not followed.
     """
 
     def __init__(self, source: str | os.PathLike[str], follow_links: bool, passed_over: Callable[[str], Any]) -> None:
-        """Keep where it is."""
+        """Resolve the path."""
         self.path = os.path.realpath(source)
         self._name = None if os.path.isdir(self.path) else os.path.basename(os.path.abspath(source))
         self._follow_links = follow_links
         self._tell = passed_over
 
     def names(self) -> Iterator[str]:
-        """Return the paths below the folder of what is no folder, in order; of a file, its name.
+        """Return the relative paths of everything below the folder except folders, in order; for a file, its name.
 
-        :raises OSError: If a folder cannot be read, or there is none.
+        :raises OSError: If a folder does not exist or cannot be read.
         """
         if self._name is not None:
             yield self._name
@@ -53,7 +53,7 @@ class Folder:
         """Open a file.
 
         :param name: Its path below the folder.
-        :returns: The file, which the caller closes; ``None`` for what is no file, or a link that is not followed.
+        :returns: The file, which the caller has to close; ``None`` if it is not a file, or a link that is not followed.
         :raises OSError: If it cannot be read.
         """
         if self._name is not None:
@@ -79,7 +79,7 @@ class Folder:
         return _file(self._open_below(os.path.relpath(target, self.path))) if os.path.isfile(target) else None
 
     def _open_below(self, name: str) -> int:
-        """Open what lies below the folder, through no link, also where one has just taken the place of something."""
+        """Open a file below the folder without following links, even one that has just replaced a file or folder."""
         *folders, last = name.split(os.sep)
         here = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -1,8 +1,7 @@
-"""Short transactions, and none while bytes move.
+"""Short transactions, and none while bytes are read or written.
 
-A database connection is a scarce thing. A request that streams gives its connection up with :func:`release_connection`,
-and does what is left to do with :func:`in_transaction`, which tries again where the database had to choose between two
-writers.
+Database connections are scarce. A request that streams first releases its connection with :func:`release_connection`,
+and does the rest with :func:`in_transaction`, which tries again after a conflict with another transaction.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 T = TypeVar("T")
 
 ATTEMPTS = 10
-"""How often a transaction is tried."""
+"""Number of times that a transaction is tried."""
 
 POOL_ATTEMPTS = 3
-"""How often a free connection is waited for, since what is to be recorded may be an upload of hours.
+"""Number of times that a free connection is waited for, since the work may record an upload that took hours.
 
-Each time takes as long as ``pool_timeout`` of ``SQLALCHEMY_ENGINE_OPTIONS`` says.
+Each time, the wait is as long as ``pool_timeout`` in ``SQLALCHEMY_ENGINE_OPTIONS``.
 """
 
 LONGEST_PAUSE = 0.5
-"""Seconds that lie between two tries at most."""
+"""Largest pause between two tries, in seconds."""
 
 _RETRIED_SQLSTATES = {"40001", "40P01", "55P03"}
 """PostgreSQL: serialization failure, deadlock detected, lock not available."""
@@ -38,7 +37,7 @@ _RETRIED_MYSQL_ERRORS = {1020, 1205, 1213}
 
 
 def is_conflict(error: DBAPIError) -> bool:
-    """Tell whether a statement failed only because of what another transaction did at the same time.
+    """Return whether a statement failed only because of a concurrent transaction.
 
     :param error: The error.
     """
@@ -54,9 +53,9 @@ def is_conflict(error: DBAPIError) -> bool:
 
 
 def may_have_committed(error: BaseException) -> bool:
-    """Tell whether a transaction that raised an error may have been committed all the same.
+    """Return whether a transaction that raised an error may have been committed nevertheless.
 
-    :param error: The error. One that ends a process or a worker comes at any moment.
+    :param error: The error. One that ends a process or a worker can occur at any moment.
     """
     if isinstance(error, DBAPIError):
         return error.connection_invalidated
@@ -64,19 +63,19 @@ def may_have_committed(error: BaseException) -> bool:
 
 
 def release_connection() -> None:
-    """Give the session's connection back to the pool. What the session holds is loaded again when it is asked for."""
+    """Return the session's connection to the pool. Objects in the session are loaded again when they are accessed."""
     db.session.commit()
 
 
 def in_transaction(work: Callable[[], T]) -> T:
-    """Do some work and commit it, again and again where another transaction got in its way.
+    """Do some work and commit it; try again if a concurrent transaction got in the way.
 
-    What the work has loaded or written stays loaded after the commit, since it holds the locks that make it true.
+    What the work has loaded or written stays loaded after the commit.
 
-    :param work: The work: it may be done several times, each time in a new transaction.
+    :param work: The work. It may be called several times, each time in a new transaction.
     :returns: What the work returned.
-    :raises sqlalchemy.exc.DBAPIError: If it still fails after :data:`ATTEMPTS` tries, or for another reason.
-    :raises sqlalchemy.exc.TimeoutError: If no connection was free, :data:`POOL_ATTEMPTS` times.
+    :raises sqlalchemy.exc.DBAPIError: If there is still a conflict after :data:`ATTEMPTS` tries, or another error.
+    :raises sqlalchemy.exc.TimeoutError: If there was no free connection :data:`POOL_ATTEMPTS` times.
     """
     session, waits = db.session(), 0
     for attempt in range(1, ATTEMPTS + 1):

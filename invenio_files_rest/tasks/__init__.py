@@ -1,6 +1,6 @@
-"""Celery tasks. Each can run twice without harm, and says in its result what it did.
+"""Celery tasks. Each can safely run twice, and returns what it did.
 
-A task that reads or copies bytes holds no database connection while it does.
+A task holds no database connection while it reads or copies bytes.
 """
 
 from .fixity import (

@@ -12,14 +12,14 @@ from ..services.dispatch import PREFIX
 from .redelivery import at_most_some_runs
 
 RETRIES = 10
-"""How often a task is tried again for which the database was away; the pauses between grow from 1 s to 10 min."""
+"""Number of times that a task is tried again if the database fails; the pauses grow from 1 s to 10 min."""
 
 
 def task(name: str, **options: Any) -> Any:
-    """Declare a task under the name that schedules and queued messages have for it, whatever file it is in.
+    """Declare a task under the name that schedules and queued messages use, whatever module it is in.
 
-    A message is taken from the queue when the task has ended, so that another worker runs it where one is killed; not
-    for ever, see :mod:`~invenio_files_rest.tasks.redelivery`.
+    A message is acknowledged when the task has ended, so that another worker runs the task if one is killed, up to a
+    limit; see :mod:`~invenio_files_rest.tasks.redelivery`.
 
     :param name: Name of the function.
     :param options: Options of the task.

@@ -1,4 +1,4 @@
-"""Verification of files by workers."""
+"""Tasks that verify files."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ from .schedule import scheduled_interval
 
 
 def progress_updater(size: int | None, total: int) -> None:
-    """Tell how much of a file the current task has read, in its state ``PROGRESS``, once a second.
+    """Report how much of a file the current task has read, as its state ``PROGRESS``, once a second.
 
-    Where the task runs without a worker there is nobody to tell. Where it cannot be told it is told no more, and what
-    the task does goes on.
+    Nothing is reported if the task runs without a worker. If reporting fails, the task goes on without it.
 
-    :param size: Size of the file, in bytes; ``None`` where it is not known.
-    :param total: Bytes that have been read.
+    :param size: Size of the file, in bytes; ``None`` if it is not known.
+    :param total: Number of bytes that have been read.
     """
     request = current_task.request if current_task else None
     if request is None or request.called_directly or request.is_eager:
@@ -57,27 +56,25 @@ def verify_checksum(
 ) -> bool | None:
     """Compare the checksum of a file with its bytes, and note the result in the file's row.
 
-    Where they disagree, or cannot be read, an error is logged and
-    :data:`~invenio_files_rest.signals.file_integrity_failed` is sent. Where they cannot be read since their location is
-    away nothing is noted, nor sent.
+    If they do not match, or the bytes cannot be read, an error is logged and
+    :data:`~invenio_files_rest.signals.file_integrity_failed` is sent. If the bytes cannot be read because their
+    location is away, nothing is noted and no signal is sent.
 
     :param file_id: Identifier of the file.
-    :param pessimistic: Whether to forget the last result before, so that a check that never ends does not count as
-        good.
+    :param pessimistic: Whether to clear the last result first, so that a check that never finishes does not count as
+        successful.
     :param chunk_size: Bytes to read at a time.
-    :param throws: Whether to raise the error that kept the bytes from being read; otherwise it is logged alone.
+    :param throws: Whether to raise an error that occurs while reading; otherwise it is only logged.
     :param checksum_kwargs: Passed to the storage's ``checksum()``.
-    :returns: Whether they agree; ``None`` where that could not be told, for want of the bytes or of a checksum to
-        compare, or the file is gone.
-    :raises LocationAwayError: If the file's location is away, if ``throws``.
+    :returns: Whether they match; ``None`` if that is unknown, because the bytes could not be read, there is no checksum
+        to compare, or the file does not exist.
+    :raises LocationAwayError: If the file's location is away, and ``throws`` is set.
     """
     return fixity.verify_checksum(
         file_id,
         pessimistic=pessimistic,
-        chunk_size=chunk_size,
         throws=throws,
-        checksum_kwargs=checksum_kwargs,
-        progress_callback=progress_updater,
+        reading={"chunk_size": chunk_size, "progress_callback": progress_updater, **(checksum_kwargs or {})},
     )
 
 
@@ -95,23 +92,22 @@ def schedule_checksum_verification(
     files_query: Callable[[], Any] | str | None = None,
     checksum_kwargs: dict[str, Any] | None = None,
 ) -> int:
-    """Send :func:`verify_checksum` for the files whose last check is longest ago.
+    """Send :func:`verify_checksum` for the files whose last check is oldest.
 
-    Run from Celery beat, it verifies every file once per period, a batch at a time. With neither ``max_count`` nor
-    ``max_size`` the number of files is spread over the batches of a period. What no worker has begun when the next
-    batch comes is dropped, and is in that batch again. Files in locations that are away are passed over.
+    Run by Celery beat, it verifies every file once per period, in batches. With neither ``max_count`` nor ``max_size``,
+    the files are spread evenly over the batches of a period. Files that no worker has begun to verify when the next
+    batch is due become part of that batch. Files in locations that are away are skipped.
 
     :param frequency: The period, as arguments of :class:`datetime.timedelta`; 30 days by default.
-    :param batch_interval: Time between two batches, likewise; by default what Celery beat's schedule has for this task.
-    :param max_count: Largest number of files in a batch; 0 to spread them evenly over the period.
-    :param max_size: Largest size of a batch, in bytes; 0 to spread them evenly over the period. A file that is larger
-        is a batch of its own.
-    :param files_query: Function that returns the query of files to choose from, or its import path, which the
-        configuration has to register where it comes in a message; see
-        :data:`~invenio_files_rest.config.FILES_REST_TASK_FUNCTIONS`.
+    :param batch_interval: Time between two batches, likewise; by default the one in Celery beat's schedule.
+    :param max_count: Largest number of files in a batch; 0 to spread the files evenly over the period.
+    :param max_size: Largest size of a batch, in bytes; 0 to spread the bytes evenly over the period. A larger file is a
+        batch of its own.
+    :param files_query: Function that returns the query of files to choose from, or its import path. A path in a message
+        has to be registered; see :data:`~invenio_files_rest.config.FILES_REST_TASK_FUNCTIONS`.
     :param checksum_kwargs: Passed to :func:`verify_checksum`.
-    :returns: How many files are being verified.
-    :raises ValueError: If the batches cannot be told, for lack of an interval, or ``files_query`` is not registered.
+    :returns: The number of files that are being verified.
+    :raises ValueError: If there is no interval to compute batches from, or ``files_query`` is not registered.
     """
     period = timedelta(**(frequency or {"days": 30}))
     interval = timedelta(**batch_interval) if batch_interval else scheduled_interval(period)

@@ -1,4 +1,4 @@
-"""Moving bytes by workers: from the parts of an upload to a version, from one location to another."""
+"""Tasks that turn completed multipart uploads into versions, and move files to other locations."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def merge_multipartobject(
     version_id: str | uuid.UUID | None = None,
     conditions: dict[str, str] | None = None,
 ) -> str:
-    """Make an object version of a completed multipart upload.
+    """Turn a completed multipart upload into a version of its object.
 
-    The file is read once, from its beginning to its end; then one short transaction makes it a version. A second run
-    finds the version there, and leaves it.
+    The file is read once from beginning to end, and then recorded in one short transaction. A second run finds the
+    version and changes nothing.
 
     :param upload_id: Identifier of the upload.
-    :param version_id: Identifier for the version; one that follows from the upload's where none is given.
-    :param conditions: What has to be true of the object when the version becomes its head; see
+    :param version_id: Identifier for the version; by default one derived from the upload's.
+    :param conditions: Conditions on the object when the version becomes its head; see
         :func:`~invenio_files_rest.services.conditions.check_write_conditions`.
     :returns: Identifier of the version.
     :raises MultipartNotCompleted: If the upload is not completed, or has been opened again meanwhile.
@@ -38,17 +38,17 @@ def merge_multipartobject(
 
 @task("migrate_file", ignore_result=True)
 def migrate_file(src_id: str | uuid.UUID, location_name: str, post_fixity_check: bool = False) -> str | None:
-    """Copy a file to another location, and let all versions that refer to it refer to the copy.
+    """Copy a file to another location, and make all its versions refer to the copy.
 
-    The source stays in use until the copy is there with the same size and checksum; then nothing refers to it, and the
-    sweep may remove it. Where the copy fails, nothing is left of it.
+    The source stays in use until the copy is complete, with the same size and checksum. After that nothing refers to
+    the source, and the sweep may remove it. If copying fails, nothing is left of the copy.
 
     :param src_id: Identifier of the file.
     :param location_name: Name of the location.
     :param post_fixity_check: Whether to send :func:`verify_checksum` for the copy.
-    :returns: Identifier of the copy; ``None`` where there is nothing to do, since the file is gone or no version refers
-        to it.
-    :raises ValueError: If the location is not known.
+    :returns: Identifier of the copy; ``None`` if there was nothing to do, because the file does not exist or no version
+        refers to it.
+    :raises ValueError: If the location is unknown.
     :raises StorageError: If the copy fails, or the location is away.
     """
     return moving.migrate_file(src_id, location_name, post_fixity_check, progress_callback=progress_updater)

@@ -1,7 +1,7 @@
-"""Functions that are arguments of tasks.
+"""Functions as arguments of tasks.
 
-A message names one by its import path, and whoever can write to the broker may name any. So only those that the
-configuration registers are loaded.
+Messages name them by import path, and everyone who can write to the broker could name any function. Therefore only
+those are loaded that the configuration registers.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ..utils import obj_or_import_string
 
 
 def named_function(value: Callable[..., Any] | str) -> Any:
-    """Return the function that an argument of a task is, or names.
+    """Return a function that an argument of a task contains or names.
 
-    What calls the task in Python may give any; what sends it as a message, one that is registered.
+    A call in Python may pass any function; a message may name only registered ones.
 
     :param value: The function, or its import path.
-    :raises ValueError: If the path came in a message, and is not registered.
-    :raises ImportError: If it leads nowhere.
+    :raises ValueError: If the path came in a message and is not registered.
+    :raises ImportError: If it cannot be imported.
     """
     if isinstance(value, str) and _sent() and _spelled_alike(value) not in map(_spelled_alike, _registered()):
         raise ValueError(
@@ -34,7 +34,7 @@ def named_function(value: Callable[..., Any] | str) -> Any:
 
 
 def _sent() -> bool:
-    """Whether a message has the arguments of the current task."""
+    """Return whether the arguments of the current task came in a message."""
     return bool(current_task) and not current_task.request.called_directly
 
 
@@ -43,7 +43,7 @@ def _spelled_alike(path: str) -> str:
 
 
 def _registered() -> Iterator[str]:
-    """Find the import paths that messages may have."""
+    """Return the import paths that messages may contain."""
     yield from current_app.config["FILES_REST_TASK_FUNCTIONS"]
     for entry in (current_celery_app.conf.beat_schedule or {}).values():
         if entry["task"].startswith("invenio_files_rest.tasks."):

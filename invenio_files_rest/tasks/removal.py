@@ -1,4 +1,4 @@
-"""Removing by workers what nothing refers to: files, and multipart uploads that were given up."""
+"""Tasks that remove unused files and expired uploads."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def remove_file_data(file_id: str | uuid.UUID, silent: bool = True, force: bool 
     """Remove a file that nothing refers to: first its row, then its bytes.
 
     :param file_id: Identifier of the file.
-    :param silent: Whether to leave a file that is still in use alone without an error.
-    :param force: Whether to remove a file that is not ``writable``.
+    :param silent: Whether to raise no error if the file is still in use; it stays in any case.
+    :param force: Whether to remove a file that is not ``writable``, too.
     :returns: Whether the file was removed.
     :raises sqlalchemy.exc.IntegrityError: If it is in use, unless ``silent``.
     :raises LocationAwayError: If its location is away; its row stays until the bytes are back.
@@ -37,16 +37,16 @@ def _never(file: FileInstance) -> bool:
 
 @task("clear_orphaned_files", ignore_result=True, store_errors_even_if_ignored=True)
 def clear_orphaned_files(force_delete_check: Callable[[FileInstance], bool] | str = _never, limit: int = 1000) -> int:
-    """Have the files removed that neither an object version nor a multipart upload refers to.
+    """Send :func:`remove_file_data` for the files that no object version and no multipart upload refers to.
 
-    A file that is not ``writable``, as one is once it is stored, is removed only where the check says so, also where it
-    lies outside all locations.
+    A file that is not ``writable``, such as every file that is completely stored, is removed only if the check returns
+    ``True``, even if it lies outside all locations.
 
-    :param force_delete_check: Function ``(file) -> bool``, or its import path, which the configuration has to register
-        where it comes in a message; see :data:`~invenio_files_rest.config.FILES_REST_TASK_FUNCTIONS`.
-    :param limit: How many of these files to look at; 0 or less for all. Each run begins elsewhere among them, so that
-        those which stay do not keep it from the others.
-    :returns: How many files are being removed.
+    :param force_delete_check: Function ``(file) -> bool``, or its import path. A path in a message has to be
+        registered; see :data:`~invenio_files_rest.config.FILES_REST_TASK_FUNCTIONS`.
+    :param limit: Number of these files to look at; 0 or less for all. Each run begins at a random one, so that files
+        that stay do not hide the others.
+    :returns: The number of files that are being removed.
     :raises ValueError: If ``force_delete_check`` is not registered.
     """
     check = named_function(force_delete_check)
@@ -60,7 +60,7 @@ def clear_orphaned_files(force_delete_check: Callable[[FileInstance], bool] | st
 
 
 def _orphans(only_writable: bool) -> Iterator[FileInstance]:
-    """Find the files that nothing refers to, from a random one on and around."""
+    """Find the files that nothing refers to, beginning at a random one."""
     query, start = FileInstance.query_orphaned(), uuid.uuid4()
     if only_writable:
         query = query.filter(FileInstance.writable)
@@ -71,12 +71,12 @@ def _orphans(only_writable: bool) -> Iterator[FileInstance]:
 
 @task("remove_expired_multipartobjects", ignore_result=True)
 def remove_expired_multipartobjects() -> int:
-    """Remove the uploads that nobody has touched for ``FILES_REST_MULTIPART_EXPIRES``.
+    """Remove the uploads that have not been used for ``FILES_REST_MULTIPART_EXPIRES``.
 
     Their parts and their bytes go, and what they have claimed is given back to the bucket. Those of free shape whose
     completion was forgotten are completed.
 
-    :returns: How many uploads were removed.
+    :returns: The number of uploads removed.
     """
     removed = 0
     for tables in TABLES:

@@ -1,4 +1,4 @@
-"""What Celery beat's schedule says of a task."""
+"""Reading the interval of a task from Celery beat's schedule."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from celery import current_app as current_celery_app
 from celery.schedules import crontab
 
 _RUNS = 1000
-"""How many runs of a ``crontab`` the time between two is averaged over, at most."""
+"""Largest number of runs of a ``crontab`` from which the mean interval is computed."""
 
 
 def scheduled_interval(period: timedelta) -> timedelta | None:
-    """Return the time between two runs of ``schedule_checksum_verification``, as Celery beat has it.
+    """Return the time between two runs of ``schedule_checksum_verification`` in Celery beat's schedule.
 
-    :param period: Time that the mean is taken over, where the schedule is a ``crontab``.
-    :returns: The time; ``None`` where beat does not run the task.
+    :param period: If the schedule is a ``crontab``, the mean is taken over this time.
+    :returns: The time; ``None`` if the task is not scheduled.
     """
     for entry in (current_celery_app.conf.beat_schedule or {}).values():
         if entry["task"] == "invenio_files_rest.tasks.schedule_checksum_verification":
@@ -32,7 +32,7 @@ def _interval(schedule: Any, period: timedelta) -> timedelta:
 
 
 def _mean_interval(schedule: crontab, period: timedelta) -> timedelta:
-    """Return the mean time between two runs, which are not equally far apart where they are kept to the night, say."""
+    """Return the mean time between two runs, which may differ, for instance if they are only at night."""
     start = run = schedule.now()
     for runs in range(_RUNS):
         last_run, until_next, _ = schedule.remaining_delta(run)

@@ -77,14 +77,14 @@ object_view = ObjectResource.as_view("object_api", serializers=_serializers)
 blueprint.add_url_rule("", view_func=location_view)
 blueprint.add_url_rule("/", view_func=location_view)
 blueprint.add_url_rule("/<string:bucket_id>", view_func=bucket_view)
-# A key has its slashes as they are: "a//b" is not "a/b".
+# Slashes in keys are not merged: "a//b" is not "a/b".
 blueprint.record(lambda state: state.app.url_map.converters.update(files_rest_key=KeyConverter))
 blueprint.add_url_rule("/<string:bucket_id>/<files_rest_key:key>", view_func=object_view, merge_slashes=False)
 blueprint.after_app_request(keep_errors_from_caches)
 
 
 def error_response(error: HTTPException) -> Response | HTTPException:
-    """Answer an error in JSON, and log one that is not the client's; of a client that has gone, one line."""
+    """Return an error as JSON, and log it if it is not the client's fault; for a disconnected client log one line."""
     if error.response is not None:
         return error
     if isinstance(error, ClientDisconnected):
@@ -96,27 +96,27 @@ def error_response(error: HTTPException) -> Response | HTTPException:
     answer = RESTException(description=error.description)
     answer.code = error.code
     response: Response = answer.get_response()
-    # Such as Allow, without which there is no 405 (RFC 9110, section 15.5.6).
+    # For example Allow, which a 405 must have (RFC 9110, section 15.5.6).
     response.headers.extend((name, value) for name, value in error.get_headers() if name != "Content-Type")
     return response
 
 
 BUSY_SECONDS = 10
-"""Seconds after which a client may try again that found no connection to the database free."""
+"""Seconds after which a client may try again if all database connections were in use."""
 
 
 def busy_response(error: PoolTimeoutError) -> Response | HTTPException:
-    """Answer that all connections to the database are in use (RFC 9110, section 15.6.4), and log it."""
+    """Return 503, since all connections to the database are in use (RFC 9110, section 15.6.4), and log it."""
     current_app.logger.error("%s [%s]: no connection to the database was free: %s", request.path, request.method, error)
     return error_response(ServiceUnavailable("The server is busy. Try again later.", retry_after=BUSY_SECONDS))
 
 
 def add_error_handlers(blueprint: Blueprint) -> None:
-    """Let a blueprint answer all errors in JSON.
+    """Make a blueprint return all errors as JSON.
 
     :param blueprint: The blueprint.
     """
-    # Handlers of an application for a status come before those of a blueprint for all.
+    # For each status, since an application's handler for a status precedes a blueprint's handler for all of them.
     for code in default_exceptions:
         blueprint.register_error_handler(code, error_response)
     blueprint.register_error_handler(HTTPException, error_response)

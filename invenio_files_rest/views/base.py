@@ -1,4 +1,4 @@
-"""What all views have in common: their answers are for who asked, and their requests are in UTF-8."""
+"""What all views have in common: responses that shared caches must not store, and URLs in UTF-8."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def for_who_asked(f: F) -> F:
-    """Let no cache keep the answer of a view, errors included, unless it says for itself who may.
+    """Forbid caches to store the response of a view, errors included, unless the view sets ``Cache-Control``.
 
-    It depends on what the caller may do, and often on what others have done since (RFC 9111, section 5.2.2).
+    It depends on the permissions of the caller, and may soon be outdated (RFC 9111, section 5.2.2).
 
     :param f: The view.
     """
@@ -41,16 +41,16 @@ def _keep_from_caches(response: Response) -> Response:
 
 
 def keep_errors_from_caches(response: Response) -> Response:
-    """Let no cache keep an answer to a request for one of our views that has not come to it, such as 405.
+    """Forbid caches to store errors of requests for our views that did not reach the view, such as 405.
 
-    :param response: Any answer of the application.
+    :param response: Any response of the application.
     """
     view_class = getattr(_requested_view(), "view_class", object)
     return _keep_from_caches(response) if issubclass(view_class, FilesView) else response
 
 
 def _requested_view() -> Any:
-    """Return the view that the URL leads to, also where it has not the method."""
+    """Return the view of the URL, even if it does not have the method."""
     endpoint, error = request.endpoint, request.routing_exception
     if isinstance(error, MethodNotAllowed) and (adapter := current_app.create_url_adapter(request)):
         with suppress(HTTPException):
@@ -59,7 +59,7 @@ def _requested_view() -> Any:
 
 
 def log_failure(error: FilesException) -> None:
-    """Log an error that is not the client's, once; of a location that is away, one line.
+    """Log an error that is not the client's fault, once; if a location is away, in one line.
 
     :param error: The error.
     """
@@ -73,7 +73,7 @@ def log_failure(error: FilesException) -> None:
 
 
 class FilesView(ContentNegotiatedMethodView):
-    """A view whose answers are for who asked."""
+    """A view whose responses caches must not store unless it says otherwise."""
 
     @for_who_asked
     def dispatch_request(self, *args: Any, **kwargs: Any) -> Response:

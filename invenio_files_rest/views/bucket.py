@@ -1,4 +1,4 @@
-"""``/files/<bucket>``: whether it is there, and what it holds."""
+"""``/files/<bucket>``: whether a bucket exists, its objects and its multipart uploads."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class BucketResource(FilesView):
         """List the objects of a bucket, or its multipart uploads.
 
         :param bucket: The bucket.
-        :param versions: Set for all versions.
-        :param uploads: Set for the multipart uploads.
+        :param versions: Set to list all versions.
+        :param uploads: Set to list the multipart uploads.
         :param page: The page of objects to list.
         """
         if uploads is not missing:
@@ -37,7 +37,7 @@ class BucketResource(FilesView):
     @pass_bucket
     @need_bucket_permission("bucket-read")
     def head(self, bucket: Any = None, **kwargs: Any) -> Response:
-        """Tell whether a bucket exists.
+        """Return an empty response if the bucket exists.
 
         :param bucket: The bucket.
         """
@@ -58,7 +58,7 @@ class BucketResource(FilesView):
         """List the objects of a bucket.
 
         :param bucket: The bucket.
-        :param versions: Set for all versions.
+        :param versions: Set to list all versions.
         :param page: The page of objects to list: ``prefix``, ``delimiter``, ``start_after``, ``max_keys``.
         """
         all_versions = versions is not missing

@@ -1,4 +1,4 @@
-"""What stands before a view: the bucket it is about, the permission it needs, a body that nobody has read."""
+"""Decorators of views: they pass the bucket, and check permissions, locks, ``Accept`` and the body."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def pass_bucket(f: F) -> F:
-    """Pass the bucket that ``bucket_id`` in the URL names, as ``bucket``.
+    """Pass the bucket with the ``bucket_id`` in the URL, as ``bucket``.
 
-    :raises werkzeug.exceptions.NotFound: If there is none, or it is deleted.
+    :raises werkzeug.exceptions.NotFound: If it does not exist, or is deleted.
     """
 
     @wraps(f)
@@ -50,9 +50,9 @@ def ensure_unlocked(f: F) -> F:
 
 
 def ensure_acceptable(f: F) -> F:
-    """Refuse to change anything where the client would not accept the answer.
+    """Refuse to change anything if the client would not accept the response.
 
-    :raises werkzeug.exceptions.NotAcceptable: If no serializer makes what ``Accept`` allows.
+    :raises werkzeug.exceptions.NotAcceptable: If no serializer produces a type in ``Accept``.
     """
 
     @wraps(f)
@@ -65,11 +65,11 @@ def ensure_acceptable(f: F) -> F:
 
 
 def check_permission(permission: Any, hidden: bool = True) -> None:
-    """Refuse the request where the current identity does not have a permission.
+    """Refuse the request if the current identity does not have a permission.
 
-    :param permission: The permission; ``None`` is had by all.
-    :param hidden: Whether to answer as if the thing did not exist (404), otherwise 401 to an anonymous caller and 403
-        to a known one.
+    :param permission: The permission; ``None`` allows everyone.
+    :param hidden: Whether to respond as if the resource did not exist (404); otherwise with 401 to an anonymous caller
+        and 403 to an authenticated one.
     """
     if permission is None or permission.can():
         return
@@ -83,9 +83,9 @@ def check_permission(permission: Any, hidden: bool = True) -> None:
 def need_permissions(object_getter: Callable[..., Any], action: str, hidden: bool = True) -> Callable[[F], F]:
     """Refuse a request without the permission for an action.
 
-    :param object_getter: Function that returns what the action is on, called with the arguments of the view.
+    :param object_getter: Function that is called with the arguments of the view, and returns the object of the action.
     :param action: Name of the action.
-    :param hidden: Whether to answer as if the thing did not exist.
+    :param hidden: Whether to respond as if the resource did not exist.
     """
 
     def decorator(f: F) -> F:
@@ -103,31 +103,32 @@ need_location_permission = partial(need_permissions, lambda *args, **kwargs: kwa
 """Refuse a request without the permission for an action on a location.
 
 :param action: Name of the action.
-:param hidden: Whether to answer as if the thing did not exist.
+:param hidden: Whether to respond as if the resource did not exist.
 """
 
 need_bucket_permission = partial(need_permissions, lambda *args, **kwargs: kwargs.get("bucket"))
 """Refuse a request without the permission for an action on the bucket.
 
 :param action: Name of the action.
-:param hidden: Whether to answer as if the bucket did not exist.
+:param hidden: Whether to respond as if the bucket did not exist.
 """
 
 
 def ensure_input_stream_is_not_exhausted(f: F) -> F:
-    """Refuse to store a body that something before the view has read, for what is left of it would be stored.
+    """Refuse to store a body that something before the view has read, since only the rest of it would be stored.
 
     A form of ``multipart/form-data`` that has been parsed has its file still, unless somebody has read from that.
 
-    :raises ExhaustedStreamError: If it has been read.
+    :raises ExhaustedStreamError: If the body has been read.
     """
 
     @wraps(f)
     def inner(*args: Any, **kwargs: Any) -> Any:
         state = request.__dict__
         parsed = "form" in state and request.want_form_data_parsed
+        # There is no public way to ask whether get_data() has cached the body.
         if not (parsed and request.mimetype == "multipart/form-data") and (
-            parsed or "_cached_data" in state or getattr(state.get("stream"), "_pos", None)
+            parsed or "_cached_data" in state or _position(state.get("stream"))
         ):
             raise ExhaustedStreamError()
         if (file := form_file(request)) is not None and file.tell():
@@ -135,3 +136,11 @@ def ensure_input_stream_is_not_exhausted(f: F) -> F:
         return f(*args, **kwargs)
 
     return inner  # type: ignore[return-value]
+
+
+def _position(stream: Any) -> int:
+    """Return how much of a stream has been read; 0 if it does not tell."""
+    try:
+        return int(stream.tell())
+    except (AttributeError, OSError):
+        return 0

@@ -1,4 +1,4 @@
-"""``/files``: where buckets are made."""
+"""``/files``: creating buckets."""
 
 from __future__ import annotations
 

@@ -54,18 +54,18 @@ NO_UPLOADS = {"uploads": fields.Raw(data_key="uploads", validate=invalid_subreso
 
 
 def _check_live_head(conditions: Mapping[str, str], head: ObjectVersion | None) -> None:
-    """Check the conditions of a request against the live head of an object, which has to be there."""
+    """Check the conditions of a request against the head of an object, which must exist."""
     check_write_conditions(conditions, head)
     if head is None:
         abort(404, description=NOT_FOUND)
 
 
 _OPEN_ATTEMPTS = 5
-"""How often a file is opened that is migrated, and removed where it was, in the same moment."""
+"""Number of times to open a file that is migrated, and removed from its old location, at the same moment."""
 
 
 def _sent(obj: ObjectVersion, send: Callable[[ObjectVersion], Response]) -> Response:
-    """Send a version, from where its file has moved to if it has since it was read from the database."""
+    """Send a version; if its file has moved since the version was read from the database, from the new location."""
     for attempt in range(1, _OPEN_ATTEMPTS + 1):
         bucket_id, key, version_id, uri = obj.bucket_id, obj.key, obj.version_id, obj.file.uri
         try:
@@ -91,7 +91,7 @@ class ObjectResource(MultipartMixin, FilesView):
 
     @staticmethod
     def check_object_permission(obj: ObjectVersion) -> None:
-        """Refuse to show a version to those who may not read it.
+        """Check that the current identity may read a version.
 
         :param obj: The version.
         """
@@ -103,14 +103,14 @@ class ObjectResource(MultipartMixin, FilesView):
     def get_object(
         cls, bucket: Bucket | uuid.UUID | str, key: str, version_id: uuid.UUID | str | None
     ) -> ObjectVersion:
-        """Return an object that the current identity may read.
+        """Return an object after checking that the current identity may read it.
 
         :param bucket: The bucket, or its identifier.
         :param key: Key of the object.
-        :param version_id: Identifier of a version; the head where none is given.
-        :raises werkzeug.exceptions.NotFound: If there is none, or it is hidden.
+        :param version_id: Identifier of a version; by default the head.
+        :raises werkzeug.exceptions.NotFound: If it does not exist, or is hidden.
         """
-        # Views of other packages pass identifiers as the URL has them.
+        # Views of other packages pass identifiers as strings from the URL.
         bucket = as_uuid(bucket) if isinstance(bucket, str) else bucket
         version_id = as_uuid(version_id) if isinstance(version_id, str) else version_id
         found, obj = cls._find(bucket, key, version_id)
@@ -125,21 +125,21 @@ class ObjectResource(MultipartMixin, FilesView):
 
     @staticmethod
     def _find(bucket: Any, key: str, version_id: uuid.UUID | None) -> tuple[Bucket | None, ObjectVersion | None]:
-        """Find a bucket, which may be given as itself, and an object in it."""
+        """Return a bucket, given itself or its identifier, and an object in it."""
         if isinstance(bucket, Bucket):
             return bucket, ObjectVersion.get(bucket, key, version_id=version_id)
         return ObjectVersion.find(bucket, key, version_id=version_id)
 
     @classmethod
     def check_read_permission(cls, bucket: Bucket, key: str, obj: ObjectVersion | None) -> None:
-        """Refuse to tell of an object, or that there is none, to those who may not read it.
+        """Check that the current identity may read an object, or may know that it does not exist.
 
-        Where there is none the same is asked of what :meth:`ObjectVersion.absent` returns, so that neither the answer
-        nor the time that it takes tells whether there is one.
+        If it does not exist, the permission is checked on what :meth:`ObjectVersion.absent` returns, so that neither
+        the response nor its timing reveals whether the object exists.
 
         :param bucket: The bucket.
         :param key: Key of the object.
-        :param obj: The version; ``None`` where there is none.
+        :param obj: The version; ``None`` if it does not exist.
         """
         if obj is not None:
             cls.check_object_permission(obj)
@@ -149,18 +149,18 @@ class ObjectResource(MultipartMixin, FilesView):
         except (HTTPException, DBAPIError):
             raise
         except Exception:
-            # A factory of somebody else's may take it for granted that there is a file.
+            # A custom permission factory may expect the object to have a file.
             current_app.logger.warning("The permission to read an object that is not there failed.", exc_info=True)
             abort(404, description=NOT_FOUND)
 
     @classmethod
     def readable_conditions(cls, bucket: Bucket, key: str) -> tuple[dict[str, str], ObjectVersion | None]:
-        """Return the conditions of a request that stores an object, for those who may know whether they hold.
+        """Return the conditions of a request that stores an object, after checking that their result may be revealed.
 
         :param bucket: The bucket.
         :param key: Key of the object.
-        :returns: The conditions, and the live head of the object where there are any.
-        :raises werkzeug.exceptions.NotFound: If there are any, and the current identity may not read the object.
+        :returns: The conditions; and the current head of the object, if there are conditions.
+        :raises werkzeug.exceptions.NotFound: If there are conditions, and the current identity may not read the object.
         """
         conditions = write_conditions(request)
         if not conditions:
@@ -202,8 +202,8 @@ class ObjectResource(MultipartMixin, FilesView):
         :param version_id: Identifier of a version.
         :param upload_id: Identifier of a multipart upload, to list its parts.
         :param uploads: Never set.
-        :param download: Set for an attachment.
-        :param bucket_id: Identifier of the bucket as the URL has it, so that one query finds bucket and object.
+        :param download: Set to send the object as an attachment.
+        :param bucket_id: Identifier of the bucket as it is in the URL, so that one query finds bucket and object.
         """
         if upload_id is not None and bucket is None:
             return self._get_parts(bucket_id=bucket_id, key=key, upload_id=upload_id)
@@ -229,10 +229,10 @@ class ObjectResource(MultipartMixin, FilesView):
 
         :param bucket: The bucket.
         :param obj: The version.
-        :param expected_chksum: Checksum that the file should have; where it has another, that is logged.
-        :param logger_data: What to log with it.
-        :param restricted: Whether caches may not keep the file.
-        :param as_attachment: Whether the browser shall save it.
+        :param expected_chksum: Checksum that the file should have; a different one is logged.
+        :param logger_data: Further data for that log record.
+        :param restricted: Whether shared caches must not store the file.
+        :param as_attachment: Whether the browser should save it instead of showing it.
         """
         if obj.file is None:
             abort(404, description=NOT_FOUND)
@@ -255,7 +255,7 @@ class ObjectResource(MultipartMixin, FilesView):
         try:
             response = _sent(obj, send)
         except FilesException as error:
-            # Views of others have no error handler that does.
+            # Views of other packages have no error handler that logs it.
             log_failure(error)
             raise
         if request.method == "GET" and response.status_code in (200, 206):
@@ -293,7 +293,7 @@ class ObjectResource(MultipartMixin, FilesView):
 
         :param bucket: The bucket.
         :param key: Key of the object.
-        :param uploads: Set to begin one.
+        :param uploads: Set to begin an upload.
         :param upload_id: Identifier of the upload to complete.
         """
         if uploads is not missing:
@@ -315,7 +315,7 @@ class ObjectResource(MultipartMixin, FilesView):
         upload_id: uuid.UUID | None = None,
         uploads: Any = None,
     ) -> Response:
-        """Delete an object, or remove a version of it for good.
+        """Delete an object, or remove a version of it permanently.
 
         :param bucket: The bucket.
         :param key: Key of the object.
@@ -330,7 +330,7 @@ class ObjectResource(MultipartMixin, FilesView):
 
     @need_permissions(lambda self, bucket, obj, version_id: obj, "object-delete", hidden=False)
     def delete_object(self, bucket: Bucket, obj: ObjectVersion, version_id: uuid.UUID | None) -> Response:
-        """Delete an object, or remove a version of it for good.
+        """Delete an object, or remove a version of it permanently.
 
         :param bucket: The bucket.
         :param obj: The head, or the version.
@@ -343,7 +343,7 @@ class ObjectResource(MultipartMixin, FilesView):
         check_write_conditions(conditions, obj, last_modified_of(request, obj))
         if version_id is None:
             delete_object(bucket, obj.key, partial(_check_live_head, conditions))
-        # What a version holds never changes, so that its conditions need no lock.
+        # A version never changes, so its conditions need no lock.
         elif not remove_version(obj):
             abort(404, description=NOT_FOUND)
         return self.make_response(None, 204)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -15,26 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from private_servers.databases import PostgreSQL
 from servers import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 READY_SECONDS = 30
 
 
-def _services() -> Any:
-    spec = importlib.util.spec_from_file_location("services", ROOT / "scripts" / "services.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["services"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-services = _services()
-
-
-class DurablePostgreSQL(services.PostgreSQL):  # type: ignore[misc]
+class DurablePostgreSQL(PostgreSQL):
     """PostgreSQL that waits for the disk, as one has to that may crash."""
 
     settings = ("fsync=on", "synchronous_commit=on", "shared_buffers=16MB")
@@ -98,7 +85,7 @@ class Machine:
         """Start the database and the application, and end all afterwards."""
         self.database.start()
         try:
-            path = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
+            path = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "scripts"), str(ROOT)])
             env = os.environ | {
                 "CRASH_DATABASE": self.database.url,
                 "CRASH_FOLDER": str(self.folder),

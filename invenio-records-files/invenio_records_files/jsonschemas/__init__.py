@@ -1,1 +1,1 @@
-"""JSON schemas of what a record tells about its files."""
+"""JSON schemas of the files in a record."""

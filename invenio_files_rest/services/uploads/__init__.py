@@ -1,5 +1,5 @@
-"""Uploads in progress: one core for every protocol, with three plans; see :mod:`.plans`, :mod:`.interface`.
+"""Uploads in progress: one core for all protocols, with three plans; see :mod:`.plans` and :mod:`.interface`.
 
-While bytes stream no database connection is held. What has been acknowledged is durable, and recorded under the lock of
-the upload's row; whoever was told to stop can record nothing.
+While bytes stream, no database connection is held. What has been acknowledged is durable and recorded, under the lock
+of the upload's row. A writer that has been replaced by another one can no longer record anything.
 """

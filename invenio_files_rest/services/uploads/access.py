@@ -1,4 +1,4 @@
-"""The row of an upload, held while it is changed, and the storage that has its bytes."""
+"""Access to an upload: its row, locked while it is changed, and the storage of its bytes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from .errors import UploadBusy, UploadClosed, UploadGone, UploadsUnsupported
 
 
 class Backend(NamedTuple):
-    """What stores the bytes of an upload."""
+    """The storage of an upload."""
 
     uploads: Uploads
     new_digest: Callable[[], tuple[str | None, MessageDigest | None]]
-    """Function that returns the name and an empty digest of the algorithm that the file is hashed with."""
+    """Function that returns the name of the algorithm that the file is hashed with, and an empty digest."""
 
 
 def backend_of(file: FileInstance, **kwargs: Any) -> Backend:
-    """Return what stores the bytes of an upload.
+    """Return the storage of an upload.
 
-    :param file: The file that it becomes.
+    :param file: The resulting file.
     :param kwargs: Passed to the storage factory.
-    :raises UploadsUnsupported: If the storage cannot take it.
+    :raises UploadsUnsupported: If the storage does not support uploads of this kind.
     """
     storage = file.storage(**kwargs)
     uploads = capability_of(storage, Uploads)
@@ -42,11 +42,11 @@ def backend_of(file: FileInstance, **kwargs: Any) -> Backend:
 
 
 def backend(upload_id: uuid.UUID, state: State) -> Backend:
-    """Return what stores the bytes of an upload that has begun.
+    """Return the storage of an upload that has begun.
 
     :param upload_id: Identifier of the upload.
     :param state: Its state.
-    :raises UploadsUnsupported: If the storage cannot take it any more.
+    :raises UploadsUnsupported: If the storage no longer supports uploads of this kind.
     """
     return backend_of(FileInstance(id=upload_id, uri=state["uri"], size=0))
 
@@ -66,11 +66,11 @@ def held(upload_id: uuid.UUID, *conditions: Any, model: type[Held] = Upload) -> 
 
 
 def held_open(upload_id: uuid.UUID) -> Upload:
-    """Hold an upload that takes bytes until the end of the transaction.
+    """Lock an open upload until the end of the transaction.
 
     :param upload_id: Its identifier.
-    :raises UploadGone: If there is none, or it has expired.
-    :raises UploadClosed: If it takes none any more.
+    :raises UploadGone: If it does not exist, or has expired.
+    :raises UploadClosed: If it takes no more bytes.
     """
     upload: Upload = held(upload_id)
     ensure_open(upload)
@@ -78,11 +78,11 @@ def held_open(upload_id: uuid.UUID) -> Upload:
 
 
 def ensure_open(upload: Upload) -> None:
-    """Check that an upload takes bytes.
+    """Check that an upload is open.
 
     :param upload: The upload.
     :raises UploadGone: If it has expired.
-    :raises UploadClosed: If it takes none any more; the description tells why one has failed.
+    :raises UploadClosed: If it takes no more bytes. If it failed, the description says why.
     """
     if upload.status == FAILED:
         raise UploadClosed(description=f"The upload has failed: {upload.reason}")

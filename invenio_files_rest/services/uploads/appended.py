@@ -1,4 +1,4 @@
-"""*Appended*: one run of bytes that grows, in requests that may break. Its length may be declared late."""
+"""*Appended*: one run of bytes that grows, in requests that may break off. Its length may be declared late."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ class Appended(FreePlan):
         whole: bool = False,
         shut: Callable[[], Any] | None = None,
     ) -> Progress:
-        """Append the bytes of a stream, and commit that they are there.
+        """Append the bytes of a stream, and commit them.
 
-        What came of a stream that breaks stays, unless it has to be whole.
+        If the stream breaks off, the bytes that came are kept, unless ``whole`` is set.
 
         :param upload_id: Identifier of the upload.
-        :param place: Offset in bytes, which has to be where the run ends.
+        :param place: Offset in bytes, which has to be the end of the run.
         :param stream: The bytes.
-        :param size: How many they are, where the request tells it.
-        :param length: Length of the upload, where the request tells it.
-        :param whole: Whether nothing stays of a stream that raises or is too short, as where it has a checksum.
-        :param shut: Function that ends a read of the stream which waits, for when another request takes over.
-        :returns: How far the upload has come, and whether the stream broke.
+        :param size: Number of bytes in the stream, if the request declares it.
+        :param length: Length of the upload, if the request declares it.
+        :param whole: Whether to keep nothing of a stream that fails or is too short, as when it has a checksum.
+        :param shut: Function that ends a waiting read of the stream, for when another request takes over.
+        :returns: How far the upload has come, and whether the stream broke off.
         :raises UploadOffsetMismatch: If the run ends elsewhere.
-        :raises UploadLengthMismatch: If the length was another one, or there are more bytes.
-        :raises UploadBusy: If somebody else is writing still.
-        :raises UploadLost: If somebody else has taken over.
+        :raises UploadLengthMismatch: If another length was declared before, or if there are more bytes than declared.
+        :raises UploadBusy: If another request is still writing.
+        :raises UploadLost: If another request has taken over.
         :raises UploadGone: If the upload has been aborted, or has expired.
         :raises UploadClosed: If it takes no more bytes.
         :raises FileSizeError: If a size limit is exceeded.
@@ -75,12 +75,12 @@ class Appended(FreePlan):
             return _append(upload_id, grant, store, stream, size, whole, shut)
 
     def offset(self, upload_id: uuid.UUID, take_over: bool = False) -> Progress:
-        """Tell how far an upload has come, with all that is there though nobody could record it.
+        """Return how far an upload has come, including bytes that arrived but could not be recorded.
 
         :param upload_id: Identifier of the upload.
-        :param take_over: Whether to stop whoever is writing, for the one who asks to go on. Otherwise what somebody is
-            writing counts as far as it is recorded.
-        :raises UploadBusy: If whoever is to stop does not.
+        :param take_over: Whether to stop a request that is still writing, so that the caller can go on. Otherwise only
+            the bytes that it has recorded count.
+        :raises UploadBusy: If the other request does not stop.
         :raises UploadGone: If there is no such upload, or it has expired.
         :raises UploadClosed: If it takes no more bytes.
         """
@@ -100,17 +100,17 @@ class Appended(FreePlan):
         return Progress(grant.size, grant.length)
 
     def missing(self, upload_id: uuid.UUID) -> list[int]:
-        """Return that the run is missing where it has not come to the length of the upload."""
+        """Return the number of the run if it is shorter than the upload."""
         upload = Upload.get(upload_id)
         size = sum(extent.size for extent in UploadExtent.recorded(upload_id))
         return [] if upload is None or size == upload.length else [RUN]
 
     def chosen(self, upload: Upload, extents: list[UploadExtent], numbers: list[int] | None) -> list[UploadExtent]:
-        """Return the extents that the file is made of.
+        """Return the extents that the file consists of.
 
         :param upload: The upload.
-        :param extents: Those that are recorded.
-        :param numbers: Numbers that the client names, which has none to name.
+        :param extents: The recorded extents.
+        :param numbers: Not used: clients do not name extents of a run.
         :raises UploadIncomplete: If bytes are missing.
         """
         size = extents[0].size if extents else 0
@@ -128,7 +128,7 @@ def _append(
     whole: bool,
     shut: Callable[[], Any] | None,
 ) -> Progress:
-    """Write a stream to the end of the run, and record that."""
+    """Write a stream at the end of the run, and record it."""
     algorithm, empty = store.new_digest()
     digest = None
     if algorithm is not None:
@@ -196,13 +196,13 @@ def _append(
     if algorithm is not None and digest is not None:
         running.put(upload_id, receipt["size"], algorithm, digest)
     if isinstance(source.error, FilesException):
-        # What we have refused, and not what the connection has come to.
+        # Refused by us, as opposed to a broken connection.
         raise source.error
     return Progress(receipt["size"], grant.length, source.broken, source.error)
 
 
 class _Whole:
-    """A source that fails at its end where bytes are missing."""
+    """A source that fails at its end if bytes are missing."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""Beginning an upload: first a place for its bytes, then its row, and what it claims in the bucket."""
+"""Beginning an upload: first a place for its bytes in storage, then its row and its claim on the bucket."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def begin_upload(bucket: Bucket, key: str | None, plan: str, length: int | None,
     """Begin an upload, and commit.
 
     :param bucket: The bucket.
-    :param key: Key of the object that it becomes.
+    :param key: Key of the resulting object; ``None`` if it has none yet.
     :param plan: Name of its plan.
-    :param length: Size of the file in bytes, where it is known.
-    :param columns: Other columns of the row: ``protocol``, ``owner``, ``tags``, ``meta``, and as ``conditions`` what
-        :func:`.http.preconditions.write_conditions` returned, which has to be true at the end as well.
+    :param length: Size of the file in bytes, if known.
+    :param columns: Other columns of the row: ``protocol``, ``owner``, ``tags``, ``meta``, and ``conditions`` as
+        returned by :func:`.http.preconditions.write_conditions`, which must hold now and at the end.
     :returns: The upload.
     :raises InvalidKeyError: If the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
     :raises PreconditionFailed: If a condition does not hold now.
     :raises FileSizeError: If a size limit is exceeded.
     :raises BucketLockedError: If the bucket is locked.
-    :raises TooManyUploads: If the bucket has ``FILES_REST_UPLOADS_MAX_OPEN`` of them.
-    :raises UploadsUnsupported: If the storage cannot take it.
+    :raises TooManyUploads: If the bucket already has ``FILES_REST_UPLOADS_MAX_OPEN`` uploads in progress.
+    :raises UploadsUnsupported: If the storage does not support uploads of this kind.
     :raises StorageError: If the storage fails, or the bucket's location is away.
     """
     if key is not None:

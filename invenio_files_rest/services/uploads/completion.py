@@ -1,8 +1,8 @@
-"""The end of an upload: its bytes become a file, and the file a version of its object.
+"""Completing an upload: its bytes become a file, and the file a version of its object.
 
-It has two steps, since the second may take long, and a process that is killed in it must not lose what was
-acknowledged: :func:`begin_completion` says in the database that no more bytes are taken, and of which extents the file
-is; :func:`finish_upload` does the rest, here or in a task, as often as it takes.
+There are two steps, since the second may take long, and nothing that was acknowledged may be lost if the process is
+killed. :func:`begin_completion` records in the database that no more bytes are taken, and which extents the file
+consists of. :func:`finish_upload` does the rest, in the request or in a task, and can be repeated until it succeeds.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from .ending import remove_bytes
 from .errors import UploadBusy, UploadClosed, UploadGone
 
 TOUCH_SECONDS = 60.0
-"""Seconds between two notes that an upload is still being completed."""
+"""Interval in seconds at which an upload is marked as still being completed."""
 
 
 class Chooser(Protocol):
-    """A plan, which knows what the file is made of."""
+    """A plan, which knows which extents the file consists of."""
 
     name: str
 
     def chosen(self, upload: Upload, extents: list[UploadExtent], numbers: list[int] | None) -> list[UploadExtent]:
-        """Return the extents that the file is made of."""
+        """Return the extents that the file consists of."""
         ...
 
 
@@ -42,7 +42,7 @@ class _Work(NamedTuple):
     state: State
     receipts: list[Receipt]
     digests: dict[str, str]
-    """Digests of the whole."""
+    """Digests of the whole file, if known."""
 
 
 def begin_completion(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | None = None) -> None:
@@ -53,7 +53,7 @@ def begin_completion(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | N
     :param numbers: Numbers of the extents that the file is made of, where the plan has the client name them.
     :raises UploadIncomplete: If bytes are missing.
     :raises PreconditionFailed: If a condition of the upload does not hold.
-    :raises UploadGone: If there is no such upload, or it has expired.
+    :raises UploadGone: If the upload does not exist, or has expired.
     :raises UploadClosed: If it has failed.
     """
 
@@ -70,7 +70,7 @@ def begin_completion(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | N
                 check_write_conditions(upload.conditions, ObjectVersion.get(upload.bucket_id, upload.key))
         except PreconditionFailed as error:
             if upload.plan != "appended":
-                # The client may complete it when the condition holds.
+                # The client may complete it once the condition holds.
                 raise
             _fail(upload, str(error.description))
             return error
@@ -87,10 +87,10 @@ def begin_completion(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | N
 
 
 def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], Any] | None = None) -> uuid.UUID:
-    """Make a version of an upload that takes no more bytes, and commit. A second run finds it there.
+    """Turn an upload that takes no more bytes into a version, and commit. A second run finds the version.
 
     :param upload_id: Identifier of the upload.
-    :param progress: Called with the size and the number of bytes that are done.
+    :param progress: Called with the size of the file and the number of bytes done.
     :returns: Identifier of the version.
     :raises PreconditionFailed: If a condition of the upload does not hold any more; it has failed then.
     :raises UploadGone: If there is no such upload.
@@ -123,7 +123,7 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
     def tell(size: int | None, done: int) -> None:
         nonlocal touched
         if time.monotonic() - touched > TOUCH_SECONDS:
-            # Or somebody might take it for forgotten.
+            # Otherwise it might be taken for forgotten.
             touched = time.monotonic()
             in_transaction(lambda: Upload.hold(upload_id))
         if progress is not None:
@@ -149,15 +149,15 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
 
 
 _FINAL = (PreconditionFailed, BucketLockedError, BucketDeletedError, FileSizeError, InvalidOperationError)
-"""Why an upload never becomes a version."""
+"""Errors after which an upload can no longer become a version."""
 
 
 def _record(upload_id: uuid.UUID, stored: Stored) -> ObjectVersion | None:
-    """Make a version of a file; ``None`` where somebody else has, or the upload was aborted."""
+    """Add the version; return ``None`` if another process has done so, or the upload was aborted."""
     upload = Upload.hold(upload_id, Upload.status == COMPLETING)
     if upload is None:
         return None
-    # What was claimed the version counts anew.
+    # Released, since recording the version claims its size.
     upload.claim(0, 0)
     file = FileInstance(id=upload_id, last_check=True)
     file.set_uri(stored.uri, stored.size, stored.checksum, storage_class=upload.storage_class)
@@ -177,7 +177,7 @@ def _record(upload_id: uuid.UUID, stored: Stored) -> ObjectVersion | None:
 
 
 def _fail(upload: Upload, reason: str) -> None:
-    """Have an upload that is held end without a version."""
+    """Mark an upload, which is locked, as failed."""
     upload.status, upload.reason = FAILED, reason
     upload.claim(0, 0)
     UploadExtent.forget(upload.id)
@@ -185,7 +185,7 @@ def _fail(upload: Upload, reason: str) -> None:
 
 
 def _found(upload_id: uuid.UUID, abort: Callable[[State], None], state: State) -> uuid.UUID:
-    """Return the version that somebody else has made meanwhile, or remove the file that nobody wants any more."""
+    """Return the version that another process has added in the meantime, or remove the file if it is not needed."""
 
     def look() -> str | None:
         upload = Upload.get(upload_id)

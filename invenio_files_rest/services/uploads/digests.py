@@ -1,4 +1,4 @@
-"""Digests that are computed while bytes come: of an extent, and of a run that goes on in another request."""
+"""Digests computed while bytes arrive: of an extent, and of a run that continues in another request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ...checksums import MessageDigest, new_digest
 
 KEPT = 256
-"""How many running digests this process keeps."""
+"""Number of running digests that this process keeps."""
 
 
 class Digests:
@@ -21,25 +21,25 @@ class Digests:
     """
 
     def __init__(self, algorithms: Iterable[str]) -> None:
-        """Begin with empty ones."""
+        """Start with empty digests."""
         self._digests = {name: new_digest(name) for name in algorithms}
 
     def update(self, data: bytes, /) -> None:
-        """Take in more bytes."""
+        """Add more bytes."""
         for digest in self._digests.values():
             digest.update(data)
 
     def hexdigest(self) -> str:
-        """Return all of them, as one text."""
+        """Return all of them as one text."""
         return ",".join(f"{name}:{digest}" for name, digest in self.named().items())
 
     def named(self) -> dict[str, str]:
-        """Return them in hexadecimal digits, by the names of their algorithms."""
+        """Return them in hexadecimal, by the names of their algorithms."""
         return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
 
 class _Running:
-    """The digests of the beginnings of uploads, those that were used last."""
+    """The most recently used digests of the bytes that uploads have so far."""
 
     def __init__(self) -> None:
         self._digests: OrderedDict[tuple[uuid.UUID, int, str], Any] = OrderedDict()

@@ -1,4 +1,4 @@
-"""The other ends of an upload: it is aborted, or it expires."""
+"""Ending an upload without a version: it is aborted, fails, or expires."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ..transactions import in_transaction
 from .access import backend, held
 
 STUCK_AFTER = timedelta(minutes=10)
-"""Time after which an upload that is being completed has been forgotten by whoever did that."""
+"""Time without progress after which the completion of an upload counts as stopped."""
 
 
 def abort_upload(upload_id: uuid.UUID) -> None:
-    """Abort an upload, commit, and remove its bytes. Of one that is done, what became of it stays.
+    """Abort an upload, commit, and remove its bytes. If it has become a version, that stays.
 
     :param upload_id: Identifier of the upload.
-    :raises UploadGone: If there is none.
+    :raises UploadGone: If it does not exist.
     :raises BucketLockedError: If the bucket is locked.
     """
 
@@ -59,9 +59,9 @@ def _remove(upload_id: uuid.UUID, state: State | None) -> None:
 
 
 def forgotten_uploads(grace: timedelta = STUCK_AFTER) -> Iterator[Any]:
-    """Find the uploads that have expired, and those that nobody has gone on to complete.
+    """Find the uploads that have expired, and those whose completion has stopped.
 
-    :param grace: Time for which nobody has.
+    :param grace: Time without progress after which a completion counts as stopped.
     :returns: Rows of ``id``, ``key`` and ``claimed``, and ``status``, which is ``completing`` for the latter.
     """
     columns = Upload.id, Upload.key, Upload.claimed, Upload.status
@@ -71,10 +71,10 @@ def forgotten_uploads(grace: timedelta = STUCK_AFTER) -> Iterator[Any]:
 
 
 def expire_upload(upload_id: uuid.UUID) -> bool:
-    """Remove an upload that has expired, still; commit, and remove its bytes.
+    """Remove an upload if it is still expired, commit, and remove its bytes.
 
     :param upload_id: Identifier of the upload.
-    :returns: Whether it was removed: not where somebody went on with it, or removed it.
+    :returns: Whether it was removed; ``False`` if it is in use again, or has already been removed.
     """
 
     def expire() -> tuple[bool, State | None]:

@@ -1,4 +1,4 @@
-"""Why an upload in progress refuses what it is asked for."""
+"""The errors of uploads in progress."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ class UploadClosed(UploadException):
 
 
 class UploadOffsetMismatch(UploadException):
-    """The bytes do not begin where those that are there end.
+    """The bytes do not begin where the upload ends.
 
-    :param offset: Where these end, in bytes.
+    :param offset: Where the upload ends, in bytes.
     """
 
     code = 409
     description = "The upload goes on at another offset."
 
     def __init__(self, offset: int, **kwargs: Any) -> None:
-        """Keep the offset."""
+        """Store the offset."""
         self.offset = offset
         super().__init__(**kwargs)
 
 
 class UploadBusy(UploadException):
-    """Somebody else writes the same place, and has not stopped yet. It may be tried again."""
+    """Another request is writing to the same place and has not stopped yet. It may be tried again."""
 
     code = 423
     description = "The upload is being written by another request. Try again."
@@ -57,14 +57,14 @@ class UploadLost(UploadException):
 
 
 class UploadLengthMismatch(UploadException):
-    """The length is not the one that was said before, or there are more bytes than it says."""
+    """The length is not the one declared before, or there are more bytes than declared."""
 
     code = 400
     description = "The length of the upload is another one."
 
 
 class UploadInvalidPart(UploadException):
-    """The upload has no part of this number."""
+    """The upload cannot have a part with this number."""
 
     code = 400
     description = "Invalid part number."
@@ -73,27 +73,27 @@ class UploadInvalidPart(UploadException):
 class UploadIncomplete(UploadException):
     """Bytes are missing.
 
-    :param missing: Numbers of the parts that are; nothing for a run that has not come to its end.
+    :param missing: Numbers of the missing parts; empty for a run.
     """
 
     code = 400
     description = "The upload is not complete."
 
     def __init__(self, missing: list[int], **kwargs: Any) -> None:
-        """Keep the numbers."""
+        """Store the numbers."""
         self.missing = missing
         super().__init__(**kwargs)
 
 
 class UploadsUnsupported(UploadException):
-    """The storage of the bucket takes whole files, and fixed parts, alone."""
+    """The storage of the bucket supports only whole files and fixed parts."""
 
     code = 501
     description = "The storage of this bucket does not take uploads of this kind."
 
 
 class TooManyUploads(UploadException):
-    """The bucket has as many open uploads as it may have."""
+    """The bucket already has the largest number of open uploads."""
 
     code = 429
     description = "The bucket has too many open uploads. Complete or abort one of them."

@@ -1,4 +1,4 @@
-"""What every protocol does with an upload, whichever tables have it, and what it is told."""
+"""The interface of uploads in progress for all protocols, whatever tables an upload is in."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ if TYPE_CHECKING:
 
 
 class Extent(NamedTuple):
-    """Bytes of an upload that are there."""
+    """Bytes of an upload that have arrived."""
 
     number: int
     offset: int | None
-    """Where they begin in the file, in bytes, where that is known yet."""
+    """Where they begin in the file, in bytes, if known yet."""
 
     size: int
     digests: dict[str, str]
-    """Their digests in hexadecimal digits, by the names of the algorithms; what is not known is left out."""
+    """Their known digests in hexadecimal, by the names of the algorithms."""
 
 
 class Progress(NamedTuple):
     """How far an upload has come."""
 
     offset: int
-    """How many bytes are there, from its beginning."""
+    """Number of bytes that have arrived, from the beginning."""
 
     length: int | None
-    """How many it shall have, where that is known."""
+    """Length of the upload in bytes, if known."""
 
     broken: bool = False
-    """Whether the body that was written did not come to its end. What came is kept."""
+    """Whether the body that was written broke off. What arrived of it is kept."""
 
     error: Exception | None = None
-    """Why reading it failed, where it did."""
+    """Why reading the body failed, if it did."""
 
 
 class Forgotten(NamedTuple):
@@ -119,8 +119,8 @@ class Uploading(Keeping, Protocol[Ref, Written_co]):
         :param upload: The upload.
         :param place: Number of the extent, or its offset where the upload is one run.
         :param stream: The bytes.
-        :param size: How many they are, where that is known.
-        :param shut: Function that ends a read of the stream which waits, for when another request takes over.
+        :param size: Number of bytes, if known.
+        :param shut: Function that ends a waiting read of the stream, for when another request takes over.
         """
         ...
 

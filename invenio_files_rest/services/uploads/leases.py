@@ -1,7 +1,7 @@
-"""Leases: who writes an extent may go on as long as nobody else has begun to.
+"""Leases: a request may write an extent as long as no other request has begun to.
 
 One thread of this process asks the database once a second, in one statement, which leases are lost, and ends the reads
-that they wait in.
+in which their holders wait.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from flask import Flask, current_app
 from ...models import UploadExtent
 
 ASK_SECONDS = 1.0
-"""Seconds between two questions."""
+"""Interval of the question, in seconds."""
 
 
 class Lease:
-    """The right to write an extent, for the length of a block.
+    """The right to write an extent, within a ``with`` block.
 
     :param upload_id: Identifier of the upload.
     :param number: Number of the extent.
     :param epoch: Epoch of the extent.
-    :param shut: Function that ends a read of the body which waits for more of it. It is called by another thread.
+    :param shut: Function that ends a waiting read of the body. It is called in another thread.
     """
 
     def __init__(self, upload_id: uuid.UUID, number: int, epoch: int, shut: Callable[[], Any] | None) -> None:
-        """Keep what it is for."""
+        """Store the arguments."""
         self.upload_id = upload_id
         self.place = upload_id, number
         self.epoch = epoch
@@ -41,24 +41,24 @@ class Lease:
         self._shut = shut
 
     def lose(self) -> None:
-        """Have whoever holds it stop."""
+        """Make the holder stop."""
         self.lost = True
         if self._shut is not None:
             with suppress(Exception):
                 self._shut()
 
     def __enter__(self) -> Lease:
-        """Have it watched."""
+        """Start watching it."""
         _watch.begin(self)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Leave it alone."""
+        """Stop watching it."""
         _watch.end(self)
 
 
 class _Watch:
-    """A thread that looks after all leases of this process."""
+    """A thread that watches all leases of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -97,7 +97,7 @@ class _Watch:
         except Exception:
             app.logger.exception("The leases of uploads could not be looked up.")
             return
-        # The lock keeps a request from ending, and its connection from going on to another one.
+        # The lock keeps a request from ending now, after which its connection might serve another one.
         with self._lock:
             for lease in leases:
                 if lease in self._leases and epochs.get(lease.place) != lease.epoch:
@@ -109,7 +109,7 @@ _watch = _Watch()
 
 
 def _watch_anew() -> None:
-    # A forked process has the lock as it was, and no thread.
+    # A forked process inherits the lock, perhaps taken, and no thread.
     global _watch
     _watch = _Watch()
 

@@ -1,4 +1,4 @@
-"""*Any parts*: extents with numbers and sizes of their own, in any order, put together in that of their numbers."""
+"""*Any parts*: parts of any size that arrive in any order and are joined in the order of their numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FIRST = 1
 
 
 class Grant(NamedTuple):
-    """What a request needs to know to write a part."""
+    """What a request needs for writing a part."""
 
     epoch: int
     state: State
@@ -41,13 +41,13 @@ class Grant(NamedTuple):
 
     length: int | None
     kept: int
-    """Bytes of the part that is there, and stays until this one is."""
+    """Size in bytes of the part with this number that is there already, and stays until the new one is complete."""
 
     claimed: int
 
 
 def _take(upload_id: uuid.UUID, number: int, size: int | None) -> Grant:
-    """Begin a new epoch of a part, and claim its size; hold the upload."""
+    """Lock the upload, begin a new epoch of a part, and claim its size."""
     upload = held_open(upload_id)
     if not FIRST <= number <= current_app.config["FILES_REST_MULTIPART_MAX_PARTS"]:
         raise UploadInvalidPart()
@@ -60,7 +60,7 @@ def _take(upload_id: uuid.UUID, number: int, size: int | None) -> Grant:
     _claim(upload, extent, kept + (size or 0), kept + (size or 0))
     offset = None
     if extent.receipt is None and size:
-        # A part that is there is not written over: until the new one is there it is the part.
+        # A part that is there already is not overwritten, since it counts until the new one is complete.
         if upload.part_size is None:
             upload.part_size = size
         if size <= upload.part_size:
@@ -70,7 +70,7 @@ def _take(upload_id: uuid.UUID, number: int, size: int | None) -> Grant:
 
 
 def _claim(upload: Upload, extent: UploadExtent, wanted: int, needed: int) -> None:
-    """Have a part count for some bytes in all; where the length of the upload is known, that is claimed already."""
+    """Change what a part has claimed; if the length of the upload is known, everything is claimed already."""
     if upload.length is None:
         others = upload.claimed - extent.claimed
         upload.claim(others + wanted, others + needed)
@@ -99,22 +99,22 @@ class AnyParts(FreePlan):
         algorithms: Iterable[str] = ("md5",),
         shut: Callable[[], Any] | None = None,
     ) -> Extent:
-        """Write a part, whole or not at all, and commit. It takes the place of the one of its number.
+        """Write a part, whole or not at all, and commit. It replaces an earlier part with the same number.
 
         :param upload_id: Identifier of the upload.
         :param place: Number of the part, from 1 to ``FILES_REST_MULTIPART_MAX_PARTS``.
         :param stream: The bytes.
-        :param size: How many they are, where that is known.
+        :param size: Number of bytes, if known.
         :param algorithms: Names of the digests to compute.
-        :param shut: Function that ends a read of the stream which waits, for when another request takes over.
+        :param shut: Function that ends a waiting read of the stream, for when another request takes over.
         :returns: The part.
-        :raises UploadInvalidPart: If there can be none of this number.
-        :raises UploadLengthMismatch: If the upload has no room for it.
-        :raises UploadBusy: If somebody else is writing it still.
-        :raises UploadLost: If somebody else has begun to write it.
+        :raises UploadInvalidPart: If the number is out of range.
+        :raises UploadLengthMismatch: If it would exceed the length of the upload.
+        :raises UploadBusy: If another request is still writing it.
+        :raises UploadLost: If another request has begun to write it.
         :raises UploadGone: If the upload has been aborted, or has expired.
         :raises UploadClosed: If it takes no more bytes.
-        :raises UnexpectedFileSizeError: If the stream is not of the size.
+        :raises UnexpectedFileSizeError: If the stream does not have the given size.
         :raises FileSizeError: If a size limit is exceeded.
         :raises StorageError: If the storage fails, or the location is away.
         """
@@ -162,13 +162,13 @@ class AnyParts(FreePlan):
         store = backend(upload_id, grant.state)
 
         def record() -> Receipt | None:
-            """Record the part, and return the receipt of the one that is not needed."""
+            """Record the part, and return the receipt that is no longer needed: that of the old or of the new part."""
             upload, extent = held_open(upload_id), _of_epoch(upload_id, number, grant.epoch)
             replaced = extent.receipt
             _claim(upload, extent, receipt["size"], 0)
             upload.used()
             if replaced is not None and (extent.size, extent.digests) == (receipt["size"], digests):
-                # The client did not hear that it was there. The one that is there may lie in its place.
+                # Sent again, since the client did not get our response. The old one may lie in its final place.
                 return receipt
             if (
                 upload.length is not None
@@ -184,18 +184,18 @@ class AnyParts(FreePlan):
         return Extent(number, grant.offset, receipt["size"], digests)
 
     def missing(self, upload_id: uuid.UUID) -> list[int]:
-        """Return nothing: which parts there will be is known to the client alone."""
+        """Return an empty list, since only the client knows which parts there will be."""
         return []
 
     def chosen(self, upload: Upload, extents: list[UploadExtent], numbers: list[int] | None) -> list[UploadExtent]:
-        """Return the extents that the file is made of.
+        """Return the extents that the file consists of.
 
         :param upload: The upload.
-        :param extents: Those that are recorded.
-        :param numbers: Numbers that the client names, in order; all where it names none.
+        :param extents: The recorded extents.
+        :param numbers: Numbers of the parts named by the client, in order; ``None`` for all.
         :raises UploadInvalidPart: If the numbers are not in order.
-        :raises UploadIncomplete: If parts that are named are not there.
-        :raises UploadLengthMismatch: If all together have not the length of the upload.
+        :raises UploadIncomplete: If a named part is missing, or there are no parts.
+        :raises UploadLengthMismatch: If their total size is not the length of the upload.
         """
         if numbers is not None:
             if any(after <= before for before, after in pairwise(numbers)):

@@ -1,4 +1,4 @@
-"""The three plans, which say which bytes of an upload are valid and which are missing."""
+"""The three plans, which determine which bytes of an upload are valid and which are missing."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from .interface import Keeping, Uploading
 from .parts import AnyParts
 
 FIXED = FixedParts()
-"""Parts of one size, of a known total, in the tables that 6.1 knows."""
+"""Parts of one size with a known total, in the tables that 6.1 knows."""
 
 PARTS = AnyParts()
-"""Parts with numbers and sizes of their own."""
+"""Parts of any size."""
 
 APPENDED = Appended()
-"""One run that grows."""
+"""One growing run."""
 
 PLANS: dict[str, Uploading[Any, Any]] = {plan.name: plan for plan in (FIXED, PARTS, APPENDED)}
 """The plans by their names."""

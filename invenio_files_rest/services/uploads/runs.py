@@ -1,4 +1,4 @@
-"""A run of bytes that grows, as its row has it: who may write it, how far it has come, and what nobody could record."""
+"""The row of a growing run: who may write it, how far it has come, and which bytes could not be recorded."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .access import Backend, held_open
 from .errors import UploadLengthMismatch, UploadLost, UploadOffsetMismatch
 
 RUN = 0
-"""Number of the one extent."""
+"""Number of its single extent."""
 
 
 class Grant(NamedTuple):
-    """What a request needs to know to go on with a run."""
+    """What a request needs for continuing a run."""
 
     epoch: int
     state: State
@@ -27,11 +27,11 @@ class Grant(NamedTuple):
     size: int
     length: int | None
     left_by: int | None
-    """The epoch that may have written more than is recorded, on this machine."""
+    """An epoch on this machine that may have written more than is recorded."""
 
 
 def writer_of(epoch: int) -> str | None:
-    """Return what tells where an epoch writes; ``None`` where nobody could trust what it leaves.
+    """Return the ``writer`` of an epoch on this machine; ``None`` if unrecorded bytes could not be trusted.
 
     :param epoch: The epoch.
     """
@@ -49,7 +49,7 @@ def _size(extent: UploadExtent | None) -> int:
 
 
 def _declare(upload: Upload, length: int, size: int) -> None:
-    """Say the length of an upload that is held."""
+    """Set the length of an upload, which is locked."""
     if upload.length not in (None, length) or length < size:
         raise UploadLengthMismatch()
     if upload.length is None:
@@ -58,11 +58,11 @@ def _declare(upload: Upload, length: int, size: int) -> None:
 
 
 def declare_length(upload_id: uuid.UUID, length: int) -> None:
-    """Say the length of an upload, and commit. Saying it again changes nothing.
+    """Declare the length of an upload, and commit. Declaring it again changes nothing.
 
     :param upload_id: Identifier of the upload.
     :param length: Its length in bytes.
-    :raises UploadLengthMismatch: If it was said to be another one, or more bytes are there.
+    :raises UploadLengthMismatch: If another length was declared before, or if more bytes have arrived.
     :raises FileSizeError: If a size limit is exceeded.
     """
 
@@ -74,22 +74,22 @@ def declare_length(upload_id: uuid.UUID, length: int) -> None:
 
 
 def take(upload_id: uuid.UUID, offset: int | None, size: int | None, length: int | None, whole: bool) -> Grant:
-    """Begin a new epoch of a run, and hold the upload until the end of the transaction.
+    """Begin a new epoch of a run, and lock the upload until the end of the transaction.
 
     :param upload_id: Identifier of the upload.
-    :param offset: Where a request goes on, in bytes; ``None`` for who only wants to know where it can.
-    :param size: How many bytes it has, where that is known.
-    :param length: Length of the upload, where the request tells it.
-    :param whole: Whether what it writes counts as a whole or not at all.
-    :raises UploadOffsetMismatch: If the run is longer already.
-    :raises UploadLengthMismatch: If the length was another one, or there are more bytes.
+    :param offset: Where the request continues, in bytes; ``None`` if it only asks for the offset.
+    :param size: Number of bytes in the request, if known.
+    :param length: Length of the upload, if the request declares it.
+    :param whole: Whether the bytes count as a whole or not at all.
+    :raises UploadOffsetMismatch: If the run is already longer.
+    :raises UploadLengthMismatch: If another length was declared before, or if there are more bytes than declared.
     """
     upload = held_open(upload_id)
     recorded = _size(UploadExtent.one(upload_id, RUN))
     if length is not None:
         _declare(upload, length, recorded)
     if offset is not None and offset < recorded:
-        # More may have come since, never less: whoever writes is left in peace.
+        # Checked first, so that a current writer is not disturbed: the run may have grown since, but never shrinks.
         raise UploadOffsetMismatch(recorded)
     if upload.length is not None and offset is not None and offset + (size or 0) > upload.length:
         raise UploadLengthMismatch(description="There are more bytes than the length of the upload.")
@@ -102,11 +102,11 @@ def take(upload_id: uuid.UUID, offset: int | None, size: int | None, length: int
 
 
 def of_epoch(upload_id: uuid.UUID, epoch: int) -> UploadExtent:
-    """Return the extent of a run. The transaction holds the upload.
+    """Return the extent of a run. The transaction has locked the upload.
 
     :param upload_id: Identifier of the upload.
-    :param epoch: Epoch of who asks.
-    :raises UploadLost: If that is over.
+    :param epoch: Epoch of the caller.
+    :raises UploadLost: If that epoch has ended.
     """
     extent = UploadExtent.of_epoch(upload_id, RUN, epoch)
     if extent is None:
@@ -115,15 +115,15 @@ def of_epoch(upload_id: uuid.UUID, epoch: int) -> UploadExtent:
 
 
 def settle(upload_id: uuid.UUID, grant: Grant, store: Backend, writer: str | None) -> Grant:
-    """Record what another request has written and could not tell, and commit.
+    """Record what another request has written but could not record, and commit.
 
     :param upload_id: Identifier of the upload.
-    :param grant: What is known of the run.
-    :param store: What stores the bytes.
-    :param writer: What tells where the one writes who asks.
-    :returns: What is known of the run now.
-    :raises TimeoutError: If the other one is writing still.
-    :raises UploadLengthMismatch: If it has written more than the length that was said afterwards.
+    :param grant: State of the run.
+    :param store: Storage of the upload.
+    :param writer: ``writer`` of the caller; see :func:`writer_of`.
+    :returns: New state of the run.
+    :raises TimeoutError: If the other request is still writing.
+    :raises UploadLengthMismatch: If it has written more than the length that was declared afterwards.
     """
     if grant.left_by is None:
         return grant
@@ -142,7 +142,7 @@ def settle(upload_id: uuid.UUID, grant: Grant, store: Backend, writer: str | Non
 
 
 def look(upload_id: uuid.UUID) -> Grant:
-    """Return what is known of a run, and leave whoever writes it alone.
+    """Return the state of a run without disturbing a request that is writing it.
 
     :param upload_id: Identifier of the upload.
     """
@@ -154,11 +154,11 @@ def look(upload_id: uuid.UUID) -> Grant:
 
 
 def note(upload_id: uuid.UUID, grant: Grant, receipt: Receipt) -> int:
-    """Record what is there for an epoch that may write on.
+    """Record what has arrived in an epoch that may continue to write.
 
     :param upload_id: Identifier of the upload.
-    :param grant: What is known of the run.
-    :param receipt: Receipt of what is there.
+    :param grant: State of the run.
+    :param receipt: Receipt of the bytes that have arrived.
     :returns: How far the run has come, in bytes.
     """
     held_open(upload_id)
@@ -171,7 +171,7 @@ def note(upload_id: uuid.UUID, grant: Grant, receipt: Receipt) -> int:
 
 
 def give_up(upload_id: uuid.UUID, epoch: int) -> None:
-    """Note that nobody can trust what an epoch has not recorded, and give back what that has claimed.
+    """Note that unrecorded bytes of an epoch cannot be trusted, and release what it has claimed.
 
     :param upload_id: Identifier of the upload.
     :param epoch: The epoch.

@@ -1,4 +1,4 @@
-"""The body of a request as the bytes of an upload: how much of it is wanted, and what becomes of one that breaks."""
+"""Reading the body of a request for an upload: how much of it to read, and what to do if it breaks off."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ if TYPE_CHECKING:
     from _typeshed import SupportsRead
 
 PIECE = 64 * 1024
-"""Bytes that are read at a time of a body of which is kept what comes.
+"""Largest number of bytes to read at a time if the bytes of a broken body are kept.
 
-A server that finds a body broken may lose what it has read of it in the same call: uWSGI does, and gunicorn in chunks.
+When a body breaks off, a server may lose what it has read in the same call: uWSGI does, and gunicorn for chunked
+bodies.
 """
 
 MIB = 1024**2
 FIRST_CLAIM, LARGEST_CLAIM = 8 * MIB, 1024 * MIB
-"""Bytes that are claimed at once for a body of unknown length: the first time, and doubled each time, at most."""
+"""Bytes to claim at a time for a body of unknown length: at first, and at most after being doubled each time."""
 
 
 class Source:
-    """A stream that ends where it has to.
+    """A body that is read no further than the upload has room and claimed bytes for.
 
     :param stream: The body.
-    :param lease: Right to write what comes.
-    :param size: Number of bytes that the body shall have, where that is known.
-    :param limit: Number of bytes that it may have, where the length of the upload is known.
-    :param claim: Function that claims more: it is given how many bytes are wanted in all, and how many are needed, and
-        returns how many are claimed. ``None`` where nothing needs to be claimed.
-    :param salvage: Whether the stream just ends where reading it fails; :attr:`error` tells why.
+    :param lease: The right to write the bytes.
+    :param size: Number of bytes in the body, if known.
+    :param limit: Largest number of bytes that it may have, if the length of the upload is known.
+    :param claim: Function that claims more bytes: it takes the wanted and the needed total, and returns the total that
+        is claimed. ``None`` if nothing needs to be claimed.
+    :param salvage: Whether the stream just ends if reading it fails; :attr:`error` then has the reason.
     """
 
     def __init__(
@@ -44,30 +45,30 @@ class Source:
         claim: Callable[[int, int], int] | None = None,
         salvage: bool = False,
     ) -> None:
-        """Begin with nothing received."""
+        """Start with nothing received."""
         self._stream = stream
         self._lease = lease
         self._size = size
         self._limit = limit
         self.claimed = 0
-        """Number of bytes that are claimed for the body; set before it is read."""
+        """Number of bytes claimed for the body; set before it is read."""
         self._claim = claim
         self._step = FIRST_CLAIM
         self._salvage = salvage
         self.received = 0
-        """Number of bytes that have come."""
+        """Number of bytes received."""
         self.error: Exception | None = None
-        """Why reading failed, where it did and the stream just ended."""
+        """Why reading failed, if it did and the stream therefore ended."""
 
     @property
     def broken(self) -> bool:
-        """Whether the body has not come to its end."""
+        """Whether the body broke off."""
         return self.error is not None or (self._size is not None and self.received < self._size)
 
     def read(self, size: int = -1, /) -> bytes:
         """Read bytes.
 
-        :param size: Largest number of bytes; negative for as many as come.
+        :param size: Largest number of bytes; negative for any number.
         :raises UploadLost: If another request has taken over.
         :raises UploadLengthMismatch: If there are more bytes than the upload has room for.
         :raises FileSizeError: If a size limit is exceeded.
@@ -102,7 +103,7 @@ class Source:
         if self._claim is not None:
             room = self.claimed - self.received
             if room <= 0:
-                # Only a body that goes on needs more.
+                # Read a byte first, since a body that has ended needs no more.
                 data = self._stream.read(1)
                 if data:
                     needed = self.received + 1
@@ -112,6 +113,6 @@ class Source:
             wanted = min(wanted, room)
         data = self._stream.read(wanted)
         if not data and self._lease.lost:
-            # That is why it has ended.
+            # It has ended because we shut it.
             raise UploadLost()
         return data

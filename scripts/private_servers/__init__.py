@@ -1,0 +1,1 @@
+"""The databases and brokers of the tests, as servers that run in a folder and leave nothing behind."""

@@ -1,0 +1,47 @@
+"""Installing the Debian packages that the tests need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from .base import ServiceError
+from .output import say
+
+POLICY = Path("/usr/sbin/policy-rc.d")
+
+CLIENTS = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl", "wget": "wget"}
+"""Programs that the tests call, and the packages that have them."""
+
+
+def install(missing: Sequence[str]) -> None:
+    """Install packages, without starting the services that come with them.
+
+    :param missing: Names of the packages.
+    :raises ServiceError: If they cannot be installed here.
+    """
+    if not missing:
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise ServiceError(f"installing {' and '.join(missing)} needs apt-get and root")
+    say(f"Installing {' and '.join(missing)} ...")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+    ours = not POLICY.exists()
+    if ours:
+        # Debian's way to keep packages from starting their services.
+        POLICY.write_text("#!/bin/sh\nexit 101\n")
+        POLICY.chmod(0o755)
+    try:
+        for command in (["update"], ["install", "-y", "--no-install-recommends", *missing]):
+            done = subprocess.run(
+                apt + command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+            if done.returncode:
+                raise ServiceError(f"apt-get {command[0]} failed:\n{done.stdout.decode(errors='replace')[-2000:]}")
+    finally:
+        if ours:
+            POLICY.unlink()
