@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from invenio_db import db
 from sqlalchemy import delete, select
@@ -21,8 +21,7 @@ from .bucket import Bucket
 from .object_version import ObjectVersion
 from .part import Part
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+Own = TypeVar("Own", bound="MultipartCompletion")
 
 _MISSING_NAMED = 100
 """How many missing parts an error names."""
@@ -46,7 +45,7 @@ class MultipartCompletion(Held):
         there = set(db.session.scalars(select(Part.part_number).where(Part.upload_id == self.upload_id)))
         return [number for number in range(self.last_part_number + 1) if number not in there]
 
-    def complete(self) -> Self:
+    def complete(self: Own) -> Own:
         """Mark the upload as completed.
 
         :returns: The upload.
@@ -140,7 +139,7 @@ class MultipartCompletion(Held):
         if not self.completed:
             raise MultipartNotCompleted()
 
-    def delete(self, locked: bool = False) -> Self:
+    def delete(self: Own, locked: bool = False) -> Own:
         """Delete the upload and its parts, and give its size back to the bucket.
 
         The file stays, for :func:`invenio_files_rest.tasks.remove_file_data` or the sweep.
