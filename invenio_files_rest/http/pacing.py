@@ -1,8 +1,9 @@
-"""Patience with slow clients, and its end: who sends a body too slowly is told so, and gives the worker back.
+"""Patience with slow clients, and its end: who sends or reads too slowly gives the worker back.
 
-A WSGI server that is asked for some bytes of a body waits until it has them all, however slowly they come. One thread
-of this process looks after all who wait so. Where a client sends too slowly it shuts the reading side of the
-connection, which ends the wait; the other side stays open for the answer.
+A WSGI server that is asked for some bytes of a body waits until it has them all, however slowly they come, and one that
+sends a file until the client has taken it. One thread of this process looks after all who wait so. Where a client sends
+too slowly it shuts the reading side of the connection, which ends the wait; the other side stays open for the answer.
+Where a client reads too slowly it shuts the whole connection.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from weakref import WeakSet
 
-from flask import current_app
+from flask import current_app, request
 from werkzeug.exceptions import RequestTimeout
 
 if TYPE_CHECKING:
@@ -29,41 +31,58 @@ PIECE = 64 * 1024
 
 _LOOK_SECONDS = 0.25
 
-_BYTES_RECEIVED = struct.Struct("=128xQ")
-"""Where Linux has ``tcpi_bytes_received`` in the ``struct tcp_info`` of its ``linux/tcp.h``."""
+_TCP_INFO = struct.Struct("=24xI92xQQ8xI")
+"""Where the ``struct tcp_info`` of ``linux/tcp.h`` has the members of :class:`_Transfer`."""
+
+
+class _Transfer(NamedTuple):
+    """What a connection has brought and taken so far."""
+
+    unacked: int
+    bytes_acked: int
+    bytes_received: int
+    notsent_bytes: int
+
+
+class _Waiting(Protocol):
+    """Something that waits for a client."""
+
+    def look(self) -> None:
+        """See how far it has come, and end it where that is not far enough."""
 
 
 class _Watch:
-    """A thread that looks after all streams that are being read."""
+    """A thread that looks after all who wait."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._reading: set[PacedStream] = set()
+        # What a server has dropped without closing it waits no more.
+        self._waiting: WeakSet[_Waiting] = WeakSet()
         self._busy = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def begin(self, stream: PacedStream) -> None:
-        """Look after a stream."""
+    def begin(self, waiting: _Waiting) -> None:
+        """Look after it."""
         with self._lock:
-            self._reading.add(stream)
+            self._waiting.add(waiting)
             self._busy.set()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="files-rest-pacing", daemon=True)
                 self._thread.start()
 
-    def end(self, stream: PacedStream) -> None:
-        """Leave a stream alone."""
+    def end(self, waiting: _Waiting) -> None:
+        """Leave it alone."""
         with self._lock:
-            self._reading.discard(stream)
+            self._waiting.discard(waiting)
 
     def _run(self) -> None:
         while self._busy.wait():
             time.sleep(_LOOK_SECONDS)
-            # The lock keeps a read from ending, and its connection from going on to another request.
+            # The lock keeps a wait from ending, and its connection from going on to another request.
             with self._lock:
-                for stream in self._reading:
-                    stream.look()
-                if not self._reading:
+                for waiting in self._waiting:
+                    waiting.look()
+                if not self._waiting:
                     self._busy.clear()
 
 
@@ -146,37 +165,90 @@ class PacedStream:
 
     def _give_up(self) -> None:
         self._gave_up = True
-        # Where the client has gone there is nothing to shut.
-        with suppress(OSError), self._copy() as connection:
-            connection.shutdown(socket.SHUT_RD)
+        _shut(self._connection, socket.SHUT_RD)
 
     def _received(self) -> int | None:
         """Return how many bytes the connection has brought so far; ``None`` where that cannot be told."""
-        if sys.platform != "linux":
-            return None
-        try:
-            with self._copy() as connection:
-                info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED.size)
-            return int(_BYTES_RECEIVED.unpack(info)[0])
-        except (OSError, struct.error):
-            return None
-
-    @contextmanager
-    def _copy(self) -> Iterator[socket.socket]:
-        """Open the connection a second time: the server's own may be encrypted, and shut that in the clear."""
-        descriptor = os.dup(self._connection)
-        try:
-            connection = socket.socket(fileno=descriptor)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        with connection:
-            yield connection
+        transfer = _transfer(self._connection)
+        return transfer and transfer.bytes_received
 
     def _too_slow(self) -> RequestTimeout:
         return RequestTimeout(
             description=f"The body came too slowly: at least {self._rate:g} bytes per second are expected."
         )
+
+
+class PacedFile:
+    """A file, the bytes of which the client has to take.
+
+    Nobody is blamed for what the server has not sent yet, nor where the operating system does not tell what the client
+    has taken.
+
+    :param stream: The file, which whoever sends it closes.
+    :param connection: File descriptor of the connection that it goes to.
+    :param rate: Bytes per second that have to be taken.
+    :param patience: Seconds that they may be taken late.
+    """
+
+    def __init__(self, stream: IO[bytes], connection: int, rate: float, patience: float) -> None:
+        """Begin to look."""
+        self._stream = stream
+        self._connection = connection
+        self._rate = rate
+        self._patience = patience
+        self._mark, self._since = -PIECE, 0.0
+        _watch.begin(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the file has."""
+        return getattr(self._stream, name)
+
+    def close(self) -> None:
+        """Close the file."""
+        _watch.end(self)
+        self._stream.close()
+
+    def look(self) -> None:
+        """See how much has been taken, from another thread, and shut the connection where that is not enough."""
+        now, transfer = time.monotonic(), _transfer(self._connection)
+        if transfer is None:
+            return
+        waiting = transfer.unacked or transfer.notsent_bytes
+        if not waiting or transfer.bytes_acked - self._mark >= PIECE:
+            self._mark, self._since = transfer.bytes_acked, now
+        elif transfer.bytes_acked - self._mark < self._rate * (now - self._since - self._patience):
+            _shut(self._connection, socket.SHUT_RDWR)
+
+
+def _transfer(descriptor: int) -> _Transfer | None:
+    """Return what a connection has brought and taken; ``None`` where that cannot be told."""
+    if sys.platform != "linux":
+        return None
+    try:
+        with _copy(descriptor) as connection:
+            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        return _Transfer(*_TCP_INFO.unpack(info))
+    except (OSError, struct.error):
+        return None
+
+
+def _shut(descriptor: int, how: int) -> None:
+    # Where the client has gone there is nothing to shut.
+    with suppress(OSError), _copy(descriptor) as connection:
+        connection.shutdown(how)
+
+
+@contextmanager
+def _copy(descriptor: int) -> Iterator[socket.socket]:
+    """Open a connection a second time: the server's own may be encrypted, and shut that in the clear."""
+    copied = os.dup(descriptor)
+    try:
+        connection = socket.socket(fileno=copied)
+    except BaseException:
+        os.close(copied)
+        raise
+    with connection:
+        yield connection
 
 
 def connection_of(environ: WSGIEnvironment) -> int | None:
@@ -209,3 +281,19 @@ def paced(stream: Any, environ: WSGIEnvironment) -> Any:
     if connection is None or not rate:
         return stream
     return PacedStream(stream, connection, rate, current_app.config["FILES_REST_UPLOAD_PATIENCE"])
+
+
+def paced_file(stream: IO[bytes]) -> IO[bytes]:
+    """Return the body of this request's answer as a file that the client has to take as fast as the settings have it.
+
+    A proxy in front, of which the application knows by Werkzeug's ``ProxyFix``, is left to its own deadlines: it takes
+    much at once, and then nothing while its client reads that.
+
+    :param stream: The body.
+    :returns: The body, which may be read and closed as before.
+    """
+    connection = connection_of(request.environ)
+    rate = current_app.config.get("FILES_REST_DOWNLOAD_MIN_RATE")
+    if connection is None or not rate or "werkzeug.proxy_fix.orig" in request.environ:
+        return stream
+    return cast("IO[bytes]", PacedFile(stream, connection, rate, current_app.config["FILES_REST_DOWNLOAD_PATIENCE"]))
