@@ -83,8 +83,9 @@ fi
 environment "$PWD" postgresql,server rest
 
 [ -e "$config" ] && new='' || new=new
-names=$(SERVER_DATABASE_URL="$database" SERVER_BROKER_URL="$broker" \
-    python scripts/server/options.py "$host" "$port" "$new" 2>&1) || fail "$names"
+checked=$(SERVER_DATABASE_URL="$database" SERVER_BROKER_URL="$broker" \
+    python -W ignore scripts/server/options.py "$host" "$port" "$new" 2>&1) || fail "$checked"
+{ read -r name && read -r names; } <<<"$checked"
 
 # --- The instance ----------------------------------------------------------------------------------------------------
 
@@ -121,11 +122,24 @@ once() {
 admin=admin@example.org
 
 create_account() {
-    local password
-    password=$(python -c 'import secrets; print(secrets.token_urlsafe(18))')
-    printf '%s\n' "$password" >"$instance/admin-password"
+    python -c 'import secrets; print(secrets.token_urlsafe(18))' >"$instance/admin-password"
     # Not as an argument, which everyone on the machine could read.
-    FLASK_USERS_CREATE_PASSWORD="$password" invenio users create "$admin" --active --confirm
+    python - "$admin" "$instance/admin-password" <<'PYTHON'
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+from flask_security.utils import hash_password
+from invenio_accounts.proxies import current_datastore
+from invenio_app.factory import create_api
+
+with create_api().app_context():
+    password = hash_password(Path(sys.argv[2]).read_text().strip())
+    # A set-up that was interrupted may have made the account.
+    user = current_datastore.get_user_by_email(sys.argv[1]) or current_datastore.create_user(email=sys.argv[1])
+    user.password, user.active, user.confirmed_at = password, True, datetime.now(timezone.utc).replace(tzinfo=None)
+    current_datastore.commit()
+PYTHON
 }
 
 create_token() {
@@ -178,7 +192,7 @@ once "token" create_token
 # --- The server ------------------------------------------------------------------------------------------------------
 
 [[ $host == *:* ]] && address="[$host]:$port" || address="$host:$port"
-url="http://$address"
+url="http://$name:$port"
 bind="$address"
 [ -z "$open" ] || export SERVER_OPEN=1
 [ -n "$open" ] || unset SERVER_OPEN
@@ -219,18 +233,20 @@ pids+=($!)
 
 if [ -n "$nginx" ]; then
     python scripts/server/nginx.py "$private" "$address" "http://$bind" "$instance/data" >"$private/nginx.conf"
+    until [ -S "$private/application" ]; do
+        kill -0 "${pids[-1]}" 2>/dev/null || fail "the server did not start."
+        sleep 0.1
+    done
     "$nginx" -p "$private" -e stderr -c "$private/nginx.conf" &
     pids+=($!)
 fi
 
 # Say how to use it, once it can be used.
-until python - "$address" <<'PYTHON'
-import http.client, sys
+until python - "$url/ping" <<'PYTHON'
+import sys, urllib.request
 
 try:
-    connection = http.client.HTTPConnection(sys.argv[1], timeout=30)
-    connection.request("GET", "/ping")
-    sys.exit(connection.getresponse().status != 200)
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1], timeout=30)
 except OSError:
     sys.exit(1)
 PYTHON

@@ -26,3 +26,11 @@ class Finding:
 
     error: str | None = None
     """Why that could not be done, where it was tried."""
+
+
+@dataclass
+class Fine:
+    """One thing that is as it should be."""
+
+    size: int | None = None
+    """Its size in bytes, where it has one."""

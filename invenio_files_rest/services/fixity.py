@@ -17,7 +17,7 @@ from ..models import FileInstance
 from ..models.base import utcnow
 from ..signals import file_integrity_failed, notify
 from .batches import in_batches
-from .finding import Finding
+from .finding import Finding, Fine
 from .presence import AwayLocations, ensure_reachable
 from .transactions import in_transaction, release_connection
 
@@ -135,7 +135,7 @@ def verify_file(file_id: Any) -> Finding | None:
     return Finding("checksum", str(file_id), "The bytes of the file have changed.") if result is False else None
 
 
-def verify(query: Any, older_than: timedelta, limit: int | None) -> Iterator[Finding | None]:
+def verify(query: Any, older_than: timedelta, limit: int | None) -> Iterator[Finding | Fine]:
     """Verify files, those that were never checked first, then those whose last check is longest ago.
 
     :param query: Query of the files.
@@ -143,7 +143,9 @@ def verify(query: Any, older_than: timedelta, limit: int | None) -> Iterator[Fin
     :param limit: Largest number of files.
     """
     away = AwayLocations()
-    for file_id, _ in due_files(query, utcnow() - older_than, limit, away):
-        yield verify_file(file_id)
+    for file_id, size in due_files(query, utcnow() - older_than, limit, away):
+        found = verify_file(file_id) or Fine()
+        found.size = size
+        yield found
     for location in away.passed_over:
         yield Finding("location", location.uri, away.reasons[location])

@@ -2,7 +2,7 @@
 
 The URLs of database and broker come from the variables ``SERVER_DATABASE_URL`` and ``SERVER_BROKER_URL``, since
 everyone on the machine can read arguments. Exits with a line for the user where an option cannot be used; else prints
-the names that clients may call the server by.
+the name that clients call the server by, and in a second line all that they may call it by.
 """
 
 from __future__ import annotations
@@ -109,19 +109,25 @@ def check_broker(url: str) -> None:
         sys.exit(f"--broker: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
 
 
+def own_address() -> str:
+    """Return the address of this machine that others see."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # Nothing is sent.
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
+    return "127.0.0.1"
+
+
 def names(host: str) -> list[str]:
-    """Return the names that clients may call the server by, of which it tells them in links.
+    """Return the names that clients may call the server by, the first of which it calls itself.
 
     :param host: What it listens on.
     """
+    first = own_address() if host in ("0.0.0.0", "::") else host
     name = socket.gethostname()
-    addresses = {info[4][0] for info in socket.getaddrinfo(name, None)}
-    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        # The address that others see; nothing is sent.
-        probe.connect(("192.0.2.1", 9))
-        addresses.add(probe.getsockname()[0])
-    found = {host, name, socket.getfqdn(), "localhost", "127.0.0.1", "::1", *map(str, addresses)}
-    return sorted(map(_in_url, found))
+    addresses = [str(info[4][0]) for info in socket.getaddrinfo(name, None)]
+    found = [first, name, socket.getfqdn(), "localhost", "127.0.0.1", "::1", own_address(), *addresses]
+    return list(dict.fromkeys(map(_in_url, found)))
 
 
 def _in_url(name: str) -> str:
@@ -142,7 +148,8 @@ def main(host: str, port: str, new: str) -> None:
         check_database(database)
     if broker := os.environ.get("SERVER_BROKER_URL"):
         check_broker(broker)
-    print(names(host))
+    allowed = names(host)
+    print(allowed[0], allowed, sep="\n")
 
 
 if __name__ == "__main__":
