@@ -74,10 +74,12 @@ config="$instance/invenio.cfg"
 if [ -n "$database" ] && [ -e "$config" ] && [[ $(<"$config") != *"'$database'"* ]]; then
     fail "$instance has been made for another database: take another folder (--instance), or change $config."
 fi
-nginx=
+loopback=1 nginx=
 if [[ ! $host =~ ^(localhost|127(\.[0-9]{1,3}){3}|::1)$ ]]; then
     [ -z "$open" ] || fail "--open lets everyone in who reaches the server, so it goes with a loopback address only."
-    nginx=$(find_nginx)
+    loopback=
+    nginx=$(find_nginx) ||
+        ensure_installable nginx "nginx is missing, without which one slow client could keep others from being served"
 fi
 
 environment "$PWD" postgresql,server rest
@@ -86,6 +88,7 @@ environment "$PWD" postgresql,server rest
 checked=$(SERVER_DATABASE_URL="$database" SERVER_BROKER_URL="$broker" \
     python -W ignore scripts/server/options.py "$host" "$port" "$new" 2>&1) || fail "$checked"
 { read -r name && read -r names; } <<<"$checked"
+[ -n "$loopback" ] || [ -n "$nginx" ] || { install_package nginx && nginx=$(find_nginx); }
 
 # --- The instance ----------------------------------------------------------------------------------------------------
 

@@ -26,10 +26,14 @@ environment() {
     export PATH="${VENV:-$1/.venv}/bin:$PATH"
 }
 
-# Install a package of Debian's, without starting the service that it may have: install_package NAME WHAT-IT-IS-FOR
+# Fail where a package of Debian's cannot be installed: ensure_installable NAME WHAT-IS-MISSING
+ensure_installable() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail "$2; on Debian and Ubuntu: apt-get install $1"
+}
+
+# Install it, without starting the service that it may have.
 install_package() {
     local policy=/usr/sbin/policy-rc.d made= ok
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail "$2; on Debian and Ubuntu: apt-get install $1"
     printf 'Installing %s ...\n' "$1" >&2
     if [ ! -e "$policy" ]; then
         made=1
@@ -45,10 +49,7 @@ install_package() {
 
 # Print the path of nginx, which is often only in root's.
 find_nginx() {
-    local path="$PATH:/usr/local/sbin:/usr/sbin"
-    PATH="$path" command -v nginx && return
-    install_package nginx "nginx is missing, without which one slow client of another machine could stop the server" >&2
-    PATH="$path" command -v nginx
+    PATH="$PATH:/usr/local/sbin:/usr/sbin" command -v nginx
 }
 
 # Install with pip, and say how far it is: pip_install PYTHON ARGUMENT...
@@ -117,8 +118,10 @@ make_venv() {
     fi
     if [ ! -e "$venv" ]; then
         printf 'Making a virtual environment in %s ...\n' "$(basename "$venv")" >&2
-        "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-            install_package python3-venv "Python's modules venv and ensurepip are missing"
+        if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+            ensure_installable python3-venv "Python's modules venv and ensurepip are missing"
+            install_package python3-venv
+        fi
         "$python" -m venv "$venv" || return
     fi
     printf 'Installing %s; this takes a minute or two ...\n' "$name" >&2

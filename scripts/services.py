@@ -331,7 +331,7 @@ def free_port() -> int:
 
 SERVICES: tuple[type[Service], ...] = (PostgreSQL, MariaDB, Redis, RabbitMQ)
 
-CLIENTS = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl", "wget": "wget"}
+CLIENTS = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl", "wget": "wget", "zsh": "zsh"}
 """Programs that the tests call, and the packages that have them."""
 
 

@@ -478,16 +478,20 @@ def test_nginx_sends_files_and_clients_are_known_by_their_addresses(
 
 def test_without_nginx_other_machines_are_not_served(tmp_path: Path):
     """Where it may not be installed, as by who is not root."""
-    fake = tmp_path / "bin"
-    fake.mkdir()
-    for name in ("bash", "basename", "dirname", "id"):
-        (fake / name).symlink_to(shutil.which(name) or "")
-    (fake / "id").unlink()
-    (fake / "id").write_text("#!/bin/bash\necho 1000\n")
-    (fake / "id").chmod(0o755)
-    script = (ROOT / "scripts" / "environment.sh").read_text().replace(":/usr/local/sbin:/usr/sbin", "")
-    done = subprocess.run(
-        ["bash", "-euc", f"{script}\nfind_nginx"], env={"PATH": str(fake)}, capture_output=True, text=True, timeout=60
-    )
+    checkout, path = tmp_path / "checkout", tmp_path / "path"
+    shutil.copytree(ROOT / "scripts", checkout / "scripts")
+    shutil.copy(ROOT / "run-server.sh", checkout)
+    # Nothing is to be found elsewhere.
+    script = checkout / "scripts" / "environment.sh"
+    script.write_text(script.read_text().replace(":/usr/local/sbin:/usr/sbin", ""))
+    path.mkdir()
+    for name in ("bash", "basename", "dirname"):
+        (path / name).symlink_to(shutil.which(name) or "")
+    (path / "id").write_text("#!/bin/bash\necho 1000\n")
+    (path / "id").chmod(0o755)
+    command = [checkout / "run-server.sh", "--host", "0.0.0.0"]
+    done = subprocess.run(command, env={"PATH": str(path)}, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
+    assert "nginx is missing" in done.stderr
     assert "apt-get install nginx" in done.stderr
+    assert not (checkout / "instance").exists()
