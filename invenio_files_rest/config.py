@@ -44,17 +44,17 @@ FILES_REST_DEFAULT_STORAGE_CLASS = "S"
 """Storage class of a new bucket, one of :data:`FILES_REST_STORAGE_CLASS_LIST`."""
 
 FILES_REST_DOWNLOAD_MIN_RATE = 1000
-"""Bytes per second that a client has to take of a file, so that a slow one cannot hold a worker for ever; ``None`` for
-no limit.
+"""Smallest rate of a download in bytes per second, so that a slow client cannot keep a worker busy for ever; ``None``
+for no limit.
 
-The connection of a client who takes less for longer than :data:`FILES_REST_DOWNLOAD_PATIENCE` is shut. It works on
-Linux, with gunicorn, uWSGI and Werkzeug's server. A proxy in front has deadlines of its own, and is left alone where
-the application knows of it by ``PROXYFIX_CONFIG``. Where it does not, turn the limit off: a proxy that buffers takes
-nothing for as long as its client reads what is buffered.
+If a client is slower for longer than :data:`FILES_REST_DOWNLOAD_PATIENCE`, its connection is closed. The limit works on
+Linux, with gunicorn, uWSGI and Werkzeug's server, and does not apply behind a proxy in ``PROXYFIX_CONFIG``, which has
+deadlines of its own. Turn it off behind a buffering proxy that is not configured there: it takes nothing while its
+client reads what has been buffered.
 """
 
 FILES_REST_DOWNLOAD_PATIENCE = 60
-"""Seconds that bytes may be taken later than :data:`FILES_REST_DOWNLOAD_MIN_RATE` has it."""
+"""Seconds for which a client may be slower than :data:`FILES_REST_DOWNLOAD_MIN_RATE`."""
 
 FILES_REST_FILE_TAGS_HEADER = "X-Invenio-File-Tags"
 """Name of the request header that sets tags of an upload, as ``key1=value1&key2=value2``."""

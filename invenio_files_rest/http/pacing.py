@@ -1,9 +1,9 @@
-"""Patience with slow clients, and its end: who sends or reads too slowly gives the worker back.
+"""Minimum rates for uploads and downloads: a client that sends or reads too slowly does not keep the worker.
 
-A WSGI server that is asked for some bytes of a body waits until it has them all, however slowly they come, and one that
-sends a file until the client has taken it. One thread of this process looks after all who wait so. Where a client sends
-too slowly it shuts the reading side of the connection, which ends the wait; the other side stays open for the answer.
-Where a client reads too slowly it shuts the whole connection.
+When a body is read, a WSGI server waits until it has all the requested bytes, however slowly they arrive; when a file
+is sent, it waits until the client has taken it. One thread of this process watches all of them. If a client sends too
+slowly, the thread shuts down the reading side of the connection, which ends the wait; the writing side stays open for
+the response. If a client reads too slowly, it shuts down the whole connection.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ PIECE = 64 * 1024
 _LOOK_SECONDS = 0.25
 
 _TCP_INFO = struct.Struct("=24xI92xQQ8xI")
-"""Where the ``struct tcp_info`` of ``linux/tcp.h`` has the members of :class:`_Transfer`."""
+"""Positions of the members of :class:`_Transfer` in the ``struct tcp_info`` of ``linux/tcp.h``."""
 
 
 class _Transfer(NamedTuple):
-    """What a connection has brought and taken so far."""
+    """Counters of a TCP connection."""
 
     unacked: int
     bytes_acked: int
@@ -45,10 +45,10 @@ class _Transfer(NamedTuple):
 
 
 class _Waiting(Protocol):
-    """Something that waits for a client."""
+    """A read or a download that waits for a client."""
 
     def look(self) -> None:
-        """See how far it has come, and end it where that is not far enough."""
+        """Check the progress, and end the wait if the client is too slow."""
 
 
 class _Watch:
@@ -56,7 +56,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # What a server has dropped without closing it waits no more.
+        # Weak, since a server may drop a response without closing it.
         self._waiting: WeakSet[_Waiting] = WeakSet()
         self._busy = threading.Event()
         self._thread: threading.Thread | None = None
@@ -179,19 +179,19 @@ class PacedStream:
 
 
 class PacedFile:
-    """A file, the bytes of which the client has to take.
+    """A file that is sent, with a minimum rate.
 
-    Nobody is blamed for what the server has not sent yet, nor where the operating system does not tell what the client
-    has taken.
+    Only the time counts in which sent bytes have not been acknowledged, so that slow storage is not the client's fault.
+    Where the operating system does not report acknowledged bytes there is no limit.
 
-    :param stream: The file, which whoever sends it closes.
-    :param connection: File descriptor of the connection that it goes to.
-    :param rate: Bytes per second that have to be taken.
-    :param patience: Seconds that they may be taken late.
+    :param stream: The file; its sender closes it.
+    :param connection: File descriptor of the client's connection.
+    :param rate: Smallest rate in bytes per second.
+    :param patience: Seconds for which the client may be slower.
     """
 
     def __init__(self, stream: IO[bytes], connection: int, rate: float, patience: float) -> None:
-        """Begin to look."""
+        """Start watching."""
         self._stream = stream
         self._connection = connection
         self._rate = rate
@@ -200,7 +200,7 @@ class PacedFile:
         _watch.begin(self)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the file has."""
+        """Return any other attribute of the file."""
         return getattr(self._stream, name)
 
     def close(self) -> None:
@@ -209,7 +209,7 @@ class PacedFile:
         self._stream.close()
 
     def look(self) -> None:
-        """See how much has been taken, from another thread, and shut the connection where that is not enough."""
+        """Check the progress, from another thread, and shut down the connection if the client is too slow."""
         now, transfer = time.monotonic(), _transfer(self._connection)
         if transfer is None:
             return
@@ -221,7 +221,7 @@ class PacedFile:
 
 
 def _transfer(descriptor: int) -> _Transfer | None:
-    """Return what a connection has brought and taken; ``None`` where that cannot be told."""
+    """Return the counters of a connection; ``None`` if they are not known."""
     if sys.platform != "linux":
         return None
     try:
@@ -284,13 +284,13 @@ def paced(stream: Any, environ: WSGIEnvironment) -> Any:
 
 
 def paced_file(stream: IO[bytes]) -> IO[bytes]:
-    """Return the body of this request's answer as a file that the client has to take as fast as the settings have it.
+    """Return the body of the response with the minimum rate in the settings.
 
-    A proxy in front, of which the application knows by Werkzeug's ``ProxyFix``, is left to its own deadlines: it takes
-    much at once, and then nothing while its client reads that.
+    There is no limit behind a proxy that the application knows of by Werkzeug's ``ProxyFix``: it takes many bytes at
+    once, and none while its client reads them; the proxy has deadlines of its own.
 
     :param stream: The body.
-    :returns: The body, which may be read and closed as before.
+    :returns: The body, which can be read and closed as before.
     """
     connection = connection_of(request.environ)
     rate = current_app.config.get("FILES_REST_DOWNLOAD_MIN_RATE")

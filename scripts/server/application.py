@@ -1,4 +1,4 @@
-"""What run-server.sh serves: Invenio's application, with a log-in of its own."""
+"""The WSGI application of run-server.sh: Invenio's, with another log-in."""
 
 from invenio_app.factory import create_app
 from invenio_base.signals import app_loaded

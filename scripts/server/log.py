@@ -1,4 +1,4 @@
-"""gunicorn's log, with a line for each request."""
+"""The access log of gunicorn."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from gunicorn.glogging import Logger as GunicornLogger
 
 
 class Logger(GunicornLogger):
-    """Writes paths as they were asked for, without their query: some clients have their token there."""
+    """Logs the requested path without the query, which may have an access token."""
 
     def atoms(self, resp: Any, req: Any, environ: Any, request_time: Any) -> dict[str, Any]:
-        """Return what a line may have in it."""
+        """Return the values for the log format."""
         atoms: dict[str, Any] = super().atoms(resp, req, environ, request_time)
         return atoms | {"U": req.path}

@@ -1,4 +1,4 @@
-"""Logging in with a password: as often as is set for an account, and without a word on whether there is one."""
+"""Log-in with a password: limited by account, with answers that do not reveal which accounts exist."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def _password_of_nobody() -> SimpleNamespace:
 
 
 def attempt_allowed(email: str) -> bool:
-    """Count an attempt to log in, and tell whether ``ACCOUNTS_LOGIN_RATELIMIT`` allows it.
+    """Count a log-in attempt, and tell whether ``ACCOUNTS_LOGIN_RATELIMIT`` allows it.
 
-    :param email: Address of the account, whether or not it exists.
+    :param email: E-mail address of the account, which need not exist.
     """
     account = sha256(email.strip().lower().encode()).hexdigest()
     limiter = current_app.extensions["invenio-app"].limiter.limiter
@@ -39,10 +39,10 @@ def attempt_allowed(email: str) -> bool:
 
 
 def verified_user(email: str, password: str) -> Any:
-    """Return the user who may log in so; ``None`` where there is none. It takes as long either way.
+    """Return the user with this address and password, or ``None``; it takes the same time either way.
 
-    :param email: Address of the account.
-    :param password: Its password.
+    :param email: E-mail address of the account.
+    :param password: Password to verify.
     """
     user = current_datastore.get_user_by_email(email)
     nobody = _password_of_nobody()
@@ -72,7 +72,7 @@ class LoginForm(forms.LoginForm):
     """The form of ``/login/``."""
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Tell whether the user may log in."""
+        """Verify the password."""
         if not FlaskForm.validate(self, extra_validators=extra_validators):
             return False
         refusal = None if attempt_allowed(self.email.data) else TOO_MANY
@@ -83,7 +83,7 @@ class LoginForm(forms.LoginForm):
 
 
 def guard_login(sender: Any, app: Flask) -> None:
-    """Have an application, which has been made, log in so."""
+    """Replace the log-in view and form of an application that has been created."""
     with app.app_context():
         _password_of_nobody()
     app.extensions["security"].login_form = LoginForm

@@ -1,7 +1,7 @@
-"""Print the documentation's configuration of nginx as a whole one, for a server that run-server.sh starts.
+"""Print a complete nginx configuration for run-server.sh, from the one in the documentation.
 
-``nginx.py FOLDER LISTEN APPLICATION FILES``: a private folder for what nginx writes; address and port to listen on; the
-URL of the application; the folder of the location that nginx sends files of.
+``nginx.py FOLDER LISTEN APPLICATION FILES``: a private folder for nginx's temporary files; the address and port to
+listen on; the URL of the application; the folder of the files location.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ KINDS = ("client_body", "fastcgi", "proxy", "scgi", "uwsgi")
 
 
 def quoted(path: str) -> str:
-    """Write a path as nginx's configuration wants it, where a dollar cannot be told from a variable."""
+    """Quote a path for the configuration, in which a dollar sign cannot be escaped."""
     if "$" in path:
         sys.exit(f"nginx cannot serve files in {path}: there must be no $ in it.")
     return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def configuration(folder: str, listen: str, application: str, files: str) -> str:
-    """Return the configuration; see the module."""
+    """Return the configuration; the arguments are those of the program."""
     server = DOCUMENTED.read_text()
     for documented, ours in {
         "listen 80;": f"listen {listen};",
@@ -31,7 +31,7 @@ def configuration(folder: str, listen: str, application: str, files: str) -> str
     }.items():
         server = server.replace(documented, ours)
     paths = "\n".join(f"{kind}_temp_path {quoted(f'{folder}/{kind}')};" for kind in KINDS)
-    # Whoever starts it owns the files, which nobody else may read.
+    # The files are readable only by the user who runs the server.
     user = "user root;\n" if os.geteuid() == 0 else ""
     return (
         f"{user}daemon off;\npid {quoted(f'{folder}/nginx.pid')};\nerror_log stderr;\n"

@@ -1,8 +1,8 @@
-"""Whether run-server.sh can do what its options say, before it writes anything.
+"""Check the options of run-server.sh before it writes anything.
 
-The URLs of database and broker come from the variables ``SERVER_DATABASE_URL`` and ``SERVER_BROKER_URL``, since
-everyone on the machine can read arguments. Exits with a line for the user where an option cannot be used; else prints
-the name that clients call the server by, and in a second line all that they may call it by.
+The URLs of the database and the broker are in ``SERVER_DATABASE_URL`` and ``SERVER_BROKER_URL``, since command-line
+arguments are visible to all users of the machine. If an option cannot be used, the program exits with a one-line
+message. Otherwise it prints the host name of the server's URL, and on a second line the list of all allowed host names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 
 def check_address(host: str, port: int) -> None:
-    """Refuse an address that nobody can listen on now."""
+    """Exit if the address cannot be listened on."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as listener:
@@ -36,7 +36,7 @@ def check_address(host: str, port: int) -> None:
 
 
 def _used_by(port: int) -> str:
-    """Say which program listens on a port, and how to stop it, where this user can see that."""
+    """Describe the program that listens on a port, and how to stop it, if this user can see it."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError):
@@ -61,7 +61,7 @@ def _used_by(port: int) -> str:
 
 
 def check_database(url: str) -> None:
-    """Refuse a database that is not there and cannot be made, or takes no tables."""
+    """Exit if the database neither exists nor can be created, or if no tables can be created in it."""
     from sqlalchemy import create_engine, make_url, text
     from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
@@ -91,7 +91,7 @@ def check_database(url: str) -> None:
         refusal = str(error.orig).strip().splitlines()[0]
     except (SQLAlchemyError, ModuleNotFoundError, TypeError) as error:
         sys.exit(f"--database: {str(error).splitlines()[0]}")
-    # It may be made by the set-up.
+    # The set-up may create it.
     with suppress(SQLAlchemyError), create_engine(parsed.set(database="postgres")).connect() as connection:
         if connection.scalar(text("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user")):
             return
@@ -99,7 +99,7 @@ def check_database(url: str) -> None:
 
 
 def check_broker(url: str) -> None:
-    """Refuse a broker that does not answer."""
+    """Exit if the broker does not answer."""
     from kombu.connection import Connection
 
     try:
@@ -110,7 +110,7 @@ def check_broker(url: str) -> None:
 
 
 def own_address() -> str:
-    """Return the address of this machine that others see."""
+    """Return the address of this machine in its network."""
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         # Nothing is sent.
         probe.connect(("192.0.2.1", 9))
@@ -119,9 +119,9 @@ def own_address() -> str:
 
 
 def names(host: str) -> list[str]:
-    """Return the names that clients may call the server by, the first of which it calls itself.
+    """Return the host names and addresses of the server, the one for its URL first.
 
-    :param host: What it listens on.
+    :param host: Address or name to listen on.
     """
     first = own_address() if host in ("0.0.0.0", "::") else host
     name = socket.gethostname()
@@ -141,7 +141,7 @@ def main(host: str, port: str, new: str) -> None:
 
     :param host: Address or name to listen on.
     :param port: Port to listen on.
-    :param new: ``new`` where the instance has yet to be made.
+    :param new: ``new`` if the instance does not exist yet, else empty.
     """
     check_address(host, int(port))
     if new and (database := os.environ.get("SERVER_DATABASE_URL")):

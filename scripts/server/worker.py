@@ -1,8 +1,8 @@
-"""gunicorn's worker with threads, none of which waits for a client that holds back its request or its end.
+"""gunicorn's threaded worker, without threads that wait for request headers and without a loop that waits for clients.
 
-The worker of gunicorn 27 reads the head of a request in a thread, however long it takes, and waits for clients to close
-their connections in the loop that accepts all others. Here the loop looks at heads until they are whole, and closes
-connections as their clients do.
+The ``gthread`` worker of gunicorn 27 reads request headers in a thread, without a deadline. It closes connections in
+the event loop, where it waits up to two seconds for each client: some twenty clients that keep theirs open block the
+loop until the arbiter kills the worker. This worker waits for both in the event loop, without blocking it.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from typing import Any
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 HEAD_SECONDS = 10
-"""Seconds within which the head of a request has to come, once its connection is open or its first byte is there."""
+"""Deadline in seconds for the request line and headers, from the accepted connection or from their first byte."""
 
 HEAD_BYTES = 64 * 1024
-"""Bytes that the head of a request has at most."""
+"""Largest size in bytes of the request line and headers."""
 
 CLOSE_SECONDS = 2
-"""Seconds that a client has to close its side, so that what it still sends does not undo the answer (RFC 9112, section
-9.6)."""
+"""Seconds to wait for the client to close its side, since data that it still sends would reset the connection and could
+lose the response (RFC 9112, section 9.6)."""
 
 
 class Worker(ThreadWorker):
-    """A process that serves."""
+    """A worker process with threads for requests whose headers are complete."""
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Give a connection to a thread once the head of its request is there."""
+        """Pass a connection to a thread once the headers of its request are complete."""
         whole = self._head_is_whole(conn)
         if whole is None:
             self.nr_conns -= 1
@@ -47,9 +47,9 @@ class Worker(ThreadWorker):
             self._wait(conn, conn.head_deadline, self.on_pending_socket_readable)
 
     def _head_is_whole(self, conn: TConn) -> bool | None:
-        """Tell whether the head of a request has come, without taking it; ``None`` where it never will."""
+        """Tell whether the headers are complete, without consuming them; ``None`` if they never will be."""
         if conn.sock.family == socket.AF_UNIX:
-            # Of a proxy, which sends whole heads.
+            # The proxy sends complete headers.
             return True
         head = conn.parser.unreader.buf.getvalue() if conn.parser else b""
         conn.sock.setblocking(False)
@@ -62,7 +62,7 @@ class Worker(ThreadWorker):
         except OSError:
             return None
         whole = b"\r\n\r\n" in head + come
-        # The loop hears of the socket when there is more to look at.
+        # The event loop wakes up only when there are more bytes than that.
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 if whole else len(come) + 1)
         return None if len(come) == HEAD_BYTES and not whole else whole
 
@@ -72,7 +72,7 @@ class Worker(ThreadWorker):
         self.poller.register(conn.sock, EVENT_READ, partial(readable, conn))
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
-        """Keep a connection that goes on; let another one end, while others are served."""
+        """Keep a connection alive, or close it without blocking the event loop."""
         if fs.cancelled() or fs.exception() or fs.result():
             super().finish_request(conn, fs)
             return
