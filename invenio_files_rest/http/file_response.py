@@ -328,5 +328,8 @@ def send_opened(
 
 def _body(stream: IO[bytes], start: int, length: int | None, size: int | None, chunk_size: int | None) -> Any:
     """Return what the server iterates over, or sends by itself."""
-    part = FilePart(paced_file(stream), start, length, chunk_size)
-    return served_by_server(request.environ, part, whole=length == size) or part
+    part = FilePart(stream, start, length, chunk_size)
+    served = served_by_server(request.environ, part, whole=length == size)
+    if served is None:
+        part.stream = paced_file(stream)
+    return served or part

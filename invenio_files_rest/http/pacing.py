@@ -260,9 +260,11 @@ def connection_of(environ: WSGIEnvironment) -> int | None:
     if connection is not None:
         return int(connection.fileno())
     if "uwsgi.version" in environ:
-        import uwsgi
+        # Only in a process of uWSGI itself.
+        with suppress(ImportError):
+            import uwsgi
 
-        return int(uwsgi.connection_fd())
+            return int(uwsgi.connection_fd())
     return None
 
 
