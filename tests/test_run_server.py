@@ -242,7 +242,9 @@ def test_other_host_names_are_refused(server: Server):
 
 def test_pages_work_without_node(server: Server):
     assert "password" in requests.get(f"{server.url}/login/").text
-    assert requests.get(f"{server.url}/").status_code == 404
+    assert requests.get(f"{server.url}/").status_code == 200
+    # To be logged in to.
+    assert "password" in requests.get(f"{server.url}/admin/").text
 
 
 def test_second_run_starts_with_what_is_there(
