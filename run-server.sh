@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The whole set-up of a server: environment, instance, account, then gunicorn. Run again, it starts with what is there.
+# The whole set-up of a server: environment, instance, account, then gunicorn, and nginx before it where others than this
+# machine are served. Run again, it starts with what is there.
 set -euo pipefail
 caller=$PWD
 cd "$(dirname "$0")"
@@ -15,14 +16,16 @@ start with what is there.
 
 Option             Variable              Default
   --port PORT      SERVER_PORT           5000
-  --host ADDRESS   SERVER_HOST           127.0.0.1
+  --host ADDRESS   SERVER_HOST           127.0.0.1. For another machine's clients it serves through nginx
   --instance DIR   SERVER_INSTANCE       ./instance
   --database URL   SERVER_DATABASE_URL   SQLite in the instance; for a new instance: postgresql+psycopg2://...
   --broker URL     SERVER_BROKER_URL     none: tasks run at once. With one, a Celery worker is started too: redis://...
   --workers N      SERVER_WORKERS        1; more want a Redis for sessions and rate limits, see invenio.cfg
-  --threads N      SERVER_THREADS        16 per worker: how many requests it serves at a time
+  --threads N      SERVER_THREADS        64 per worker: how many requests it serves at a time
   --open           SERVER_OPEN=1         off: everyone may do everything, without a token; on this machine alone
   --help
+
+URLs with a password are safer in their variables: a shell keeps what is typed, and others see arguments for a moment.
 
 PYTHON names the Python that makes the virtual environment (3.10 or newer); VENV names an environment that has been made,
 with invenio-files-rest[postgresql,server] and invenio-records-files[rest] in it, to use instead.
@@ -35,12 +38,14 @@ instance=${SERVER_INSTANCE:-$PWD/instance}
 database=${SERVER_DATABASE_URL:-}
 broker=${SERVER_BROKER_URL:-}
 workers=${SERVER_WORKERS:-1}
-threads=${SERVER_THREADS:-16}
+threads=${SERVER_THREADS:-64}
 open=${SERVER_OPEN:-}
+secrets=
 
 while [ $# -gt 0 ]; do
     case "$1" in
     --open) open=1 && shift && continue ;;
+    --open=*) fail "--open takes no value." ;;
     -h | --help) usage && exit ;;
     --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
     --port | --host | --instance | --database | --broker | --workers | --threads)
@@ -48,60 +53,62 @@ while [ $# -gt 0 ]; do
         ;;
     *) fail "there is no option $1; --help names those that there are." ;;
     esac
+    case "$1" in --database | --broker) secrets=1 ;; esac
     declare "${1#--}=$2"
     shift 2
 done
+[[ $instance == /* ]] || instance="$caller/$instance"
+
+if [ -n "$secrets" ]; then
+    # Again, without arguments, which everyone on the machine can read.
+    export SERVER_PORT="$port" SERVER_HOST="$host" SERVER_INSTANCE="$instance" SERVER_DATABASE_URL="$database"
+    export SERVER_BROKER_URL="$broker" SERVER_WORKERS="$workers" SERVER_THREADS="$threads" SERVER_OPEN="$open"
+    exec "$BASH" "./$(basename "$0")"
+fi
 
 for option in port workers threads; do
     [[ ${!option} =~ ^[1-9][0-9]{0,4}$ ]] || fail "--$option must be a positive number, not ${!option}."
 done
-case "$host" in
-localhost | 127.* | ::1) ;;
-*)
+[ "$port" -le 65535 ] || fail "--port must be at most 65535, not $port."
+config="$instance/invenio.cfg"
+if [ -n "$database" ] && [ -e "$config" ] && [[ $(<"$config") != *"'$database'"* ]]; then
+    fail "$instance has been made for another database: take another folder (--instance), or change $config."
+fi
+loopback=1 nginx=
+if [[ ! $host =~ ^(localhost|127(\.[0-9]{1,3}){3}|::1)$ ]]; then
     [ -z "$open" ] || fail "--open lets everyone in who reaches the server, so it goes with a loopback address only."
-    ;;
-esac
-case "$database" in
-mysql* | mariadb*) fail "Invenio-OAuth2Server, which keeps the tokens, cannot make its tables there; use PostgreSQL." ;;
-esac
+    loopback=
+    nginx=$(find_nginx) ||
+        ensure_installable nginx "nginx is missing, without which one slow client could keep others from being served"
+fi
 
 environment "$PWD" postgresql,server rest
 
-python - "$host" "$port" <<'PYTHON' || fail "cannot listen on $host, port $port; choose another one with --port."
-import socket, sys
-
-host, port = sys.argv[1], int(sys.argv[2])
-try:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-except (OSError, OverflowError) as error:
-    sys.exit(f"{error}")
-PYTHON
+[ -e "$config" ] && new='' || new=new
+checked=$(SERVER_DATABASE_URL="$database" SERVER_BROKER_URL="$broker" \
+    python -W ignore scripts/server/options.py "$host" "$port" "$new" 2>&1) || fail "$checked"
+{ read -r name && read -r names; } <<<"$checked"
+[ -n "$loopback" ] || [ -n "$nginx" ] || { install_package nginx && nginx=$(find_nginx); }
 
 # --- The instance ----------------------------------------------------------------------------------------------------
 
 umask 077
-[[ $instance == /* ]] || instance="$caller/$instance"
-mkdir -p "$instance/data"
+mkdir -p "$instance/data" || fail "there can be no instance in $instance; name another folder with --instance."
 instance=$(cd "$instance" && pwd)
 export INVENIO_INSTANCE_PATH="$instance"
 config="$instance/invenio.cfg"
 done_steps="$instance/setup.done"
 
 if [ ! -e "$config" ]; then
-    python - scripts/server/invenio.cfg "${database:-sqlite:///$instance/files.db}" >"$config.new" <<'PYTHON'
-import secrets, sys
+    SERVER_DATABASE_URL="${database:-sqlite:///$instance/files.db}" python - scripts/server/invenio.cfg >"$config.new" <<'PYTHON'
+import os, secrets, sys
 from pathlib import Path
 
 text = Path(sys.argv[1]).read_text()
 text = text.replace("@SECRET_KEY@", repr(secrets.token_urlsafe(48)))
-print(text.replace("@DATABASE_URL@", repr(sys.argv[2])), end="")
+print(text.replace("@DATABASE_URL@", repr(os.environ["SERVER_DATABASE_URL"])), end="")
 PYTHON
     mv "$config.new" "$config"
-elif [ -n "$database" ] && ! grep -qF "'$database'" "$config"; then
-    fail "$instance has been made for another database: take another folder (--instance), or change $config."
 fi
 
 # Run a step of the set-up, unless it has been done: a set-up that was interrupted goes on where it was.
@@ -118,11 +125,24 @@ once() {
 admin=admin@example.org
 
 create_account() {
-    local password
-    password=$(python -c 'import secrets; print(secrets.token_urlsafe(18))')
-    printf '%s\n' "$password" >"$instance/admin-password"
+    python -c 'import secrets; print(secrets.token_urlsafe(18))' >"$instance/admin-password"
     # Not as an argument, which everyone on the machine could read.
-    FLASK_USERS_CREATE_PASSWORD="$password" invenio users create "$admin" --active --confirm
+    python - "$admin" "$instance/admin-password" <<'PYTHON'
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+from flask_security.utils import hash_password
+from invenio_accounts.proxies import current_datastore
+from invenio_app.factory import create_api
+
+with create_api().app_context():
+    password = hash_password(Path(sys.argv[2]).read_text().strip())
+    # A set-up that was interrupted may have made the account.
+    user = current_datastore.get_user_by_email(sys.argv[1]) or current_datastore.create_user(email=sys.argv[1])
+    user.password, user.active, user.confirmed_at = password, True, datetime.now(timezone.utc).replace(tzinfo=None)
+    current_datastore.commit()
+PYTHON
 }
 
 create_token() {
@@ -175,31 +195,28 @@ once "token" create_token
 # --- The server ------------------------------------------------------------------------------------------------------
 
 [[ $host == *:* ]] && address="[$host]:$port" || address="$host:$port"
-url="http://$address"
+url="http://$name:$port"
+bind="$address"
 [ -z "$open" ] || export SERVER_OPEN=1
+[ -n "$open" ] || unset SERVER_OPEN
 
-case "$host" in
-localhost | 127.* | ::1) ;;
-*)
-    names=$(python - "$host" <<'PYTHON'
-import socket, sys
-
-name = socket.gethostname()
-addresses = {sys.argv[1], name, socket.getfqdn(), "localhost", "127.0.0.1", "[::1]"}
-addresses.update(info[4][0] for info in socket.getaddrinfo(name, None, socket.AF_INET))
-print(sorted(addresses))
-PYTHON
-    )
+if [ -n "$nginx" ]; then
+    private=$(mktemp -d)
+    bind="unix:$private/application"
+    export SERVER_PROXY=1 INVENIO_PROXYFIX_CONFIG="${INVENIO_PROXYFIX_CONFIG:-{'x_for': 1, 'x_proto': 1\}}"
     export INVENIO_TRUSTED_HOSTS="${INVENIO_TRUSTED_HOSTS:-$names}"
+    export INVENIO_FILES_REST_XSENDFILE_ENABLED=True
+    INVENIO_FILES_REST_XSENDFILE_MAPPING=$(python -c 'import sys; print({sys.argv[1]: "/internal/files"})' "$instance/data")
+    export INVENIO_FILES_REST_XSENDFILE_MAPPING
     printf 'Warning: tokens and files cross the network in the clear; put a proxy with HTTPS before this server.\n' >&2
-    ;;
-esac
+fi
 
 pids=()
 stop() {
     trap '' INT TERM
     [ ${#pids[@]} -eq 0 ] || kill -TERM "${pids[@]}" 2>/dev/null || true
     wait || true
+    [ -z "${private:-}" ] || rm -rf "$private"
 }
 trap stop EXIT
 trap 'exit 130' INT
@@ -214,8 +231,18 @@ if [ -n "$broker" ]; then
     pids+=($!)
 fi
 
-gunicorn --config scripts/server/gunicorn.conf.py --bind "$address" --workers "$workers" --threads "$threads" &
+gunicorn --config scripts/server/gunicorn.conf.py --bind "$bind" --workers "$workers" --threads "$threads" &
 pids+=($!)
+
+if [ -n "$nginx" ]; then
+    python scripts/server/nginx.py "$private" "$address" "http://$bind" "$instance/data" >"$private/nginx.conf"
+    until [ -S "$private/application" ]; do
+        kill -0 "${pids[-1]}" 2>/dev/null || fail "the server did not start."
+        sleep 0.1
+    done
+    "$nginx" -p "$private" -e stderr -c "$private/nginx.conf" &
+    pids+=($!)
+fi
 
 # Say how to use it, once it can be used.
 until python - "$url/ping" <<'PYTHON'
@@ -227,44 +254,43 @@ except OSError:
     sys.exit(1)
 PYTHON
 do
-    kill -0 "${pids[-1]}" 2>/dev/null || fail "the server did not start."
+    for pid in "${pids[@]}"; do
+        kill -0 "$pid" 2>/dev/null || fail "the server did not start."
+    done
     sleep 0.3
 done
 
+token='' setting=''
 if [ -n "$open" ]; then
     printf '\nWARNING: open to everyone on this machine, without a token.\n' >&2
-    token=''
 else
-    token=' -H "Authorization: Bearer $TOKEN"'
+    token=' -H "$AUTH"'
+    setting=$(printf '  TOKEN=$(cat %q)\n  AUTH="Authorization: Bearer ${TOKEN:?is empty: run the line that sets it}"' "$instance/token")$'\n'
 fi
 cat <<TEXT
 
-Serving $url/api/files - Ctrl-C stops it.
-Settings: $config   Files: $instance/data
-Administrator: $admin, password in $instance/admin-password, token in $instance/token
+Serving. Ctrl-C stops it.
 
-Try it in another terminal:
+  Start page      $url/
+  Administration  $url/admin/
+  REST API        $url/api/files
+  Log in as       $admin, with the password in $instance/admin-password
+  Settings        $config
+  Files           $instance/data
 
-TEXT
-[ -n "$open" ] || printf '  TOKEN=$(cat %q)\n' "$instance/token"
-cat <<TEXT
-  # create a bucket
-  BUCKET=\$(curl -sS -X POST$token $url/api/files |
-    python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])')
-  # upload
+To paste into another terminal: make a bucket, upload a file, list it, download it, the same for a record, and delete it.
+
+${setting}  BUCKET=\$(curl -sSf$token -X POST $url/api/files | sed -n 's/.*"id": *"\([^"]*\)".*/\1/p')
   echo 'Hello, files.' > hello.txt
-  curl -sS -X PUT$token --data-binary @hello.txt "$url/api/files/\$BUCKET/hello.txt"; echo
-  # list
+  curl -sS$token -T hello.txt "$url/api/files/\${BUCKET:?is empty: no bucket was made}/hello.txt"; echo
   curl -sS$token "$url/api/files/\$BUCKET?prettyprint=1"; echo
-  # download
   curl -sS$token "$url/api/files/\$BUCKET/hello.txt"
-  # files of a record: upload, list, download
-  curl -sS -X PUT$token -H "Content-Type: application/octet-stream" --data-binary @hello.txt \\
-    "$url/api/records/1/files/hello.txt"; echo
+  curl -sS$token -T hello.txt "$url/api/records/1/files/hello.txt"; echo
   curl -sS$token "$url/api/records/1/files/?prettyprint=1"; echo
   curl -sS$token "$url/api/records/1/files/hello.txt"
-  # delete
-  curl -sS -X DELETE$token "$url/api/files/\$BUCKET/hello.txt"
+  curl -sS$token -X DELETE "$url/api/files/\$BUCKET/hello.txt"
+
+From here on there is a line for each request.
 
 TEXT
 

@@ -43,6 +43,19 @@ FILES_REST_DEFAULT_QUOTA_SIZE = None
 FILES_REST_DEFAULT_STORAGE_CLASS = "S"
 """Storage class of a new bucket, one of :data:`FILES_REST_STORAGE_CLASS_LIST`."""
 
+FILES_REST_DOWNLOAD_MIN_RATE = 1000
+"""Smallest rate of a download in bytes per second, so that a slow client cannot keep a worker busy for ever; ``None``
+for no limit.
+
+If a client is slower for longer than :data:`FILES_REST_DOWNLOAD_PATIENCE`, its connection is closed. The limit works on
+Linux, with gunicorn, uWSGI and Werkzeug's server, and does not apply behind a proxy in ``PROXYFIX_CONFIG``, which has
+deadlines of its own. Turn it off behind a buffering proxy that is not configured there: it takes nothing while its
+client reads what has been buffered.
+"""
+
+FILES_REST_DOWNLOAD_PATIENCE = 60
+"""Seconds for which a client may be slower than :data:`FILES_REST_DOWNLOAD_MIN_RATE`."""
+
 FILES_REST_FILE_TAGS_HEADER = "X-Invenio-File-Tags"
 """Name of the request header that sets tags of an upload, as ``key1=value1&key2=value2``."""
 

@@ -26,13 +26,56 @@ environment() {
     export PATH="${VENV:-$1/.venv}/bin:$PATH"
 }
 
-# Debian has what makes a virtual environment in a package of its own.
-install_venv() {
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
-        fail "Python's modules venv and ensurepip are missing; on Debian and Ubuntu: apt-get install python3-venv"
-    printf 'Installing python3-venv ...\n' >&2
-    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends python3-venv; } \
-        >/dev/null || fail "apt-get could not install python3-venv."
+# Fail where a package of Debian's cannot be installed: ensure_installable NAME WHAT-IS-MISSING
+ensure_installable() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail "$2; on Debian and Ubuntu: apt-get install $1"
+}
+
+# Install it, without starting the service that it may have.
+install_package() {
+    local policy=/usr/sbin/policy-rc.d made= ok
+    printf 'Installing %s ...\n' "$1" >&2
+    if [ ! -e "$policy" ]; then
+        made=1
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    { apt-get -qq -o DPkg::Lock::Timeout=300 update &&
+        DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$1"; } \
+        >/dev/null && ok=1 || ok=
+    [ -z "$made" ] || rm "$policy"
+    [ -n "$ok" ] || fail "apt-get could not install $1."
+}
+
+# Print the path of nginx, which is often only in root's.
+find_nginx() {
+    PATH="$PATH:/usr/local/sbin:/usr/sbin" command -v nginx
+}
+
+# Install with pip, and say how far it is: pip_install PYTHON ARGUMENT...
+pip_install() {
+    local log line count=0 ok
+    log=$(mktemp)
+    "$1" -m pip install --disable-pip-version-check --no-color --progress-bar off "${@:2}" 2>&1 | tee "$log" |
+        while IFS= read -r line; do
+            case "$line" in
+            *Collecting* | *"Requirement already"*)
+                count=$((count + 1))
+                if [ -t 2 ]; then
+                    printf '\r\033[K  %d packages found' "$count" >&2
+                elif [ $((count % 25)) -eq 0 ]; then
+                    printf '  %d packages found\n' "$count" >&2
+                fi
+                ;;
+            "Installing collected"*)
+                [ ! -t 2 ] || printf '\r\033[K' >&2
+                printf '  %d packages found, installing them ...\n' "$count" >&2
+                ;;
+            esac
+        done && ok=1 || ok=
+    [ -n "$ok" ] || tail -n 20 "$log" >&2
+    rm "$log"
+    [ -n "$ok" ]
 }
 
 install() {
@@ -62,7 +105,7 @@ ecosystem_environment() {
 # Install packages in a virtual environment, unless a stamp says that it is done:
 # make_venv VENV STAMP WANTED NAME ARGUMENT_OF_PIP...
 make_venv() {
-    local venv="$1" stamp="$2" wanted="$3" name="$4" python installer
+    local venv="$1" stamp="$2" wanted="$3" name="$4" python
     shift 4
     python=$(find_python) || return
     if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
@@ -75,11 +118,16 @@ make_venv() {
     fi
     if [ ! -e "$venv" ]; then
         printf 'Making a virtual environment in %s ...\n' "$(basename "$venv")" >&2
-        "$python" -c 'import ensurepip, venv' 2>/dev/null || install_venv
+        if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+            ensure_installable python3-venv "Python's modules venv and ensurepip are missing"
+            install_package python3-venv
+        fi
         "$python" -m venv "$venv" || return
     fi
     printf 'Installing %s; this takes a minute or two ...\n' "$name" >&2
-    installer=("$venv/bin/python" -m pip install -qq --disable-pip-version-check)
-    [ ! -x "$venv/bin/uv" ] || installer=("$venv/bin/uv" pip install -q --python "$venv/bin/python")
-    "${installer[@]}" "$@" >&2 && printf '%s\n' "$wanted" >"$stamp"
+    if [ -x "$venv/bin/uv" ]; then
+        "$venv/bin/uv" pip install -q --python "$venv/bin/python" "$@" >&2
+    else
+        pip_install "$venv/bin/python" "$@"
+    fi && printf '%s\n' "$wanted" >"$stamp"
 }

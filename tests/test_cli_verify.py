@@ -33,7 +33,7 @@ def checked(files: Any) -> list[bool]:
 def test_every_file_is_verified(run: Run, files: Any):
     result = run("files", "verify")
     assert result.exit_code == 0
-    assert result.stdout == "nothing, 0 bytes; left: nothing.\n"
+    assert result.stdout == f"3 files verified, {sum(file.size for file in files)} bytes; none is damaged.\n"
     assert checked(files) == [True, True, True]
 
 
@@ -47,8 +47,16 @@ def test_changed_and_missing_files_are_told_and_noted(run: Run, files: Any, capl
         ("checksum", str(files[0].id)),
         ("missing", str(files[1].id)),
     }
-    assert summary["fine"] == 1
+    assert (summary["fine"], summary["fine_bytes"]) == (1, files[2].size)
     assert [file.last_check for file in files] == [False, None, True]
+
+
+def test_the_sums_say_what_was_read_and_what_is_damaged(run: Run, files: Any, caplog: pytest.LogCaptureFixture):
+    damage(files[0])
+    damage(files[1], None)
+    last_line = run("files", "verify").stdout.splitlines()[-1]
+    size = sum(file.size for file in files)
+    assert last_line == f"3 files verified, {size} bytes; damaged: 1 checksum, 1 missing."
 
 
 def test_a_database_that_fails_is_told_and_no_file_is_called_unreadable(

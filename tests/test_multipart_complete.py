@@ -219,7 +219,10 @@ def test_white_space_comes_while_the_merge_runs(
         with pytest.raises(TimeoutError):
             sent.result(0.5)
         slow.set()
-        body = sent.result(30).data
+        answer = sent.result(30)
+    body = answer.data
+    # Nor does nginx keep it back.
+    assert answer.headers["X-Accel-Buffering"] == "no"
     spaces = len(body) - len(body.lstrip(b" "))
     assert spaces >= 5
     assert json.loads(body)["completed"] is True

@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 from helpers.waiting import SECONDS, allowed, wait_until
@@ -138,7 +139,12 @@ def impatient(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         pytest.skip(f"{request.param} is not installed; the extra tests brings it")
     program = [sys.executable, str(HERE / "application.py")]
     bucket = subprocess.check_output(program, env=environment(folder), text=True).split()[0]
-    settings = {"FILES_REST_UPLOAD_MIN_RATE": RATE, "FILES_REST_UPLOAD_PATIENCE": PATIENCE}
+    settings = {
+        "FILES_REST_UPLOAD_MIN_RATE": RATE,
+        "FILES_REST_UPLOAD_PATIENCE": PATIENCE,
+        "FILES_REST_DOWNLOAD_MIN_RATE": RATE,
+        "FILES_REST_DOWNLOAD_PATIENCE": PATIENCE,
+    }
     if request.param == "gunicorn":
         # Longer than between two requests of one connection.
         arguments += ["--keep-alive", "60"]
@@ -234,3 +240,79 @@ def test_a_form_that_comes_too_slowly_is_refused(impatient: tuple[Server, str]) 
     with connect(server, f"{path}/form", **headers) as connection, trickling(connection, b"s" * 1000, 0.05):
         assert answer(connection)[0] == 408
     assert requests.get(f"{server.url}{path}/form", timeout=30).status_code == 404
+
+
+LARGE = 32 * 1024**2
+"""Bytes that are more than all buffers between a server and a client hold."""
+
+
+def reader(server: Server, path: str) -> socket.socket:
+    """Ask for a file, and read nothing yet."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    connection.settimeout(30)
+    connection.connect(("127.0.0.1", server.port))
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    return connection
+
+
+def taken(connection: socket.socket) -> int:
+    """Read all that comes, and return how much that is."""
+    count = 0
+    with suppress(ConnectionResetError):
+        while data := connection.recv(1024**2):
+            count += len(data)
+    return count
+
+
+@pytest.fixture(scope="module")
+def large(impatient: tuple[Server, str]) -> str:
+    """Give the path of a large file."""
+    server, path = impatient
+    assert requests.put(f"{server.url}{path}/large", data=bytes(LARGE), timeout=60).status_code == 200
+    return f"{path}/large"
+
+
+def cut_off(server: Server, connection: socket.socket) -> bool:
+    """Tell whether the server has given up a connection, which its client cannot see before it reads."""
+    ours = connection.getsockname()[1]
+    ends = [
+        end
+        for end in psutil.net_connections("tcp")
+        if end.raddr and (end.laddr.port, end.raddr.port) == (server.port, ours)
+    ]
+    return all(end.status != psutil.CONN_ESTABLISHED for end in ends)
+
+
+def test_clients_that_do_not_read_are_cut_off(impatient: tuple[Server, str], large: str) -> None:
+    server, _ = impatient
+    with ExitStack() as stack:
+        # As many as there are threads; none is left for others until they are cut off.
+        readers = [stack.enter_context(reader(server, large)) for _ in range(4)]
+        deadline = time.monotonic() + 60
+        while not all(cut_off(server, connection) for connection in readers):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert requests.get(f"{server.url}{large}", timeout=30).status_code == 200
+        assert all(taken(connection) < LARGE for connection in readers)
+
+
+def test_a_client_that_reads_slowly_but_not_too_slowly_gets_it_all(impatient: tuple[Server, str], large: str) -> None:
+    server, _ = impatient
+    with reader(server, large) as connection:
+        count = 0
+        for _ in range(5):
+            # Twice the patience in all.
+            time.sleep(0.4 * PATIENCE)
+            count += len(connection.recv(512 * 1024, socket.MSG_WAITALL))
+        assert count + taken(connection) > LARGE
+
+
+def test_a_connection_goes_on_after_a_download(impatient: tuple[Server, str], large: str) -> None:
+    server, _ = impatient
+    if server.name != "gunicorn":
+        pytest.skip("connections end with the request")
+    with requests.Session() as session:
+        for _ in range(2):
+            assert len(session.get(f"{server.url}{large}", timeout=30).content) == LARGE
+            time.sleep(1.5 * PATIENCE)

@@ -233,6 +233,13 @@ def test_the_link_to_the_next_page_keeps_the_arguments(client: Any, bucket: Any,
     assert page["links"]["self"] == f"http://localhost/files/{bucket.id}"
 
 
+def test_a_token_is_in_no_link(client: Any, bucket: Any, fill: Any) -> None:
+    fill(["a", "b"])
+    answer = client.get(url(bucket, access_token="secret", prefix="", **{"max-keys": 1}))
+    assert "next" in answer.json["links"]
+    assert "secret" not in answer.text + str(answer.headers)
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "1001", "many", "", "1.5", "1e2", "9" * 30, "%00"])
 def test_a_number_of_keys_that_is_none_is_refused(client: Any, bucket: Any, value: str) -> None:
     answer = error(client.get(f"{url(bucket)}?max-keys={value}"), 422)

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ..services.finding import Finding
+from ..services.finding import Finding, Fine
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line.")
 """The option that asks for JSON."""
@@ -30,11 +30,12 @@ class Report:
         self.left: Counter[str] = Counter()
         self.bytes = 0
         self.fine = 0
+        self.fine_bytes = 0
 
-    def run(self, findings: Iterable[Finding | None], label: str, length: int | None = None) -> None:
-        """Write a line for each finding, then the summary; show a progress bar on a terminal.
+    def run(self, findings: Iterable[Finding | Fine | None], label: str, length: int | None = None) -> None:
+        """Write a line for each finding, then the sums; show a progress bar on a terminal.
 
-        :param findings: What the operation yields; ``None`` for each thing without a finding.
+        :param findings: What the operation yields.
         :param label: Label of the progress bar.
         :param length: Number of things that it will yield, if known.
         :raises SystemExit: With status 1, if a finding has not been resolved.
@@ -50,10 +51,11 @@ class Report:
         )
         with bar as progress:
             for finding in progress:
-                if finding is None:
-                    self.fine += 1
-                else:
+                if isinstance(finding, Finding):
                     self._tell(finding)
+                else:
+                    self.fine += 1
+                    self.fine_bytes += finding.size or 0 if finding else 0
         self._sum_up()
         if self.left:
             sys.exit(1)
@@ -72,18 +74,23 @@ class Report:
         click.echo(line)
 
     def _sum_up(self) -> None:
-        sums: dict[str, Any] = {
+        click.echo(json.dumps(self.sums()) if self.as_json else self.summary())
+
+    def sums(self) -> dict[str, Any]:
+        """Return the sums for a script."""
+        return {
             "kind": "summary",
             "found": dict(self.found),
             "left": dict(self.left),
             "bytes": self.bytes,
             "fine": self.fine,
         }
-        if self.as_json:
-            click.echo(json.dumps(sums))
-            return
-        click.echo(f"{_counted(self.found)}, {self.bytes} bytes; left: {_counted(self.left)}.")
+
+    def summary(self) -> str:
+        """Return the sums for a human."""
+        return f"{counted(self.found)}, {self.bytes} bytes; left: {counted(self.left)}."
 
 
-def _counted(kinds: Counter[str]) -> str:
+def counted(kinds: Counter[str]) -> str:
+    """Write how many there are of each kind."""
     return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "nothing"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import click
@@ -11,7 +13,21 @@ from flask.cli import with_appcontext
 from ..models.inventory import verifiable_files
 from ..services.fixity import verify as run_verify
 from .failures import told_in_one_line
-from .report import Report, json_option
+from .report import Report, counted, json_option
+
+
+class _Verification(Report):
+    """What was read, and what of it is damaged."""
+
+    def sums(self) -> dict[str, Any]:
+        return super().sums() | {"fine_bytes": self.fine_bytes}
+
+    def summary(self) -> str:
+        damaged = Counter({kind: count for kind, count in self.found.items() if kind != "location"})
+        text = f"{self.fine + damaged.total()} files verified, {self.fine_bytes + self.bytes} bytes"
+        text += f"; damaged: {counted(damaged)}" if damaged else "; none is damaged"
+        away = self.found["location"]
+        return f"{text}; passed over: {away} away." if away else f"{text}."
 
 
 @click.command()
@@ -33,4 +49,5 @@ def verify(bucket: UUID | None, older_than: float, limit: int | None, as_json: b
     """
     with told_in_one_line():
         query = verifiable_files(bucket)
-        Report(as_json).run(run_verify(query, timedelta(days=older_than), limit), "Verifying", limit or query.count())
+        findings = run_verify(query, timedelta(days=older_than), limit)
+        _Verification(as_json).run(findings, "Verifying", limit or query.count())

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ..checksums import chunk_size_or_default
 from ..errors import StorageError
+from .pacing import paced_file
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -152,4 +153,4 @@ def served_by_server(environ: WSGIEnvironment, part: FilePart, whole: bool) -> A
     # Of any other file the descriptor may have other bytes than reading it gives, compressed ones say.
     if type(part.stream) not in _SYSTEM_FILES or not isinstance(getattr(part.stream, "raw", part.stream), io.FileIO):
         return None
-    return wrapper(_ServedFile(part.stream, part.end), part.chunk_size)
+    return wrapper(_ServedFile(paced_file(part.stream), part.end), part.chunk_size)

@@ -105,6 +105,8 @@ def _add_page(shown: dict[str, Any], listing: Listing) -> str | None:
     if listing.next_start_after is None:
         return None
     following = request.args.to_dict() | {"start-after": listing.next_start_after}
+    # A link is kept and passed on, by logs too; a token is for whoever has sent it.
+    following.pop("access_token", None)
     url = f"{shown['links']['self']}?{urlencode(following)}"
     shown["links"] = shown["links"] | {"next": url}
     return url

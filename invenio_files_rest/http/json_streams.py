@@ -12,6 +12,8 @@ from typing import Any
 from flask import Response, current_app, request
 from werkzeug.wsgi import wrap_file
 
+from .pacing import paced_file
+
 _SPOOLED_IN_MEMORY = 1024**2
 """Largest size of a listing that is kept in memory, in bytes."""
 
@@ -91,9 +93,11 @@ def _spooled(spool: SpooledTemporaryFile[bytes]) -> Response:
     """
     size = spool.tell()
     spool.seek(0)
-    if size <= _SPOOLED_IN_MEMORY:
-        with spool:
-            return current_app.response_class(spool.read(), mimetype="application/json")
-    response = current_app.response_class(wrap_file(request.environ, spool, _BLOCK), mimetype="application/json")
+    body = paced_file(spool)
+    in_memory = size <= _SPOOLED_IN_MEMORY
+    sent = spool.read() if in_memory else wrap_file(request.environ, body, _BLOCK)
+    response = current_app.response_class(sent, mimetype="application/json")
     response.content_length = size
+    if in_memory:
+        response.call_on_close(body.close)
     return response

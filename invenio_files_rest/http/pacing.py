@@ -1,8 +1,9 @@
-"""A minimum rate for bodies: a client that sends too slowly gets an error, and the worker is free again.
+"""Minimum rates for uploads and downloads: a client that sends or reads too slowly does not keep the worker.
 
-When a body is read, a WSGI server waits until it has all the requested bytes, however slowly they arrive. One thread of
-this process watches all such reads. If a client sends too slowly, the thread shuts down the reading side of the
-connection, which ends the wait; the writing side stays open for the response.
+When a body is read, a WSGI server waits until it has all the requested bytes, however slowly they arrive; when a file
+is sent, it waits until the client has taken it. One thread of this process watches all of them. If a client sends too
+slowly, the thread shuts down the reading side of the connection, which ends the wait; the writing side stays open for
+the response. If a client reads too slowly, it shuts down the whole connection.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from weakref import WeakSet
 
-from flask import current_app
+from flask import current_app, request
 from werkzeug.exceptions import RequestTimeout
 
 if TYPE_CHECKING:
@@ -29,41 +31,58 @@ PIECE = 64 * 1024
 
 _LOOK_SECONDS = 0.25
 
-_BYTES_RECEIVED = struct.Struct("=128xQ")
-"""Position of ``tcpi_bytes_received`` in the ``struct tcp_info`` of ``linux/tcp.h``."""
+_TCP_INFO = struct.Struct("=24xI92xQQ8xI")
+"""Positions of the members of :class:`_Transfer` in the ``struct tcp_info`` of ``linux/tcp.h``."""
+
+
+class _Transfer(NamedTuple):
+    """Counters of a TCP connection."""
+
+    unacked: int
+    bytes_acked: int
+    bytes_received: int
+    notsent_bytes: int
+
+
+class _Waiting(Protocol):
+    """A read or a download that waits for a client."""
+
+    def look(self) -> None:
+        """Check the progress, and end the wait if the client is too slow."""
 
 
 class _Watch:
-    """A thread that watches all streams that are being read."""
+    """A thread that watches all reads and downloads that wait for a client."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._reading: set[PacedStream] = set()
+        # Weak, since a server may drop a response without closing it.
+        self._waiting: WeakSet[_Waiting] = WeakSet()
         self._busy = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def begin(self, stream: PacedStream) -> None:
-        """Start watching a stream."""
+    def begin(self, waiting: _Waiting) -> None:
+        """Start watching."""
         with self._lock:
-            self._reading.add(stream)
+            self._waiting.add(waiting)
             self._busy.set()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="files-rest-pacing", daemon=True)
                 self._thread.start()
 
-    def end(self, stream: PacedStream) -> None:
-        """Stop watching a stream."""
+    def end(self, waiting: _Waiting) -> None:
+        """Stop watching."""
         with self._lock:
-            self._reading.discard(stream)
+            self._waiting.discard(waiting)
 
     def _run(self) -> None:
         while self._busy.wait():
             time.sleep(_LOOK_SECONDS)
-            # The lock keeps a read from ending now, after which its connection might serve another request.
+            # The lock keeps a wait from ending, and its connection from going on to another request.
             with self._lock:
-                for stream in self._reading:
-                    stream.look()
-                if not self._reading:
+                for waiting in self._waiting:
+                    waiting.look()
+                if not self._waiting:
                     self._busy.clear()
 
 
@@ -146,37 +165,90 @@ class PacedStream:
 
     def _give_up(self) -> None:
         self._gave_up = True
-        # If the client has disconnected, there is nothing to shut down.
-        with suppress(OSError), self._copy() as connection:
-            connection.shutdown(socket.SHUT_RD)
+        _shut(self._connection, socket.SHUT_RD)
 
     def _received(self) -> int | None:
         """Return the number of bytes received on the connection so far; ``None`` if that is not known."""
-        if sys.platform != "linux":
-            return None
-        try:
-            with self._copy() as connection:
-                info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED.size)
-            return int(_BYTES_RECEIVED.unpack(info)[0])
-        except (OSError, struct.error):
-            return None
-
-    @contextmanager
-    def _copy(self) -> Iterator[socket.socket]:
-        """Duplicate the socket, since the server's own may be a TLS one, which would shut down the encryption."""
-        descriptor = os.dup(self._connection)
-        try:
-            connection = socket.socket(fileno=descriptor)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        with connection:
-            yield connection
+        transfer = _transfer(self._connection)
+        return transfer and transfer.bytes_received
 
     def _too_slow(self) -> RequestTimeout:
         return RequestTimeout(
             description=f"The body came too slowly: at least {self._rate:g} bytes per second are expected."
         )
+
+
+class PacedFile:
+    """A file that is sent, with a minimum rate.
+
+    Only the time counts in which sent bytes have not been acknowledged, so that slow storage is not the client's fault.
+    Where the operating system does not report acknowledged bytes there is no limit.
+
+    :param stream: The file; its sender closes it.
+    :param connection: File descriptor of the client's connection.
+    :param rate: Smallest rate in bytes per second.
+    :param patience: Seconds for which the client may be slower.
+    """
+
+    def __init__(self, stream: IO[bytes], connection: int, rate: float, patience: float) -> None:
+        """Start watching."""
+        self._stream = stream
+        self._connection = connection
+        self._rate = rate
+        self._patience = patience
+        self._mark, self._since = -PIECE, 0.0
+        _watch.begin(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return any other attribute of the file."""
+        return getattr(self._stream, name)
+
+    def close(self) -> None:
+        """Close the file."""
+        _watch.end(self)
+        self._stream.close()
+
+    def look(self) -> None:
+        """Check the progress, from another thread, and shut down the connection if the client is too slow."""
+        now, transfer = time.monotonic(), _transfer(self._connection)
+        if transfer is None:
+            return
+        waiting = transfer.unacked or transfer.notsent_bytes
+        if not waiting or transfer.bytes_acked - self._mark >= PIECE:
+            self._mark, self._since = transfer.bytes_acked, now
+        elif transfer.bytes_acked - self._mark < self._rate * (now - self._since - self._patience):
+            _shut(self._connection, socket.SHUT_RDWR)
+
+
+def _transfer(descriptor: int) -> _Transfer | None:
+    """Return the counters of a connection; ``None`` if they are not known."""
+    if sys.platform != "linux":
+        return None
+    try:
+        with _copy(descriptor) as connection:
+            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        return _Transfer(*_TCP_INFO.unpack(info))
+    except (OSError, struct.error):
+        return None
+
+
+def _shut(descriptor: int, how: int) -> None:
+    # If the client has disconnected, there is nothing to shut down.
+    with suppress(OSError), _copy(descriptor) as connection:
+        connection.shutdown(how)
+
+
+@contextmanager
+def _copy(descriptor: int) -> Iterator[socket.socket]:
+    """Duplicate the socket, since the server's own may be a TLS one, which would shut down the encryption."""
+    copied = os.dup(descriptor)
+    try:
+        connection = socket.socket(fileno=copied)
+    except BaseException:
+        os.close(copied)
+        raise
+    with connection:
+        yield connection
 
 
 def connection_of(environ: WSGIEnvironment) -> int | None:
@@ -188,9 +260,11 @@ def connection_of(environ: WSGIEnvironment) -> int | None:
     if connection is not None:
         return int(connection.fileno())
     if "uwsgi.version" in environ:
-        import uwsgi
+        # Only in a process of uWSGI itself.
+        with suppress(ImportError):
+            import uwsgi
 
-        return int(uwsgi.connection_fd())
+            return int(uwsgi.connection_fd())
     return None
 
 
@@ -209,3 +283,19 @@ def paced(stream: Any, environ: WSGIEnvironment) -> Any:
     if connection is None or not rate:
         return stream
     return PacedStream(stream, connection, rate, current_app.config["FILES_REST_UPLOAD_PATIENCE"])
+
+
+def paced_file(stream: IO[bytes]) -> IO[bytes]:
+    """Return the body of the response with the minimum rate in the settings.
+
+    There is no limit behind a proxy that the application knows of by Werkzeug's ``ProxyFix``: it takes many bytes at
+    once, and none while its client reads them; the proxy has deadlines of its own.
+
+    :param stream: The body.
+    :returns: The body, which can be read and closed as before.
+    """
+    connection = connection_of(request.environ)
+    rate = current_app.config.get("FILES_REST_DOWNLOAD_MIN_RATE")
+    if connection is None or not rate or "werkzeug.proxy_fix.orig" in request.environ:
+        return stream
+    return cast("IO[bytes]", PacedFile(stream, connection, rate, current_app.config["FILES_REST_DOWNLOAD_PATIENCE"]))

@@ -51,6 +51,8 @@ def once_done(
     body = response.get_data(as_text=True)
     response.response = stream_with_context(_wait(result, body, version_id, upload_id))
     del response.headers["Content-Length"]
+    # nginx would keep it back until it is whole.
+    response.headers["X-Accel-Buffering"] = "no"
     return response
 
 

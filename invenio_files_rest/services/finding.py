@@ -26,3 +26,11 @@ class Finding:
 
     error: str | None = None
     """Why resolving it failed, if it was tried."""
+
+
+@dataclass
+class Fine:
+    """Something that is as it should be."""
+
+    size: int | None = None
+    """Size of the thing in bytes, if it has one."""

@@ -17,7 +17,7 @@ from ..models import FileInstance
 from ..models.base import utcnow
 from ..signals import file_integrity_failed, notify
 from .batches import in_batches
-from .finding import Finding
+from .finding import Finding, Fine
 from .presence import AwayLocations, ensure_reachable
 from .transactions import in_transaction, release_connection
 
@@ -121,16 +121,18 @@ def verify_file(file_id: Any) -> Finding | None:
     return Finding("checksum", str(file_id), "The bytes of the file have changed.") if result is False else None
 
 
-def verify(query: Any, older_than: timedelta, limit: int | None) -> Iterator[Finding | None]:
+def verify(query: Any, older_than: timedelta, limit: int | None) -> Iterator[Finding | Fine]:
     """Verify files: first those that have never been checked, then those whose last check is oldest.
 
     :param query: Query of the files.
     :param older_than: Only files are verified that have not been checked for this time.
     :param limit: Largest number of files; ``None`` for all.
-    :returns: An iterator with what is wrong with each file, ``None`` if nothing is.
+    :returns: An iterator with what is found of each file.
     """
     away = AwayLocations()
-    for file_id, _ in due_files(query, utcnow() - older_than, limit, away):
-        yield verify_file(file_id)
+    for file_id, size in due_files(query, utcnow() - older_than, limit, away):
+        found = verify_file(file_id) or Fine()
+        found.size = size
+        yield found
     for location in away.passed_over:
         yield Finding("location", location.uri, away.reasons[location])

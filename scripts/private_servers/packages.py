@@ -13,7 +13,7 @@ from .output import say
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 
-CLIENTS = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl", "wget": "wget"}
+CLIENTS = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl", "wget": "wget", "zsh": "zsh"}
 """Programs that the tests call, and the packages that have them."""
 
 

@@ -1,9 +1,19 @@
 """How gunicorn serves the application; run-server.sh adds address, workers and threads."""
 
-wsgi_app = "invenio_app.wsgi:application"
+import os
+import sys
+
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+
+wsgi_app = "application:application"
 
 # A slow upload holds a thread, not a process.
-worker_class = "gthread"
+worker_class = "worker.Worker"
+
+accesslog = "-"
+logger_class = "log.Logger"
+_client = "%({x-forwarded-for}i)s" if os.environ.get("SERVER_PROXY") else "%(h)s"
+access_log_format = f'{_client} %(t)s "%(m)s %(U)s" %(s)s %({{content-length}}o)s bytes %(M)s ms'
 
 # Ctrl-C is the control that there is.
 control_socket_disable = True

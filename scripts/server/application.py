@@ -1,0 +1,8 @@
+"""The WSGI application of run-server.sh: Invenio's, with another log-in."""
+
+from invenio_app.factory import create_app
+from invenio_base.signals import app_loaded
+from login import guard_login
+
+app_loaded.connect(guard_login)
+application = create_app()
