@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from .failures import translated_errors
 from .local import LocalFile, closed_quietly
 from .locking import locked_region
-from .part_files import MARK, PartFiles, receipt_of
+from .part_files import MARK, Located, PartFiles, receipt_of
 from .pieces import LocalFolder, Piece, ensure_enough
 from .store import DigestFactory
 from .uploads import WAIT_SECONDS, ExtentWrite, Receipt, State
@@ -150,10 +150,33 @@ class InPlace(PartFiles):
         ensure_enough(size, receipt["size"] if receipt else 0)
         return self._grown(size)
 
+    def to_read(self, state: State, receipts: list[Receipt], checksum: str | None) -> int:
+        """Return nothing where the sparse file is what is wanted, and has been hashed."""
+        if checksum is not None and state["locks"]:
+            pieces = self._located(receipts, [self] * len(receipts))
+            if self._settled(pieces) and all(map(self._is_ours, pieces)):
+                return 0
+        return super().to_read(state, receipts, checksum)
+
+    def _is_ours(self, each: Located) -> bool:
+        """Tell whether a piece lies in the sparse file."""
+        return each.folder is self._folder and each.piece.name == MARK
+
+    def _settled(self, pieces: list[Located]) -> bool:
+        """Tell whether the sparse file has something of the file, or that is empty, and nothing out of place."""
+        at, found = 0, not pieces
+        for each in pieces:
+            if self._is_ours(each):
+                found = True
+                if each.piece.start != at:
+                    return False
+            at += each.piece.size
+        return found
+
     def _put_together(
         self,
         state: State,
-        pieces: list[Piece],
+        pieces: list[Located],
         total: int,
         checksum: str | None,
         progress: Callable[[int | None, int], Any] | None,
@@ -162,16 +185,12 @@ class InPlace(PartFiles):
         if not state["locks"]:
             return super()._put_together(state, pieces, total, checksum, progress)
         with self._locked(0, TO_THE_END, FINISH_SECONDS):
-            ends = [0]
-            for piece in pieces:
-                ends.append(ends[-1] + piece.size)
-            settled = [piece.start == at for piece, at in zip(pieces, ends, strict=False) if piece.name == MARK]
-            if not all(settled) or not (settled or not pieces):
+            if not self._settled(pieces):
                 return super()._put_together(state, pieces, total, checksum, progress)
             with translated_errors():
                 target = StreamedFile(io.FileIO(self._path, "r+b"))
             with closed_quietly(target):
-                checksum = self._fill(target, pieces, total, checksum, progress, lambda piece, at: piece.name == MARK)
+                checksum = self._fill(target, pieces, total, checksum, progress, self._is_ours)
                 with translated_errors():
                     target.flush()
                     os.ftruncate(target.fileno(), total)

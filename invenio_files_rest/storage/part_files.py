@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ..checksums import compute_checksum
+from ..errors import StorageError
 from .failures import translated_errors
-from .pieces import SAVE_SECONDS, Folder, Piece, SavedFile, Window, ensure_enough
+from .pieces import SAVE_SECONDS, Folder, LocalFolder, Piece, SavedFile, Window, ensure_enough
 from .pump import pump
 from .store import DigestFactory
-from .uploads import WAIT_SECONDS, ExtentWrite, Receipt, State, Stored
+from .uploads import WAIT_SECONDS, ExtentWrite, Receipt, State, Stored, Uploads
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -40,6 +41,13 @@ def pieces_of(*receipts: Receipt | None) -> list[Piece]:
     return [Piece(*piece) for receipt in receipts if receipt for piece in receipt["pieces"]]
 
 
+class Located(NamedTuple):
+    """A piece, and the folder that has it."""
+
+    folder: Folder
+    piece: Piece
+
+
 class Nowhere:
     """A file that forgets what is written, for bytes that are only hashed."""
 
@@ -58,6 +66,8 @@ class PartFiles:
     :param new_digest: Function that returns the name of the algorithm for the whole file, and an empty digest.
     :param clean_dir: Whether aborting an upload also removes its folders.
     """
+
+    joins = True
 
     def __init__(self, uri: str, folder: Folder, new_digest: DigestFactory, clean_dir: bool = True) -> None:
         """Remember the folder."""
@@ -145,10 +155,11 @@ class PartFiles:
         *,
         checksum: str | None = None,
         progress: Callable[[int | None, int], Any] | None = None,
+        sources: Sequence[Uploads] | None = None,
     ) -> Stored:
         """Copy all pieces to one file, in one pass that reads, hashes and writes each byte once."""
-        pieces = [piece for piece in pieces_of(*receipts) if piece.size]
-        total = sum(piece.size for piece in pieces)
+        pieces = self._located(receipts, sources or [self] * len(receipts))
+        total = sum(each.piece.size for each in pieces)
         try:
             if not self._folder.exists():
                 checksum = self._put_together(state, pieces, total, checksum, progress)
@@ -158,35 +169,51 @@ class PartFiles:
                 raise
         return self._finished(total, self._read_again())
 
+    def to_read(self, state: State, receipts: list[Receipt], checksum: str | None) -> int:
+        """Return the number of all bytes, since all are copied."""
+        return sum(receipt["size"] for receipt in receipts)
+
+    @staticmethod
+    def _located(receipts: list[Receipt], sources: Sequence[Uploads]) -> list[Located]:
+        """Return where the bytes of some extents lie, in their order."""
+        found = []
+        for receipt, source in zip(receipts, sources, strict=True):
+            if not isinstance(source, PartFiles):
+                raise StorageError("The bytes of an upload lie in a storage of another kind.")
+            found += [Located(source._folder, piece) for piece in pieces_of(receipt) if piece.size]
+        return found
+
     def _put_together(
         self,
         state: State,
-        pieces: list[Piece],
+        pieces: list[Located],
         total: int,
         checksum: str | None,
         progress: Callable[[int | None, int], Any] | None,
     ) -> str | None:
         """Make the file, and return its checksum."""
         with self._folder.file.replace() as target:
-            return self._fill(target, pieces, total, checksum, progress, lambda piece, at: False)
+            return self._fill(target, pieces, total, checksum, progress, lambda each: False)
 
     def _fill(
         self,
         target: IO[bytes],
-        pieces: list[Piece],
+        pieces: list[Located],
         total: int,
         checksum: str | None,
         progress: Callable[[int | None, int], Any] | None,
-        in_place: Callable[[Piece, int], bool],
+        in_place: Callable[[Located], bool],
     ) -> str | None:
         """Write those pieces to a file that are not there yet, hash all, and return the checksum."""
         algorithm, digest = self._new_digest() if checksum is None else (None, None)
         at, written = 0, 0
-        for piece in pieces:
-            there = in_place(piece, at)
+        for each in pieces:
+            folder, piece = each
+            there = in_place(each)
             if not (there and digest is None):
-                with self._folder.open(piece.name) as source:
-                    there = there or self._folder.clone(source, piece, target, at)
+                with folder.open(piece.name) as source:
+                    is_file = isinstance(folder, LocalFolder)
+                    there = there or (is_file and self._folder.clone(source, piece, target, at))
                     if not there and written != at:
                         target.seek(at)
                     if not there or digest is not None:

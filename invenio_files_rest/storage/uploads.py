@@ -12,7 +12,7 @@ States and receipts are JSON, so the next piece may be written by another proces
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -88,6 +88,9 @@ class Uploads(Protocol):
     What a method has done is durable when it returns.
     """
 
+    joins: bool
+    """Whether a file can be made of the extents of several uploads."""
+
     def begin(self, size: int | None = None) -> State:
         """Begin an upload.
 
@@ -143,6 +146,7 @@ class Uploads(Protocol):
         *,
         checksum: str | None = None,
         progress: Callable[[int | None, int], Any] | None = None,
+        sources: Sequence[Uploads] | None = None,
     ) -> Stored:
         """Make the file of some extents, and remove all others. A second call finds the file, and reads it.
 
@@ -150,10 +154,21 @@ class Uploads(Protocol):
         :param receipts: Receipts of the extents, in the order of their bytes.
         :param checksum: Checksum of the whole file, if it was computed while the bytes came.
         :param progress: Called with the size and the number of bytes that are done.
+        :param sources: What stores the bytes of each receipt, where those are of other uploads, which keep them. A
+            storage whose :attr:`joins` is not true is never asked for that.
         :returns: The file.
         :raises TimeoutError: If there is still a writer.
         :raises FileNotFoundError: If the upload has been aborted.
         :raises StorageError: If the storage fails; all extents are as before.
+        """
+        ...
+
+    def to_read(self, state: State, receipts: list[Receipt], checksum: str | None) -> int:
+        """Return how many bytes :meth:`finish` would have to read, which takes its time.
+
+        :param state: State of the upload.
+        :param receipts: Receipts of the extents, in the order of their bytes.
+        :param checksum: Checksum of the whole, where it is known.
         """
         ...
 

@@ -306,3 +306,29 @@ class UploadsContract(Contract):
             assert tracemalloc.get_traced_memory()[1] < 24 * MIB
         finally:
             tracemalloc.stop()
+
+    @pytest.mark.parametrize("order", [[0], [0, 1], [1, 0, 1]])
+    def test_extents_of_several_uploads_become_one_file(
+        self, uploads: Uploads, make_storage: MakeStorage, order: list[int]
+    ) -> None:
+        """In the order in which they are named, and as often; the others keep what they have."""
+        if not uploads.joins:
+            pytest.skip("This storage cannot.")
+        contents = [b"0123456789" * 1000, b"abc" * 100_000]
+        others, states, receipts = [], [], []
+        for number, content in enumerate(contents):
+            other: Any = make_storage(f"other{number}").capability(Uploads)
+            others.append(other)
+            states.append(other.begin(len(content)))
+            receipts.append(self.put(other, states[-1], 0, 0, content, whole=False))
+        state, expected = uploads.begin(), b"".join(contents[number] for number in order)
+        wanted = [receipts[number] for number in order]
+        assert uploads.to_read(state, wanted, None) == len(expected)
+        for _ in range(2):
+            # Who did it and was killed before anybody knew does it again.
+            found = uploads.finish(state, wanted, sources=[others[number] for number in order])
+            assert (found.size, found.checksum) == (len(expected), f"md5:{hashlib.md5(expected).hexdigest()}")
+            assert self.content(make_storage("file")) == expected
+        for other, other_state, receipt, content in zip(others, states, receipts, contents, strict=True):
+            assert other.kept(other_state, 0, receipt, epoch=1)["size"] == len(content)
+            other.abort(other_state)
