@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import current_app
 from invenio_db import db
-from sqlalchemy import Text, and_, func, or_, select
+from sqlalchemy import Text, and_, func, or_, select, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import Query, validates
 from sqlalchemy.types import TypeDecorator
@@ -18,11 +18,14 @@ from sqlalchemy_utils.types import UUIDType
 
 from ..errors import FileSizeError
 from ..keys import validate_key
-from .base import ExactText, Held, UTCTimestamp, utcnow
+from .base import ExactText, Held, UTCTimestamp, execute, utcnow
 from .bucket import Bucket
 
 OPEN, COMPLETING, DONE, FAILED = "open", "completing", "done", "failed"
 """Status of an upload: it takes bytes, is being turned into a version, has become a version, or never will."""
+
+JOINED = "joined"
+"""What an upload is whose bytes another one is being made of, which has claimed them."""
 
 
 class JSONText(TypeDecorator[Any]):
@@ -98,7 +101,7 @@ class Upload(db.Model, Held):
     """State of the upload in the storage; ``uri`` in it is the URI of the file."""
 
     status = db.Column(db.String(10), nullable=False, default=OPEN)
-    """:data:`OPEN`, :data:`COMPLETING`, :data:`DONE` or :data:`FAILED`."""
+    """:data:`OPEN`, :data:`COMPLETING`, :data:`DONE`, :data:`FAILED` or :data:`JOINED`."""
 
     reason = db.Column(db.Text, nullable=True)
     """Why it failed, for the client."""
@@ -130,7 +133,7 @@ class Upload(db.Model, Held):
         """
         length = columns.get("length") or 0
         Bucket.claim(columns["bucket_id"], length, limited=True)
-        upload = cls(claimed=length, status=OPEN, expires=cls.next_expiry(), **columns)
+        upload = cls(claimed=length, expires=cls.next_expiry(), **{"status": OPEN, **columns})
         db.session.add(upload)
         db.session.flush()
         return upload
@@ -150,18 +153,38 @@ class Upload(db.Model, Held):
         return db.session.get(cls, upload_id, populate_existing=True)
 
     @classmethod
+    def hold_several(cls, upload_ids: Collection[uuid.UUID]) -> list[Upload]:
+        """Return uploads as they are now, and keep others from changing them until the end of the transaction.
+
+        :param upload_ids: Their identifiers.
+        :returns: Those that there are.
+        """
+        db.session.flush()
+        # An update is what locks on every database.
+        taken = update(cls).where(cls.id.in_(upload_ids)).values(updated=utcnow())
+        execute(taken)
+        found = select(cls).where(cls.id.in_(upload_ids)).order_by(cls.id).with_for_update()
+        return list(db.session.scalars(found.execution_options(populate_existing=True)))
+
+    @property
+    def sources(self) -> list[uuid.UUID]:
+        """Identifiers of the uploads that this one is being made of, in the order of their bytes; one may be twice."""
+        return [uuid.UUID(each) for each in (self.meta or {}).get("sources", ())]
+
+    @classmethod
     def count_open(cls, bucket_id: uuid.UUID) -> int:
         """Return how many uploads of a bucket are open, or being completed.
 
         :param bucket_id: Identifier of the bucket, which is locked by the transaction.
         """
-        counted = select(func.count()).select_from(cls).where(cls.bucket_id == bucket_id, cls.in_progress())
+        of_bucket = cls.bucket_id == bucket_id, cls.status.in_((OPEN, COMPLETING))
+        counted = select(func.count()).select_from(cls).where(*of_bucket)
         return int(db.session.scalar(counted) or 0)
 
     @classmethod
     def in_progress(cls) -> Any:
         """Return the condition that an upload has bytes that are not part of a version yet."""
-        return cls.status.in_((OPEN, COMPLETING))
+        return cls.status.in_((OPEN, COMPLETING, JOINED))
 
     @classmethod
     def among(cls, upload_ids: Collection[uuid.UUID]) -> Any:
@@ -177,7 +200,7 @@ class Upload(db.Model, Held):
 
         :param before: Completion counts as stopped if it was last active before this time.
         """
-        expired = and_(cls.status != COMPLETING, cls.expires < utcnow())
+        expired = and_(cls.status.notin_((COMPLETING, JOINED)), cls.expires < utcnow())
         return db.session.query(cls).filter(or_(expired, and_(cls.status == COMPLETING, cls.updated < before)))
 
     def claim(self, wanted: int, needed: int) -> None:

@@ -84,12 +84,12 @@ class UploadExtent(db.Model, Timestamp):
         return extent if extent is not None and extent.epoch == epoch else None
 
     @classmethod
-    def recorded(cls, upload_id: uuid.UUID) -> list[UploadExtent]:
-        """Return the extents of an upload that have arrived, in order.
+    def recorded(cls, *upload_ids: uuid.UUID) -> list[UploadExtent]:
+        """Return the extents of uploads that have arrived, those of each in order.
 
-        :param upload_id: Identifier of the upload.
+        :param upload_ids: Identifiers of the uploads.
         """
-        there = select(cls).where(cls.upload_id == upload_id, cls.receipt.isnot(None)).order_by(cls.number)
+        there = select(cls).where(cls.upload_id.in_(upload_ids), cls.receipt.isnot(None)).order_by(cls.number)
         return list(db.session.scalars(there.execution_options(populate_existing=True)))
 
     @classmethod

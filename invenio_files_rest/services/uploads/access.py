@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ...checksums import MessageDigest
 from ...errors import FilesException
-from ...models import FileInstance, Upload
+from ...models import Bucket, FileInstance, Upload
 from ...models.base import Held, utcnow
 from ...models.upload import FAILED, OPEN
 from ...storage.capabilities import capability_of
@@ -39,6 +39,18 @@ def backend_of(file: FileInstance, **kwargs: Any) -> Backend:
     if uploads is None:
         raise UploadsUnsupported()
     return Backend(uploads, storage._init_hash)
+
+
+def capability_of(bucket: Bucket) -> Uploads | None:
+    """Return the capability of a bucket's storage to take uploads in progress, where it has that.
+
+    :param bucket: The bucket.
+    """
+    new = {"default_location": bucket.location.uri, "default_storage_class": bucket.default_storage_class}
+    try:
+        return backend_of(FileInstance.new(), **new).uploads
+    except UploadsUnsupported:
+        return None
 
 
 def backend(upload_id: uuid.UUID, state: State) -> Backend:

@@ -56,7 +56,8 @@ class Appended(FreePlan):
         :param shut: Function that ends a waiting read of the stream, for when another request takes over.
         :returns: How far the upload has come, and whether the stream broke off.
         :raises UploadOffsetMismatch: If the run ends elsewhere.
-        :raises UploadLengthMismatch: If another length was declared before, or if there are more bytes than declared.
+        :raises UploadLengthMismatch: If another length was declared before.
+        :raises UploadOverrun: If there are more bytes than declared.
         :raises UploadBusy: If another request is still writing.
         :raises UploadLost: If another request has taken over.
         :raises UploadGone: If the upload has been aborted, or has expired.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,13 +18,22 @@ from .access import backend_of
 from .errors import TooManyUploads
 
 
-def begin_upload(bucket: Bucket, key: str | None, plan: str, length: int | None, **columns: Any) -> Upload:
+def begin_upload(
+    bucket: Bucket,
+    key: str | None,
+    plan: str,
+    length: int | None,
+    *,
+    first: Callable[[], Any] | None = None,
+    **columns: Any,
+) -> Upload:
     """Begin an upload, and commit.
 
     :param bucket: The bucket.
     :param key: Key of the resulting object; ``None`` if it has none yet.
     :param plan: Name of its plan.
     :param length: Size of the file in bytes, if known.
+    :param first: Called first in the transaction, to make room for what is claimed then.
     :param columns: Other columns of the row: ``protocol``, ``owner``, ``tags``, ``meta``, and ``conditions`` as
         returned by :func:`.http.preconditions.write_conditions`, which must hold now and at the end.
     :returns: The upload.
@@ -39,9 +49,8 @@ def begin_upload(bucket: Bucket, key: str | None, plan: str, length: int | None,
         validate_new_key(key)
         if columns.get("conditions"):
             check_write_conditions(columns["conditions"], ObjectVersion.get(bucket.id, key))
-    limit = bucket.size_limit
-    if length is not None:
-        check_sizelimit(limit, length)
+    if length is not None and first is None:
+        check_sizelimit(bucket.size_limit, length)
     bucket_id, location, storage_class = bucket.id, bucket.location.uri, bucket.default_storage_class
     ensure_present(bucket.location)
     file = FileInstance.new()
@@ -52,6 +61,8 @@ def begin_upload(bucket: Bucket, key: str | None, plan: str, length: int | None,
     def record() -> Upload:
         # One that the file could not keep must not be found at the end.
         file.uri = state["uri"]
+        if first is not None:
+            first()
         upload = Upload.record(
             id=file.id,
             bucket_id=bucket_id,

@@ -12,7 +12,14 @@ import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from ...errors import BucketDeletedError, BucketLockedError, FileSizeError, InvalidOperationError, PreconditionFailed
+from ...errors import (
+    BucketDeletedError,
+    BucketLockedError,
+    FileSizeError,
+    InvalidOperationError,
+    PreconditionFailed,
+    StorageError,
+)
 from ...models import FileInstance, ObjectVersion, Upload, UploadExtent, as_object_version
 from ...models.upload import COMPLETING, DONE, FAILED
 from ...signals import file_uploaded, notify
@@ -20,8 +27,8 @@ from ...storage.uploads import Receipt, State, Stored
 from ..conditions import check_write_conditions
 from ..presence import ensure_reachable
 from ..transactions import in_transaction, release_connection
-from .access import backend, ensure_open, held
-from .ending import remove_bytes
+from .access import Backend, backend, ensure_open, held
+from .ending import forget_sources, remove_all, remove_bytes
 from .errors import UploadBusy, UploadClosed, UploadGone
 
 TOUCH_SECONDS = 60.0
@@ -43,6 +50,12 @@ class _Work(NamedTuple):
     receipts: list[Receipt]
     digests: dict[str, str]
     """Digests of the whole file, if known."""
+
+    sources: list[uuid.UUID]
+    """The uploads that have the bytes of each receipt, if those are others."""
+
+    states: dict[uuid.UUID, State]
+    """The states of these, and of others without bytes."""
 
 
 def begin_completion(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | None = None) -> None:
@@ -100,24 +113,14 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
     """
 
     def look() -> _Work | uuid.UUID:
-        upload = Upload.get(upload_id)
-        if upload is None:
-            return made(uuid.uuid5(upload_id, "version"))
-        if upload.status == DONE:
-            return upload.version_id
-        if upload.status != COMPLETING:
-            raise UploadClosed(description=f"The upload has failed: {upload.reason}" if upload.reason else None)
-        extents = UploadExtent.recorded(upload_id)
-        digests = extents[0].digests if len(extents) == 1 else None
-        return _Work(upload.state, [extent.receipt for extent in extents], digests or {})
+        return _look(upload_id)
 
     work = in_transaction(look)
     if isinstance(work, uuid.UUID):
         return work
     release_connection()
     store = backend(upload_id, work.state)
-    algorithm, _ = store.new_digest()
-    checksum = f"{algorithm}:{work.digests[algorithm]}" if algorithm in work.digests else None
+    joined = {"sources": [backend(each, work.states[each]).uploads for each in work.sources]} if work.sources else {}
     touched = time.monotonic()
 
     def tell(size: int | None, done: int) -> None:
@@ -130,7 +133,9 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
             progress(size, done)
 
     try:
-        stored = store.uploads.finish(work.state, work.receipts, checksum=checksum, progress=tell)
+        stored = store.uploads.finish(
+            work.state, work.receipts, checksum=_checksum(store, work), progress=tell, **joined
+        )
     except TimeoutError as error:
         raise UploadBusy() from error
     except FileNotFoundError as error:
@@ -141,11 +146,57 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
         reason = str(error.description)
         in_transaction(lambda: _fail(held(upload_id), reason))
         remove_bytes(upload_id)
+        remove_all(work.states.items())
         raise
     if version is None:
         return _found(upload_id, store.uploads.abort, work.state)
+    remove_all(work.states.items())
     notify(file_uploaded, version)
     return version.version_id
+
+
+def bytes_to_read(upload_id: uuid.UUID) -> int:
+    """Return how many bytes :func:`finish_upload` would have to read, which tells whether it takes long.
+
+    :param upload_id: Identifier of the upload, which takes no more bytes.
+    """
+    work = in_transaction(lambda: _look(upload_id))
+    if isinstance(work, uuid.UUID):
+        return 0
+    store = backend(upload_id, work.state)
+    return store.uploads.to_read(work.state, work.receipts, _checksum(store, work))
+
+
+def _look(upload_id: uuid.UUID) -> _Work | uuid.UUID:
+    """Return what there is to do for an upload, or the identifier of the version where that is done."""
+    upload = Upload.get(upload_id)
+    if upload is None:
+        return made(uuid.uuid5(upload_id, "version"))
+    if upload.status == DONE:
+        return upload.version_id
+    if upload.status != COMPLETING:
+        raise UploadClosed(description=f"The upload has failed: {upload.reason}" if upload.reason else None)
+    if upload.sources:
+        return _joined(upload)
+    extents = UploadExtent.recorded(upload_id)
+    digests = extents[0].digests if len(extents) == 1 else None
+    return _Work(upload.state, [extent.receipt for extent in extents], digests or {}, [], {})
+
+
+def _joined(upload: Upload) -> _Work:
+    """Return what there is to do for an upload that is made of others."""
+    states = {source.id: source.state for each in upload.sources if (source := Upload.get(each)) is not None}
+    receipts = {extent.upload_id: extent.receipt for extent in UploadExtent.recorded(*states)}
+    order = [each for each in upload.sources if each in receipts]
+    if sum(receipts[each]["size"] for each in order) != upload.length:
+        raise StorageError(f"The uploads that {upload.id} is made of have not all of its bytes.")
+    return _Work(upload.state, [receipts[each] for each in order], {}, order, states)
+
+
+def _checksum(store: Backend, work: _Work) -> str | None:
+    """Return the checksum that the file will have, where that is known."""
+    algorithm, _ = store.new_digest()
+    return f"{algorithm}:{work.digests[algorithm]}" if algorithm in work.digests else None
 
 
 _FINAL = (PreconditionFailed, BucketLockedError, BucketDeletedError, FileSizeError, InvalidOperationError)
@@ -165,10 +216,12 @@ def _record(upload_id: uuid.UUID, stored: Stored) -> ObjectVersion | None:
         upload.bucket_id,
         upload.key,
         file,
+        mimetype=(upload.meta or {}).get("mimetype"),
         version_id=upload.version_id,
         tags=upload.tags,
         precondition=lambda head: check_write_conditions(upload.conditions or {}, head),
     )
+    forget_sources(upload)
     upload.status = DONE
     upload.length = stored.size
     upload.used()
@@ -178,6 +231,7 @@ def _record(upload_id: uuid.UUID, stored: Stored) -> ObjectVersion | None:
 
 def _fail(upload: Upload, reason: str) -> None:
     """Mark an upload, which is locked, as failed."""
+    forget_sources(upload)
     upload.status, upload.reason = FAILED, reason
     upload.claim(0, 0)
     UploadExtent.forget(upload.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -29,15 +29,42 @@ def abort_upload(upload_id: uuid.UUID) -> None:
     :raises BucketLockedError: If the bucket is locked.
     """
 
-    def abort() -> State | None:
+    def abort() -> list[tuple[uuid.UUID, State]]:
         upload = held(upload_id)
         Bucket.claim(upload.bucket_id, deleted=True)
-        state: State | None = None if upload.status == DONE else upload.state
+        left = forget_sources(upload)
+        if upload.status != DONE:
+            left.append((upload_id, upload.state))
         UploadExtent.forget(upload_id)
         upload.forget()
-        return state
+        return left
 
-    _remove(upload_id, in_transaction(abort))
+    remove_all(in_transaction(abort))
+
+
+def forget_sources(upload: Upload) -> list[tuple[uuid.UUID, State]]:
+    """Delete the uploads that one was to be made of, which is held and has no use for them any more.
+
+    :param upload: The upload.
+    :returns: Their identifiers and states: their bytes can be removed after the commit.
+    """
+    if not upload.sources:
+        return []
+    left = []
+    for source in Upload.hold_several(set(upload.sources)):
+        left.append((source.id, source.state))
+        UploadExtent.forget(source.id)
+        source.forget()
+    return left
+
+
+def remove_all(uploads: Iterable[tuple[uuid.UUID, State]]) -> None:
+    """Remove the bytes of uploads that nobody needs any more.
+
+    :param uploads: Their identifiers and states.
+    """
+    for upload_id, state in uploads:
+        _remove(upload_id, state)
 
 
 def remove_bytes(upload_id: uuid.UUID) -> None:

@@ -57,10 +57,17 @@ class UploadLost(UploadException):
 
 
 class UploadLengthMismatch(UploadException):
-    """The length is not the one declared before, or there are more bytes than declared."""
+    """The length is not the one declared before, or not that of the bytes."""
 
     code = 400
     description = "The length of the upload is another one."
+
+
+class UploadOverrun(UploadLengthMismatch):
+    """There are more bytes than the length of the upload."""
+
+    code = 413
+    description = "There are more bytes than the length of the upload."
 
 
 class UploadInvalidPart(UploadException):

@@ -16,7 +16,7 @@ from ...storage.uploads import ExtentWrite, Receipt, State
 from ..transactions import commit_or_undo, in_transaction, release_connection
 from .access import backend, explained, held_open
 from .digests import Digests
-from .errors import UploadIncomplete, UploadInvalidPart, UploadLengthMismatch, UploadLost
+from .errors import UploadIncomplete, UploadInvalidPart, UploadLengthMismatch, UploadLost, UploadOverrun
 from .free import FreePlan
 from .interface import Extent
 from .leases import Lease
@@ -56,7 +56,7 @@ def _take(upload_id: uuid.UUID, number: int, size: int | None) -> Grant:
     if upload.length is not None and size is not None:
         others = UploadExtent.total(upload_id) - kept
         if others + size > upload.length:
-            raise UploadLengthMismatch(description="There are more bytes than the length of the upload.")
+            raise UploadOverrun()
     _claim(upload, extent, kept + (size or 0), kept + (size or 0))
     offset = None
     if extent.receipt is None and size:
@@ -109,7 +109,7 @@ class AnyParts(FreePlan):
         :param shut: Function that ends a waiting read of the stream, for when another request takes over.
         :returns: The part.
         :raises UploadInvalidPart: If the number is out of range.
-        :raises UploadLengthMismatch: If it would exceed the length of the upload.
+        :raises UploadOverrun: If it would exceed the length of the upload.
         :raises UploadBusy: If another request is still writing it.
         :raises UploadLost: If another request has begun to write it.
         :raises UploadGone: If the upload has been aborted, or has expired.
@@ -174,7 +174,7 @@ class AnyParts(FreePlan):
                 upload.length is not None
                 and UploadExtent.total(upload_id) - grant.kept + receipt["size"] > upload.length
             ):
-                raise UploadLengthMismatch(description="There are more bytes than the length of the upload.")
+                raise UploadOverrun()
             extent.offset, extent.size, extent.receipt, extent.digests = grant.offset, receipt["size"], receipt, digests
             return replaced
 

@@ -12,7 +12,7 @@ from ...models import Upload, UploadExtent
 from ...storage.uploads import Receipt, State, machine
 from ..transactions import in_transaction
 from .access import Backend, held_open
-from .errors import UploadLengthMismatch, UploadLost, UploadOffsetMismatch
+from .errors import UploadLengthMismatch, UploadLost, UploadOffsetMismatch, UploadOverrun
 
 RUN = 0
 """Number of its single extent."""
@@ -82,7 +82,8 @@ def take(upload_id: uuid.UUID, offset: int | None, size: int | None, length: int
     :param length: Length of the upload, if the request declares it.
     :param whole: Whether the bytes count as a whole or not at all.
     :raises UploadOffsetMismatch: If the run is already longer.
-    :raises UploadLengthMismatch: If another length was declared before, or if there are more bytes than declared.
+    :raises UploadLengthMismatch: If another length was declared before.
+    :raises UploadOverrun: If there are more bytes than declared.
     """
     upload = held_open(upload_id)
     recorded = _size(UploadExtent.one(upload_id, RUN))
@@ -92,7 +93,7 @@ def take(upload_id: uuid.UUID, offset: int | None, size: int | None, length: int
         # Checked first, so that a current writer is not disturbed: the run may have grown since, but never shrinks.
         raise UploadOffsetMismatch(recorded)
     if upload.length is not None and offset is not None and offset + (size or 0) > upload.length:
-        raise UploadLengthMismatch(description="There are more bytes than the length of the upload.")
+        raise UploadOverrun()
     extent = UploadExtent.take(upload_id, RUN)
     upload.used()
     left_by = _left_by(extent.writer)
@@ -123,7 +124,7 @@ def settle(upload_id: uuid.UUID, grant: Grant, store: Backend, writer: str | Non
     :param writer: ``writer`` of the caller; see :func:`writer_of`.
     :returns: New state of the run.
     :raises TimeoutError: If the other request is still writing.
-    :raises UploadLengthMismatch: If it has written more than the length that was declared afterwards.
+    :raises UploadOverrun: If it has written more than the length that was declared afterwards.
     """
     if grant.left_by is None:
         return grant
@@ -132,7 +133,7 @@ def settle(upload_id: uuid.UUID, grant: Grant, store: Backend, writer: str | Non
     def record() -> None:
         upload, extent = held_open(upload_id), of_epoch(upload_id, grant.epoch)
         if upload.length is not None and receipt["size"] > upload.length:
-            raise UploadLengthMismatch(description="There are more bytes than the length of the upload.")
+            raise UploadOverrun()
         if receipt["size"] != extent.size:
             extent.size, extent.receipt, extent.digests = receipt["size"], receipt, None
         extent.offset, extent.writer = 0, writer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .errors import UploadLengthMismatch, UploadLost
+from .errors import UploadLost, UploadOverrun
 from .leases import Lease
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Source:
 
         :param size: Largest number of bytes; negative for any number.
         :raises UploadLost: If another request has taken over.
-        :raises UploadLengthMismatch: If there are more bytes than the upload has room for.
+        :raises UploadOverrun: If there are more bytes than the upload has room for.
         :raises FileSizeError: If a size limit is exceeded.
         """
         if self.error is not None:
@@ -97,7 +97,7 @@ class Source:
             room = self._limit - self.received
             if room <= 0:
                 if self._stream.read(1):
-                    raise UploadLengthMismatch(description="There are more bytes than the length of the upload.")
+                    raise UploadOverrun()
                 return b""
             wanted = min(wanted, room)
         if self._claim is not None:

@@ -1,0 +1,185 @@
+"""Concatenation: an upload is made of others, whose bytes are claimed once, whoever is killed meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from helpers.uploading import age, bucket_size, files_in
+from invenio_db import db
+from sqlalchemy.exc import OperationalError
+
+from invenio_files_rest.errors import FileSizeError, InvalidOperationError, PreconditionFailed
+from invenio_files_rest.models import Bucket, ObjectVersion, Upload, UploadExtent
+from invenio_files_rest.models.upload import COMPLETING, FAILED, JOINED
+from invenio_files_rest.services.uploads import completion
+from invenio_files_rest.services.uploads.completion import bytes_to_read, finish_upload
+from invenio_files_rest.services.uploads.errors import UploadClosed, UploadGone, UploadIncomplete
+from invenio_files_rest.services.uploads.joining import join_uploads
+from invenio_files_rest.services.uploads.plans import APPENDED
+from invenio_files_rest.tasks import remove_expired_multipartobjects
+
+CONTENTS = [b"0123456789" * 100, b"", b"abc" * 1000]
+WHOLE = b"".join(CONTENTS)
+
+
+def partial(bucket: Bucket, content: bytes, key: str | None = None, length: int | None = None) -> Any:
+    upload = APPENDED.begin(bucket, key, len(content) if length is None else length, protocol="test")
+    if content:
+        APPENDED.write(upload, 0, BytesIO(content), size=len(content))
+    return upload
+
+
+def join(bucket: Bucket, sources: list[Any], key: str = "key", **columns: Any) -> Any:
+    options: dict[str, Any] = {"meta": {}, "protocol": "test", **columns}
+    return join_uploads(bucket, key, sources, lambda upload: None, **options)
+
+
+def state(upload: Any) -> str:
+    db.session.rollback()
+    found = Upload.get(upload)
+    assert found is not None
+    return str(found.status)
+
+
+@pytest.mark.parametrize("kind", ["folder", "osfs"])
+def test_others_become_one_version_in_the_order_that_is_said(bucket: Bucket, kind: str) -> None:
+    if kind == "osfs":
+        bucket.location.uri = f"osfs://{bucket.location.uri}"
+        db.session.commit()
+    parts = [partial(bucket, content) for content in CONTENTS]
+    final = join(bucket, [*parts, parts[0]], meta={"mimetype": "image/png"}, tags={"one": "1"})
+    assert bytes_to_read(final) == len(WHOLE) + len(CONTENTS[0])
+    version = finish_upload(final)
+    assert finish_upload(final) == version
+    found = db.session.get(ObjectVersion, version)
+    expected = WHOLE + CONTENTS[0]
+    assert Path(found.file.uri.removeprefix("osfs://")).read_bytes() == expected
+    assert found.file.checksum == f"md5:{hashlib.md5(expected).hexdigest()}"
+    assert (found.mimetype, found.get_tags()) == ("image/png", {"one": "1"})
+    assert [upload.id for upload in Upload.query] == [final]
+    assert UploadExtent.query.count() == 0
+    assert bucket_size(bucket) == len(expected)
+    assert sum(len(names) for _, _, names in os.walk(bucket.location.uri.removeprefix("osfs://"))) == 1
+
+
+def test_bytes_are_claimed_once_also_next_to_the_quota(bucket: Bucket) -> None:
+    bucket.quota_size = len(WHOLE)
+    db.session.commit()
+    parts = [partial(bucket, content) for content in CONTENTS]
+    assert bucket_size(bucket) == len(WHOLE)
+    with pytest.raises(FileSizeError):
+        # Twice the same bytes in a file are twice the bytes.
+        join(bucket, [parts[0], *parts])
+    assert [state(part) for part in parts] == ["open"] * 3
+    final = join(bucket, parts)
+    assert bucket_size(bucket) == len(WHOLE)
+    finish_upload(final)
+    assert bucket_size(bucket) == len(WHOLE)
+
+
+def test_what_is_joined_takes_no_bytes_and_is_joined_once(bucket: Bucket) -> None:
+    parts = [partial(bucket, content) for content in CONTENTS]
+    final = join(bucket, parts)
+    assert (state(final), state(parts[0])) == (COMPLETING, JOINED)
+    with pytest.raises(UploadClosed):
+        APPENDED.write(parts[0], len(CONTENTS[0]), BytesIO(b"x"))
+    with pytest.raises(UploadClosed):
+        join(bucket, parts[:1], "other")
+    finish_upload(final)
+    with pytest.raises(UploadGone):
+        join(bucket, parts[:1], "other")
+
+
+def test_only_what_is_whole_and_no_object_by_itself_is_joined(bucket: Bucket) -> None:
+    whole, short, other = partial(bucket, b"12"), partial(bucket, b"1", length=2), partial(bucket, b"12", "key")
+    unknown = APPENDED.begin(bucket, None, None, protocol="test")
+    elsewhere = partial(Bucket.create(bucket.location), b"12")
+    for wrong, why in (
+        (short, UploadIncomplete),
+        (unknown, UploadIncomplete),
+        (other, InvalidOperationError),
+        (elsewhere, UploadGone),
+    ):
+        with pytest.raises(why):
+            join(bucket, [whole, wrong])
+    assert [state(each) for each in (whole, short, other)] == ["open"] * 3
+    age(whole)
+    with pytest.raises(UploadGone):
+        join(bucket, [whole])
+    with pytest.raises(PreconditionFailed):
+        join(bucket, [partial(bucket, b"12")], conditions={"If-Match": "*"})
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def fail(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(completion, name, fail)
+
+
+@pytest.mark.parametrize("killed_at", ["backend", "_record", "remove_all"])
+def test_who_is_killed_loses_nothing_and_the_sweep_goes_on(
+    bucket: Bucket, killed_at: str, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Any]
+) -> None:
+    parts = [partial(bucket, content) for content in CONTENTS]
+    final = join(bucket, parts)
+    with monkeypatch.context() as patched:
+        fail_at(patched, killed_at)
+        with pytest.raises(KeyboardInterrupt):
+            finish_upload(final)
+    db.session.rollback()
+    for part in parts:
+        if Upload.get(part) is not None:
+            age(part)
+    if killed_at != "remove_all":
+        age(final)
+    # What is joined has not expired, whatever its age.
+    remove_expired_multipartobjects()
+    found = ObjectVersion.get(bucket, "key")
+    assert found is not None
+    assert Path(found.file.uri).read_bytes() == WHOLE
+    result = run("files", "sweep", "--delete", "--grace", "0")
+    assert result.exit_code == 0, result.output
+    assert files_in(bucket) == ["data"]
+    assert bucket_size(bucket) == len(WHOLE)
+
+
+@pytest.mark.parametrize("how", ["aborted", "refused"])
+def test_one_that_never_becomes_a_version_takes_the_others_along(bucket: Bucket, how: str) -> None:
+    parts = [partial(bucket, content) for content in CONTENTS]
+    final = join(bucket, parts, conditions={"If-None-Match": "*"})
+    if how == "aborted":
+        APPENDED.abort(final)
+    else:
+        APPENDED.complete(partial(bucket, b"sooner", "key"))
+        with pytest.raises(PreconditionFailed):
+            finish_upload(final)
+        assert state(final) == FAILED
+    assert not set(parts) & {upload.id for upload in Upload.query}
+    left = 0 if how == "aborted" else 1
+    assert files_in(bucket) == ["data"] * left
+    assert bucket_size(bucket) == 6 * left
+
+
+def test_a_failing_database_leaves_the_others_as_they_were(
+    bucket: Bucket, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [partial(bucket, content) for content in CONTENTS]
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise OperationalError("INSERT", {}, Exception("away"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Upload, "record", fail)
+        with pytest.raises(OperationalError):
+            join(bucket, parts)
+    assert [state(part) for part in parts] == ["open"] * 3
+    assert bucket_size(bucket) == len(WHOLE)
+    finish_upload(join(bucket, parts))
