@@ -148,6 +148,21 @@ Each keeps its bytes until it is completed, aborted, or :data:`FILES_REST_MULTIP
 use. Requests for more are answered with 429.
 """
 
+FILES_REST_UPLOADS_WAIT_SECONDS = 10
+"""Seconds that the last request of a resumable upload waits for a worker that makes a file of it.
+
+Then it is answered that all bytes are there, and the object follows. An upload that came in one go to one process needs
+no worker.
+"""
+
+FILES_REST_UPLOAD_104 = False
+"""Tell clients of the IETF draft where to resume an upload while its first request is still on its way, with an interim
+response ``104 (Upload Resumption Supported)``.
+
+For gunicorn and Werkzeug's server where clients reach them directly: web servers in front may take it for the answer,
+as nginx does.
+"""
+
 FILES_REST_UPLOAD_FACTORIES = [
     "invenio_files_rest.views:stream_uploadfactory",
     "invenio_files_rest.views:ngfileupload_uploadfactory",

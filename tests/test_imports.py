@@ -23,6 +23,7 @@ FLOORS = (
     ("models", "storage"),
     ("services",),
     ("http",),
+    ("tus",),
     ("cli", "tasks", "views"),
     ("admin", "pages", "permissions", "testing"),
     # What puts the parts together, and the documented names of what lies elsewhere.
@@ -38,7 +39,9 @@ STRANGERS = {
     ("pages", "tasks"),
     ("storage", "models"),
     ("tasks", "cli"),
+    ("cli", "tus"),
     ("tasks", "http"),
+    ("tasks", "tus"),
     ("tasks", "views"),
     ("views", "cli"),
     ("views", "tasks"),

@@ -94,7 +94,9 @@ class _NonEmptyStream:
         return block
 
 
-def read_digests(content_md5: str | None) -> dict[str, bytes]:
+def read_digests(
+    content_md5: str | None, headers: tuple[str, ...] = ("Content-Digest", "Repr-Digest")
+) -> dict[str, bytes]:
     """Return the digests that the request gives of its body.
 
     They are ``Content-MD5`` (RFC 1864), ``Content-Digest`` and ``Repr-Digest`` (RFC 9530); of the latter two,
@@ -102,13 +104,14 @@ def read_digests(content_md5: str | None) -> dict[str, bytes]:
     passed over as well.
 
     :param content_md5: Value of ``Content-MD5``.
+    :param headers: Names of the headers with digests of the body.
     :returns: Raw digests, by the algorithms' names in :mod:`hashlib`.
     :raises werkzeug.exceptions.BadRequest: If one cannot be read, or two contradict each other.
     """
     found = []
     if content_md5:
         found.append(("md5", "Content-MD5", content_md5))
-    for header in () if is_form(request.content_type) else ("Content-Digest", "Repr-Digest"):
+    for header in () if is_form(request.content_type) else headers:
         for member in filter(None, map(str.strip, request.headers.get(header, "").split(","))):
             match = _DIGEST.fullmatch(member)
             if match is None:
@@ -245,11 +248,21 @@ def parse_header_tags() -> dict[str, str]:
     :raises InvalidTagError: If a tag is empty or too long, or not in UTF-8.
     :raises DuplicateTagError: If a tag is given twice.
     """
-    tags: dict[str, str] = {}
     header = request.headers.get(current_app.config["FILES_REST_FILE_TAGS_HEADER"], "")
+    # WSGI has the bytes of a header as characters of Latin-1 (PEP 3333).
+    return parse_tags(header.encode("latin-1"))
+
+
+def parse_tags(text: bytes) -> dict[str, str]:
+    """Return tags that are written as ``key1=value1&key2=value2``, in UTF-8, percent-encoded or not.
+
+    :param text: The text.
+    :raises InvalidTagError: If a tag is empty or too long, or not in UTF-8.
+    :raises DuplicateTagError: If a tag is given twice.
+    """
+    tags: dict[str, str] = {}
     try:
-        # WSGI has the bytes of a header as characters of Latin-1 (PEP 3333).
-        pairs = parse_qsl(header.encode("latin-1").decode(), keep_blank_values=True, errors="strict")
+        pairs = parse_qsl(text.decode(), keep_blank_values=True, errors="strict")
     except UnicodeError as error:
         raise InvalidTagError(description="Tags have to be in UTF-8, percent-encoded or not.") from error
     for key, value in pairs:

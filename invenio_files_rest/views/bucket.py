@@ -15,11 +15,16 @@ from ..proxies import current_permission_factory
 from ..services.batches import in_batches
 from .base import FilesView
 from .decorators import check_permission, need_bucket_permission, need_permissions, pass_bucket
+from .object import ObjectResource
+from .resumable import BucketUploadsMixin, or_of_an_upload
 
 
-class BucketResource(FilesView):
+class BucketResource(BucketUploadsMixin, FilesView):
     """A bucket."""
 
+    readable_conditions = ObjectResource.readable_conditions
+
+    @or_of_an_upload
     @use_kwargs({"versions": flag("versions"), "uploads": flag("uploads"), **PAGE}, location="query")
     @pass_bucket
     def get(self, bucket: Any = None, versions: Any = missing, uploads: Any = missing, **page: Any) -> Response:
@@ -34,6 +39,7 @@ class BucketResource(FilesView):
             return self.multipart_listuploads(bucket)
         return self.listobjects(bucket, versions, **page)
 
+    @or_of_an_upload
     @pass_bucket
     @need_bucket_permission("bucket-read")
     def head(self, bucket: Any = None, **kwargs: Any) -> Response:

@@ -35,6 +35,7 @@ from ..services.objects import delete_object, remove_version, store_object
 from ..services.presence import ensure_reachable
 from ..services.transactions import release_connection
 from ..signals import file_downloaded, notify
+from ..tus import draft
 from ..utils import load_or_import_from_config
 from .base import FilesView, log_failure
 from .decorators import (
@@ -47,6 +48,7 @@ from .decorators import (
     pass_bucket,
 )
 from .multipart import MultipartMixin
+from .resumable import ObjectUploadsMixin
 
 VERSION = {"version_id": Identifier(data_key="versionId", load_default=None)}
 UPLOAD = {"upload_id": Identifier(data_key="uploadId", load_default=None)}
@@ -84,7 +86,7 @@ def _sent(obj: ObjectVersion, send: Callable[[ObjectVersion], Response]) -> Resp
     raise AssertionError("unreachable")
 
 
-class ObjectResource(MultipartMixin, FilesView):
+class ObjectResource(MultipartMixin, ObjectUploadsMixin, FilesView):
     """An object."""
 
     takes_stream = True
@@ -279,6 +281,8 @@ class ObjectResource(MultipartMixin, FilesView):
             refuse_stray_arguments("uploadId", "partNumber", "part")
             return self.multipart_uploadpart(bucket, key, upload_id)
         refuse_stray_arguments()
+        if draft.completes() is not None:
+            return self.resumable_object(bucket, key, self.create_object)
         return self.create_object(bucket, key)
 
     @pass_bucket
@@ -289,7 +293,7 @@ class ObjectResource(MultipartMixin, FilesView):
     def post(
         self, bucket: Any = None, key: Any = None, uploads: Any = missing, upload_id: uuid.UUID | None = None
     ) -> Response:
-        """Begin or complete a multipart upload.
+        """Begin or complete a multipart upload, or begin one of the IETF draft.
 
         :param bucket: The bucket.
         :param key: Key of the object.
@@ -299,11 +303,18 @@ class ObjectResource(MultipartMixin, FilesView):
         if uploads is not missing:
             refuse_stray_arguments("uploads", "size", "partSize")
             return self.multipart_init(bucket, key)
+        if upload_id is None and draft.completes() is not None:
+            refuse_stray_arguments()
+            return self._resume_post(bucket, key)
         if upload_id is None:
             refuse_stray_arguments(*SUBRESOURCES)
             abort(403, description="A POST begins or completes a multipart upload: it needs uploads or uploadId.")
         refuse_stray_arguments("uploadId")
         return self.multipart_complete(bucket, key, upload_id)
+
+    @ensure_input_stream_is_not_exhausted
+    def _resume_post(self, bucket: Bucket, key: str) -> Response:
+        return self.resumable_object(bucket, key, self.create_object)
 
     @use_kwargs({**VERSION, **UPLOAD, **NO_UPLOADS}, location="query")
     @pass_bucket

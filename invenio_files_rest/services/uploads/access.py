@@ -16,7 +16,7 @@ from ...storage.capabilities import capability_of
 from ...storage.uploads import State, Uploads
 from ..presence import ensure_reachable
 from ..transactions import in_transaction
-from .errors import UploadBusy, UploadClosed, UploadGone, UploadsUnsupported
+from .errors import UploadBusy, UploadClosed, UploadExpired, UploadGone, UploadsUnsupported
 
 
 class Backend(NamedTuple):
@@ -93,7 +93,7 @@ def ensure_open(upload: Upload) -> None:
     """Check that an upload is open.
 
     :param upload: The upload.
-    :raises UploadGone: If it has expired.
+    :raises UploadExpired: If it has expired.
     :raises UploadClosed: If it takes no more bytes. If it failed, the description says why.
     """
     if upload.status == FAILED:
@@ -101,7 +101,7 @@ def ensure_open(upload: Upload) -> None:
     if upload.status != OPEN:
         raise UploadClosed()
     if upload.expires < utcnow():
-        raise UploadGone()
+        raise UploadExpired()
 
 
 @contextmanager

@@ -18,6 +18,13 @@ class UploadGone(UploadException, InvalidOperationError):  # noqa: N818 (as its 
     description = "The upload does not exist any more, or has expired."
 
 
+class UploadExpired(UploadGone):
+    """Nobody has gone on with the upload for too long."""
+
+    code = 410
+    description = "The upload has expired."
+
+
 class UploadClosed(UploadException):
     """The upload takes no more bytes: it is being completed, is done, or has failed."""
 

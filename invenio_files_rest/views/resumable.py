@@ -1,0 +1,203 @@
+"""Resumable uploads: tus at ``/files/<bucket>?tus``, the IETF draft at an object, and both at ``?uploadId=``."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn, TypeVar
+
+from flask import Response, abort, request
+from werkzeug.exceptions import MethodNotAllowed
+
+from ..http.arguments import NOT_FOUND, Identifier, as_uuid, refuse_stray_arguments, use_kwargs
+from ..http.json_streams import dumps
+from ..models import Bucket, ObjectVersion, as_object_version
+from ..proxies import current_permission_factory
+from ..services.conditions import check_write_conditions
+from ..tus import discovery, draft, v1
+from ..tus.resource import TUS, Resource, find
+from .decorators import (
+    ensure_acceptable,
+    ensure_input_stream_is_not_exhausted,
+    ensure_unlocked,
+    need_bucket_permission,
+    pass_bucket,
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UPLOAD_ID = "uploadId"
+_ARGUMENTS = {"upload_id": Identifier(data_key=_UPLOAD_ID, required=True)}
+
+_OF_BUCKET = ["GET", "HEAD", "OPTIONS"]
+_OF_UPLOAD = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH"]
+
+
+def or_of_an_upload(f: F) -> F:
+    """Have a method of a bucket do something else where the request is about an upload in it.
+
+    :param f: The method.
+    """
+
+    @wraps(f)
+    def inner(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.resumable(**kwargs) if _UPLOAD_ID in request.args else f(self, *args, **kwargs)
+
+    return inner  # type: ignore[return-value]
+
+
+def _method() -> str:
+    """Return the method that is meant, where the client cannot send every one (tus 1.0, X-HTTP-Method-Override)."""
+    return request.headers.get("X-HTTP-Method-Override", request.method).upper()
+
+
+def _bucket_of(bucket_id: Any) -> Bucket | None:
+    """Return the bucket, for who may store objects in it."""
+    bucket = Bucket.get(as_uuid(bucket_id))
+    if bucket is None:
+        return None
+    permission = current_permission_factory(bucket, "bucket-update")
+    return bucket if permission is None or permission.can() else None
+
+
+class BucketUploadsMixin:
+    """What a bucket's resource does with resumable uploads."""
+
+    make_response: Callable[..., Response]
+    readable_conditions: Callable[[Bucket, str], tuple[dict[str, str], Any]]
+
+    def post(self, **kwargs: Any) -> Response:
+        """Begin an upload of tus."""
+        return self.resumable(**kwargs)
+
+    def patch(self, **kwargs: Any) -> Response:
+        """Append to an upload."""
+        return self.resumable(**kwargs)
+
+    def delete(self, **kwargs: Any) -> Response:
+        """End an upload."""
+        return self.resumable(**kwargs)
+
+    def options(self, bucket_id: Any = None, **kwargs: Any) -> Response:
+        """Tell what there is for the bucket."""
+        return discovery.options(_bucket_of(bucket_id), with_tus=True)
+
+    def resumable(self, **kwargs: Any) -> Response:
+        """Do what a request wants of an upload.
+
+        :raises werkzeug.exceptions.MethodNotAllowed: If it is about none.
+        """
+        method, is_tus = _method(), "tus" in request.args or v1.is_request()
+        if is_tus:
+            v1.announce()
+        if _UPLOAD_ID not in request.args:
+            if method != "POST" or not is_tus:
+                raise MethodNotAllowed(_OF_BUCKET)
+            return self._create_upload(**kwargs)
+        if method not in _OF_UPLOAD:
+            raise MethodNotAllowed(_OF_UPLOAD)
+        do: Callable[..., Response] = {
+            "PATCH": self._append,
+            "DELETE": self._end_upload,
+            "HEAD": self._tell_offset,
+        }.get(method, self._show_upload)
+        return do(**kwargs)
+
+    @pass_bucket
+    @need_bucket_permission("bucket-update")
+    @ensure_unlocked
+    @ensure_input_stream_is_not_exhausted
+    def _create_upload(self, bucket: Bucket) -> Response:
+        refuse_stray_arguments()
+        return v1.create(bucket, self._conditions)
+
+    def _conditions(self, bucket: Bucket, key: str) -> tuple[dict[str, str], Any]:
+        return type(self).readable_conditions(bucket, key)
+
+    @pass_bucket
+    @need_bucket_permission("bucket-update")
+    @ensure_unlocked
+    @use_kwargs(_ARGUMENTS, location="query")
+    @ensure_acceptable
+    @ensure_input_stream_is_not_exhausted
+    def _append(self, bucket: Bucket, upload_id: uuid.UUID) -> Response:
+        found = self._find(bucket, upload_id)
+        if found.protocol == TUS:
+            return v1.patch(found)
+        return draft.patch(bucket, found, lambda version_id: self._show_version(bucket, version_id))
+
+    @pass_bucket
+    @need_bucket_permission("bucket-update")
+    @use_kwargs(_ARGUMENTS, location="query")
+    def _end_upload(self, bucket: Bucket, upload_id: uuid.UUID) -> Response:
+        found = self._find(bucket, upload_id)
+        return v1.delete(found) if found.protocol == TUS else draft.delete(found)
+
+    @pass_bucket
+    @need_bucket_permission("bucket-update")
+    @use_kwargs(_ARGUMENTS, location="query")
+    def _tell_offset(self, bucket: Bucket, upload_id: uuid.UUID) -> Response:
+        found = self._find(bucket, upload_id)
+        return v1.head(found) if found.protocol == TUS else draft.head(bucket, found)
+
+    @pass_bucket
+    @need_bucket_permission("bucket-update")
+    @use_kwargs(_ARGUMENTS, location="query")
+    def _show_upload(self, bucket: Bucket, upload_id: uuid.UUID) -> Response:
+        shown = discovery.describe(self._find(bucket, upload_id))
+        return Response(dumps(shown), mimetype="application/json")
+
+    @staticmethod
+    def _find(bucket: Bucket, upload_id: uuid.UUID) -> Resource:
+        found = find(bucket, upload_id)
+        if found.protocol == TUS:
+            v1.announce()
+        return found
+
+    def _show_version(self, bucket: Bucket, version_id: uuid.UUID) -> Response:
+        return show_version(self, bucket, version_id)
+
+
+def show_version(view: Any, bucket: Bucket, version_id: uuid.UUID) -> Response:
+    """Answer with a version, as the request does that stores an object in one go.
+
+    :param view: The view.
+    :param bucket: The bucket.
+    :param version_id: Identifier of the version.
+    """
+    version = as_object_version(version_id)
+    if version is None:
+        _gone()
+    context = {"class": ObjectVersion, "bucket": bucket}
+    response: Response = view.make_response(data=version, context=context, etag=version.file and version.file.checksum)
+    return response
+
+
+def _gone() -> NoReturn:
+    abort(404, description=NOT_FOUND)
+
+
+class ObjectUploadsMixin:
+    """What an object's resource does with resumable uploads."""
+
+    make_response: Callable[..., Response]
+    readable_conditions: Callable[[Bucket, str], tuple[dict[str, str], Any]]
+
+    def options(self, bucket_id: Any = None, **kwargs: Any) -> Response:
+        """Tell what there is for the object."""
+        return discovery.options(_bucket_of(bucket_id), with_tus=False)
+
+    def resumable_object(self, bucket: Bucket, key: str, create_object: Callable[[Bucket, str], Response]) -> Response:
+        """Store the body of a request of the draft, or the beginning of it.
+
+        :param bucket: The bucket.
+        :param key: Key of the object.
+        :param create_object: Function that stores what cannot be gone on with.
+        """
+        if draft.is_resumable(bucket):
+            conditions, head = self.readable_conditions(bucket, key)
+            check_write_conditions(conditions, head)
+            return draft.create(bucket, key, conditions, lambda version_id: show_version(self, bucket, version_id))
+        draft.check_length()
+        return draft.mark(create_object(bucket, key), complete=True)
