@@ -81,15 +81,17 @@ def take(upload_id: uuid.UUID, offset: int | None, size: int | None, length: int
     :param size: Number of bytes in the request, if known.
     :param length: Length of the upload, if the request declares it.
     :param whole: Whether the bytes count as a whole or not at all.
-    :raises UploadOffsetMismatch: If the run is already longer.
+    :raises UploadOffsetMismatch: If the run certainly ends elsewhere.
     :raises UploadLengthMismatch: If another length was declared before.
     :raises UploadOverrun: If there are more bytes than declared.
     """
     upload = held_open(upload_id)
-    recorded = _size(UploadExtent.one(upload_id, RUN))
+    run = UploadExtent.one(upload_id, RUN)
+    recorded = _size(run)
     if length is not None:
         _declare(upload, length, recorded)
-    if offset is not None and offset < recorded:
+    may_be_longer = run is not None and run.writer is not None
+    if offset is not None and (offset < recorded or (offset > recorded and not may_be_longer)):
         # Checked first, so that a current writer is not disturbed: the run may have grown since, but never shrinks.
         raise UploadOffsetMismatch(recorded)
     if upload.length is not None and offset is not None and offset + (size or 0) > upload.length:
