@@ -18,7 +18,7 @@ from ..services.uploads.plans import APPENDED
 from . import fields, finishing, interim
 from .errors import WrongType, completed_upload, errors_of_draft, inconsistent_length
 from .mount import upload_url
-from .resource import DRAFT, Resource, append, has_body, most, owner, raise_broken
+from .resource import DRAFT, Resource, append, body_size, most, owner, raise_broken
 
 TYPE = "application/partial-upload"
 """Media type of bodies that are bytes of an upload, since interop version 6."""
@@ -79,7 +79,7 @@ def check_length() -> int | None:
 
     :raises Problem: If it tells two.
     """
-    length, size = fields.integer("Upload-Length"), request.content_length
+    length, size = fields.integer("Upload-Length"), body_size()
     if completes() and size is not None and not is_form(request.content_type):
         if length not in (None, size):
             raise inconsistent_length()
@@ -144,6 +144,7 @@ def _answer(status: int, headers: dict[str, str], complete: bool) -> Response:
 
 
 def _completed(upload_id: uuid.UUID, respond: Respond, offset: int) -> Response:
+    minsize_validator(offset)
     return _final(finishing.complete(upload_id), respond, offset)
 
 
@@ -196,15 +197,15 @@ def patch(bucket: Bucket, found: Resource, respond: Respond) -> Response:
         abort(400, description="The request needs Upload-Offset and Upload-Complete.")
     found.ensure_usable()
     if found.is_closed:
-        if has_body() or offset != found.length or not complete:
+        if body_size() != 0 or offset != found.length or not complete:
             raise completed_upload()
         # The client has not heard the answer.
         return _final(found.version or finishing.wait(found.id), respond, offset)
     length = fields.integer("Upload-Length")
-    if complete and request.content_length is not None:
-        if length not in (None, offset + request.content_length):
+    if complete and (size := body_size()) is not None:
+        if length not in (None, offset + size):
             raise inconsistent_length()
-        length = offset + request.content_length
+        length = offset + size
         minsize_validator(length)
     bucket_id, digests = bucket.id, read_digests(None, ("Content-Digest",))
     with errors_of_draft(offset, limits(bucket)):

@@ -117,11 +117,11 @@ def most(bucket: Bucket, claimed: int = 0) -> int | None:
     return None if limit is None or limit.limit is None else max(0, int(limit.limit))
 
 
-def has_body() -> bool:
-    """Tell whether the request may have a body that is not empty."""
+def body_size() -> int | None:
+    """Return the size of the body in bytes, ``None`` where only its end will tell."""
     if request.content_length is not None:
-        return request.content_length > 0
-    return "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+        return request.content_length
+    return None if "chunked" in request.headers.get("Transfer-Encoding", "").lower() else 0
 
 
 def append(
@@ -134,8 +134,8 @@ def append(
     :param length: Length of the upload that the request has.
     :param digests: Raw digests of the body, by the names of their algorithms.
     """
-    size = request.content_length
-    stream: Any = request_body(request.environ) if has_body() else io.BytesIO()
+    size = body_size()
+    stream: Any = io.BytesIO() if size == 0 else request_body(request.environ)
     if stream is None:
         abort(400, description="The end of the body cannot be told: it needs a Content-Length.")
     if digests:
@@ -145,7 +145,7 @@ def append(
         upload_id,
         offset,
         stream,
-        size=size if has_body() else 0,
+        size=size,
         length=length,
         whole=bool(digests),
         shut=interrupter(request.environ),

@@ -22,7 +22,7 @@ from ..services.uploads.plans import APPENDED
 from . import fields, finishing
 from .errors import UnsupportedVersion, WrongType, errors_of_tus
 from .mount import upload_url, version_url
-from .resource import TUS, Resource, append, ensure_own, has_body, owner, raise_broken
+from .resource import TUS, Resource, append, body_size, ensure_own, owner, raise_broken
 
 VERSION = "1.0.0"
 
@@ -103,7 +103,7 @@ def create(bucket: Bucket, conditions: Conditions) -> Response:
     with errors_of_tus():
         upload_id = APPENDED.begin(bucket, key, length, **about)
     headers, offset = {}, 0
-    if has_body():
+    if body_size() != 0:
         try:
             with errors_of_tus():
                 progress = append(upload_id, 0, digests=digests)
@@ -138,7 +138,7 @@ def _check_type(needed: bool) -> None:
 
     :param needed: Whether the request needs the type also without a body.
     """
-    if (needed or has_body()) and request.mimetype != TYPE:
+    if (needed or body_size() != 0) and request.mimetype != TYPE:
         raise WrongType(description=f"The Content-Type has to be {TYPE}.")
 
 
@@ -225,7 +225,7 @@ def patch(found: Resource) -> Response:
         abort(400, description="The request needs an Upload-Offset.")
     version = found.version
     if found.is_closed:
-        if has_body() or offset != found.length:
+        if body_size() != 0 or offset != found.length:
             raise UploadClosed()
     else:
         if found.key is not None and length is not None:

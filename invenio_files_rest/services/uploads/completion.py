@@ -89,7 +89,7 @@ def begin_completion(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | N
             return error
         upload.status = COMPLETING
         UploadExtent.forget(upload_id, *(extent.number for extent in chosen))
-        total = sum(extent.size for extent in chosen)
+        upload.length = total = sum(extent.size for extent in chosen)
         upload.claim(total, total)
         return None
 
