@@ -4,7 +4,8 @@
 ``services.py COMMAND...`` runs a command with ``TEST_POSTGRESQL_URL``, ``TEST_MARIADB_URL``, ``TEST_REDIS_URL`` and
 ``TEST_RABBITMQ_URL`` set. Without a command it prints them as exports for another shell, and serves until Ctrl-C. With
 ``--install`` it installs, as root of a Debian system, the packages of the servers that are missing, also of nginx,
-which the tests that need it start themselves, and of the clients that tests call; their services are not started.
+which the tests that need it start themselves, and of the clients that tests call, Node's among them; their services
+are not started.
 
 The databases listen on a socket in the temporary folder alone, the brokers on this machine's loopback interface. None
 waits for the disk. ``--durable`` starts PostgreSQL alone, on the loopback interface, and lets it wait for the disk.
@@ -20,7 +21,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -28,7 +30,7 @@ from private_servers.base import SBIN, Service, ServiceError
 from private_servers.brokers import RabbitMQ, Redis
 from private_servers.databases import MariaDB, NetworkedPostgreSQL, PostgreSQL
 from private_servers.output import say
-from private_servers.packages import CLIENTS, install
+from private_servers.packages import CLIENTS, install, install_node_packages
 
 SERVICES: tuple[type[Service], ...] = (PostgreSQL, MariaDB, Redis, RabbitMQ)
 
@@ -87,6 +89,15 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell why something could not be installed, and go on."""
+    try:
+        yield
+    except ServiceError as error:
+        say(str(error))
+
+
 def main() -> int:
     """Run as a program.
 
@@ -107,10 +118,10 @@ def main() -> int:
         clients = [] if arguments.durable else [CLIENTS[name] for name in CLIENTS if not shutil.which(name)]
         # By themselves, for not every system that has the servers has a browser of this name.
         for packages in (servers, clients):
-            try:
+            with told():
                 install(packages)
-            except ServiceError as error:
-                say(str(error))
+        with told():
+            install_node_packages()
     folder = Path(tempfile.mkdtemp(prefix="files-rest-tests-"))
     # Other users, whom the servers run as, have to pass through.
     folder.chmod(0o711)

@@ -64,6 +64,8 @@ def _bucket_of(bucket_id: Any) -> Bucket | None:
 class BucketUploadsMixin:
     """What a bucket's resource does with resumable uploads."""
 
+    takes_stream = True
+
     make_response: Callable[..., Response]
     readable_conditions: Callable[[Bucket, str], tuple[dict[str, str], Any]]
 

@@ -1,4 +1,4 @@
-"""Installing the Debian packages that the tests need."""
+"""Installing what the tests need from Debian and npm."""
 
 from __future__ import annotations
 
@@ -13,8 +13,19 @@ from .output import say
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 
-CLIENTS = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl", "wget": "wget", "zsh": "zsh"}
+CLIENTS = {
+    "chromium": "chromium",
+    "chromedriver": "chromium-driver",
+    "curl": "curl",
+    "node": "nodejs",
+    "npm": "npm",
+    "wget": "wget",
+    "zsh": "zsh",
+}
 """Programs that the tests call, and the packages that have them."""
+
+NODE = Path(__file__).parents[2] / "tests" / "node"
+"""The folder whose ``package-lock.json`` names the packages of Node that the tests call."""
 
 
 def install(missing: Sequence[str]) -> None:
@@ -45,3 +56,19 @@ def install(missing: Sequence[str]) -> None:
     finally:
         if ours:
             POLICY.unlink()
+
+
+def install_node_packages() -> None:
+    """Install the packages of Node that the tests call, unless they are there.
+
+    :raises ServiceError: If they cannot be installed.
+    """
+    wanted, there = NODE / "package-lock.json", NODE / "node_modules" / "installed-package-lock.json"
+    if not shutil.which("npm") or (there.exists() and there.read_bytes() == wanted.read_bytes()):
+        return
+    say("Installing the packages of tests/node ...")
+    npm = ["npm", "ci", "--no-audit", "--no-fund", "--prefix", str(NODE)]
+    done = subprocess.run(npm, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise ServiceError(f"npm ci failed:\n{done.stdout.decode(errors='replace')[-2000:]}")
+    shutil.copy(wanted, there)
