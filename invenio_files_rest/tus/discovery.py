@@ -8,7 +8,6 @@ from flask import Response, current_app
 
 from ..models import Bucket
 from ..models.upload import DONE, OPEN
-from ..services.transactions import release_connection
 from ..services.uploads.access import capability_of
 from ..services.uploads.plans import APPENDED
 from . import draft, fields, v1
@@ -44,8 +43,8 @@ def describe(found: Resource) -> dict[str, Any]:
     """
     offset = found.length if found.is_closed else None
     if found.status == OPEN:
-        release_connection()
-        offset = sum(extent.size for extent in APPENDED.extents(found.id))
+        found.ensure_usable()
+        offset = APPENDED.offset(found.id).offset
     links = {"self": upload_url(found.bucket_id, found.id)}
     if found.status == DONE and found.key is not None:
         links["version"] = version_url(found.bucket_id, found.key, found.version_id)
