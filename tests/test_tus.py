@@ -6,7 +6,6 @@ import base64
 import hashlib
 import re
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
@@ -565,46 +564,6 @@ def test_no_statement_is_one_for_each_request_before(tus: TusClient) -> None:
         counts.append(len(found))
     assert counts[0] == counts[1]
     assert counts[0] <= 20
-
-
-# Whose it is
-
-
-@pytest.fixture
-def ask_as(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Return a function that lets requests come from somebody, who has some actions."""
-
-    def be(name: str | None, *actions: str) -> None:
-        monkeypatch.setattr("invenio_files_rest.tus.resource.owner", lambda: name)
-        monkeypatch.setattr("invenio_files_rest.tus.v1.owner", lambda: name)
-        monkeypatch.setattr(
-            app.extensions["invenio-files-rest"],
-            "permission_factory",
-            lambda obj, action: type("Permission", (), {"can": lambda self: action in actions})(),
-        )
-
-    return be
-
-
-def test_an_upload_belongs_to_who_began_it(tus: TusClient, ask_as: Callable[..., None]) -> None:
-    ask_as("1", "bucket-update")
-    upload, part = tus.begin(), tus.begin(10, None, data=CONTENT, Upload_Concat="partial")
-    tus.patch(upload, 0, b"0123")
-    for other in ("2", None):
-        ask_as(other, "bucket-update")
-        for method in ("HEAD", "GET", "PATCH", "DELETE"):
-            headers = {"Content-Type": TYPE, "Upload-Offset": 4}
-            assert tus.send(method, upload, headers).status_code == 404
-        error(tus.create(None, Upload_Concat=final(part)), 404)
-    ask_as("2", "multipart-read")
-    assert tus.head(upload).status_code == 404
-    ask_as("1")
-    assert tus.head(upload).status_code == 404
-    error(tus.create(), 404)
-    ask_as("2", "bucket-update", "multipart-read")
-    assert tus.head(upload).headers["Upload-Offset"] == "4"
-    assert tus.patch(upload, 4, b"456789").status_code == 204
-    tus.begin(None, Upload_Concat=final(part))
 
 
 def test_an_upload_that_is_being_completed_takes_no_more(tus: TusClient) -> None:

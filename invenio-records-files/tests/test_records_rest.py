@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 import requests
 from files_rest_tests.helpers.rest import error
+from files_rest_tests.helpers.tus import TusClient, metadata
 from flask import Flask
 from flask.testing import FlaskClient
 from invenio_access.models import ActionUsers
@@ -389,3 +390,30 @@ def test_a_handler_of_the_blueprint_is_its_own(app: Flask):
     create_blueprint_from_app(app).register_error_handler(KeyError, handle)
     for blueprint in (create_blueprint_from_app(app), files_rest_blueprint):
         assert KeyError not in blueprint.error_handler_spec[None][None]
+
+
+# Resumable uploads
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_uploads_of_tus_stay_under_the_record(client: FlaskClient, files: str, end: str):
+    tus = TusClient(client, None, files)
+    created = tus.send("POST", f"{files}{end}?tus", {"Upload-Length": 6, "Upload-Metadata": metadata(filename="t/ü")})
+    upload = created.headers["Location"]
+    assert upload.startswith(f"{HOST}/records/1/files?uploadId=")
+    assert tus.head(upload).headers["Upload-Offset"] == "0"
+    last = tus.patch(upload, 0, b"abcdef")
+    assert last.headers["Location"].startswith(f"{HOST}/records/1/files/t/%C3%BC?versionId=")
+    for link in (last.headers["Location"], f"{files}/t/ü"):
+        assert client.get(link).data == b"abcdef"
+    assert client.options(files).headers["Tus-Version"] == "1.0.0"
+
+
+def test_uploads_of_the_draft_stay_under_the_record(client: FlaskClient, files: str):
+    created = client.put(f"{files}/draft", data=b"abc", headers={"Upload-Complete": "?0"})
+    upload = created.headers["Location"]
+    assert upload.startswith(f"{HOST}/records/1/files?uploadId=")
+    headers = {"Upload-Complete": "?1", "Upload-Offset": "3", "Content-Type": "application/partial-upload"}
+    last = client.patch(upload, data=b"def", headers=headers)
+    assert last.json["links"]["self"] == f"{HOST}/records/1/files/draft"
+    assert client.get(last.json["links"]["self"]).data == b"abcdef"
