@@ -77,9 +77,35 @@ def test_the_documented_walk_may_be_aborted(server: Server, tmp_path: Path) -> N
     assert requests.get(bucket["links"]["uploads"]).json() == []
 
 
-def walk() -> list[str]:
+def walk(page: str = "uploads") -> list[str]:
     """Return the lines of our documentation that a reader is to run."""
-    return [command for command, _ in dialogue("uploads")]
+    return [command for command, _ in dialogue(page)]
+
+
+def test_the_lines_on_resumable_uploads_work(server: Server, tmp_path: Path) -> None:
+    lines = walk("resumable")
+    assert sum("curl" in line for line in lines) == 9
+    answer = json.loads(run("\n".join(lines), server, tmp_path))
+    assert (answer["key"], answer["size"]) == ("draft.txt", 4 * 1024**2)
+    # What broke off has not come a second time.
+    assert 0 < (tmp_path / "rest").stat().st_size < 4 * 1024**2
+
+
+def test_pages_of_other_sites_may_upload_and_see_what_they_need(server: Server) -> None:
+    bucket = requests.post(f"{server.url}/api/files").json()["id"]
+    url, origin = f"{server.url}/api/files/{bucket}", {"Origin": "https://elsewhere.example"}
+    asked = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "tus-resumable,upload-offset"}
+    preflight = requests.options(f"{url}?uploadId=x", headers={**origin, **asked})
+    assert preflight.status_code == 200
+    assert preflight.headers["Access-Control-Allow-Origin"] == "*"
+    assert "PATCH" in preflight.headers["Access-Control-Allow-Methods"]
+    assert "upload-offset" in preflight.headers["Access-Control-Allow-Headers"]
+    answer = requests.options(url, headers=origin)
+    documented = re.search(r"CORS_EXPOSE_HEADERS = \[(.*?)\]", DOCS.with_name("resumable.rst").read_text(), re.S)
+    assert documented
+    exposed = set(answer.headers["Access-Control-Expose-Headers"].split(", "))
+    assert set(re.findall(r'"(.*?)"', documented[1])) <= exposed
+    assert {name for name in answer.headers if name.startswith(("Tus-", "Upload-"))} <= exposed
 
 
 def test_the_lines_of_our_documentation_work(server: Server, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pytest
 import requests
 from servers import HERE, Server, command, environment, free_port, serving
 from servers.cutting import cutting
+from test_docs import blocks
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -220,3 +221,31 @@ def test_who_speaks_another_version_is_told_nothing_in_between(place: Place) -> 
         arguments = ["curl", "-sS", "-i", *options, "-T", str(place.path), "-H", "Upload-Complete: ?1", "-H", "Expect:"]
         answer = subprocess.check_output([*arguments, f"{place.url}/other"], text=True)
         assert re.findall(r"^HTTP/1\.1 (\d+)", answer, re.M) == ["200"]
+
+
+# What the documentation shows
+
+
+def test_the_documented_python_uploads_a_file(place: Place) -> None:
+    pytest.importorskip("tusclient.client")
+    (shown,) = (block for block in blocks("resumable", "python") if "tusclient" in block)
+    namespace: dict[str, Any] = {}
+    exec(shown, namespace)
+    namespace["upload"](str(place.path), "documented.py", place.url, "token")
+    assert place.content("documented.py") == CONTENT
+
+
+@needs_node
+def test_the_documented_javascript_uploads_a_file(place: Place) -> None:
+    (shown,) = blocks("resumable", "javascript")
+    server, bucket = place.url.rsplit("/", 1)
+    known = {"path": str(place.path), "bucket": bucket, "token": "token"}
+    program = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in known.items())
+    program += 'const tus = require("tus-js-client");\n'
+    program += (
+        'const file = Object.assign(require("fs").readFileSync(path), {name: "documented.js", type: "text/js"});\n'
+    )
+    program += shown.replace("https://example.org/api/files", server)
+    output = subprocess.check_output(["node", "-e", program], cwd=NODE, text=True, timeout=60)
+    assert output == "It is there.\n"
+    assert place.content("documented.js") == CONTENT
