@@ -8,7 +8,7 @@ from flask import Response, current_app
 
 from ..models import Bucket
 from ..models.upload import DONE, OPEN
-from ..services.uploads.access import capability_of
+from ..services.uploads.access import uploads_of
 from ..services.uploads.plans import APPENDED
 from . import draft, fields, v1
 from .mount import upload_url, version_url
@@ -22,7 +22,7 @@ def options(bucket: Bucket | None, with_tus: bool) -> Response:
     :param with_tus: Whether uploads of tus can begin there.
     """
     response: Response = current_app.make_default_options_response()
-    capability = None if bucket is None else capability_of(bucket)
+    capability = None if bucket is None else uploads_of(bucket)
     if bucket is None or capability is None:
         return response
     response.headers["Upload-Limit"] = draft.limits(bucket)

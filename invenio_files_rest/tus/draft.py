@@ -12,7 +12,7 @@ from ..http.arguments import minsize_validator
 from ..http.upload_body import is_form, parse_header_tags, read_digests
 from ..models import Bucket, Upload
 from ..models.base import utcnow
-from ..services.uploads.access import capability_of
+from ..services.uploads.access import uploads_of
 from ..services.uploads.ending import abort_upload
 from ..services.uploads.plans import APPENDED
 from . import fields, finishing, interim
@@ -71,7 +71,7 @@ def is_resumable(bucket: Bucket) -> bool:
         return True
     if "Repr-Digest" in request.headers or "Content-MD5" in request.headers:
         return False
-    return interim.is_wanted(version()) and capability_of(bucket) is not None
+    return interim.is_wanted(version()) and uploads_of(bucket) is not None
 
 
 def check_length() -> int | None:

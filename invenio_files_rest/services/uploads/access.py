@@ -41,7 +41,7 @@ def backend_of(file: FileInstance, **kwargs: Any) -> Backend:
     return Backend(uploads, storage._init_hash)
 
 
-def capability_of(bucket: Bucket) -> Uploads | None:
+def uploads_of(bucket: Bucket) -> Uploads | None:
     """Return the capability of a bucket's storage to take uploads in progress, where it has that.
 
     :param bucket: The bucket.

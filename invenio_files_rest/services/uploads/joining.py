@@ -14,7 +14,7 @@ from ...errors import InvalidOperationError
 from ...models import Bucket, Upload, UploadExtent
 from ...models.upload import COMPLETING, JOINED
 from ..transactions import in_transaction
-from .access import capability_of, ensure_open
+from .access import ensure_open, uploads_of
 from .beginning import begin_upload
 from .errors import UploadGone, UploadIncomplete, UploadsUnsupported
 
@@ -47,7 +47,7 @@ def join_uploads(
     :raises UploadsUnsupported: If the storage cannot do it.
     :raises FileSizeError: If a size limit is exceeded.
     """
-    capability = capability_of(bucket)
+    capability = uploads_of(bucket)
     if capability is None or not capability.joins:
         raise UploadsUnsupported()
     bucket_id, wanted = bucket.id, set(source_ids)
