@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from helpers.rest import Unreadable, error, statements
 from helpers.tus import TYPE, TusClient, local, metadata
-from helpers.uploading import age, bucket_size, files_in, note_signals
+from helpers.uploading import Breaking, age, bucket_size, files_in, note_signals
 from invenio_db import db
 from werkzeug.http import http_date, parse_date
 
@@ -444,6 +444,22 @@ def test_partial_uploads_that_are_not_whole_are_not_joined(tus: TusClient, bucke
     tus.patch(part, 0, b"0123")
     tus.begin(None, Upload_Concat=final(part), key="joined")
     assert content(tus, "joined") == b"0123"
+
+
+@pytest.mark.parametrize("kind", ["osfs", "temp"])
+def test_uploads_go_on_on_file_systems_of_pyfilesystem(tus: TusClient, bucket: Bucket, kind: str) -> None:
+    bucket.location.uri = f"osfs://{bucket.location.uri}" if kind == "osfs" else f"temp://{uuid.uuid4().hex}"
+    db.session.commit()
+    upload = tus.begin()
+    environ = {"wsgi.input": Breaking(b"0123", "raises"), "CONTENT_LENGTH": "10"}
+    headers = {"Upload-Offset": 0, "Content-Type": TYPE}
+    assert tus.send("PATCH", upload, headers, environ_overrides=environ).status_code == 400
+    assert tus.head(upload).headers["Upload-Offset"] == "4"
+    assert tus.patch(upload, 4, b"456789").status_code == 204
+    assert content(tus) == CONTENT
+    parts = [tus.begin(len(data), None, data=data, Upload_Concat="partial") for data in (b"01234", b"56789")]
+    tus.begin(None, "joined", Upload_Concat=final(*parts))
+    assert content(tus, "joined") == CONTENT
 
 
 # What there is

@@ -208,6 +208,7 @@ def _record(upload_id: uuid.UUID, stored: Stored) -> ObjectVersion | None:
     upload = Upload.hold(upload_id, Upload.status == COMPLETING)
     if upload is None:
         return None
+    forget_sources(upload)
     # Released, since recording the version claims its size.
     upload.claim(0, 0)
     file = FileInstance(id=upload_id, last_check=True)
@@ -221,7 +222,6 @@ def _record(upload_id: uuid.UUID, stored: Stored) -> ObjectVersion | None:
         tags=upload.tags,
         precondition=lambda head: check_write_conditions(upload.conditions or {}, head),
     )
-    forget_sources(upload)
     upload.status = DONE
     upload.length = stored.size
     upload.used()

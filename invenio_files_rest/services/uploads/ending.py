@@ -31,8 +31,8 @@ def abort_upload(upload_id: uuid.UUID) -> None:
 
     def abort() -> list[tuple[uuid.UUID, State]]:
         upload = held(upload_id)
-        Bucket.claim(upload.bucket_id, deleted=True)
         left = forget_sources(upload)
+        Bucket.claim(upload.bucket_id, deleted=True)
         if upload.status != DONE:
             left.append((upload_id, upload.state))
         UploadExtent.forget(upload_id)
