@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from helpers.tus import TYPE, TusClient
+from helpers.tus import TYPE, TusClient, local
 from helpers.uploading import Breaking, bucket_size
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -98,3 +98,74 @@ def test_an_upload_has_the_bytes_that_it_says_it_has(
         assert tus.head(upload).headers["Upload-Offset"] == str(SIZE)
     assert client.get(f"{tus.url}/key").data == CONTENT
     assert bucket_size(bucket) == before + SIZE
+
+
+nonsense = st.one_of(
+    st.none(),
+    st.sampled_from(
+        [
+            "",
+            "0",
+            "1",
+            "3",
+            "?1",
+            "?0",
+            "?2",
+            "-1",
+            "1.0.0",
+            "partial",
+            "final;",
+            "final;x",
+            "final;?uploadId=1",
+            ",",
+            "a",
+        ]
+    ),
+    st.text(st.characters(max_codepoint=255, exclude_categories=["Cc"]), max_size=20).map(str.strip),
+)
+NAMES = (
+    *("Tus-Resumable", "Upload-Length", "Upload-Defer-Length", "Upload-Offset", "Upload-Metadata", "Upload-Checksum"),
+    *("Upload-Concat", "Upload-Complete", "Upload-Incomplete", "Upload-Draft-Interop-Version", "Content-Digest"),
+    *("X-HTTP-Method-Override", "Content-Type", "If-Match"),
+)
+SENSIBLE = {
+    "Tus-Resumable": "1.0.0",
+    "Upload-Length": "4",
+    "Upload-Offset": "0",
+    "Upload-Metadata": "filename a2V5",
+    "Content-Type": TYPE,
+}
+
+
+@pytest.mark.usefixtures("allow_all")
+@settings(
+    max_examples=60,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    method=st.sampled_from(["POST", "PATCH", "HEAD", "GET", "DELETE", "PUT", "OPTIONS"]),
+    place=st.sampled_from(["creation", "upload", "partial", "draft", "object"]),
+    headers=st.dictionaries(st.sampled_from(NAMES), nonsense, max_size=4),
+    data=st.binary(max_size=8),
+)
+def test_nonsense_is_never_the_servers_fault(
+    client: Any, bucket: Bucket, method: str, place: str, headers: dict[str, str | None], data: bytes
+) -> None:
+    tus = TusClient(client, bucket)
+    if place == "creation":
+        url = f"{tus.url}?tus"
+    elif place == "upload":
+        url = tus.begin(4)
+    elif place == "partial":
+        url = tus.begin(4, None, Upload_Concat="partial")
+    elif place == "draft":
+        url = client.put(f"{tus.url}/key", data=b"0", headers={"Upload-Complete": "?0"}).headers["Location"]
+    else:
+        url = f"{tus.url}/key"
+    named = {name: value for name, value in {**SENSIBLE, **headers}.items() if value is not None}
+    response = client.open(local(url), method=method, headers=named, data=data)
+    assert response.status_code < 500, response.text
+    if response.status_code >= 400 and method != "HEAD" and response.data:
+        assert response.json["message"]
