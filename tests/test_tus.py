@@ -484,7 +484,7 @@ def test_options_says_nothing_to_who_may_not_upload(client: Any, bucket: Bucket,
     state = app.extensions["invenio-files-rest"]
     denied = type("Permission", (), {"can": lambda self: False})()
     monkeypatch.setattr(state, "permission_factory", lambda obj, action: denied)
-    for path in (f"/files/{bucket.id}", f"/files/{uuid.uuid4()}"):
+    for path in (f"/files/{bucket.id}", f"/files/{uuid.uuid4()}", "/files/x", f"/files/{bucket.id}/key"):
         response = client.options(path)
         assert response.status_code == 200
         assert not [name for name in dict(response.headers) if name.startswith(("Tus-", "Upload-"))]

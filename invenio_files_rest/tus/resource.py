@@ -38,7 +38,6 @@ class Resource(NamedTuple):
     protocol: str
     plan: str
     length: int | None
-    claimed: int
     status: str
     reason: str | None
     expires: datetime

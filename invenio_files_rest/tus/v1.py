@@ -97,7 +97,7 @@ def create(bucket: Bucket, conditions: Conditions) -> Response:
         return _join(bucket, str(key), fields.joined(concat), about)
     length = _length()
     if key is not None and length is not None:
-        _check_smallest(length)
+        minsize_validator(length)
     _check_type(needed=False)
     bucket_id, digests = bucket.id, fields.checksum()
     with errors_of_tus():
@@ -127,10 +127,6 @@ def _length() -> int | None:
     if (length is None) == (deferred is None):
         abort(400, description="An upload needs Upload-Length, or Upload-Defer-Length: 1.")
     return length
-
-
-def _check_smallest(length: int) -> None:
-    minsize_validator(length)
 
 
 def _check_type(needed: bool) -> None:
@@ -229,7 +225,7 @@ def patch(found: Resource) -> Response:
             raise UploadClosed()
     else:
         if found.key is not None and length is not None:
-            _check_smallest(length)
+            minsize_validator(length)
         with errors_of_tus():
             progress = append(found.id, offset, length, fields.checksum())
         raise_broken(progress)

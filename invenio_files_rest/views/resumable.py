@@ -5,16 +5,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from flask import Response, abort, request
-from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from ..http.arguments import NOT_FOUND, Identifier, as_uuid, refuse_stray_arguments, use_kwargs
 from ..http.json_streams import dumps
 from ..models import Bucket, ObjectVersion, as_object_version
 from ..proxies import current_permission_factory
-from ..services.conditions import check_write_conditions
 from ..tus import discovery, draft, v1
 from ..tus.resource import TUS, Resource, find
 from .decorators import (
@@ -31,7 +30,6 @@ _UPLOAD_ID = "uploadId"
 _ARGUMENTS = {"upload_id": Identifier(data_key=_UPLOAD_ID, required=True)}
 
 _OF_BUCKET = ["GET", "HEAD", "OPTIONS"]
-_OF_UPLOAD = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH"]
 
 
 def or_of_an_upload(f: F) -> F:
@@ -54,7 +52,11 @@ def _method() -> str:
 
 def _bucket_of(bucket_id: Any) -> Bucket | None:
     """Return the bucket, for who may store objects in it."""
-    bucket = Bucket.get(as_uuid(bucket_id))
+    try:
+        bucket = Bucket.get(as_uuid(bucket_id))
+    except NotFound:
+        # A browser would not tell its page of another answer.
+        return None
     if bucket is None:
         return None
     permission = current_permission_factory(bucket, "bucket-update")
@@ -97,14 +99,16 @@ class BucketUploadsMixin:
             if method != "POST" or not is_tus:
                 raise MethodNotAllowed(_OF_BUCKET)
             return self._create_upload(**kwargs)
-        if method not in _OF_UPLOAD:
-            raise MethodNotAllowed(_OF_UPLOAD)
-        do: Callable[..., Response] = {
-            "PATCH": self._append,
+        methods: dict[str, Callable[..., Response]] = {
             "DELETE": self._end_upload,
+            "GET": self._show_upload,
             "HEAD": self._tell_offset,
-        }.get(method, self._show_upload)
-        return do(**kwargs)
+            "OPTIONS": self.options,
+            "PATCH": self._append,
+        }
+        if method not in methods:
+            raise MethodNotAllowed(methods)
+        return methods[method](**kwargs)
 
     @pass_bucket
     @need_bucket_permission("bucket-update")
@@ -127,7 +131,7 @@ class BucketUploadsMixin:
         found = self._find(bucket, upload_id)
         if found.protocol == TUS:
             return v1.patch(found)
-        return draft.patch(bucket, found, lambda version_id: self._show_version(bucket, version_id))
+        return draft.patch(bucket, found, lambda version_id: show_version(self, bucket, version_id))
 
     @pass_bucket
     @need_bucket_permission("bucket-update")
@@ -157,9 +161,6 @@ class BucketUploadsMixin:
             v1.announce()
         return found
 
-    def _show_version(self, bucket: Bucket, version_id: uuid.UUID) -> Response:
-        return show_version(self, bucket, version_id)
-
 
 def show_version(view: Any, bucket: Bucket, version_id: uuid.UUID) -> Response:
     """Answer with a version, as the request does that stores an object in one go.
@@ -170,14 +171,10 @@ def show_version(view: Any, bucket: Bucket, version_id: uuid.UUID) -> Response:
     """
     version = as_object_version(version_id)
     if version is None:
-        _gone()
+        abort(404, description=NOT_FOUND)
     context = {"class": ObjectVersion, "bucket": bucket}
     response: Response = view.make_response(data=version, context=context, etag=version.file and version.file.checksum)
     return response
-
-
-def _gone() -> NoReturn:
-    abort(404, description=NOT_FOUND)
 
 
 class ObjectUploadsMixin:
@@ -198,8 +195,7 @@ class ObjectUploadsMixin:
         :param create_object: Function that stores what cannot be gone on with.
         """
         if draft.is_resumable(bucket):
-            conditions, head = self.readable_conditions(bucket, key)
-            check_write_conditions(conditions, head)
+            conditions, _ = self.readable_conditions(bucket, key)
             return draft.create(bucket, key, conditions, lambda version_id: show_version(self, bucket, version_id))
         draft.check_length()
         return draft.mark(create_object(bucket, key), complete=True)
