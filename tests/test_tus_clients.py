@@ -21,7 +21,7 @@ from servers import HERE, Server, command, environment, free_port, serving
 from servers.cutting import cutting
 from test_docs import blocks
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 NODE = Path(__file__).parent / "node"
 SIZE = 3_000_000

@@ -21,7 +21,7 @@ from servers.nginx import NGINX, running_nginx
 
 from invenio_files_rest.services.uploads.sources import PIECE
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 SIZE = 400_000
 CONTENT = random.Random(1).randbytes(SIZE)
