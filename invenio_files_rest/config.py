@@ -43,14 +43,15 @@ FILES_REST_DEFAULT_QUOTA_SIZE = None
 FILES_REST_DEFAULT_STORAGE_CLASS = "S"
 """Storage class of a new bucket, one of :data:`FILES_REST_STORAGE_CLASS_LIST`."""
 
-FILES_REST_DOWNLOAD_MIN_RATE = 1000
+FILES_REST_DOWNLOAD_MIN_RATE = None
 """Smallest rate of a download in bytes per second, so that a slow client cannot keep a worker busy for ever; ``None``
 for no limit.
 
-If a client is slower for longer than :data:`FILES_REST_DOWNLOAD_PATIENCE`, its connection is closed. The limit works on
-Linux, with gunicorn, uWSGI and Werkzeug's server, and does not apply behind a proxy in ``PROXYFIX_CONFIG``, which has
-deadlines of its own. Turn it off behind a buffering proxy that is not configured there: it takes nothing while its
-client reads what has been buffered.
+Set it, to 1000 say, where clients connect to the server directly. If a client is slower for longer than
+:data:`FILES_REST_DOWNLOAD_PATIENCE`, its connection is closed. The limit works on Linux, with gunicorn, uWSGI and
+Werkzeug's server, and does not apply behind a proxy in ``PROXYFIX_CONFIG``, which has deadlines of its own. It is off
+by default, since a buffering proxy that is not configured there takes nothing while its client reads what has been
+buffered, and would be cut off.
 """
 
 FILES_REST_DOWNLOAD_PATIENCE = 60
