@@ -97,7 +97,6 @@ mkdir -p "$instance/data" || fail "there can be no instance in $instance; name a
 instance=$(cd "$instance" && pwd)
 export INVENIO_INSTANCE_PATH="$instance"
 config="$instance/invenio.cfg"
-done_steps="$instance/setup.done"
 
 if [ ! -e "$config" ]; then
     SERVER_DATABASE_URL="${database:-sqlite:///$instance/files.db}" python - scripts/server/invenio.cfg >"$config.new" <<'PYTHON'
@@ -111,86 +110,8 @@ PYTHON
     mv "$config.new" "$config"
 fi
 
-# Run a step of the set-up, unless it has been done: a set-up that was interrupted goes on where it was.
-once() {
-    local step="$1"
-    shift
-    if ! grep -qxF "$step" "$done_steps" 2>/dev/null; then
-        printf 'Setting up: %s\n' "$step" >&2
-        "$@" >"$instance/setup.log" 2>&1 || fail "this step failed: $* $(printf '\n' && tail -n 20 "$instance/setup.log")"
-        printf '%s\n' "$step" >>"$done_steps"
-    fi
-}
-
 admin=admin@example.org
-
-create_account() {
-    python -c 'import secrets; print(secrets.token_urlsafe(18))' >"$instance/admin-password"
-    # Not as an argument, which everyone on the machine could read.
-    python - "$admin" "$instance/admin-password" <<'PYTHON'
-import sys
-from datetime import datetime, timezone
-from pathlib import Path
-
-from flask_security.utils import hash_password
-from invenio_accounts.proxies import current_datastore
-from invenio_app.factory import create_api
-
-with create_api().app_context():
-    password = hash_password(Path(sys.argv[2]).read_text().strip())
-    # A set-up that was interrupted may have made the account.
-    user = current_datastore.get_user_by_email(sys.argv[1]) or current_datastore.create_user(email=sys.argv[1])
-    user.password, user.active, user.confirmed_at = password, True, datetime.now(timezone.utc).replace(tzinfo=None)
-    current_datastore.commit()
-PYTHON
-}
-
-create_token() {
-    invenio tokens create --name run-server --user "$admin" | tail -n 1 >"$instance/token"
-    [ -s "$instance/token" ]
-}
-
-create_record() {
-    python - <<'PYTHON'
-import uuid
-
-from invenio_app.factory import create_api
-from invenio_db import db
-from invenio_pidstore.minters import recid_minter
-from invenio_records_files.api import Record
-
-with create_api().app_context():
-    # An instance that is older than records has no tables for them.
-    db.create_all()
-    data, id_ = {"title": "A record with files"}, uuid.uuid4()
-    recid_minter(id_, data)
-    Record.create(data, id_=id_)
-    db.session.commit()
-PYTHON
-}
-
-share_sqlite() {
-    # Readers and a writer at the same time: a property of the file, so once is enough.
-    python - <<'PYTHON'
-from invenio_app.factory import create_api
-from invenio_db import db
-from sqlalchemy import text
-
-with create_api().app_context(), db.engine.connect() as connection:
-    if db.engine.dialect.name == "sqlite":
-        connection.execute(text("PRAGMA journal_mode=WAL"))
-PYTHON
-}
-
-once "database" invenio db init create
-# Again for every revision that comes later.
-once "tables, $(ls invenio_files_rest/alembic/*.py | cksum)" invenio alembic upgrade invenio_files_rest@head
-once "database for several at a time" share_sqlite
-once "default location for files" invenio files location create --default local "$instance/data"
-once "record" create_record
-once "administrator" create_account
-once "administrator may do everything" invenio access allow superuser-access user "$admin"
-once "token" create_token
+python scripts/server/setup.py "$instance" "$admin" || fail "the instance in $instance could not be set up."
 
 # --- The server ------------------------------------------------------------------------------------------------------
 
