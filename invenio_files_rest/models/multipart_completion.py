@@ -42,7 +42,7 @@ class MultipartCompletion(Held):
 
     def missing_parts(self) -> list[int]:
         """Return the numbers of the parts that are not there."""
-        there = set(db.session.scalars(select(Part.part_number).where(Part.upload_id == self.upload_id)))
+        there = set(db.session.scalars(self._parts(Part.part_number)))
         return [number for number in range(self.last_part_number + 1) if number not in there]
 
     def complete(self: Own) -> Own:
@@ -88,10 +88,13 @@ class MultipartCompletion(Held):
 
         A part that is sent again has another time: where nothing has changed the file holds the same bytes.
         """
-        there = select(Part.part_number, Part.updated).where(Part.upload_id == self.upload_id)
-        if reads_a_snapshot():
-            there = there.with_for_update(read=True)
-        return frozenset((number, updated) for number, updated in db.session.execute(there))
+        there = db.session.execute(self._parts(Part.part_number, Part.updated))
+        return frozenset((number, updated) for number, updated in there)
+
+    def _parts(self, *columns: Any) -> Any:
+        """Return the statement that reads columns of the parts, as they are now, whenever the transaction began."""
+        there = select(*columns).where(Part.upload_id == self.upload_id)
+        return there.with_for_update(read=True) if reads_a_snapshot() else there
 
     def merge_parts(self, version_id: uuid.UUID | None = None, **kwargs: Any) -> ObjectVersion:
         """Make an object version of a completed upload, which is gone then.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
 from invenio_db import db
 from sqlalchemy import update
 
@@ -45,6 +47,17 @@ def note_signals() -> Iterator[list[Any]]:
 
     with file_uploaded.connected_to(note):
         yield seen
+
+
+def elsewhere(app: Flask, work: Callable[[], Any]) -> Any:
+    """Do something as another request does it, with a session of its own, and return its result."""
+
+    def run() -> Any:
+        with app.app_context():
+            return work()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
 
 
 class Breaking:

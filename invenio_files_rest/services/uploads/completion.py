@@ -93,6 +93,7 @@ def begin_completion(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | N
         upload.claim(total, total)
         return None
 
+    release_connection()
     failure = in_transaction(begin)
     if failure is not None:
         remove_bytes(upload_id)

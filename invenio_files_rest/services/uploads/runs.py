@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ...models import Upload, UploadExtent
 from ...storage.uploads import Receipt, State, machine
-from ..transactions import in_transaction
+from ..transactions import in_transaction, release_connection
 from .access import Backend, held_open
 from .errors import UploadLengthMismatch, UploadLost, UploadOffsetMismatch, UploadOverrun
 
@@ -70,6 +70,7 @@ def declare_length(upload_id: uuid.UUID, length: int) -> None:
         upload = held_open(upload_id)
         _declare(upload, length, _size(UploadExtent.one(upload_id, RUN)))
 
+    release_connection()
     in_transaction(declare)
 
 
