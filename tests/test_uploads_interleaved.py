@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from helpers.parts import PARTS as FIXED_PARTS
-from helpers.uploading import Breaking, elsewhere
+from helpers.uploading import Breaking, bucket_size, elsewhere
 from invenio_db import db
 
 from invenio_files_rest.errors import MultipartMissingParts
 from invenio_files_rest.models import Bucket, MultipartObject, ObjectVersion, Part
-from invenio_files_rest.services.uploads.plans import FIXED, PARTS
+from invenio_files_rest.services.uploads.errors import UploadOverrun
+from invenio_files_rest.services.uploads.plans import APPENDED, FIXED, PARTS
+from invenio_files_rest.services.uploads.runs import declare_length
+from invenio_files_rest.storage.in_place import InPlace
 
 
 def end_reading_on_sqlite() -> None:
@@ -50,3 +55,60 @@ def test_a_part_that_came_since_the_upload_was_seen_is_in_the_file(app: Flask, b
     elsewhere(app, lambda: PARTS.write(upload, 2, BytesIO(b"4567")))
     version = PARTS.complete(upload)
     assert Path(db.session.get(ObjectVersion, version).file.uri).read_bytes() == b"01234567"
+
+
+def test_bytes_that_do_not_count_are_not_taken_for_those_of_the_next_writer(
+    app: Flask, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was killed has left a part of what had to be whole, and the next one has not removed that yet."""
+    upload = APPENDED.begin(bucket, "key", None, protocol="test")
+    APPENDED.write(upload, 0, BytesIO(b"0123"))
+    (whole,) = Path(bucket.location.uri).rglob(".incoming-whole")
+    with whole.open("ab") as file:
+        file.write(b"damaged")
+    offsets = []
+    write = InPlace.write
+
+    def asked_before(self: InPlace, *args: Any) -> Any:
+        offsets.append(elsewhere(app, lambda: APPENDED.offset(upload).offset))
+        return write(self, *args)
+
+    monkeypatch.setattr(InPlace, "write", asked_before)
+    assert APPENDED.write(upload, 4, BytesIO(b"4567")).offset == 8
+    assert offsets == [4]
+
+
+class Meanwhile(BytesIO):
+    """A body during which something else happens.
+
+    :param content: The bytes.
+    :param at: How many of them come first.
+    :param work: What happens.
+    """
+
+    def __init__(self, content: bytes, at: int, work: Callable[[], Any]) -> None:
+        """Remember them."""
+        super().__init__(content)
+        self._at, self._work = at, work
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read bytes, at most those that come first."""
+        if self.tell() < self._at:
+            return super().read(self._at - self.tell())
+        if self.tell() == self._at:
+            self._work()
+        return super().read(size)
+
+
+@pytest.mark.parametrize("at", [0, 2, 6])
+def test_a_length_that_is_declared_while_bytes_come_holds_for_them(app: Flask, bucket: Bucket, at: int) -> None:
+    upload = APPENDED.begin(bucket, "key", None, protocol="test")
+    body = Meanwhile(b"0123456789", at, lambda: elsewhere(app, lambda: declare_length(upload, 4)))
+    with pytest.raises(UploadOverrun):
+        APPENDED.write(upload, 0, body)
+    offset = APPENDED.offset(upload).offset
+    assert offset <= 4
+    assert bucket_size(bucket) == 4
+    version = APPENDED.write(upload, offset, BytesIO(b"0123"[offset:])) and APPENDED.complete(upload)
+    assert Path(db.session.get(ObjectVersion, version).file.uri).read_bytes() == b"0123"
+    assert bucket_size(bucket) == 4

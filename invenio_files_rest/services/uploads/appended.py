@@ -16,11 +16,11 @@ from ...storage.uploads import ExtentWrite, Receipt
 from ..transactions import in_transaction, release_connection
 from .access import Backend, backend, explained, held_open
 from .digests import running
-from .errors import UploadIncomplete, UploadOffsetMismatch
+from .errors import UploadIncomplete, UploadOffsetMismatch, UploadOverrun
 from .free import FreePlan
 from .interface import Progress
 from .leases import Lease
-from .runs import RUN, Grant, give_up, look, note, of_epoch, settle, take, writer_of
+from .runs import RUN, Grant, ensure_room, give_up, look, note, of_epoch, settle, take, writer_of
 from .sources import Source
 
 if TYPE_CHECKING:
@@ -66,11 +66,10 @@ class Appended(FreePlan):
         :raises StorageError: If the storage fails, or the location is away.
         """
         release_connection()
-        grant = in_transaction(lambda: take(upload_id, place, size, length, whole))
+        grant = in_transaction(lambda: take(upload_id, place, size, length))
         store = backend(upload_id, grant.state)
-        writer = None if whole else writer_of(grant.epoch)
         with explained(grant.state["uri"], lambda: held_open(upload_id)):
-            grant = settle(upload_id, grant, store, writer)
+            grant = settle(upload_id, grant, store)
             if place != grant.size:
                 raise UploadOffsetMismatch(grant.size)
             return _append(upload_id, grant, store, stream, size, whole, shut)
@@ -87,13 +86,13 @@ class Appended(FreePlan):
         """
         release_connection()
         if take_over:
-            grant = in_transaction(lambda: take(upload_id, None, None, None, whole=True))
+            grant = in_transaction(lambda: take(upload_id, None, None, None))
         else:
             grant = in_transaction(lambda: look(upload_id))
         store = backend(upload_id, grant.state)
         with explained(grant.state["uri"], lambda: held_open(upload_id)):
             if take_over:
-                grant = settle(upload_id, grant, store, None)
+                grant = settle(upload_id, grant, store)
             elif grant.left_by is not None:
                 with suppress(TimeoutError):
                     receipt = store.uploads.kept(grant.state, RUN, grant.receipt, epoch=grant.left_by, timeout=0)
@@ -137,7 +136,9 @@ def _append(
 
     def admit() -> None:
         upload = held_open(upload_id)
-        of_epoch(upload_id, grant.epoch)
+        extent = of_epoch(upload_id, grant.epoch)
+        # Not before: bytes of others that do not count may still lie behind the run until this writer removes them.
+        extent.writer = None if whole else writer_of(grant.epoch)
         if upload.length is None and size is not None:
             upload.claim(grant.size + size, grant.size + size)
         source.claimed = upload.claimed - grant.size
@@ -146,7 +147,9 @@ def _append(
         def more() -> int:
             upload = held_open(upload_id)
             of_epoch(upload_id, grant.epoch)
-            upload.claim(grant.size + wanted, grant.size + needed)
+            ensure_room(upload, grant.size + needed)
+            if upload.length is None:
+                upload.claim(grant.size + wanted, grant.size + needed)
             return int(upload.claimed) - grant.size
 
         return in_transaction(more)
@@ -154,6 +157,7 @@ def _append(
     def record(receipt: Receipt, ended: bool) -> None:
         upload = held_open(upload_id)
         extent = of_epoch(upload_id, grant.epoch)
+        ensure_room(upload, receipt["size"])
         extent.offset, extent.size, extent.receipt, extent.digests = 0, receipt["size"], receipt, None
         if ended:
             extent.writer = None
@@ -193,7 +197,11 @@ def _append(
         except Exception:
             give_up(upload_id, grant.epoch)
             raise
-        in_transaction(lambda: record(receipt, ended=True))
+        try:
+            in_transaction(lambda: record(receipt, ended=True))
+        except UploadOverrun:
+            give_up(upload_id, grant.epoch)
+            raise
     if algorithm is not None and digest is not None:
         running.put(upload_id, receipt["size"], algorithm, digest)
     if isinstance(source.error, FilesException):

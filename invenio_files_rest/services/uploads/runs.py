@@ -57,6 +57,17 @@ def _declare(upload: Upload, length: int, size: int) -> None:
         upload.claim(length, length)
 
 
+def ensure_room(upload: Upload, size: int) -> None:
+    """Check that a run is not longer than the declared length.
+
+    :param upload: The upload, locked by the transaction.
+    :param size: Size of the run in bytes.
+    :raises UploadOverrun: If it is longer.
+    """
+    if upload.length is not None and size > upload.length:
+        raise UploadOverrun()
+
+
 def declare_length(upload_id: uuid.UUID, length: int) -> None:
     """Declare the length of an upload, and commit. Declaring it again changes nothing.
 
@@ -74,14 +85,13 @@ def declare_length(upload_id: uuid.UUID, length: int) -> None:
     in_transaction(declare)
 
 
-def take(upload_id: uuid.UUID, offset: int | None, size: int | None, length: int | None, whole: bool) -> Grant:
+def take(upload_id: uuid.UUID, offset: int | None, size: int | None, length: int | None) -> Grant:
     """Begin a new epoch of a run, and lock the upload until the end of the transaction.
 
     :param upload_id: Identifier of the upload.
     :param offset: Where the request continues, in bytes; ``None`` if it only asks for the offset.
     :param size: Number of bytes in the request, if known.
     :param length: Length of the upload, if the request declares it.
-    :param whole: Whether the bytes count as a whole or not at all.
     :raises UploadOffsetMismatch: If the run certainly ends elsewhere.
     :raises UploadLengthMismatch: If another length was declared before.
     :raises UploadOverrun: If there are more bytes than declared.
@@ -95,13 +105,13 @@ def take(upload_id: uuid.UUID, offset: int | None, size: int | None, length: int
     if offset is not None and (offset < recorded or (offset > recorded and not may_be_longer)):
         # Checked first, so that a current writer is not disturbed: the run may have grown since, but never shrinks.
         raise UploadOffsetMismatch(recorded)
-    if upload.length is not None and offset is not None and offset + (size or 0) > upload.length:
-        raise UploadOverrun()
+    if offset is not None:
+        ensure_room(upload, offset + (size or 0))
     extent = UploadExtent.take(upload_id, RUN)
     upload.used()
     left_by = _left_by(extent.writer)
     if left_by is None:
-        extent.writer = None if whole else writer_of(extent.epoch)
+        extent.writer = None
     return Grant(extent.epoch, upload.state, extent.receipt, _size(extent), upload.length, left_by)
 
 
@@ -118,13 +128,12 @@ def of_epoch(upload_id: uuid.UUID, epoch: int) -> UploadExtent:
     return extent
 
 
-def settle(upload_id: uuid.UUID, grant: Grant, store: Backend, writer: str | None) -> Grant:
+def settle(upload_id: uuid.UUID, grant: Grant, store: Backend) -> Grant:
     """Record what another request has written but could not record, and commit.
 
     :param upload_id: Identifier of the upload.
     :param grant: State of the run.
     :param store: Storage of the upload.
-    :param writer: ``writer`` of the caller; see :func:`writer_of`.
     :returns: New state of the run.
     :raises TimeoutError: If the other request is still writing.
     :raises UploadOverrun: If it has written more than the length that was declared afterwards.
@@ -135,13 +144,16 @@ def settle(upload_id: uuid.UUID, grant: Grant, store: Backend, writer: str | Non
 
     def record() -> None:
         upload, extent = held_open(upload_id), of_epoch(upload_id, grant.epoch)
-        if upload.length is not None and receipt["size"] > upload.length:
-            raise UploadOverrun()
+        ensure_room(upload, receipt["size"])
         if receipt["size"] != extent.size:
             extent.size, extent.receipt, extent.digests = receipt["size"], receipt, None
-        extent.offset, extent.writer = 0, writer
+        extent.offset, extent.writer = 0, None
 
-    in_transaction(record)
+    try:
+        in_transaction(record)
+    except UploadOverrun:
+        give_up(upload_id, grant.epoch)
+        raise
     return grant._replace(receipt=receipt, size=receipt["size"])
 
 
