@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from helpers.uploading import Breaking, bucket_size, files_in, folders_in, note_
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from invenio_db import db
+from sqlalchemy.exc import OperationalError
 
 from invenio_files_rest.errors import FileSizeError, InvalidOperationError, PreconditionFailed, UnexpectedFileSizeError
 from invenio_files_rest.models import Bucket, ObjectVersion, Upload, UploadExtent
+from invenio_files_rest.services.transactions import in_transaction
+from invenio_files_rest.services.uploads import parts
 from invenio_files_rest.services.uploads.errors import (
     UploadClosed,
     UploadGone,
@@ -271,3 +275,27 @@ def test_any_parts_become_what_they_are_together(app: Flask, bucket: Bucket, dat
     assert content(version) == whole
     assert db.session.get(ObjectVersion, version).file.checksum == f"md5:{hashlib.md5(whole).hexdigest()}"
     assert bucket_size(bucket) - before == len(whole)
+
+
+def test_a_part_without_digests_that_is_sent_anew_is_the_new_one(bucket: Bucket) -> None:
+    upload = begin(bucket)
+    put(upload, 1, b"old.", algorithms=())
+    put(upload, 1, b"new.", algorithms=())
+    assert content(PARTS.complete(upload)) == b"new."
+
+
+def test_a_part_is_counted_though_the_answer_to_its_commit_was_lost(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = begin(bucket)
+
+    def lost(work: Callable[[], Any], undo: Callable[[], Any]) -> None:
+        in_transaction(work)
+        raise OperationalError("COMMIT", {}, Exception("The server has gone."), connection_invalidated=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parts, "commit_or_undo", lost)
+        with pytest.raises(OperationalError):
+            put(upload, 1, b"0123")
+    assert bucket_size(bucket) == 4
+    assert content(PARTS.complete(upload)) == b"0123"

@@ -167,7 +167,7 @@ class AnyParts(FreePlan):
             replaced = extent.receipt
             _claim(upload, extent, receipt["size"], 0)
             upload.used()
-            if replaced is not None and (extent.size, extent.digests) == (receipt["size"], digests):
+            if replaced is not None and digests and (extent.size, extent.digests) == (receipt["size"], digests):
                 # Sent again, since the client did not get our response. The old one may lie in its final place.
                 return receipt
             if (
@@ -220,7 +220,8 @@ def _given_back(upload_id: uuid.UUID, number: int, grant: Grant) -> Iterator[Non
         upload = Upload.hold(upload_id)
         extent = upload and UploadExtent.of_epoch(upload_id, number, grant.epoch)
         if upload is not None and extent is not None:
-            _claim(upload, extent, grant.kept, 0)
+            # It may be there, if only the answer to the commit was lost.
+            _claim(upload, extent, extent.size or 0, 0)
 
     try:
         yield
