@@ -87,5 +87,5 @@ def capability_of(storage: Any, kind: type[C]) -> C | None:
     :param kind: The capability.
     :returns: Its implementation for the file; ``None`` if the storage does not have it.
     """
-    ask = getattr(storage, "capability", None)
-    return None if ask is None else ask(kind)
+    # A proxy with ``__getattr__`` alone passes on what it does not know. It may have methods that would be bypassed.
+    return storage.capability(kind) if hasattr(type(storage), "capability") else None
