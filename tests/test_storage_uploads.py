@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import shutil
+import stat
 import subprocess
 import threading
 import time
@@ -346,4 +347,44 @@ def test_a_failed_finish_leaves_all_extents_as_they_were(
             uploads.finish(state, receipts)
     assert uploads.finish(state, receipts).size == 11
     assert (tmp_path / "a" / "data").read_bytes() == bytes(4) + b"\1" * 3 + b"\2" * 4
+    assert names(tmp_path) == ["data"]
+
+
+def test_a_file_that_another_process_has_put_together_has_a_durable_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That process may have been killed between giving the name and making it durable."""
+    folder = tmp_path / "a"
+    uploads = PyFSFileStorage(f"{folder}/data").capability(Uploads)
+    assert uploads is not None
+    state, receipts = write_parts(uploads, [4, 4], [0, 4])
+    shutil.copy(folder / ".incoming-whole", folder / "data")
+    synchronised = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synchronised.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    assert uploads.finish(state, receipts).size == 8
+    assert synchronised == [str(folder)]
+
+
+def test_a_disk_that_cannot_keep_the_name_of_a_file_fails_the_upload(
+    uploads: InPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, receipts = write_parts(uploads, [4, 4], [0, 4])
+    fsync = os.fsync
+
+    def fail(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, "The disk has failed.")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="The disk has failed"):
+            uploads.finish(state, receipts)
+    assert uploads.finish(state, receipts).size == 8
     assert names(tmp_path) == ["data"]

@@ -167,6 +167,8 @@ class PartFiles:
         except FileNotFoundError:
             if not self._folder.exists():
                 raise
+        # Whoever renamed it may have been killed before the name was durable.
+        self._folder.sync()
         return self._finished(total, self._read_again())
 
     def to_read(self, state: State, receipts: list[Receipt], checksum: str | None) -> int:

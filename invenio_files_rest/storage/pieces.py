@@ -6,14 +6,14 @@ import io
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from posixpath import dirname, join
 from typing import IO, Any, NamedTuple
 
 from ..errors import StorageError
 from .cloning import clone
 from .failures import translated_errors
-from .local import TEMPORARY_PREFIX, LocalFile, closed_quietly
+from .local import TEMPORARY_PREFIX, LocalFile, closed_quietly, sync_above
 from .pyfilesystem import PyFilesystemFile
 from .writeback import StreamedFile
 
@@ -152,12 +152,7 @@ class LocalFolder:
     def sync(self) -> None:
         """Make the names in the folder durable."""
         with translated_errors():
-            folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                with suppress(OSError):
-                    os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_above([self.file.path])
 
     def clone(self, source: IO[bytes], piece: Piece, target: Any, at: int) -> bool:
         """Let a file share the blocks of a piece, if the file system can; return whether it does."""
