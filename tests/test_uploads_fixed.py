@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from helpers.parts import CONTENT, PARTS, age, begin, bucket_size, checksum
 from helpers.rest import url
@@ -22,11 +23,13 @@ from invenio_files_rest.errors import (
     MultipartMissingParts,
     MultipartNotCompleted,
     PreconditionFailed,
+    UnexpectedFileSizeError,
 )
 from invenio_files_rest.models import Bucket, MultipartObject, ObjectVersion, Upload
 from invenio_files_rest.services.uploads.errors import UploadGone
 from invenio_files_rest.services.uploads.interface import Forgotten
 from invenio_files_rest.services.uploads.plans import APPENDED, FIXED, PLANS, TABLES
+from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
 
 pytestmark = pytest.mark.usefixtures("allow_all", "small_parts")
 
@@ -160,3 +163,59 @@ def test_the_rest_api_sends_the_statements_that_it_always_sent(client: FlaskClie
     assert (sent, response.status_code) == (7, 400)
     sent, response = count("GET", {"uploadId": upload})
     assert (sent, response.status_code) == (3, 200)
+
+
+@pytest.mark.parametrize("body", [b"", PARTS[0][:2], PARTS[0] + b"!"], ids=["nothing", "the same", "too much"])
+def test_a_body_that_fails_takes_no_part_away_that_it_has_not_changed(
+    bucket: Bucket, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request may break, and the server get to it only after the client has sent the part again."""
+    # Blocks of one byte, so that all that comes is written.
+    monkeypatch.setattr("invenio_files_rest.storage.pump.chunk_size_or_default", lambda size: 1)
+    upload = FIXED.begin(bucket, "key", 10, part_size=4).upload_id
+    for number, part in enumerate(PARTS):
+        FIXED.write(upload, number, BytesIO(part))
+    before = FIXED.extents(upload)
+    with pytest.raises(UnexpectedFileSizeError):
+        FIXED.write(upload, 0, BytesIO(body))
+    assert FIXED.extents(upload) == before
+    assert Path(db.session.get(ObjectVersion, FIXED.complete(upload)).file.uri).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_a_body_that_fails_takes_a_part_away_that_it_has_changed_or_could_have(
+    bucket: Bucket, locks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("invenio_files_rest.storage.pump.chunk_size_or_default", lambda size: 1)
+    upload = FIXED.begin(bucket, "key", 10, part_size=4).upload_id
+    FIXED.write(upload, 0, BytesIO(PARTS[0]))
+    if not locks:
+        # Another one could be writing the same bytes now.
+        monkeypatch.setattr(PyFSFileStorage, "locked_region", FileStorage.locked_region)
+    with pytest.raises(UnexpectedFileSizeError):
+        FIXED.write(upload, 0, BytesIO(b"01!" if locks else b"01"))
+    assert 0 in FIXED.missing(upload)
+
+
+class Plain:
+    """A storage of somebody's that inherits from nothing, and has the documented methods alone."""
+
+    def __init__(self, inner: FileStorage) -> None:
+        for name in ("open", "initialize", "save", "update", "delete", "checksum", "send_file"):
+            setattr(self, name, getattr(inner, name))
+
+
+def test_a_storage_with_the_documented_methods_alone_takes_parts(
+    app: Flask, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def factory(**kwargs: Any) -> Plain:
+        return Plain(pyfs_storage_factory(**kwargs))
+
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
+    upload = FIXED.begin(bucket, "key", 10, part_size=4).upload_id
+    for number, part in enumerate(PARTS):
+        FIXED.write(upload, number, BytesIO(part))
+    assert Path(db.session.get(ObjectVersion, FIXED.complete(upload)).file.uri).read_bytes() == CONTENT
+    other = FIXED.begin(bucket, "other", 10, part_size=4).upload_id
+    age(other)
+    assert FIXED.expire(other)

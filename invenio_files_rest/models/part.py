@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from invenio_db import db
+from sqlalchemy import delete
 from sqlalchemy.orm import Query, attributes
 from sqlalchemy_utils.types import UUIDType
 
@@ -99,6 +100,19 @@ class Part(db.Model, Timestamp):
         :returns: How many parts were deleted: 1, or 0 where there was none.
         """
         return int(cls.query.filter_by(upload_id=mp.upload_id, part_number=part_number).delete())
+
+    @classmethod
+    def take_away(cls, mp: MultipartObject, part_number: int) -> str | None:
+        """Delete a part, and return its checksum if the database returns what it deletes: MySQL does not.
+
+        :param mp: The upload.
+        :param part_number: Number of the part.
+        """
+        if not db.engine.dialect.delete_returning:
+            cls.delete(mp, part_number)
+            return None
+        statement = delete(cls).where(cls.upload_id == mp.upload_id, cls.part_number == part_number)
+        return db.session.scalars(statement.returning(cls.checksum)).first()
 
     @classmethod
     def query_by_multipart(cls, multipart: MultipartObject) -> Query[Any]:

@@ -148,7 +148,7 @@ class FileStorage:
         return None
 
     @contextmanager
-    def locked_region(self, start: int, size: int, timeout: float) -> Iterator[None]:
+    def locked_region(self, start: int, size: int, timeout: float) -> Iterator[bool]:
         """Lock a region of the file while it is being written, if the storage can.
 
         This default does not. If two writers write the same region at once, the bytes may be of either.
@@ -156,9 +156,10 @@ class FileStorage:
         :param start: Where the region begins, in bytes.
         :param size: Its length in bytes.
         :param timeout: Seconds to wait for another writer.
+        :returns: Context that yields whether the region is locked.
         :raises TimeoutError: If that was not enough.
         """
-        yield
+        yield False
 
     def send_file(
         self,

@@ -24,17 +24,18 @@ def _lock(file: IO[bytes], kind: int, start: int, size: int) -> bool:
 
 
 @contextmanager
-def locked_region(file: IO[bytes], start: int, size: int, timeout: float) -> Iterator[None]:
+def locked_region(file: IO[bytes], start: int, size: int, timeout: float) -> Iterator[bool]:
     """Lock a region of a file for the duration of the block.
 
     :param file: The file, open for writing.
     :param start: Where the region begins, in bytes.
     :param size: Its length in bytes.
     :param timeout: Seconds to wait for another holder of the lock.
+    :returns: Context that yields whether the system has such locks.
     :raises TimeoutError: If that was not enough.
     """
     if not hasattr(fcntl, "F_OFD_SETLK"):
-        yield
+        yield False
         return
     give_up = time.monotonic() + timeout
     while not _lock(file, fcntl.F_WRLCK, start, size):
@@ -42,6 +43,6 @@ def locked_region(file: IO[bytes], start: int, size: int, timeout: float) -> Ite
             raise TimeoutError("The region of the file stays locked.")
         time.sleep(_PAUSE)
     try:
-        yield
+        yield True
     finally:
         _lock(file, fcntl.F_UNLCK, start, size)

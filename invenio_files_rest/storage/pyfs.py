@@ -169,16 +169,16 @@ class PyFSFileStorage(FileStorage):
             return local_path_of(*self._get_fs(create_dir=False))
 
     @contextmanager
-    def locked_region(self, start: int, size: int, timeout: float) -> Iterator[None]:
+    def locked_region(self, start: int, size: int, timeout: float) -> Iterator[bool]:
         """Lock a region of the file; see :meth:`FileStorage.locked_region`.
 
         Only files on this machine have locks.
         """
         if self._local_path() is None:
-            yield
+            yield False
             return
-        with self._file().open("r+b") as stream, locked_region(stream, start, size, timeout):
-            yield
+        with self._file().open("r+b") as stream, locked_region(stream, start, size, timeout) as is_locked:
+            yield is_locked
 
     def open(self, mode: str | None = "rb") -> IO[Any]:
         """Open the file. The caller closes it.

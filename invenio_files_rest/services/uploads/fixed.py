@@ -1,7 +1,9 @@
 """*Fixed parts*: parts of one size, of a known total, in the tables that 6.1 knows, and in the file from the beginning.
 
 A part is in the file when it has a row. Whoever sends it holds its region of the file, takes the row away, writes, and
-puts the row back, so that no row ever stands for bytes that somebody is writing. The tables have no epoch, and 6.1,
+puts the row back, so that no row ever stands for bytes that somebody is writing. Of a body that fails, the row is put
+back too where the region has the same bytes as before: a request that broke, and that the server only gets to after the
+client has sent the part again, takes nothing away. The tables have no epoch, and 6.1,
 which may serve the same ones, would raise none: who sends the same part waits for the region, and nobody is told to
 stop.
 """
@@ -10,13 +12,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import current_app
 
+from ...checksums import compute_checksum, new_digest
 from ...errors import (
     MultipartAlreadyCompleted,
     MultipartInvalidChunkSize,
@@ -28,6 +31,7 @@ from ...errors import (
 from ...models import Bucket, MultipartObject, ObjectVersion, Part
 from ...models.base import utcnow
 from ...signals import file_uploaded, notify
+from ...storage.pieces import Piece, Window
 from ..batches import in_batches
 from ..conditions import check_write_conditions
 from ..deposit import commit_or_discard
@@ -65,6 +69,23 @@ def _held_open(upload_id: uuid.UUID, *conditions: Any) -> MultipartObject:
     if upload.completed:
         raise MultipartAlreadyCompleted()
     return upload
+
+
+def _locked(storage: Any, start: int, size: int, timeout: float) -> AbstractContextManager[Any]:
+    """Lock a region of a file, if its storage can; it need not inherit from :class:`.FileStorage`."""
+    lock = getattr(storage, "locked_region", None)
+    return nullcontext(False) if lock is None else lock(start, size, timeout)
+
+
+def _has_still(storage: Any, start: int, size: int, checksum: str) -> bool:
+    """Return whether a body that failed has left a part as it was, e.g. because it was the same as far as it came."""
+    algorithm = checksum.partition(":")[0]
+    try:
+        with closing(storage.open(mode="rb")) as file:
+            return compute_checksum(Window(file, Piece("", start, size)), algorithm, new_digest(algorithm)) == checksum
+    except Exception:
+        current_app.logger.exception("A part could not be read after another one had failed in its place.")
+        return False
 
 
 def _expired() -> Any:
@@ -149,19 +170,27 @@ class FixedParts:
         uri, storage = upload.file.uri, upload.file.storage()
         release_connection()
 
-        def forget() -> None:
-            Part.delete(_held_open(upload_id, ~_expired()), place)
+        def forget() -> str | None:
+            return Part.take_away(_held_open(upload_id, ~_expired()), place)
 
-        def record() -> Part:
+        def record(checksum: str | None) -> Part:
             return Part.put(_held_open(upload_id), place, checksum)
 
         with (
             explained(uri, lambda: _held_open(upload_id), MultipartPartBusy),
-            storage.locked_region(start, expected, PART_WAIT_SECONDS),
+            _locked(storage, start, expected, PART_WAIT_SECONDS) as is_locked,
         ):
-            in_transaction(forget)
-            _, checksum = storage.update(stream, seek=start, size=expected)
-            return in_transaction(record)
+            before = in_transaction(forget)
+            try:
+                _, checksum = storage.update(stream, seek=start, size=expected)
+            except Exception as error:
+                # After an error of the disk nobody knows what it has.
+                is_known = is_locked and not isinstance(error, OSError)
+                if is_known and before is not None and _has_still(storage, start, expected, before):
+                    with suppress(UploadGone, MultipartAlreadyCompleted):
+                        in_transaction(lambda: record(before))
+                raise
+            return in_transaction(lambda: record(checksum))
 
     def extents(self, upload: MultipartObject | uuid.UUID) -> list[Extent]:
         """Return the parts that are there, in order."""
@@ -304,7 +333,7 @@ class FixedParts:
             file_id: uuid.UUID = upload.file_id
             try:
                 # While a part is being sent it has no row, but its region of the file is locked.
-                with upload.file.storage().locked_region(0, upload.size, timeout=0):
+                with _locked(upload.file.storage(), 0, upload.size, timeout=0):
                     upload.delete(locked=True)
             except FileNotFoundError:
                 upload.delete(locked=True)
