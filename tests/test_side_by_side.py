@@ -364,8 +364,22 @@ def test_a_worker_of_6_1_removes_what_ours_has_deleted(tmp_path: Path) -> None:
         assert_order(shared)
 
 
+def test_a_worker_of_6_1_puts_together_what_ours_has_completed(tmp_path: Path) -> None:
+    with house(tmp_path, "migrate") as shared:
+        settings = shared.with_broker()
+        with shared.serving("ours", settings), shared.working("6.1", settings):
+            url = shared.url("ours", "key")
+            upload = begin(url)
+            for number in range(len(PARTS)):
+                put_part(url, upload, number)
+            complete(url, upload)
+            assert get(url).content == WHOLE
+        assert shared.rows("SELECT readable, writable FROM files_files") == [(True, False)]
+        assert_order(shared)
+
+
 def test_an_upload_that_a_worker_of_6_1_cannot_put_together_is_put_together_when_asked_again(tmp_path: Path) -> None:
-    """Until it is whole, ours does not call its file readable, which a worker of 6.1 expects."""
+    """It knows of no conditions."""
     with house(tmp_path, "migrate") as shared:
         settings = shared.with_broker()
         with shared.serving("ours", settings):
@@ -374,7 +388,7 @@ def test_an_upload_that_a_worker_of_6_1_cannot_put_together_is_put_together_when
             for number in range(len(PARTS)):
                 put_part(url, upload, number)
             with shared.working("6.1", settings):
-                answer = requests.post(url, params={"uploadId": upload}, timeout=60)
+                answer = requests.post(url, params={"uploadId": upload}, headers={"If-None-Match": "*"}, timeout=60)
                 assert answer.json()["status"] >= 500
             get(url, 404)
             with shared.working("ours", settings):

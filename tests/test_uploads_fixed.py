@@ -25,7 +25,7 @@ from invenio_files_rest.errors import (
     PreconditionFailed,
     UnexpectedFileSizeError,
 )
-from invenio_files_rest.models import Bucket, MultipartObject, ObjectVersion, Upload
+from invenio_files_rest.models import Bucket, FileInstance, MultipartObject, ObjectVersion, Upload
 from invenio_files_rest.services.uploads.errors import UploadGone
 from invenio_files_rest.services.uploads.interface import Forgotten
 from invenio_files_rest.services.uploads.plans import APPENDED, FIXED, PLANS, TABLES
@@ -219,3 +219,34 @@ def test_a_storage_with_the_documented_methods_alone_takes_parts(
     other = FIXED.begin(bucket, "other", 10, part_size=4).upload_id
     age(other)
     assert FIXED.expire(other)
+
+
+def test_a_completed_file_is_readable_and_one_that_is_open_again_is_not(bucket: Bucket) -> None:
+    upload = FIXED.begin(bucket, "key", 10, part_size=4).upload_id
+
+    def state() -> tuple[bool, bool]:
+        db.session.rollback()
+        file = MultipartObject.query.one().file
+        return file.readable, file.writable
+
+    for number, part in enumerate(PARTS):
+        FIXED.write(upload, number, BytesIO(part))
+    assert state() == (False, True)
+    FIXED.close(upload)
+    assert state() == (True, False)
+    with pytest.raises(PreconditionFailed):
+        FIXED.finish(upload, conditions={"If-Match": "*"})
+    assert state() == (False, True)
+
+
+@pytest.mark.parametrize("end", ["abort", "expire"])
+def test_the_bytes_of_a_completed_upload_go_with_it(bucket: Bucket, end: str) -> None:
+    upload = FIXED.begin(bucket, "key", 10, part_size=4).upload_id
+    for number, part in enumerate(PARTS):
+        FIXED.write(upload, number, BytesIO(part))
+    FIXED.close(upload)
+    age(upload)
+    getattr(FIXED, end)(upload)
+    assert FileInstance.query.count() == 0
+    assert list(Path(bucket.location.uri).iterdir()) == []
+    assert bucket_size(bucket) == 0

@@ -48,6 +48,8 @@ class MultipartCompletion(Held):
     def complete(self: Own) -> Own:
         """Mark the upload as completed.
 
+        All bytes of its file are there, so the file is readable. A worker of 6.1, which may merge it, asks for that.
+
         :returns: The upload.
         :raises MultipartAlreadyCompleted: If it is completed already.
         :raises MultipartMissingParts: If parts are missing; the message names them.
@@ -60,8 +62,7 @@ class MultipartCompletion(Held):
             raise MultipartMissingParts(
                 description=f"Not all parts have been uploaded: {len(missing)} missing: {named}"
             )
-        self.completed = True
-        db.session.flush()
+        self._set_completed(True)
         return self
 
     @classmethod
@@ -72,8 +73,12 @@ class MultipartCompletion(Held):
         """
         held = cls.hold(upload_id)
         if held is not None:
-            held.completed = False
-            db.session.flush()
+            held._set_completed(False)
+
+    def _set_completed(self, completed: bool) -> None:
+        self.completed = self.file.readable = completed
+        self.file.writable = not completed
+        db.session.flush()
 
     @classmethod
     def is_open(cls, upload_id: uuid.UUID) -> bool:

@@ -11,7 +11,9 @@ import psycopg2
 
 from .client import Ledger
 
-FILES = "SELECT uri, size, checksum, readable FROM files_files"
+FILES = """
+SELECT uri, size, checksum, readable AND id NOT IN (SELECT file_id FROM files_multipartobject) FROM files_files
+"""
 
 SIZES = """
 SELECT b.id, b.size, COALESCE(v.size, 0) + COALESCE(u.size, 0) + COALESCE(c.size, 0)
@@ -78,11 +80,11 @@ class Witness:
 
     def look(self, bucket: str, ledgers: list[Ledger]) -> None:
         """Check that nothing that was promised is lost, and that rows and bytes agree."""
-        for uri, size, checksum, readable in self.ask(FILES):
+        for uri, size, checksum, stored in self.ask(FILES):
             path = Path(uri)
             assert path.exists(), f"A row names {uri}, which is not there."
             assert path.stat().st_size == size, f"{uri} has {path.stat().st_size} bytes, not {size}."
-            if readable:
+            if stored:
                 digest = hashlib.md5(path.read_bytes()).hexdigest()
                 assert checksum == f"md5:{digest}", f"{uri} is not what was stored."
         assert self.ask(SIZES) == []

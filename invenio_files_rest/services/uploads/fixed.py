@@ -310,7 +310,8 @@ class FixedParts:
             upload.delete()
             return file_id
 
-        send_task("remove_file_data", str(in_transaction(abort)))
+        # A completed file is not writable.
+        send_task("remove_file_data", str(in_transaction(abort)), force=True)
 
     def forgotten(self, grace: timedelta | None = None) -> Iterator[Forgotten]:
         """Find the uploads that have expired, be they completed or not.
@@ -345,5 +346,5 @@ class FixedParts:
             return False
         if file_id is None:
             return False
-        remove_file_data(file_id)
+        remove_file_data(file_id, force=True)
         return True
