@@ -57,7 +57,7 @@ class UploadExtent(db.Model, Timestamp):
         """
         extent = db.session.get(cls, (upload_id, number), populate_existing=True, with_for_update=True)
         if extent is None:
-            extent = cls(upload_id=upload_id, number=number, epoch=0, claimed=0)
+            extent = cls(upload_id=upload_id, number=number, epoch=0, claimed=0, writer=None)
             db.session.add(extent)
         extent.epoch += 1
         db.session.flush()
