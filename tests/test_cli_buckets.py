@@ -164,10 +164,10 @@ def test_delete_asks_and_a_no_changes_nothing(base_app: Flask, bucket: Bucket, d
         result = answer(text)
         assert result.exit_code == 1
         assert "Nothing was changed." in result.stderr
-        db.session.expire_all()
+        db.session.rollback()
         assert not bucket.deleted
     assert answer("y\n").exit_code == 0
-    db.session.expire_all()
+    db.session.rollback()
     assert bucket.deleted
 
 

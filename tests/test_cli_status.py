@@ -65,6 +65,7 @@ def test_status_sums_up_what_there_is(
         "schedule_checksum_verification": "every 1:00:00",
         "clear_orphaned_files": "crontab: 0 3 * * * (m/h/dM/MY/d)",
         "remove_expired_multipartobjects": None,
+        "remove_file_data": "every 90 s",
     }
 
 

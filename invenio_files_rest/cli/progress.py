@@ -81,9 +81,10 @@ class Bar:
 
     def _draw(self) -> None:
         if not self._hidden:
-            self._bar.update(self._waiting)
-            # An update of nothing draws nothing.
-            self._bar.render_progress()
+            if self._waiting:
+                self._bar.update(self._waiting)
+            else:
+                self._bar.render_progress()
             self._waiting, self._drawn = 0, time.monotonic()
 
     def numbers(self, elapsed: float) -> str:
@@ -95,9 +96,7 @@ class Bar:
         parts = [written(self._done) if self._length is None else f"{written(self._done)}/{written(self._length)}"]
         if self._done and elapsed > 0:
             rate = self._done / elapsed
-            parts.append(
-                f"{size(int(rate))}/s" if self._in_bytes else f"{rate:.3g}/s" if rate < 1000 else f"{rate:.0f}/s"
-            )
+            parts.append(f"{size(int(rate)) if self._in_bytes else f'{rate:.1f}'}/s")
             if self._bytes:
                 parts.append(f"{size(int(self._bytes / elapsed))}/s")
             if self._length is not None and self._done < self._length:

@@ -22,8 +22,8 @@ from .dispatch import PREFIX
 from .presence import kept_folder, why_away
 from .transactions import release_connection
 
-SCHEDULED = ("schedule_checksum_verification", "remove_expired_multipartobjects", "clear_orphaned_files")
-"""Names of the tasks that Celery beat is expected to run."""
+EXPECTED = ("schedule_checksum_verification", "remove_expired_multipartobjects")
+"""Names of the tasks that Celery beat is expected to run. The sweep does the work of the others."""
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Status:
     """Number of files that nothing refers to, and the sum of their sizes in bytes."""
     uploads: UploadTotals
     schedule: dict[str, str | None]
-    """When each task of :data:`SCHEDULED` runs; ``None`` if Celery's settings do not schedule it."""
+    """When each task of :data:`EXPECTED` runs, and any other one of ours; ``None`` if it is not scheduled."""
 
     @property
     def is_fine(self) -> bool:
@@ -80,11 +80,12 @@ def current_status() -> Status:
 
 
 def scheduled_tasks() -> dict[str, str | None]:
-    """Return when Celery beat runs each task of :data:`SCHEDULED`, in words."""
-    found: dict[str, list[str]] = {}
+    """Return when Celery beat runs our tasks, in words; see :attr:`Status.schedule`."""
+    found: dict[str, list[str]] = {name: [] for name in EXPECTED}
     for entry in (current_celery_app.conf.beat_schedule or {}).values():
-        found.setdefault(entry["task"], []).append(_in_words(entry["schedule"]))
-    return {name: ", ".join(found[PREFIX + name]) if PREFIX + name in found else None for name in SCHEDULED}
+        if entry["task"].startswith(PREFIX):
+            found.setdefault(entry["task"].removeprefix(PREFIX), []).append(_in_words(entry["schedule"]))
+    return {name: ", ".join(times) or None for name, times in found.items()}
 
 
 def _in_words(schedule: Any) -> str:
