@@ -79,7 +79,7 @@ def test_a_second_run_goes_on_where_the_first_ended(
         return original(*args)
 
     monkeypatch.setattr(migrating, "migrate_file", migrate_file)
-    assert run("files", "migrate", "--location", "testloc", "new").exit_code == 1
+    assert run("files", "migrate", "--location", "testloc", "new").exit_code == 130
     assert len(stored(new)) == 2
     monkeypatch.setattr(migrating, "migrate_file", original)
     result = run("files", "migrate", "--location", "testloc", "new", "--json")

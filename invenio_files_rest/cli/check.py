@@ -8,7 +8,8 @@ from flask.cli import with_appcontext
 from ..models.inventory import stored_files
 from ..services.check import check as run_check
 from .failures import told_in_one_line
-from .report import Report, json_option
+from .output import json_option
+from .report import Report
 
 
 @click.command()

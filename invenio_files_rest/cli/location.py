@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 from flask.cli import with_appcontext
 from invenio_db import db
 
 from ..models import Location
-from ..services.locations import create_location, mark_location
+from ..services.locations import create_location, mark_location, remove_location
+from ..services.status import location_status
 from ..services.transactions import in_transaction
-from .failures import told_in_one_line
+from .failures import confirm, told_in_one_line, yes_option
+from .found import found_location
+from .output import details, exact_size, json_option, say, say_json
+from .params import LOCATION
 
 
 class _CreatesByDefault(click.Group):
@@ -54,7 +60,7 @@ def create(name: str, uri: str, default: bool) -> None:
 
 
 @location.command()
-@click.argument("name")
+@click.argument("name", type=LOCATION)
 @click.option("--force", is_flag=True, help="Mark it although none of the location's files is there.")
 @with_appcontext
 def mark(name: str, force: bool) -> None:
@@ -64,22 +70,67 @@ def mark(name: str, force: bool) -> None:
     "create" marks the folder; this command is for locations that are older or were restored without the mark.
     """
     with told_in_one_line():
-        location = _found(name)
+        location = found_location(name)
         mark_location(location, force)
         click.echo(f"Location {location.name} {location.uri} marked")
 
 
 @location.command("list")
+@json_option
 @with_appcontext
-def list_() -> None:
+def list_(as_json: bool) -> None:
     """List the locations."""
     with told_in_one_line():
         for location in Location.all():
-            click.echo(_described(location))
+            if as_json:
+                say_json({"name": location.name, "uri": location.uri, "default": location.default})
+            else:
+                say(_described(location))
 
 
 @location.command()
-@click.argument("name")
+@click.argument("name", type=LOCATION)
+@json_option
+@with_appcontext
+def show(name: str, as_json: bool) -> None:
+    """Show the location NAME: its buckets, what is free on its disk, and whether it is there."""
+    with told_in_one_line():
+        status = location_status(found_location(name))
+        if as_json:
+            say_json(asdict(status) | {"buckets": status.buckets._asdict()})
+            return
+        details(
+            {
+                "Location": status.name,
+                "URI": status.uri,
+                "Default": status.default,
+                "Buckets": status.buckets.buckets,
+                "Size": exact_size(status.buckets.size),
+                "Quotas": exact_size(status.buckets.quota, "none, or not for all buckets"),
+                "Free on disk": exact_size(status.free, "not known"),
+                "There": status.away or True,
+            }
+        )
+
+
+@location.command()
+@click.argument("name", type=LOCATION)
+@yes_option
+@with_appcontext
+def remove(name: str, yes: bool) -> None:
+    """Remove the location NAME, which has neither buckets nor files. Its folder stays."""
+    with told_in_one_line():
+        location = found_location(name)
+        question = f"Remove location {location.name} {location.uri}?"
+        # No transaction stays open while somebody thinks.
+        db.session.commit()
+        confirm(question, yes)
+        remove_location(found_location(name))
+        click.echo(f"Location {name} is removed.")
+
+
+@location.command()
+@click.argument("name", type=LOCATION)
 @with_appcontext
 def set_default(name: str) -> None:
     """Create new buckets in the location NAME from now on.
@@ -87,17 +138,10 @@ def set_default(name: str) -> None:
     Existing buckets stay where they are.
     """
     with told_in_one_line():
-        location = _found(name)
+        location = found_location(name)
         in_transaction(lambda: Location.make_default(location.id))
         db.session.refresh(location)
         click.echo(f"Location {location.name} {location.uri} set as default ({location.default})")
-
-
-def _found(name: str) -> Location:
-    location = Location.get_by_name(name)
-    if location is None:
-        raise ValueError(f"Location {name} not found.")
-    return location
 
 
 def _described(location: Location) -> str:

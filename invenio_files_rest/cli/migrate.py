@@ -7,20 +7,23 @@ from uuid import UUID
 import click
 from flask.cli import with_appcontext
 
-from ..models import Bucket, Location
+from ..models import Bucket
 from ..models.inventory import files_in_use
 from ..services.migration import migrate as run_migrate
 from ..services.migration import redirect
 from ..services.presence import ensure_present
 from .failures import told_in_one_line
-from .report import Report, json_option
+from .found import found_location
+from .output import json_option
+from .params import BUCKET, LOCATION
+from .report import Report
 
 
 @click.command()
-@click.option("--bucket", "bucket_id", metavar="BUCKET", type=click.UUID, help="Move the files of this bucket.")
-@click.option("--location", "source_name", metavar="FROM", help="Move the files of this location.")
+@click.option("--bucket", "bucket_id", metavar="BUCKET", type=BUCKET, help="Move the files of this bucket.")
+@click.option("--location", "source_name", metavar="FROM", type=LOCATION, help="Move the files of this location.")
 @click.option("--remove-source", is_flag=True, help="Remove each file once its copy has been verified.")
-@click.argument("to")
+@click.argument("to", type=LOCATION)
 @json_option
 @with_appcontext
 def migrate(bucket_id: UUID | None, source_name: str | None, remove_source: bool, to: str, as_json: bool) -> None:
@@ -33,8 +36,8 @@ def migrate(bucket_id: UUID | None, source_name: str | None, remove_source: bool
     if (bucket_id is None) == (source_name is None):
         raise click.UsageError("Give either --bucket or --location.")
     with told_in_one_line():
-        target = _location(to)
-        source = None if source_name is None else _location(source_name)
+        target = found_location(to)
+        source = None if source_name is None else found_location(source_name)
         if source is not None and source.id == target.id:
             raise ValueError("The two locations are the same.")
         if bucket_id is not None and not Bucket.exists(bucket_id):
@@ -43,10 +46,3 @@ def migrate(bucket_id: UUID | None, source_name: str | None, remove_source: bool
         redirect(target, bucket_id, source)
         findings = run_migrate(to, bucket_id, source_name, remove_source)
         Report(as_json).run(findings, "Migrating", files_in_use(bucket_id).count())
-
-
-def _location(name: str) -> Location:
-    location = Location.get_by_name(name)
-    if location is None:
-        raise ValueError(f"Location {name} not found.")
-    return location

@@ -12,9 +12,7 @@ from typing import Any
 import click
 
 from ..services.finding import Finding, Fine
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line.")
-"""The option that asks for JSON."""
+from .progress import Bar
 
 
 class Report:
@@ -40,22 +38,15 @@ class Report:
         :param length: Number of things that it will yield, if known.
         :raises SystemExit: With status 1, if a finding has not been resolved.
         """
-        bar: Any = click.progressbar(
-            findings,
-            length=length,
-            label=label,
-            file=sys.stderr,
-            show_pos=True,
-            hidden=not sys.stderr.isatty(),
-            update_min_steps=100 if length and length > 10000 else 1,
-        )
-        with bar as progress:
-            for finding in progress:
+        with Bar(label, length) as bar:
+            for finding in findings:
                 if isinstance(finding, Finding):
+                    bar.clear()
                     self._tell(finding)
                 else:
                     self.fine += 1
                     self.fine_bytes += finding.size or 0 if finding else 0
+                bar.advance(size=finding.size or 0 if finding else 0)
         self._sum_up()
         if self.left:
             sys.exit(1)

@@ -9,7 +9,8 @@ from flask.cli import with_appcontext
 
 from ..services.sweep import sweep as run_sweep
 from .failures import told_in_one_line
-from .report import Report, json_option
+from .output import json_option
+from .report import Report
 
 
 @click.command()

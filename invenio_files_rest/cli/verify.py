@@ -13,7 +13,9 @@ from flask.cli import with_appcontext
 from ..models.inventory import verifiable_files
 from ..services.fixity import verify as run_verify
 from .failures import told_in_one_line
-from .report import Report, counted, json_option
+from .output import json_option
+from .params import BUCKET
+from .report import Report, counted
 
 
 class _Verification(Report):
@@ -31,7 +33,7 @@ class _Verification(Report):
 
 
 @click.command()
-@click.option("--bucket", metavar="BUCKET", type=click.UUID, help="Only files of this bucket.")
+@click.option("--bucket", metavar="BUCKET", type=BUCKET, help="Only files of this bucket.")
 @click.option(
     "--older-than",
     metavar="DAYS",

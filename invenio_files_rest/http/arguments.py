@@ -8,7 +8,7 @@ from collections.abc import Set
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
-from flask import abort, current_app, request
+from flask import abort, request
 from invenio_rest.errors import FieldError
 from marshmallow import EXCLUDE, ValidationError, missing
 from webargs import fields, validate
@@ -17,7 +17,7 @@ from werkzeug.datastructures import CombinedMultiDict, MultiDict
 from werkzeug.exceptions import BadRequest, ClientDisconnected, MethodNotAllowed
 from werkzeug.routing import PathConverter
 
-from ..errors import FileSizeError, InvalidArguments, field_errors
+from ..errors import InvalidArguments, field_errors
 from .streamed_form import stream_form
 
 NOT_FOUND = "The bucket or the object does not exist."
@@ -159,17 +159,6 @@ class WholeNumber(fields.Integer):
         if isinstance(value, float) and not value.is_integer():
             raise self.make_error("invalid", input=value)
         return super()._deserialize(value, *args, **kwargs)
-
-
-def minsize_validator(value: int) -> None:
-    """Check a length against ``FILES_REST_MIN_FILE_SIZE``.
-
-    :param value: The length, in bytes.
-    :raises FileSizeError: If it is smaller.
-    """
-    smallest = current_app.config["FILES_REST_MIN_FILE_SIZE"]
-    if value < smallest:
-        raise FileSizeError(description=f"The file is smaller than the minimum of {smallest} bytes.")
 
 
 def invalid_subresource_validator(value: Any) -> None:

@@ -21,13 +21,11 @@ from werkzeug.http import parse_content_range_header
 from ..errors import DuplicateTagError, InvalidTagError, MultipartNoPart
 from ..limiters import FileSizeLimit
 from ..proxies import current_files_rest
+from ..services.validation import NonEmptyStream, minsize_validator, validate_tag
 from ..storage.pump import VerifiedStream, check_sizelimit
-from .arguments import FORM, WholeNumber, minsize_validator, refuse_misspelt_fields, use_kwargs
+from .arguments import FORM, WholeNumber, refuse_misspelt_fields, use_kwargs
 from .bodies import request_body
 from .streamed_form import FormFile, stream_form
-
-TAG_MAX_LEN = 255
-"""Largest length of a tag's key and of its value, in characters."""
 
 _DIGEST = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)\s*=\s*:([A-Za-z0-9+/=]*):\s*(?:;[^,]*)?")
 _DIGEST_ALGORITHMS = {"md5": "md5", "sha-256": "sha256", "sha-512": "sha512"}
@@ -64,7 +62,7 @@ def read_upload(size_limit: FileSizeLimit | None) -> Upload:
         minsize_validator(size)
         check_sizelimit(size_limit, size)
     else:
-        stream = _NonEmptyStream(stream)
+        stream = NonEmptyStream(stream)
     digests = read_digests(content_md5)
     return Upload(VerifiedStream(stream, digests) if digests else stream, size, tags or {})
 
@@ -77,21 +75,6 @@ def _refuse_fragment() -> None:
     given = parse_content_range_header(request.headers.get("Content-Range"))
     if given is not None and (given.start != 0 or given.stop != given.length):
         abort(400, description="A PUT stores a whole file, not the range of it that Content-Range names.")
-
-
-class _NonEmptyStream:
-    """A stream of unknown length that fails at its end where that is shorter than ``FILES_REST_MIN_FILE_SIZE``."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._length = 0
-
-    def read(self, size: int = -1) -> bytes:
-        block: bytes = self._stream.read(size)
-        self._length += len(block)
-        if not block:
-            minsize_validator(self._length)
-        return block
 
 
 def read_digests(
@@ -239,7 +222,7 @@ def read_chosen_file() -> ChosenFile:
         raise MultipartNoPart(description="No file was chosen.")
     if isinstance(file.stream, FormFile):
         file.stream.refuse_late({"key"})
-    return ChosenFile(file.filename, _NonEmptyStream(file.stream), request.form.get("key", "").strip())
+    return ChosenFile(file.filename, NonEmptyStream(file.stream), request.form.get("key", "").strip())
 
 
 def parse_header_tags() -> dict[str, str]:
@@ -271,17 +254,3 @@ def parse_tags(text: bytes) -> dict[str, str]:
             raise DuplicateTagError()
         tags[key] = value
     return tags
-
-
-def validate_tag(key: str, value: str) -> bool:
-    """Check a tag: its key and its value have 1 to 255 characters.
-
-    :param key: Key of the tag.
-    :param value: Value of the tag.
-    :returns: True.
-    :raises InvalidTagError: If it is not so.
-    """
-    for text in (key, value):
-        if not 0 < len(text) <= TAG_MAX_LEN or "\0" in text:
-            raise InvalidTagError()
-    return True

@@ -248,6 +248,19 @@ class Bucket(db.Model, Timestamp):
             read_again(bucket, ["size", "updated"])
 
     @classmethod
+    def hold(cls, bucket_id: uuid.UUID, deleted: bool = False, locked: bool = False) -> Bucket:
+        """Lock the bucket's row until the end of the transaction, and return the bucket as it is now.
+
+        :param bucket_id: Identifier of the bucket.
+        :param deleted: Whether the bucket may be marked as deleted.
+        :param locked: Whether the bucket may be read-only.
+        :raises BucketLockedError: See :meth:`claim`.
+        :raises BucketDeletedError: See :meth:`claim`.
+        """
+        cls.claim(bucket_id, deleted=deleted, locked=locked)
+        return db.session.get_one(cls, bucket_id, populate_existing=True, with_for_update=True)
+
+    @classmethod
     def _add_size(cls, bucket_id: uuid.UUID, size: int, deleted: bool, locked: bool, returning: bool = False) -> Any:
         values = {"claimed": bucket_id, "added": size, "now": utcnow()}
         return db.session.execute(cls._adding_size(deleted, locked, returning), values)

@@ -1,4 +1,4 @@
-"""Storing, deleting and removing objects for the REST API, each in one short transaction.
+"""Storing, changing, deleting and removing objects, each in one short transaction.
 
 While bytes stream, no transaction is open and no connection is in use. If recording them fails, they are deleted again.
 Signals are sent after the commit.
@@ -6,15 +6,17 @@ Signals are sent after the commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ..keys import validate_new_key
-from ..models import Bucket, Location, ObjectVersion
+from ..models import Bucket, Location, ObjectVersion, ObjectVersionTag
 from ..signals import file_deleted, file_uploaded, notify
 from .deposit import commit_or_discard, prepare
 from .dispatch import send_task
 from .transactions import in_transaction, release_connection
+from .validation import validate_tag
 
 Precondition = Callable[["ObjectVersion | None"], None]
 """Function that raises an error if the head of an object, or ``None``, is not what the client expects."""
@@ -99,3 +101,64 @@ def remove_version(version: ObjectVersion) -> bool:
     if file is not None and Location.of_uri(file.uri) is not None:
         send_task("remove_file_data", str(file.id), force=True)
     return True
+
+
+def restore_version(bucket_id: uuid.UUID, key: str, version_id: uuid.UUID) -> ObjectVersion | None:
+    """Make the file and the tags of an earlier version those of a new one, which becomes the head, and commit.
+
+    :param bucket_id: Identifier of the bucket.
+    :param key: Key of the object.
+    :param version_id: Identifier of the earlier version.
+    :returns: The new version; ``None`` if the earlier one does not exist.
+    :raises InvalidOperationError: If that is the head, or a delete marker.
+    :raises BucketLockedError: If the bucket is locked.
+    :raises BucketDeletedError: If it is marked as deleted, or does not exist.
+    """
+    release_connection()
+
+    def restore() -> ObjectVersion | None:
+        Bucket.claim(bucket_id)
+        version = ObjectVersion.get(bucket_id, key, version_id)
+        return version and version.restore()
+
+    restored = in_transaction(restore)
+    if restored is not None:
+        notify(file_uploaded, restored)
+    return restored
+
+
+def tag_version(
+    bucket_id: uuid.UUID,
+    key: str,
+    version_id: uuid.UUID | None,
+    tags: Mapping[str, str],
+    removed: Collection[str] = (),
+) -> dict[str, str] | None:
+    """Set and remove tags of a version, and commit.
+
+    :param bucket_id: Identifier of the bucket.
+    :param key: Key of the object.
+    :param version_id: Identifier of the version; ``None`` for the head.
+    :param tags: Tags to add or change.
+    :param removed: Keys of tags to remove, which need not exist.
+    :returns: All its tags; ``None`` if the version does not exist.
+    :raises InvalidTagError: If a tag is empty or too long.
+    :raises BucketLockedError: If the bucket is locked.
+    :raises BucketDeletedError: If it is marked as deleted, or does not exist.
+    """
+    for name, value in tags.items():
+        validate_tag(name, value)
+    release_connection()
+
+    def change() -> dict[str, str] | None:
+        Bucket.claim(bucket_id)
+        version = ObjectVersion.get(bucket_id, key, version_id)
+        if version is None:
+            return None
+        for name in removed:
+            ObjectVersionTag.delete(version.version_id, name)
+        for name, value in tags.items():
+            ObjectVersionTag.create_or_update(version.version_id, name, value)
+        return version.get_tags()
+
+    return in_transaction(change)

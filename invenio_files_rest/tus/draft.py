@@ -8,13 +8,13 @@ from collections.abc import Callable
 from flask import Response, abort, current_app, jsonify, request
 from werkzeug.exceptions import ClientDisconnected
 
-from ..http.arguments import minsize_validator
 from ..http.upload_body import is_form, parse_header_tags, read_digests
 from ..models import Bucket, Upload
 from ..models.base import utcnow
 from ..services.uploads.access import uploads_of
 from ..services.uploads.ending import abort_upload
 from ..services.uploads.plans import APPENDED
+from ..services.validation import minsize_validator
 from . import fields, finishing, interim
 from .errors import WrongType, completed_upload, errors_of_draft, inconsistent_length
 from .mount import upload_url

@@ -12,13 +12,13 @@ from werkzeug.exceptions import ClientDisconnected
 from werkzeug.http import http_date
 
 from ..errors import InvalidOperationError
-from ..http.arguments import minsize_validator
 from ..http.upload_body import parse_header_tags, parse_tags
 from ..models import Bucket, Upload
 from ..services.uploads.ending import abort_upload
 from ..services.uploads.errors import UploadClosed
 from ..services.uploads.joining import join_uploads
 from ..services.uploads.plans import APPENDED
+from ..services.validation import minsize_validator
 from . import fields, finishing
 from .errors import UnsupportedVersion, WrongType, errors_of_tus
 from .mount import upload_url, version_url

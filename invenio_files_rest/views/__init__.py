@@ -8,14 +8,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, ServiceUnavailable, default_exceptions
 
 from ..errors import FilesException
-from ..http.arguments import KeyConverter, as_uuid, invalid_subresource_validator, minsize_validator
+from ..http.arguments import KeyConverter, as_uuid, invalid_subresource_validator
 from ..http.json_response import json_serializer
 from ..http.upload_body import (
     ngfileupload_uploadfactory,
     parse_header_tags,
     stream_uploadfactory,
-    validate_tag,
 )
+from ..services.validation import minsize_validator, validate_tag
 from ..tasks import merge_multipartobject, remove_file_data
 from .base import keep_errors_from_caches, log_failure
 from .bucket import BucketResource

@@ -1,0 +1,58 @@
+"""What every new object has to be: not too small, and with tags that are neither empty nor too long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import current_app
+
+from ..errors import FileSizeError, InvalidTagError
+
+TAG_MAX_LEN = 255
+"""Largest length of a tag's key and of its value, in characters."""
+
+
+def minsize_validator(value: int) -> None:
+    """Check a length against ``FILES_REST_MIN_FILE_SIZE``.
+
+    :param value: The length, in bytes.
+    :raises FileSizeError: If it is smaller.
+    """
+    smallest = current_app.config["FILES_REST_MIN_FILE_SIZE"]
+    if value < smallest:
+        raise FileSizeError(description=f"The file is smaller than the minimum of {smallest} bytes.")
+
+
+class NonEmptyStream:
+    """A stream of unknown length that fails at its end where that is shorter than ``FILES_REST_MIN_FILE_SIZE``."""
+
+    def __init__(self, stream: Any) -> None:
+        """Begin with nothing read."""
+        self._stream = stream
+        self._length = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Read bytes.
+
+        :param size: Largest number of bytes; negative for all.
+        :raises FileSizeError: At the end, if there were fewer bytes.
+        """
+        block: bytes = self._stream.read(size)
+        self._length += len(block)
+        if not block:
+            minsize_validator(self._length)
+        return block
+
+
+def validate_tag(key: str, value: str) -> bool:
+    """Check a tag: its key and its value have 1 to 255 characters.
+
+    :param key: Key of the tag.
+    :param value: Value of the tag.
+    :returns: True.
+    :raises InvalidTagError: If it is not so.
+    """
+    for text in (key, value):
+        if not 0 < len(text) <= TAG_MAX_LEN or "\0" in text:
+            raise InvalidTagError()
+    return True
