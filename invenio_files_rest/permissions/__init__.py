@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from invenio_access import Permission, action_factory
 
 if TYPE_CHECKING:
-    from .models import Bucket, MultipartObject, ObjectVersion
+    from ..models import Bucket, MultipartObject, ObjectVersion
 
 LocationUpdate = action_factory("files-rest-location-update", parameter=True)
 """Create buckets."""
@@ -87,7 +87,7 @@ def permission_factory(obj: Bucket | ObjectVersion | MultipartObject | None, act
     :returns: The permission; its ``can()`` returns whether the current identity has it.
     :raises RuntimeError: If the object is of another type, or the action is unknown.
     """
-    from .models import Bucket, MultipartObject, ObjectVersion
+    from ..models import Bucket, MultipartObject, ObjectVersion
 
     try:
         need = _NEEDS[action]
