@@ -22,10 +22,12 @@ FLOORS = (
     # Two rooms that do not know each other: bytes, and rows.
     ("models", "storage"),
     ("services",),
+    # Who may do what, whoever asks.
+    ("permissions",),
     ("http",),
     ("tus",),
     ("cli", "tasks", "views"),
-    ("admin", "pages", "permissions", "testing"),
+    ("admin", "pages", "testing"),
     # What puts the parts together, and the documented names of what lies elsewhere.
     ("app", "config", "ext", "formparser", "helpers", "scopes", "serializer", "wrappers", ""),
 )

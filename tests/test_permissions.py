@@ -105,6 +105,13 @@ REQUESTS = {
 }
 
 
+CONDITIONAL = {
+    "put": ("PUT", "", b"x"),
+    "begin an upload": ("POST", "?uploads&size=3&partSize=2", None),
+    "complete an upload": ("POST", "?uploadId={whole}", None),
+}
+
+
 @dataclass
 class Site:
     """A bucket with two versions of an object and two multipart uploads, of which one has all its parts."""
@@ -188,6 +195,25 @@ def test_a_request_needs_each_of_its_actions_and_no_other(site: Site, name: str)
         assert site.send(client, request).status_code == expected, missing
     response = site.send(site.user(request.needs, str(site.bucket.id)), request)
     assert response.status_code in (200, 204), response.text
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("name", REQUESTS)
+def test_all_permissions_of_a_request_take_one_statement(site: Site, name: str, caller: str) -> None:
+    client = site.caller(caller)
+    with statements() as found:
+        site.send(client, REQUESTS[name])
+    assert sum("access_actions" in statement for statement in found) == 1
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_the_permissions_of_a_conditional_request_take_one_statement(site: Site, name: str) -> None:
+    method, query, body = CONDITIONAL[name]
+    path = url(site.bucket, "m") + query.format(**site.values)
+    client = site.caller("owner")
+    with statements() as found:
+        assert client.open(path, method=method, data=body, headers={"If-None-Match": "*"}).status_code == 200
+    assert sum("access_actions" in statement for statement in found) == 1
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -287,13 +313,6 @@ def test_the_factory_refuses_what_it_does_not_know(site: Site) -> None:
 
 
 # Who may not read learns nothing by what they write, nor by how long an answer takes
-
-
-CONDITIONAL = {
-    "put": ("PUT", "", b"x"),
-    "begin an upload": ("POST", "?uploads&size=3&partSize=2", None),
-    "complete an upload": ("POST", "?uploadId={whole}", None),
-}
 
 
 @pytest.mark.parametrize("name", CONDITIONAL)

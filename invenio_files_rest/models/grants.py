@@ -1,13 +1,80 @@
-"""What grants of Invenio-Access name: on which buckets somebody was allowed an action."""
+"""Grants of Invenio-Access, of users, roles and system roles at once: to whom actions are allowed, and on what."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, NamedTuple
 
+from flask_principal import Need, RoleNeed, UserNeed
 from invenio_access.models import ActionRoles, ActionSystemRoles, ActionUsers
+from invenio_access.permissions import SystemRoleNeed
+from invenio_access.proxies import current_access
 from invenio_db import db
-from sqlalchemy import select, union
+from sqlalchemy import Select, bindparam, cast, null, or_, select, union, union_all
+
+ARGUMENTS = 1000
+"""Number of arguments that a statement asks for at most."""
+
+
+class Grant(NamedTuple):
+    """That an action is allowed or denied to somebody."""
+
+    action: str
+    argument: str | None
+    """What it is granted on; ``None`` for all."""
+
+    exclude: bool
+    """Whether it is denied."""
+
+    need: Need
+    """The need of those to whom it is."""
+
+
+_HOLDERS = (ActionUsers.user_id, ActionRoles.role_id, ActionSystemRoles.role_name)
+
+
+def _grants_to(holder: Any) -> Select[Any]:
+    model = holder.class_
+    holders = (column if column is holder else cast(null(), column.type) for column in _HOLDERS)
+    return select(model.action, model.argument, model.exclude, *holders).where(
+        model.action.in_(bindparam("actions", expanding=True)),
+        or_(model.argument.is_(None), model.argument.in_(bindparam("arguments", expanding=True))),
+    )
+
+
+_GRANTS = union_all(*map(_grants_to, _HOLDERS))
+
+
+def find_grants(actions: Collection[str], arguments: Collection[str]) -> Iterator[Grant]:
+    """Find the grants of actions, in one statement for each :data:`ARGUMENTS` arguments.
+
+    :param actions: Names of the actions.
+    :param arguments: What they are granted on; those that are granted on all are found in any case.
+    :returns: The grants, with actions and arguments spelled as they are here, which some databases take less exactly.
+    """
+    names, values = sorted(actions), sorted(arguments)
+    action_as_asked, argument_as_asked = _spelled_as(names), _spelled_as(values)
+    for start in range(0, max(len(values), 1), ARGUMENTS):
+        asked = {"actions": names, "arguments": values[start : start + ARGUMENTS]}
+        for action, argument, exclude, *holder in db.session.execute(_GRANTS, asked):
+            if argument is not None:
+                yield Grant(action_as_asked(action), argument_as_asked(argument), exclude, _need_of(*holder))
+            elif start == 0:
+                yield Grant(action_as_asked(action), None, exclude, _need_of(*holder))
+
+
+def _need_of(user_id: int | None, role_id: Any, system_role: str) -> Need:
+    if user_id is not None:
+        return UserNeed(user_id)
+    if role_id is not None:
+        return RoleNeed(role_id)
+    return current_access.system_roles.get(system_role) or SystemRoleNeed(system_role)
+
+
+def _spelled_as(asked: Collection[str]) -> Callable[[str], str]:
+    """Return a function that spells names as asked for: MariaDB finds them in capitals, and with trailing spaces."""
+    exact, folded = set(asked), {name.casefold().rstrip(): name for name in asked}
+    return lambda name: name if name in exact else folded.get(name.casefold().rstrip(), name)
 
 
 def granted_arguments(needs: Collection[Any], actions: Collection[str], limit: int) -> set[str | None]:

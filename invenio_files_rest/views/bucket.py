@@ -11,6 +11,7 @@ from marshmallow import missing
 from ..http.arguments import PAGE, flag, use_kwargs
 from ..models import Bucket, MultipartObject, ObjectVersion
 from ..models.listing import Listing
+from ..permissions import expect_actions
 from ..proxies import current_permission_factory
 from ..services.batches import in_batches
 from .base import FilesView
@@ -37,6 +38,8 @@ class BucketResource(BucketUploadsMixin, FilesView):
         """
         if uploads is not missing:
             return self.multipart_listuploads(bucket)
+        if versions is not missing:
+            expect_actions(bucket, "bucket-read-versions")
         return self.listobjects(bucket, versions, **page)
 
     @or_of_an_upload

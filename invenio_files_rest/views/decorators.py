@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from ..errors import BucketLockedError, ExhaustedStreamError
 from ..http.arguments import NOT_FOUND, as_uuid
 from ..http.streamed_form import form_file
 from ..models import Bucket
+from ..permissions import expect_actions
 from ..proxies import current_permission_factory
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -80,18 +81,23 @@ def check_permission(permission: Any, hidden: bool = True) -> None:
     abort(401, description="Authentication is required for this.")
 
 
-def need_permissions(object_getter: Callable[..., Any], action: str, hidden: bool = True) -> Callable[[F], F]:
+def need_permissions(
+    object_getter: Callable[..., Any], action: str, hidden: bool = True, along: Callable[[], Iterable[str]] = tuple
+) -> Callable[[F], F]:
     """Refuse a request without the permission for an action.
 
     :param object_getter: Function that is called with the arguments of the view, and returns the object of the action.
     :param action: Name of the action.
     :param hidden: Whether to respond as if the resource did not exist.
+    :param along: Function that returns the names of the actions that the request will be checked for later.
     """
 
     def decorator(f: F) -> F:
         @wraps(f)
         def inner(*args: Any, **kwargs: Any) -> Any:
-            check_permission(current_permission_factory(object_getter(*args, **kwargs), action), hidden=hidden)
+            obj = object_getter(*args, **kwargs)
+            expect_actions(obj, *along())
+            check_permission(current_permission_factory(obj, action), hidden=hidden)
             return f(*args, **kwargs)
 
         return inner  # type: ignore[return-value]
@@ -111,6 +117,7 @@ need_bucket_permission = partial(need_permissions, lambda *args, **kwargs: kwarg
 
 :param action: Name of the action.
 :param hidden: Whether to respond as if the bucket did not exist.
+:param along: Function that returns the names of the actions that the request will be checked for later.
 """
 
 

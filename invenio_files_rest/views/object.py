@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from operator import methodcaller
 from typing import Any
@@ -29,6 +29,7 @@ from ..http.preconditions import last_modified_of, write_conditions
 from ..http.upload_body import read_upload
 from ..keys import key_with_encoded_dots
 from ..models import Bucket, ObjectVersion
+from ..permissions import expect_actions
 from ..proxies import current_permission_factory
 from ..services.conditions import check_write_conditions
 from ..services.objects import delete_object, remove_version, store_object
@@ -60,6 +61,11 @@ def _check_live_head(conditions: Mapping[str, str], head: ObjectVersion | None) 
     check_write_conditions(conditions, head)
     if head is None:
         abort(404, description=NOT_FOUND)
+
+
+def _actions_of_conditions() -> Iterable[str]:
+    """Return the actions that a request needs whose answer tells whether its conditions hold."""
+    return ["object-read"] if write_conditions(request) else []
 
 
 _OPEN_ATTEMPTS = 5
@@ -120,6 +126,8 @@ class ObjectResource(MultipartMixin, ObjectUploadsMixin, FilesView):
             found, obj = cls._find(bucket, meant, version_id)
         if found is None or found.deleted:
             abort(404, description=NOT_FOUND)
+        if version_id is not None:
+            expect_actions(found, "object-read-version")
         cls.check_read_permission(found, key, obj)
         if obj is None:
             abort(404, description=NOT_FOUND)
@@ -265,7 +273,7 @@ class ObjectResource(MultipartMixin, ObjectUploadsMixin, FilesView):
         return response
 
     @pass_bucket
-    @need_bucket_permission("bucket-update")
+    @need_bucket_permission("bucket-update", along=_actions_of_conditions)
     @ensure_unlocked
     @use_kwargs(UPLOAD, location="query")
     @ensure_acceptable
@@ -286,7 +294,7 @@ class ObjectResource(MultipartMixin, ObjectUploadsMixin, FilesView):
         return self.create_object(bucket, key)
 
     @pass_bucket
-    @need_bucket_permission("bucket-update")
+    @need_bucket_permission("bucket-update", along=_actions_of_conditions)
     @ensure_unlocked
     @use_kwargs({**UPLOAD, "uploads": flag("uploads")}, location="query")
     @ensure_acceptable
@@ -336,6 +344,7 @@ class ObjectResource(MultipartMixin, ObjectUploadsMixin, FilesView):
         """
         if upload_id is not None:
             return self.multipart_delete(bucket, key, upload_id)
+        expect_actions(bucket, "object-delete", *(["object-delete-version"] if version_id is not None else []))
         obj = self.get_object(bucket, key, version_id)
         return self.delete_object(bucket, obj, version_id)
 
