@@ -122,6 +122,18 @@ def test_the_documented_permission_factory_lets_everyone_read(app: Flask, bucket
     assert factory(bucket, "bucket-update").needs == permission_factory(bucket, "bucket-update").needs
 
 
+def test_the_documented_question_about_many_buckets_is_answered(app: Flask, bucket: Bucket):
+    readable_buckets = documented("access")["readable_buckets"]
+    with app.test_request_context():
+        g.identity = AnonymousIdentity()
+        assert readable_buckets() == []
+        g.identity.provides.add(UserNeed(1))
+        user = create_test_user("reader@example.org", id=1)
+        db.session.add(ActionUsers.allow(BucketRead(str(bucket.id)), user=user))
+        db.session.commit()
+        assert readable_buckets() == [bucket]
+
+
 def test_the_documented_limit_is_added_to_the_others(app: Flask, bucket: Bucket):
     assert [limit.limit for limit in documented("concepts")["limiters"](bucket)] == [None, None, 10 * 1024**3]
 
