@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from flask import Flask
+from flask import Flask, g
+from flask_principal import AnonymousIdentity
 from helpers.browser import CHROMIUM, DRIVER, MISSING, browsing
+from invenio_access.models import ActionUsers
+from invenio_access.utils import get_identity
+from invenio_accounts.testutils import create_test_user
+from invenio_db import db
 
 from invenio_files_rest.models import Bucket, ObjectVersion
-from invenio_files_rest.permissions import permission_factory
+from invenio_files_rest.permissions import BucketRead, permission_factory
 
 DOCS = Path(__file__).parents[1] / "docs"
 DATA = Path(__file__).parent / "data"
@@ -124,13 +129,13 @@ def test_the_documented_permission_factory_lets_everyone_read(app: Flask, bucket
 
 def test_the_documented_question_about_many_buckets_is_answered(app: Flask, bucket: Bucket):
     readable_buckets = documented("access")["readable_buckets"]
+    reader = create_test_user("reader@example.org")
+    db.session.add(ActionUsers.allow(BucketRead(str(bucket.id)), user_id=reader.id))
+    db.session.commit()
     with app.test_request_context():
         g.identity = AnonymousIdentity()
         assert readable_buckets() == []
-        g.identity.provides.add(UserNeed(1))
-        user = create_test_user("reader@example.org", id=1)
-        db.session.add(ActionUsers.allow(BucketRead(str(bucket.id)), user=user))
-        db.session.commit()
+        g.identity = get_identity(reader)
         assert readable_buckets() == [bucket]
 
 

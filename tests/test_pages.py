@@ -182,6 +182,21 @@ def test_of_many_buckets_that_one_may_not_use_a_page_asks_no_more_than_its_share
     assert 'rel="next"' in answer.text
 
 
+def test_many_buckets_are_asked_for_with_the_same_statements_as_a_few(
+    client: FlaskClient, location: Location, allow: Callable[..., None]
+) -> None:
+    allow(bucket_read_all)
+    counts = []
+    for number in (2, 15):
+        for _ in range(number):
+            Bucket.create(location)
+        db.session.commit()
+        with statements() as found:
+            shown = links(client.get("/"))
+        counts.append((len(shown), len(found)))
+    assert counts == [(2, counts[0][1]), (17, counts[0][1])]
+
+
 def test_a_bucket_is_created_by_whoever_may_and_shown(
     app: Flask, client: FlaskClient, location: Location, allow: Callable[..., None]
 ) -> None:

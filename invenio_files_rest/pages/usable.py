@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from flask import g
@@ -13,7 +14,7 @@ from invenio_access.permissions import superuser_access
 from ..http.arguments import is_uuid
 from ..models import Bucket
 from ..models.grants import granted_arguments
-from ..permissions import BucketRead, BucketUpdate, permission_factory
+from ..permissions import BucketRead, BucketUpdate, permission_factory, permitted_actions
 from ..proxies import current_files_rest
 
 PAGE_SIZE = 20
@@ -40,9 +41,14 @@ def access_to(bucket: Bucket) -> Usable:
 
     :param bucket: The bucket.
     """
-    may = current_files_rest.permission_factory
-    readable, writable = (_can(may(bucket, action)) for action in ("bucket-read", "bucket-update"))
-    return Usable(bucket, readable, writable)
+    return _access_to([bucket])[0]
+
+
+def _access_to(buckets: Collection[Bucket]) -> list[Usable]:
+    return [
+        Usable(bucket, "bucket-read" in actions, "bucket-update" in actions)
+        for bucket, actions in zip(buckets, permitted_actions(buckets, ("bucket-read", "bucket-update")), strict=True)
+    ]
 
 
 def may_create() -> bool:
@@ -63,15 +69,16 @@ def usable_buckets(before: uuid.UUID | None) -> tuple[list[Usable], uuid.UUID | 
     """
     usable: list[Usable] = []
     last = None
-    buckets = Bucket.newest(_MOST_ASKED + 1, before=before, among=_granted())
-    for asked, bucket in enumerate(buckets):
-        if len(usable) == PAGE_SIZE or asked == _MOST_ASKED:
+    buckets = list(Bucket.newest(_MOST_ASKED + 1, before=before, among=_granted()))
+    asked = buckets[:_MOST_ASKED]
+    pages = (asked[start : start + PAGE_SIZE] for start in range(0, len(asked), PAGE_SIZE))
+    for access in chain.from_iterable(map(_access_to, pages)):
+        if len(usable) == PAGE_SIZE:
             return usable, last
-        access = access_to(bucket)
         if access.readable or access.writable:
             usable.append(access)
-        last = bucket.id
-    return usable, None
+        last = access.bucket.id
+    return usable, last if len(buckets) > len(asked) else None
 
 
 def _granted() -> Collection[uuid.UUID] | None:

@@ -6,7 +6,7 @@ Permissions on objects and multipart uploads are those on their bucket, so that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
 from flask import g
@@ -124,18 +124,30 @@ def expect_actions(obj: Bucket | ObjectVersion | MultipartObject, *actions: str)
 def permitted(objects: Iterable[T], action: str) -> list[T]:
     """Return those of many objects on which the current identity may do something.
 
+    :param objects: The objects.
+    :param action: Name of the action.
+    """
+    asked = list(objects)
+    return [obj for obj, actions in zip(asked, permitted_actions(asked, [action]), strict=True) if actions]
+
+
+def permitted_actions(objects: Collection[Any], actions: Collection[str]) -> list[set[str]]:
+    """Return what the current identity may do with each of many objects.
+
     The factory that ``FILES_REST_PERMISSION_FACTORY`` names is asked of each. As long as it returns permissions of
     :func:`permission_factory`, one statement finds out about a thousand buckets.
 
     :param objects: The objects.
-    :param action: Name of the action.
+    :param actions: Names of the actions to ask for.
+    :returns: Those of the actions that are permitted, for each of the objects.
     """
-    asked = [(obj, current_permission_factory(obj, action)) for obj in objects]
-    found = granted({need for _, one in asked if type(one) is ActionPermission for need in one.action_needs})
+    asked = [{action: current_permission_factory(obj, action) for action in actions} for obj in objects]
+    ours = (one for permissions in asked for one in permissions.values() if type(one) is ActionPermission)
+    found = granted({need for permission in ours for need in permission.action_needs})
 
     def can(permission: Any) -> bool:
         if type(permission) is ActionPermission:
             return permission.allows_given(found, g.identity)
-        return permission is None or permission.can()
+        return permission is None or bool(permission.can())
 
-    return [obj for obj, permission in asked if can(permission)]
+    return [{action for action, permission in permissions.items() if can(permission)} for permissions in asked]
