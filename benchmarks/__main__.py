@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
-import time
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
@@ -20,13 +18,8 @@ from typing import Any
 from . import growth, report
 from .contestants import Contestant, bare, floor, nginx, ours, peer
 from .machine import describe
-from .measures import MIB, QUICK, LargeFiles, Measure, Scale, listing, run, small_get, small_put, writers
+from .measures import MIB, QUICK, LargeFiles, Measure, Scale, listing, run, say, small_get, small_put, writers
 from .services import with_postgresql
-
-
-def say(message: str) -> None:
-    """Tell what is being done."""
-    print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
 
 
 def side_by_side(folder: Path, scale: Scale, mine: Contestant, others: dict[str, Contestant]) -> list[dict[str, Any]]:
@@ -55,7 +48,7 @@ def side_by_side(folder: Path, scale: Scale, mine: Contestant, others: dict[str,
         Measure("GET of 1 KiB", "op/s", small_get(scale.seconds, small), small, aims(3)),
         Measure("listing of 601", "op/s", listing(scale.seconds), [mine, *peers], aims(20)),
     ]
-    run(measures, scale.rounds, say)
+    run(measures, scale.rounds)
     return [report.results_of(measure) for measure in measures]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -16,11 +17,13 @@ class Client:
 
     :param port: Port of the loopback interface.
     :param keep: Whether the server keeps connections; uWSGI closes them without saying so.
+    :param sent: Headers of all requests.
     """
 
-    def __init__(self, port: int, keep: bool = True) -> None:
+    def __init__(self, port: int, keep: bool = True, sent: Mapping[str, str] | None = None) -> None:
         """Prepare the connection."""
         self.keep = keep
+        self.sent = dict(sent or {})
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600, blocksize=BLOCK)
         self.buffer = bytearray(BLOCK)
         self.headers = http.client.HTTPMessage()
@@ -46,12 +49,14 @@ class Client:
         if isinstance(body, Path):
             self.connection.putrequest(method, path)
             self.connection.putheader("Content-Length", str(body.stat().st_size))
+            for name, value in self.sent.items():
+                self.connection.putheader(name, value)
             self.connection.endheaders()
             sock: socket.socket = self.connection.sock
             with body.open("rb") as file:
                 sock.sendfile(file)
         else:
-            self.connection.request(method, path, body)
+            self.connection.request(method, path, body, self.sent)
         response = self.connection.getresponse()
         self.headers = response.headers
         content = response.read()
@@ -74,7 +79,7 @@ class Client:
 
         :param path: Its path.
         """
-        self.connection.request("GET", path)
+        self.connection.request("GET", path, headers=self.sent)
         response = self.connection.getresponse()
         if response.status != 200:
             raise RuntimeError(f"GET {path} was answered {response.status}.")

@@ -20,6 +20,7 @@ from sqlalchemy import make_url
 from sqlalchemy_utils.functions import create_database, drop_database
 
 from .client import Client, wait_for
+from .wire import CountedWire
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVED = ROOT / "benchmarks" / "served"
@@ -52,8 +53,9 @@ class Contestant:
     """Process of the server."""
 
     def client(self) -> Client:
-        """Return a client of it."""
-        return Client(self.port, self.keeps_connections)
+        """Return a client of it, with the token of the application's user where it has one."""
+        token = self.setup.get("token")
+        return Client(self.port, self.keeps_connections, {"Authorization": f"Bearer {token}"} if token else None)
 
     @property
     def is_application(self) -> bool:
@@ -97,7 +99,9 @@ def _serving(command: list[str], log: Path, environment: dict[str, str] | None =
 
 
 @contextmanager
-def _prepared(name: str, python: str, folder: Path, ours: bool) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+def _prepared(
+    name: str, python: str, folder: Path, ours: bool, program: str = "application.py"
+) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
     """Make database and folder of an application; give its environment, and what its program printed."""
     url = make_url(os.environ["TEST_POSTGRESQL_URL"]).set(database=f"benchmark_{uuid4().hex}")
     create_database(url)
@@ -108,7 +112,7 @@ def _prepared(name: str, python: str, folder: Path, ours: bool) -> Iterator[tupl
         environment["BENCHMARK_FOLDER"] = str(folder / name)
         if ours:
             environment["PYTHONPATH"] = str(ROOT)
-        yield environment, _run(python, "application.py", environment)
+        yield environment, _run(python, program, environment)
     finally:
         drop_database(url)
 
@@ -161,19 +165,69 @@ def peer(folder: Path, python: str) -> Iterator[Contestant]:
     :param folder: Folder of all files.
     :param python: Its interpreter.
     """
+    with (
+        _prepared("peer", python, folder, ours=False) as (environment, setup),
+        _uwsgi(folder, "peer", python, environment, "application") as (port, pid),
+    ):
+        wait_for(port, f"/files/{setup['bucket']}")
+        yield Contestant(
+            setup["version"], port, f"/files/{setup['bucket']}", setup, environment, python, False, pid=pid
+        )
+
+
+@contextmanager
+def instance(folder: Path, python: str = sys.executable) -> Iterator[Contestant]:
+    """Serve an application as people run it, with tokens and grants, with the uWSGI of an installation.
+
+    :param folder: Folder of all files.
+    :param python: Interpreter of the installation; this package's is named "ours".
+    """
+    name = "ours" if python == sys.executable else "peer"
+    with (
+        _prepared(f"instance-{name}", python, folder, name == "ours", "instance.py") as (environment, setup),
+        _uwsgi(folder, f"instance-{name}", python, environment, "instance") as (port, pid),
+    ):
+        path = f"/files/{setup['bucket']}"
+        wait_for(port, path)
+        shown = "ours" if name == "ours" else setup["version"]
+        yield Contestant(shown, port, path, setup, environment, python, False, pid=pid)
+
+
+@contextmanager
+def counted(folder: Path, server: Contestant) -> Iterator[tuple[Contestant, CountedWire]]:
+    """Serve the application of another server again, in one thread, and note what it sends to the database.
+
+    :param folder: Folder of all files.
+    :param server: The server.
+    """
+    with CountedWire(server.environment["BENCHMARK_DATABASE"]) as wire:
+        environment = server.environment | {"BENCHMARK_DATABASE": wire.url}
+        with _uwsgi(folder, "counted", server.python, environment, "instance", 1, 1) as (port, pid):
+            wait_for(port, server.path)
+            yield replace(server, port=port, environment=environment, pid=pid), wire
+
+
+@contextmanager
+def _uwsgi(
+    folder: Path,
+    name: str,
+    python: str,
+    environment: dict[str, str],
+    module: str,
+    workers: int = WORKERS,
+    threads: int = THREADS,
+) -> Iterator[tuple[int, int]]:
     port, prefix = free_port(), Path(python).parent
     uwsgi = shutil.which("uwsgi", path=str(prefix)) or shutil.which("pyuwsgi", path=str(prefix))
     if uwsgi is None:
         raise SystemExit(f"There is no uwsgi beside {python}; pyuwsgi can be installed there.")
-    with _prepared("peer", python, folder, ours=False) as (environment, setup):
-        command = [
-            *(uwsgi, "--http-socket", f"127.0.0.1:{port}", "--master", "--lazy-apps", "--need-app", "--die-on-term"),
-            *("--processes", str(WORKERS), "--threads", str(THREADS), "--virtualenv", str(prefix.parent)),
-            *("--pythonpath", str(SERVED), "--module", "application:application", "--disable-logging"),
-        ]
-        with _serving(command, folder / "peer.log", environment):
-            wait_for(port, f"/files/{setup['bucket']}")
-            yield Contestant(setup["version"], port, f"/files/{setup['bucket']}", setup, environment, python, False)
+    command = [
+        *(uwsgi, "--http-socket", f"127.0.0.1:{port}", "--master", "--lazy-apps", "--need-app", "--die-on-term"),
+        *("--processes", str(workers), "--threads", str(threads), "--virtualenv", str(prefix.parent)),
+        *("--pythonpath", str(SERVED), "--module", f"{module}:application", "--disable-logging"),
+    ]
+    with _serving(command, folder / f"{name}.log", environment) as pid:
+        yield port, pid
 
 
 NGINX = """

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import statistics
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from typing import Any
 from sqlalchemy import create_engine, text
 
 from .contestants import Contestant, ours
-from .measures import LargeFiles, Scale
+from .measures import LargeFiles, Scale, at_once
 
 _OBJECTS = """
 INSERT INTO files_object (created, updated, version_id, key, bucket_id, file_id, is_head)
@@ -91,25 +90,14 @@ def by_clients(contestant: Contestant, scale: Scale, say: Callable[[str], None])
     for clients in scale.clients:
         say(f"{clients} clients")
         row: dict[str, float] = {"clients": clients}
-        for method, status in (("PUT", 200), ("GET", 200)):
-            stop = threading.Event()
+        with ExitStack() as stack:
+            connected = [stack.enter_context(contestant.client()) for _ in range(clients)]
+            for method, sent in (("PUT", body), ("GET", None)):
 
-            def work(number: int, method: str = method, status: int = status, stop: Any = stop) -> int:
-                count = 0
-                with contestant.client() as client:
-                    while not stop.is_set():
-                        path = f"{contestant.path}/client-{number}"
-                        client.expect(status, method, path, body if method == "PUT" else None)
-                        count += 1
-                return count
+                def work(number: int, done: int, method: str = method, sent: Any = sent, by: Any = connected) -> None:
+                    by[number].expect(200, method, f"{contestant.path}/client-{number}", sent)
 
-            with ThreadPoolExecutor(clients) as pool:
-                begun = time.perf_counter()
-                working = [pool.submit(work, number) for number in range(clients)]
-                time.sleep(max(scale.seconds, 1))
-                stop.set()
-                done = sum(future.result() for future in working)
-                row[method] = done / (time.perf_counter() - begun)
+                row[method] = at_once(clients, max(scale.seconds, 1), work)
         found.append(row)
     return found
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import statistics
+import sys
 import threading
 import time
 from collections import Counter
@@ -66,12 +67,16 @@ class Measure:
     values: dict[str, list[float]] = field(default_factory=dict)
 
 
-def run(measures: Iterable[Measure], rounds: int, say: Callable[[str], None]) -> None:
+def say(message: str) -> None:
+    """Tell what is being done."""
+    print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
+
+
+def run(measures: Iterable[Measure], rounds: int) -> None:
     """Take measures in rounds; who comes first changes from round to round.
 
     :param measures: The measures.
     :param rounds: Number of rounds that count; there is one before them that does not.
-    :param say: Called with what is being done.
     """
     for measure in measures:
         say(measure.name)
@@ -161,6 +166,30 @@ def per_second(seconds: float, work: Callable[[], Any]) -> float:
         work()
         count += 1
     return count / passed
+
+
+def at_once(clients: int, seconds: float, work: Callable[[int, int], Any]) -> float:
+    """Return how often some clients at once can do something in a second.
+
+    :param clients: Number of clients.
+    :param seconds: How long they try.
+    :param work: What a client does, called with its number and with how often it has done so.
+    """
+    stop = threading.Event()
+
+    def repeat(number: int) -> int:
+        done = 0
+        while not stop.is_set():
+            work(number, done)
+            done += 1
+        return done
+
+    with ThreadPoolExecutor(clients) as pool:
+        begun = time.perf_counter()
+        repeating = [pool.submit(repeat, number) for number in range(clients)]
+        stop.wait(seconds)
+        stop.set()
+        return sum(future.result() for future in repeating) / (time.perf_counter() - begun)
 
 
 def small_put(seconds: float) -> Callable[[Contestant], float]:

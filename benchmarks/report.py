@@ -80,16 +80,21 @@ def list_table(rows: Sequence[Sequence[str]]) -> list[str]:
     return [*lines, ""]
 
 
+def told_of_machine(results: dict[str, Any]) -> str:
+    """Return a line on the machine, and when it was."""
+    machine = "; ".join(f"{name}: {value}" for name, value in results["machine"].items())
+    return f"{machine}. Measured on {results['date']}.\n"
+
+
 def write_tables(results: dict[str, Any], folder: Path) -> None:
     """Write the tables that the documentation includes."""
-    machine = "; ".join(f"{name}: {value}" for name, value in results["machine"].items())
     slow = results["slow clients"]
     told = ", ".join(
         f"{method} {slow[method]['ratio']:.2f} times ({slow[method]['idle'] * 1000:.1f} ms idle, "
         f"{slow[method]['beside'] * 1000:.1f} ms beside them)"
         for method in ("PUT", "GET")
     )
-    (folder / "machine.inc").write_text(f"{machine}. Measured on {results['date']}.\n")
+    (folder / "machine.inc").write_text(told_of_machine(results))
     (folder / "table.inc").write_text("\n".join(list_table(table(results))))
     (folder / "counts.inc").write_text("\n".join(list_table(counts(results))))
     (folder / "slow.inc").write_text(

@@ -1,0 +1,210 @@
+"""Measure small requests in an Invenio application as people run it: ``python -m benchmarks.instance``.
+
+Invenio-App serves accounts, tokens of Invenio-OAuth2Server, grants of Invenio-Access and files, on PostgreSQL, under
+uWSGI with two processes of four threads. A user who has been granted what he does with the bucket, and is no superuser,
+comes with a token and a new connection for each request. The published 6.1.0 serves the same application, in turns; it
+is installed into an environment of its own, ``.venv-benchmark``, unless ``--peer`` names an interpreter that has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import date
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, text
+
+from . import report
+from .contestants import ROOT, Contestant, counted, instance
+from .machine import describe
+from .measures import Measure, at_once, run, say
+from .services import with_postgresql
+
+PUBLISHED = (
+    "invenio-files-rest==6.1.0",
+    "invenio-access",
+    "invenio-app",
+    "invenio-db[postgresql]",
+    "invenio-oauth2server",
+    "pyuwsgi",
+)
+
+CLIENTS = (1, 4)
+
+BODY = os.urandom(1024)
+
+_READY = """
+INSERT INTO files_object (created, updated, version_id, key, bucket_id, file_id, is_head)
+SELECT now(), now(), gen_random_uuid(), :prefix || number, bucket_id, file_id, true
+FROM files_object, generate_series(0, :objects - 1) AS number
+WHERE bucket_id = :bucket AND key = 'small' AND is_head
+"""
+
+_numbers = itertools.count()
+
+Work = Callable[[int, int], Any]
+"""Sends a request: called with the number of the client, and with how many it has sent."""
+
+
+def published() -> str:
+    """Install the published version beside the packages of this environment, and return its interpreter."""
+    folder = ROOT / ".venv-benchmark"
+    python, stamp = folder / "bin" / "python", folder / "installed"
+    ours = sorted(f"{one.name}=={one.version}" for one in distributions() if "files" not in one.name)
+    wanted = "\n".join((*PUBLISHED, *ours))
+    if not stamp.exists() or stamp.read_text() != wanted:
+        say(f"installing {PUBLISHED[0]} into {folder.name}")
+        venv.create(folder, with_pip=True)
+        constraints = folder / "constraints.txt"
+        constraints.write_text("\n".join(ours))
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--constraint", constraints, *PUBLISHED], check=True)
+        stamp.write_text(wanted)
+    return str(python)
+
+
+def requests_to(server: Contestant, clients: int, ready: int) -> dict[str, Work]:
+    """Return the requests that are measured, each with a key of its own where it changes something.
+
+    :param server: The server.
+    :param clients: Number of clients.
+    :param ready: How many objects there are to be deleted by each client.
+    """
+    turn = next(_numbers)
+    with server.client() as client:
+        client.expect(200, "PUT", f"{server.path}/small", BODY)
+        client.expect(200, "GET", f"{server.path}/small")
+        known = {"If-None-Match": client.headers["ETag"]}
+    _make_ready(server, [f"delete-{turn}-{number}-" for number in range(clients)], ready)
+
+    def send(status: int, method: str, path: str, body: bytes | None = None, **headers: str) -> None:
+        with server.client() as client:
+            client.sent |= headers
+            client.expect(status, method, path, body)
+
+    return {
+        "PUT": lambda client, done: send(200, "PUT", f"{server.path}/put-{turn}-{client}-{done}", BODY),
+        "GET": lambda client, done: send(200, "GET", f"{server.path}/small"),
+        "HEAD, 304": lambda client, done: send(304, "HEAD", f"{server.path}/small", **known),
+        "DELETE": lambda client, done: send(204, "DELETE", f"{server.path}/delete-{turn}-{client}-{done}"),
+        "page of 100": lambda client, done: send(200, "GET", f"/files/{server.setup['listed']}"),
+    }
+
+
+def _make_ready(server: Contestant, prefixes: list[str], objects: int) -> None:
+    engine = create_engine(server.environment["BENCHMARK_DATABASE"])
+    with engine.begin() as connection:
+        for prefix in prefixes:
+            values = {"prefix": prefix, "objects": objects, "bucket": server.setup["bucket"]}
+            connection.execute(text(_READY), values)
+    engine.dispose()
+
+
+def rates(name: str, clients: int, seconds: float) -> Callable[[Contestant], float]:
+    """Return the measure of a request.
+
+    :param name: Its name.
+    :param clients: Number of clients at once.
+    :param seconds: How long they send it.
+    """
+
+    def take(server: Contestant) -> float:
+        # No server deletes more than a thousand in a second.
+        ready = int(1000 * seconds) if name == "DELETE" else 1
+        return at_once(clients, seconds, requests_to(server, clients, ready)[name])
+
+    return take
+
+
+def counts(folder: Path, server: Contestant) -> dict[str, dict[str, int]]:
+    """Return how many statements and round trips requests take, the second time that they are sent.
+
+    :param folder: Folder of all files.
+    :param server: The server.
+    """
+    found = {}
+    with counted(folder, server) as (again, wire):
+        for name, work in requests_to(again, 1, 2).items():
+            for done in range(2):
+                wire.taken()
+                work(0, done)
+            found[name] = wire.taken()
+    return found
+
+
+def measure(folder: Path, python: str, rounds: int, seconds: float) -> dict[str, Any]:
+    """Measure both.
+
+    :param folder: An empty folder for all files.
+    :param python: Interpreter that has the published version.
+    :param rounds: Number of rounds.
+    :param seconds: Seconds of a measurement.
+    """
+    with ExitStack() as stack:
+        say("starting the servers")
+        servers = [stack.enter_context(instance(folder, one)) for one in (sys.executable, python)]
+        assert servers[0].setup["path"] != servers[1].setup["path"]
+        machine = describe(folder)
+        measures = [
+            Measure(f"{name}, {clients} client{'s' * (clients > 1)}", "op/s", rates(name, clients, seconds), servers)
+            for name in ("PUT", "GET", "HEAD, 304", "DELETE", "page of 100")
+            for clients in CLIENTS
+        ]
+        run(measures, rounds)
+        say("statements")
+        return {
+            "date": date.today().isoformat(),
+            "machine": machine,
+            "side by side": [report.results_of(one) for one in measures],
+            "sent to the database": {server.name: counts(folder, server) for server in servers},
+        }
+
+
+def counts_table(results: dict[str, Any]) -> list[list[str]]:
+    """Return the rows of the table of statements and round trips."""
+    by_server = results["sent to the database"]
+    rows = [["Statements, and round trips", *by_server]]
+    for name in by_server["ours"]:
+        found = [one[name] for one in by_server.values()]
+        rows.append([name, *(f"{one['statements']}, {one['round trips']}" for one in found)])
+    return rows
+
+
+def main() -> None:
+    """Run as a program."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.instance", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--peer", metavar="PYTHON", help="interpreter that has the published version")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds, 5 by default")
+    parser.add_argument("--seconds", type=float, default=1, help="seconds of a measurement, 1 by default")
+    parser.add_argument("--output", metavar="DIR", type=Path, help="where to write instance.json and the tables")
+    arguments = parser.parse_args()
+    with_postgresql("benchmarks.instance")
+    python = arguments.peer or published()
+    with tempfile.TemporaryDirectory(prefix="files-rest-benchmarks-") as folder:
+        results = measure(Path(folder), python, arguments.rounds, arguments.seconds)
+    tables = {"instance": report.table(results), "instance-counts": counts_table(results)}
+    for rows in tables.values():
+        report.print_table(rows)
+    if arguments.output:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        (arguments.output / "instance-machine.inc").write_text(report.told_of_machine(results))
+        (arguments.output / "instance.json").write_text(json.dumps(results, indent=1) + "\n")
+        for name, rows in tables.items():
+            (arguments.output / f"{name}.inc").write_text("\n".join(report.list_table(rows)))
+
+
+if __name__ == "__main__":
+    main()
