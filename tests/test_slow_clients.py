@@ -21,6 +21,7 @@ import pytest
 import requests
 from helpers.waiting import SECONDS, allowed, wait_until
 from servers import HERE, Server, command, environment, free_port, serving
+from servers.nginx import documented, needs_nginx, running_nginx
 from sqlalchemy import URL
 from werkzeug.exceptions import RequestTimeout
 
@@ -316,3 +317,28 @@ def test_a_connection_goes_on_after_a_download(impatient: tuple[Server, str], la
         for _ in range(2):
             assert len(session.get(f"{server.url}{large}", timeout=30).content) == LARGE
             time.sleep(1.5 * PATIENCE)
+
+
+@needs_nginx
+@pytest.mark.parametrize(
+    ("address", "limited"),
+    [("192.0.2.1", True), ("192.0.2.{}", False), ("2001:db8::{:x}", True), ("2001:db8:0:{:x}::", False)],
+)
+def test_uploads_of_one_address_or_ipv6_network_cannot_take_all_threads(
+    tmp_path: Path, address: str, limited: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as application, ExitStack() as stack:
+        port = free_port()
+        configuration = documented(tmp_path, port, f"http://127.0.0.1:{application.getsockname()[1]}")
+        # As if the requests came from these addresses.
+        named = "set_real_ip_from 127.0.0.1; real_ip_header X-Test;"
+        stack.enter_context(running_nginx(tmp_path, port, f"{named}\n{configuration}"))
+        for number in range(1, 34):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            head = f"PUT / HTTP/1.1\r\nHost: localhost\r\nX-Test: {address.format(number)}\r\nContent-Length: 9\r\n\r\n"
+            client.sendall(head.encode())
+            if number <= 32 or not limited:
+                # It is waiting for the application, which has got the head.
+                stack.enter_context(application.accept()[0])
+        if limited:
+            assert client.recv(1000).startswith(b"HTTP/1.1 429 ")
