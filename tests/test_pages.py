@@ -21,6 +21,7 @@ from invenio_accounts.models import User
 from invenio_accounts.testutils import create_test_user, login_user_via_session
 from invenio_db import db
 from sqlalchemy import insert, update
+from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
@@ -436,6 +437,19 @@ def test_a_wrong_argument_is_refused_in_a_page(client: FlaskClient, allowed: Buc
     answer = client.get(page_of(allowed) + query)
     assert 400 <= answer.status_code < 500
     assert answer.mimetype == "text/html"
+
+
+def test_a_page_is_made_while_the_database_does_not_tell_who_asks(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> bool:
+        raise OperationalError("SELECT", {}, Exception("away"))
+
+    assert "user@example.org" in client.get("/buckets/x").text
+    monkeypatch.setattr("invenio_files_rest.pages.answers._is_administrator", away)
+    refused = client.get("/buckets/x")
+    assert refused.status_code == 404
+    assert "user@example.org" not in refused.text
 
 
 def test_a_wrong_place_to_go_on_is_refused(client: FlaskClient, location: Location) -> None:

@@ -145,6 +145,25 @@ def test_an_upload_that_is_refused_says_why_and_the_rest_of_it_is_not_stored(
     browser.complaints()
 
 
+def test_pages_of_other_modules_that_look_the_same_lead_on(browser: Browser, site: Instance) -> None:
+    browser.open(f"{site.url}/account/settings/applications/")
+    assert browser.texts(".user") == [EMAIL]
+    links = browser.run(
+        "return Object.fromEntries([...document.querySelectorAll('header nav a')]"
+        ".map(link => [link.innerText, link.getAttribute('href')]))"
+    )
+    # Whose own variable of that name is a list.
+    assert links["Tokens"] == "/account/settings/applications/"
+    assert {"Documentation", "Administration", "Log out"} <= set(links)
+    browser.open(f"{site.url}/account/settings/applications/tokens/new/")
+    assert browser.run("return document.querySelector('[type=checkbox]').offsetWidth") < 30
+    browser.forget()
+    browser.log_in(f"{site.url}/login/", EMAIL, "wrong")
+    assert "is wrong" in "".join(browser.texts("[role=alert]"))
+    assert browser.texts("[role=alert] button") == [""]
+    assert "Log in" not in browser.texts("header nav a")
+
+
 def test_pages_fit_a_phone_and_are_dark_where_one_likes_that(
     browser: Browser, picture: Callable[..., None], site: Instance, bucket: str
 ) -> None:

@@ -37,7 +37,8 @@ def create_blueprint(app: Flask) -> Blueprint:
     blueprint.add_url_rule(
         "/buckets/<string:bucket_id>/<files_rest_key:key>", "download", views.download, merge_slashes=False
     )
-    blueprint.context_processor(visitor)
+    # Pages of others may look as these do: by one name, and asked by those alone that do.
+    blueprint.app_context_processor(lambda: {"files_rest_visitor": visitor})
     blueprint.before_request(refuse_other_sites)
     blueprint.after_request(guarded)
     # Handlers of an application for a status come before those of a blueprint for all.

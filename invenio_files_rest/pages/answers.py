@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response, current_app, redirect, render_template, request, url_for
 from flask_login import current_user
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 from werkzeug.wrappers import Response as BaseResponse
@@ -41,15 +42,21 @@ def guarded(response: Response) -> Response:
 
 
 def login_url() -> str | None:
-    """Return where to log in and come back from; ``None`` where the application has no such page."""
-    if LOGIN not in current_app.view_functions:
+    """Return where to log in and come back from; ``None`` on that page, or where the application has none."""
+    if LOGIN not in current_app.view_functions or request.endpoint == LOGIN:
         return None
     return url_for(LOGIN, next=request.full_path.rstrip("?"))
 
 
 def visitor() -> dict[str, Any]:
-    """Return who looks at a page, and where they may go from there."""
-    known = current_user.is_authenticated
+    """Return who looks at a page, and where they may go from there: as for somebody unknown if the database is away."""
+    try:
+        return _links_for(bool(current_user.is_authenticated))
+    except SQLAlchemyError:
+        return _links_for(False)
+
+
+def _links_for(known: bool) -> dict[str, Any]:
     return {
         "user": current_user if known else None,
         "login": None if known else login_url(),
