@@ -10,9 +10,9 @@ usage() {
     cat <<'HELP'
 Usage: ./run-server.sh [OPTION...]
 
-Serves the files REST API of an Invenio application, and a record with files. The first run makes the virtual environment .venv and the instance:
-its settings (invenio.cfg), an SQLite database, a folder for the files, an administrator's account and token. Later runs
-start with what is there.
+Serves the files REST API of an Invenio application, and a record with files. The first run makes the virtual
+environment .venv and the instance: its settings (invenio.cfg), an SQLite database, a folder for the files, an
+administrator's account and token. Later runs start with what is there.
 
 Option             Variable              Default
   --port PORT      SERVER_PORT           5000
@@ -27,8 +27,8 @@ Option             Variable              Default
 
 URLs with a password are safer in their variables: a shell keeps what is typed, and others see arguments for a moment.
 
-PYTHON names the Python that makes the virtual environment (3.10 or newer); VENV names an environment that has been made,
-with invenio-files-rest[postgresql,server] and invenio-records-files[rest] in it, to use instead.
+PYTHON names the Python that makes the virtual environment (3.10 or newer); VENV names an environment that has been
+made, with invenio-files-rest[postgresql,server] and invenio-records-files[rest] in it, to use instead.
 HELP
 }
 

@@ -52,10 +52,13 @@ def _used_by(port: int) -> str:
     pid = min(pids)
     name = Path(f"/proc/{pid}/comm").read_text().strip()
     group = os.getpgid(pid)
-    leader = Path(f"/proc/{group}/cmdline")
-    if not leader.exists():
+    leader = b""
+    with suppress(OSError):
+        # Empty if it is a zombie.
+        leader = Path(f"/proc/{group}/cmdline").read_bytes()
+    if not leader:
         return f" by {name} (process {pid}), left by a run-server.sh that was killed: kill -- -{group} stops it."
-    if b"run-server.sh" in leader.read_bytes():
+    if b"run-server.sh" in leader:
         return f" by run-server.sh: kill {group} stops it."
     return f" by {name} (process {pid}): kill {pid} stops it."
 
