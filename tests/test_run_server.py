@@ -408,6 +408,19 @@ def log_in_page(server: Server, email: str) -> str:
         return session.post(f"{server.url}/login/", data=data).text
 
 
+def test_a_page_of_another_site_logs_nobody_in(server: Server, instance: Path):
+    """Its visitor would go on working in the account of whoever made it."""
+    data = {"email": "admin@example.org", "password": (instance / "admin-password").read_text().strip()}
+
+    def status(**headers: str) -> int:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return requests.post(f"{server.url}/api/login", data=data, headers=named).status_code
+
+    assert status(Origin="http://other.example.org") == 403
+    assert status(Origin=server.url, Sec_Fetch_Site="cross-site") == 403
+    assert status(Origin=server.url) == 200
+
+
 def test_attempts_to_log_in_are_limited_by_account(server: Server, instance: Path):
     for email in ("somebody@example.org", "Somebody@example.org "):
         statuses = [log_in(server, email, f"guess {number}").status_code for number in range(6)]

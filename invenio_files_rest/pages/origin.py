@@ -20,11 +20,12 @@ def refuse_other_sites() -> None:
 
     :raises werkzeug.exceptions.Forbidden: If another one has, or nothing says which.
     """
-    if request.method not in _SAFE and not _is_same_origin():
+    if request.method not in _SAFE and not is_same_origin():
         abort(403, description="This form was sent by a page of another site.")
 
 
-def _is_same_origin() -> bool:
+def is_same_origin() -> bool:
+    """Tell whether a page of this very origin has sent the request, by what the browser says of it."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"

@@ -8,7 +8,7 @@ from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any
 
-from flask import Flask, Response, abort, current_app
+from flask import Flask, Response, abort, current_app, request
 from flask_security import forms
 from flask_security.confirmable import requires_confirmation
 from flask_security.utils import hash_password, verify_and_update_password
@@ -18,7 +18,10 @@ from invenio_accounts.views import rest
 from limits import parse_many
 from webargs import fields
 
+from invenio_files_rest.pages.origin import is_same_origin
+
 REFUSED = "The e-mail address or the password is wrong, or the account is closed."
+FOREIGN = "Pages of other sites use tokens."
 TOO_MANY = "There were too many attempts to log in to this account. Try again later."
 
 
@@ -57,7 +60,9 @@ class LoginView(rest.LoginView):
 
     @rest.use_kwargs(post_args)
     def post(self, email: str, password: str) -> Response:
-        """Log in."""
+        """Log in, unless a page of another site asks, which could have a visitor work in the account of an attacker."""
+        if {"Origin", "Sec-Fetch-Site"} & set(request.headers.keys()) and not is_same_origin():
+            abort(403, FOREIGN)
         if not attempt_allowed(email):
             abort(429, TOO_MANY)
         user = verified_user(email, password)
