@@ -269,6 +269,19 @@ def test_an_upload_that_is_too_large_is_refused(tus: TusClient, bucket: Bucket) 
     assert tus.create(50).status_code == 201
 
 
+def test_more_bytes_than_can_be_counted_are_refused(tus: TusClient, client: Any, bucket: Bucket) -> None:
+    most = 10**18 - 1
+    for number in range(9):
+        tus.begin(most, f"{number}")
+    error(tus.create(most), 413)
+    deferred = tus.begin(None, Upload_Defer_Length="1")
+    error(tus.patch(deferred, 0, b"1", Upload_Length=most), 413)
+    assert tus.head(deferred).headers["Upload-Offset"] == "0"
+    assert bucket_size(bucket) == 9 * most
+    assert client.put(f"{tus.url}/plain", data=b"0123").status_code == 200
+    assert bucket_size(bucket) == 9 * most + 4
+
+
 def test_a_bucket_has_so_many_uploads_in_progress(tus: TusClient, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(app.config, "FILES_REST_UPLOADS_MAX_OPEN", 2)
     uploads = [tus.begin(), tus.begin()]
