@@ -30,7 +30,7 @@ from test_docs import blocks
 UPPY = Path(__file__).parent / "node" / "node_modules" / "uppy" / "dist"
 MB = 1_000_000
 SIZE = int(os.environ.get("UPPY_MB", "16")) * MB
-SECONDS = 8
+SECONDS = 12
 """How long the bytes take."""
 
 LONG = 120

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -52,6 +53,8 @@ class Cutting:
                 if from_client and self._after and passed + len(data) > self._after[0]:
                     target.sendall(data[: self._after.pop(0) - passed])
                     self.cuts += 1
+                    # Chromium would wait for ever for room in the buffers of a connection that is closed in peace.
+                    source.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     break
                 passed += len(data)
                 target.sendall(data)
