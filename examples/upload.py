@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Upload a file to a bucket of Invenio-Files-REST: in parts, in parallel, and on from where it was after a stop.
+"""Upload files to a bucket of Invenio-Files-REST: in parallel, and on from where it was after a stop.
 
-``upload.py FILE BUCKET``, where BUCKET is the bucket's URL, e.g. https://example.org/api/files/<id>. The same command
-again goes on with what is missing: the server knows which parts it has, and whether it has all. It needs nothing but
-``requests``.
+``upload.py FILE BUCKET``, where BUCKET is the bucket's URL, e.g. https://example.org/api/files/<id>, and FILE may be a
+folder. A large file goes in parts, or with ``--tus`` as one run of bytes. The same command again goes on with what is
+missing: the server knows what it has. It needs nothing but ``requests``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import json
 import os
 import random
 import sys
@@ -29,12 +30,15 @@ MIB = 1024**2
 BLOCK = MIB
 MOST_PARTS = 10_000
 """Largest number of parts that the server takes, unless it has been set otherwise."""
-RETRIED = {409, 429, 500, 502, 503, 504, 507}
-"""Statuses after which the same request may succeed: 409 is a part that an earlier connection still holds."""
+RETRIED = {409, 423, 429, 500, 502, 503, 504, 507}
+"""Statuses after which the same request may succeed: with 409 and 423 an earlier connection still writes."""
 REFUSED = frozenset(range(400, 600)) - RETRIED
 """All other statuses of errors."""
 ALGORITHMS = ("md5", "sha256", "sha512", "blake2b")
 """Algorithms of the server's checksums that Python has, too."""
+TUS = {"Tus-Resumable": "1.0.0"}
+KNOWN = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "invenio-files-rest" / "uploads"
+"""Folder of the URLs of uploads by tus that have begun."""
 
 
 class UploadError(Exception):
@@ -269,6 +273,50 @@ def complete(client: Client, upload: dict[str, Any]) -> bool:
     raise UploadError(f"The upload could not be completed: {answer['message']}")
 
 
+def upload_by_tus(client: Client, path: Path, bucket: str, key: str, progress: Progress) -> None:
+    """Send a file as one run of bytes, from where an earlier request or run broke."""
+    found = path.stat()
+    name = json.dumps([bucket, key, str(path.resolve()), found.st_size, found.st_mtime_ns])
+    known = KNOWN / hashlib.sha256(name.encode()).hexdigest()
+    attempts: list[Slice] = []
+
+    def offset() -> int | None:
+        """Ask how much is there, which ends an earlier request; ``None`` where there is no upload."""
+        if not known.exists():
+            return None
+        answer = client.request("HEAD", known.read_text(), lambda: {"headers": TUS}, ok=(404, 410))
+        return int(answer.headers["Upload-Offset"]) if answer.ok else None
+
+    def begin() -> None:
+        named = f"filename {base64.b64encode(key.encode()).decode()}"
+        headers = {**TUS, "Upload-Length": str(progress.size), "Upload-Metadata": named}
+        answer = client.request("POST", f"{bucket}?tus", lambda: {"headers": headers})
+        known.parent.mkdir(parents=True, exist_ok=True)
+        known.write_text(answer.headers["Location"])
+
+    def read(count: int) -> None:
+        client.go_on()
+        progress.add(count)
+
+    def make() -> dict[str, Any]:
+        start = offset() or 0
+        progress.add(start - progress.done, sent=False)
+        attempts.append(Slice(path, start, progress.size - start, read))
+        headers = {**TUS, "Upload-Offset": str(start), "Content-Type": "application/offset+octet-stream"}
+        return {"data": attempts[-1], "headers": headers}
+
+    there = offset()
+    if there is None:
+        begin()
+    try:
+        if there != progress.size:
+            client.request("PATCH", known.read_text(), make, done=lambda: offset() == progress.size)
+    finally:
+        for attempt in attempts:
+            attempt.file.close()
+    known.unlink()
+
+
 def path_of(key: str) -> str:
     """Return the path of an object in a URL.
 
@@ -283,7 +331,9 @@ def path_of(key: str) -> str:
         raise UploadError("The name of the file is not in UTF-8: choose a key for the object with --key.") from None
 
 
-def upload_file(path: Path, bucket: str, key: str, client: Client, part_size: int, parallel: int, shown: bool) -> str:
+def upload_file(
+    path: Path, bucket: str, key: str, client: Client, part_size: int, parallel: int, tus: bool, shown: bool
+) -> str:
     """Upload a file, unless the object is that already, and return its URL.
 
     :raises UploadError: If that cannot be done.
@@ -297,6 +347,9 @@ def upload_file(path: Path, bucket: str, key: str, client: Client, part_size: in
         headers = content_md5(hashlib.md5(content, usedforsecurity=False))
         stored = partial(is_stored, client, url, path)
         client.request("PUT", url, lambda: {"data": content, "headers": headers}, done=stored)
+        told = True
+    elif tus:
+        upload_by_tus(client, path, bucket, key, Progress(size, shown))
         told = True
     else:
         upload = find_upload(client, bucket, key, size)
@@ -312,22 +365,64 @@ def upload_file(path: Path, bucket: str, key: str, client: Client, part_size: in
     return url
 
 
+def upload_folder(
+    folder: Path, prefix: str, upload: Callable[[Path, str], str], stop: Callable[[], Any], parallel: int
+) -> int:
+    """Upload all files in a folder and below, several at a time; return how many failed, and tell why.
+
+    :param prefix: What their keys begin with, before their paths in the folder.
+    :param upload: Uploads a file to a key, and returns the object's URL.
+    :param stop: Ends all uploads.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    failed = 0
+    with ThreadPoolExecutor(parallel) as pool:
+        sending = {path: pool.submit(upload, path, prefix + path.relative_to(folder).as_posix()) for path in paths}
+        try:
+            for path, future in sending.items():
+                try:
+                    print(future.result())
+                except (UploadError, OSError) as error:
+                    failed += 1
+                    print(f"{str(path).encode(errors='replace').decode()}: {error}", file=sys.stderr)
+        except BaseException:
+            stop()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return failed
+
+
 def main() -> int:
     """Run as a program; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, help="the file to upload")
+    parser.add_argument("file", type=Path, help="the file to upload, or a folder with all that is in it")
     parser.add_argument("bucket", help="URL of the bucket")
-    parser.add_argument("--key", help="key of the object (default: the file's name)")
+    parser.add_argument(
+        "--key", help="key of the object (default: the file's name), or what the keys of a folder begin with"
+    )
     parser.add_argument("--token", default=os.environ.get("FILES_TOKEN"), help="access token (default: $FILES_TOKEN)")
-    parser.add_argument("--parallel", type=int, default=4, metavar="N", help="parts sent at a time (default: 4)")
+    parser.add_argument("--parallel", type=int, default=4, metavar="N", help="parts, or files, at a time (default: 4)")
     parser.add_argument("--part-size", type=int, default=16, metavar="MIB", help="size of a part (default: 16)")
     parser.add_argument("--attempts", type=int, default=8, metavar="N", help="attempts per request (default: 8)")
+    parser.add_argument("--tus", action="store_true", help="send what is larger than a part as one run of bytes")
     arguments = parser.parse_args()
-    client = Client(arguments.token, arguments.attempts)
-    options = arguments.part_size * MIB, arguments.parallel, sys.stderr.isatty()
+    file, bucket, part_size = arguments.file, arguments.bucket.rstrip("/"), arguments.part_size * MIB
+    clients: list[Client] = []
+
+    def upload(path: Path, key: str, parallel: int = 1, shown: bool = False) -> str:
+        # One that fails stops its own requests alone.
+        client = Client(arguments.token, arguments.attempts)
+        clients.append(client)
+        return upload_file(path, bucket, key, client, part_size, parallel, arguments.tus, shown)
+
+    def stop() -> None:
+        for client in clients:
+            client.stopped.set()
+
     try:
-        key = arguments.key or arguments.file.name
-        print(upload_file(arguments.file, arguments.bucket.rstrip("/"), key, client, *options))
+        if file.is_dir():
+            return int(upload_folder(file, arguments.key or "", upload, stop, arguments.parallel) > 0)
+        print(upload(file, arguments.key or file.name, arguments.parallel, sys.stderr.isatty()))
     except KeyboardInterrupt:
         print("Stopped. The same command goes on from here.", file=sys.stderr)
         return 130

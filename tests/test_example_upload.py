@@ -20,8 +20,9 @@ from typing import Any
 
 import pytest
 import requests
-from helpers.waiting import SECONDS
+from helpers.waiting import SECONDS, wait_until
 from servers import HERE, Server, command, environment, free_port, serving
+from servers.cutting import cutting
 
 pytestmark = pytest.mark.slow
 
@@ -244,6 +245,59 @@ def test_parts_that_have_arrived_are_not_sent_again_whatever_they_are_hashed_wit
         done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     assert [number for number in range(3) if f"partNumber={number}" in done.stderr] == [1, 2]
+
+
+@pytest.mark.usefixtures("server")
+def test_a_large_file_arrives_by_tus_though_the_connection_breaks_and_the_client_is_stopped(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path, size = tmp_path / "by tus.bin", 4 * PART
+    checksum = made(path, size)
+    with cutting(place.port, [size * MIB // 4], pace=size * MIB / 6) as between:
+        bucket = place.bucket.replace(str(place.port), str(between.port))
+        first = started(path, bucket, "--tus")
+        wait_until(lambda: between.passed > size * MIB // 2, first.poll)
+        first.send_signal(signal.SIGINT)
+        _, errors = first.communicate(timeout=60)
+        assert first.returncode == 130, errors
+        assert "Traceback" not in errors
+        assert place.versions(path.name) == []
+        code, output, errors = uploaded(path, bucket, "--tus")
+        assert (code, output) == (0, f"{bucket}/by%20tus.bin\n"), errors
+        assert place.versions(path.name) == [checksum]
+        assert between.cuts == 1
+        assert between.passed < 1.5 * size * MIB
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.usefixtures("server")
+def test_a_folder_of_a_thousand_files_arrives_once(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder, expected = tmp_path / "folder", {}
+    for number in range(999):
+        path = folder / f"{number % 10}" / f"žluť {number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{number}")
+        expected[f"of/{path.relative_to(folder)}"] = f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}"
+    expected["of/large.bin"] = made(folder / "large.bin", PART + 1)
+    options = ("--tus", "--key", "of/", "--parallel", "6")
+    (folder / "1" / ".broken").symlink_to(folder / "nowhere")
+    bad = folder / os.fsdecode(b"not \xff.txt")
+    bad.write_text("refused")
+    code, output, errors = uploaded(folder, place.bucket, *options)
+    assert code == 1
+    assert "--key" in errors
+    assert "Traceback" not in errors
+    assert len(output.splitlines()) == 1000
+    bad.unlink()
+    code, _, errors = uploaded(folder, place.bucket, *options)
+    assert code == 0, errors
+    listed = requests.get(f"{place.bucket}?versions&prefix=of/", timeout=60).json()["contents"]
+    found = [(each["key"], each["checksum"]) for each in listed if each["key"].startswith("of/")]
+    assert sorted(found) == sorted(expected.items())
 
 
 @pytest.mark.parametrize("size", [1, PART + 1])

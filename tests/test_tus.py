@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask_login import LoginManager
 from helpers.rest import Unreadable, error, statements
 from helpers.tus import TYPE, TusClient, local, metadata
 from helpers.uploading import Breaking, age, bucket_size, files_in, note_signals
@@ -22,9 +23,11 @@ from invenio_files_rest.models import Bucket, ObjectVersion, Upload
 from invenio_files_rest.models.base import utcnow
 from invenio_files_rest.models.upload import COMPLETING, DONE
 from invenio_files_rest.services.uploads.completion import begin_completion
+from invenio_files_rest.services.uploads.errors import UploadLost
 from invenio_files_rest.services.uploads.plans import APPENDED
 from invenio_files_rest.tasks import remove_expired_multipartobjects
 from invenio_files_rest.tus import finishing
+from invenio_files_rest.tus.resource import owner
 
 pytestmark = pytest.mark.usefixtures("allow_all")
 
@@ -267,6 +270,19 @@ def test_an_upload_that_is_too_large_is_refused(tus: TusClient, bucket: Bucket) 
     assert "quota" in error(tus.create(1), 413)["message"].lower()
     assert tus.send("DELETE", uploads[0]).status_code == 204
     assert tus.create(50).status_code == 201
+
+
+def test_more_bytes_than_can_be_counted_are_refused(tus: TusClient, client: Any, bucket: Bucket) -> None:
+    most = 10**18 - 1
+    for number in range(9):
+        tus.begin(most, f"{number}")
+    error(tus.create(most), 413)
+    deferred = tus.begin(None, Upload_Defer_Length="1")
+    error(tus.patch(deferred, 0, b"1", Upload_Length=most), 413)
+    assert tus.head(deferred).headers["Upload-Offset"] == "0"
+    assert bucket_size(bucket) == 9 * most
+    assert client.put(f"{tus.url}/plain", data=b"0123").status_code == 200
+    assert bucket_size(bucket) == 9 * most + 4
 
 
 def test_a_bucket_has_so_many_uploads_in_progress(tus: TusClient, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -533,6 +549,38 @@ def test_who_was_killed_before_the_end_finds_it_by_asking(tus: TusClient) -> Non
     APPENDED.write(uuid.UUID(upload[-36:]), 0, BytesIO(CONTENT), size=10)
     assert tus.head(upload).headers["Upload-Offset"] == "10"
     assert content(tus) == CONTENT
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_who_asks_while_the_last_bytes_come_is_told_of_them(tus: TusClient, monkeypatch: Any, method: str) -> None:
+    """Clients take an upload of which they are told 409 for lost, and begin anew."""
+    upload, ask = tus.begin(), APPENDED.offset
+
+    def late(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(APPENDED, "offset", ask)
+        assert tus.patch(upload, 0, CONTENT).status_code == 204
+        return ask(*args, **kwargs)
+
+    monkeypatch.setattr(APPENDED, "offset", late)
+    answer = tus.send(method, upload)
+    assert answer.status_code == 200
+    assert "10" in (answer.headers.get("Upload-Offset"), str((answer.get_json(silent=True) or {}).get("offset")))
+
+
+def test_who_asks_at_the_same_time_as_another_is_told_to_ask_again(tus: TusClient, monkeypatch: Any) -> None:
+    upload = tus.begin()
+
+    def lost(*args: Any, **kwargs: Any) -> Any:
+        raise UploadLost
+
+    monkeypatch.setattr(APPENDED, "offset", lost)
+    assert tus.head(upload).status_code == 423
+
+
+def test_an_application_that_can_find_no_user_has_anonymous_callers(app: Flask, monkeypatch: Any) -> None:
+    monkeypatch.setattr(app, "login_manager", LoginManager(), raising=False)
+    with app.test_request_context():
+        assert owner() is None
 
 
 def test_an_upload_in_one_go_needs_no_second_reading(tus: TusClient, monkeypatch: pytest.MonkeyPatch) -> None:

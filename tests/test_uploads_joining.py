@@ -97,6 +97,22 @@ def test_what_is_joined_takes_no_bytes_and_is_joined_once(bucket: Bucket) -> Non
         join(bucket, parts[:1], "other")
 
 
+def test_what_is_joined_is_not_ended_before_the_other_has_its_bytes(bucket: Bucket) -> None:
+    parts = [partial(bucket, content) for content in CONTENTS]
+    final = join(bucket, parts)
+    for part in parts:
+        with pytest.raises(UploadClosed, match="Another upload"):
+            APPENDED.abort(part)
+    assert bucket_size(bucket) == len(WHOLE)
+    finish_upload(final)
+    version = ObjectVersion.get(bucket, "key")
+    assert version is not None
+    assert Path(version.file.uri).read_bytes() == WHOLE
+    for part in parts:
+        with pytest.raises(UploadGone):
+            APPENDED.abort(part)
+
+
 def test_only_what_is_whole_and_no_object_by_itself_is_joined(bucket: Bucket) -> None:
     whole, short, other = partial(bucket, b"12"), partial(bucket, b"1", length=2), partial(bucket, b"12", "key")
     unknown = APPENDED.begin(bucket, None, None, protocol="test")

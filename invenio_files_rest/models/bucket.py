@@ -30,8 +30,8 @@ from ..proxies import current_files_rest
 from .base import Timestamp, loaded, read_again, utcnow
 from .location import Location
 
-_LARGEST_LIMIT = 2**63 - 1
-"""Largest value of a limit in bytes: that of a column of big integers."""
+_LARGEST_SIZE = 2**63 - 1
+"""Largest size and largest limit in bytes: those of a column of big integers."""
 
 
 class SyncResult(NamedTuple):
@@ -98,8 +98,8 @@ class Bucket(db.Model, Timestamp):
 
         :raises ValueError: If it is negative or too large.
         """
-        if isinstance(limit, int | float) and not 0 <= limit <= _LARGEST_LIMIT:
-            raise ValueError(f"A size limit has 0 to {_LARGEST_LIMIT} bytes, not {limit}.")
+        if isinstance(limit, int | float) and not 0 <= limit <= _LARGEST_SIZE:
+            raise ValueError(f"A size limit has 0 to {_LARGEST_SIZE} bytes, not {limit}.")
         return limit
 
     @property
@@ -235,8 +235,7 @@ class Bucket(db.Model, Timestamp):
         else:
             taken = cls._add_size(bucket_id, size, deleted, locked).rowcount
         if not taken:
-            is_locked = db.session.execute(select(cls.locked).where(cls.id == bucket_id)).scalar()
-            raise BucketLockedError() if is_locked and not locked else BucketDeletedError()
+            raise cls._refusal(bucket_id, size, locked)
         if limited:
             bucket = bucket or db.session.get(cls, bucket_id, populate_existing=True, with_for_update=True)
             limit = bucket.size_limit_before(size)
@@ -261,14 +260,25 @@ class Bucket(db.Model, Timestamp):
         return db.session.get_one(cls, bucket_id, populate_existing=True, with_for_update=True)
 
     @classmethod
+    def _refusal(cls, bucket_id: uuid.UUID, size: int, locked: bool) -> FilesException:
+        """Return why a bucket's row could not be claimed."""
+        found = db.session.execute(select(cls.locked, cls.size).where(cls.id == bucket_id)).one_or_none()
+        if found is not None and found.locked and not locked:
+            return BucketLockedError()
+        if found is not None and found.size + size > _LARGEST_SIZE:
+            return FileSizeError(description="A bucket cannot have so many bytes.")
+        return BucketDeletedError()
+
+    @classmethod
     def _add_size(cls, bucket_id: uuid.UUID, size: int, deleted: bool, locked: bool, returning: bool = False) -> Any:
-        values = {"claimed": bucket_id, "added": size, "now": utcnow()}
+        most = _LARGEST_SIZE - max(0, size)
+        values = {"claimed": bucket_id, "added": size, "most": most, "now": utcnow()}
         return db.session.execute(cls._adding_size(deleted, locked, returning), values)
 
     @classmethod
     @cache
     def _adding_size(cls, deleted: bool, locked: bool, returning: bool) -> Any:
-        conditions = [cls.id == bindparam("claimed")]
+        conditions = [cls.id == bindparam("claimed"), cls.size <= bindparam("most")]
         if not locked:
             conditions.append(~cls.locked)
         if not deleted:

@@ -72,7 +72,11 @@ class Resource(NamedTuple):
 
 def owner() -> str | None:
     """Return who makes the request, as it is kept with an upload; ``None`` for anonymous callers."""
-    if not hasattr(current_app, "login_manager") or not current_user.is_authenticated:
+    manager = getattr(current_app, "login_manager", None)
+    # Flask-Login raises where an application has it, and has told it of no way to find a user.
+    if manager is None or not (manager._user_callback or manager._request_callback):
+        return None
+    if not current_user.is_authenticated:
         return None
     return str(getattr(current_user, "id", None) or current_user.get_id())
 

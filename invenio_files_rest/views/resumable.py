@@ -14,6 +14,7 @@ from ..http.arguments import NOT_FOUND, Identifier, as_uuid, refuse_stray_argume
 from ..http.json_streams import dumps
 from ..models import Bucket, ObjectVersion, as_object_version
 from ..proxies import current_permission_factory
+from ..services.uploads.errors import UploadBusy, UploadClosed, UploadLost
 from ..tus import discovery, draft, v1
 from ..tus.resource import TUS, Resource, find
 from .decorators import (
@@ -25,6 +26,7 @@ from .decorators import (
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _UPLOAD_ID = "uploadId"
 _ARGUMENTS = {"upload_id": Identifier(data_key=_UPLOAD_ID, required=True)}
@@ -144,15 +146,33 @@ class BucketUploadsMixin:
     @need_bucket_permission("bucket-update")
     @use_kwargs(_ARGUMENTS, location="query")
     def _tell_offset(self, bucket: Bucket, upload_id: uuid.UUID) -> Response:
-        found = self._find(bucket, upload_id)
-        return v1.head(found) if found.protocol == TUS else draft.head(bucket, found)
+        def tell(found: Resource) -> Response:
+            return v1.head(found) if found.protocol == TUS else draft.head(bucket, found)
+
+        try:
+            return self._as_it_is(bucket, upload_id, tell)
+        except UploadLost as error:
+            # Clients that are answered another 4xx take the upload for lost, and begin anew.
+            raise UploadBusy() from error
 
     @pass_bucket
     @need_bucket_permission("bucket-update")
     @use_kwargs(_ARGUMENTS, location="query")
     def _show_upload(self, bucket: Bucket, upload_id: uuid.UUID) -> Response:
-        shown = discovery.describe(self._find(bucket, upload_id))
+        shown = self._as_it_is(bucket, upload_id, discovery.describe)
         return Response(dumps(shown), mimetype="application/json")
+
+    @classmethod
+    def _as_it_is(cls, bucket: Bucket, upload_id: uuid.UUID, tell: Callable[[Resource], T]) -> T:
+        """Tell of an upload, once more where its last bytes have come meanwhile."""
+        found = cls._find(bucket, upload_id)
+        try:
+            return tell(found)
+        except UploadClosed:
+            again = cls._find(bucket, upload_id)
+            if again.status == found.status:
+                raise
+            return tell(again)
 
     @staticmethod
     def _find(bucket: Bucket, upload_id: uuid.UUID) -> Resource:

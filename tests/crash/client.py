@@ -8,12 +8,17 @@ import socket
 import threading
 import uuid
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
+
+from .resumable import joined, run_of_bytes
+
+T = TypeVar("T")
 
 TIMEOUT = 60
 """Seconds after which a request that nobody answers is taken for lost; longer than a server waits for anything."""
@@ -48,6 +53,15 @@ class Ledger:
     runs: dict[str, bytes] = field(default_factory=dict)
     """What is there, at least, of each upload of one run, by identifier."""
 
+    whole: dict[str, bytes] = field(default_factory=dict)
+    """All bytes of each of them that may have become a version, for its last bytes were sent and nobody answered."""
+
+    at_most: dict[str, str] = field(default_factory=dict)
+    """MD5 of what is at a key, if anything is."""
+
+    at_least: dict[str, str] = field(default_factory=dict)
+    """MD5 of what will be at a key when the tasks, or the sweep, have done their work."""
+
     extents: dict[str, dict[int, bytes]] = field(default_factory=dict)
     """The parts that are there of each upload of any parts, by identifier and number."""
 
@@ -79,8 +93,9 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         """Do one thing after another until told to stop."""
-        actions = [self.upload] * 5 + [self.delete] * 2 + [self.remove] * 2
-        actions += [self.fixed_parts] * 3 + [self.run_of_bytes] * 3 + [self.any_parts] * 3
+        actions: list[Callable[[str], Any]] = [self.upload] * 5 + [self.delete] * 2 + [self.remove] * 2
+        actions += [self.fixed_parts] * 3 + [self.any_parts] * 3
+        actions += [lambda key: run_of_bytes(self)] * 3 + [lambda key: joined(self)] * 2
         try:
             while not self.stopping.is_set():
                 key = f"{self.name}/{self.random.randrange(4)}"
@@ -184,47 +199,35 @@ class Client(threading.Thread):
                     return str(answer["links"]["object_version"].rpartition("=")[2])
         raise LostError
 
+    def unless_lost(self, ask: Callable[[], T]) -> T | None:
+        """Return what a request comes to; ``None``, after a pause, where nobody says."""
+        try:
+            return ask()
+        except LostError:
+            self.stopping.wait(0.05)
+            return None
+
+    def new_key(self, prefix: str) -> str:
+        """Return a key that nobody has used."""
+        self.begun += 1
+        return f"{self.name}/{prefix}{self.begun}"
+
     def begin(self, plan: str, **query: str) -> tuple[str, str]:
         """Begin an upload to a key that nobody has used; return its identifier and its path."""
-        self.begun += 1
-        query |= {"bucket": self.url.rpartition("/")[2], "key": f"{self.name}/{plan}{self.begun}"}
+        query |= {"bucket": self.url.rpartition("/")[2], "key": self.new_key(plan)}
         upload = self.send("POST", f"../uploads/{plan}", params=query).json()["id"]
         return upload, f"../uploads/{plan}/{upload}"
 
-    def run_of_bytes(self, key: str) -> None:
-        """Store an object as one run, in requests that may break, and go on where what was kept ends."""
-        content, known = self.content(), self.random.random() < 0.5
-        upload, path = self.begin("appended", **({"length": str(len(content))} if known else {}))
-        self.ledger.runs[upload] = b""
-        offset = 0
-        while offset < len(content) or not offset:
-            end = self.random.choice([len(content), self.random.randint(offset, len(content))])
-            body = content[offset:end]
-            if self.random.random() < 0.2:
-                self.break_off(f"{path}/{offset}", body, len(content) - offset)
-            else:
-                try:
-                    offset = self.send("PUT", f"{path}/{offset}", data=body).json().get("offset", offset)
-                    self.ledger.runs[upload] = content[:offset]
-                    continue
-                except LostError:
-                    self.stopping.wait(0.05)
-            if self.stopping.is_set() or self.random.random() < 0.1:
-                return
-            answer = self.send("GET", path, params={"take_over": "1"})
-            offset = answer.json().get("offset", offset)
-            assert offset >= len(self.ledger.runs[upload]), (path, offset, answer.text)
-            self.ledger.runs[upload] = content[:offset]
-        del self.ledger.runs[upload]
-        self.complete(path, content)
-
-    def break_off(self, path: str, body: bytes, size: int, wait: bool = False) -> None:
+    def break_off(
+        self, path: str, body: bytes, size: int, wait: bool = False, method: str = "PUT", headers: Any = ()
+    ) -> None:
         """Send a request whose body breaks off, and wait for its end or not."""
         host = urlsplit(self.url)
         with suppress(OSError), socket.create_connection((host.hostname, host.port), timeout=TIMEOUT) as connection:
             target = urlsplit(urljoin(f"{self.url}/", path))._replace(scheme="", netloc="").geturl()
-            head = f"PUT {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
-            connection.sendall(head.encode() + body)
+            named = {"Host": "localhost", "Content-Length": str(size), **dict(headers)}
+            lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items()), "", ""]
+            connection.sendall("\r\n".join(lines).encode() + body)
             if wait:
                 connection.shutdown(socket.SHUT_WR)
                 while connection.recv(4096):

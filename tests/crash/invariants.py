@@ -10,6 +10,7 @@ from typing import Any
 import psycopg2
 
 from .client import Ledger
+from .resumable import version_of
 
 FILES = """
 SELECT uri, size, checksum, readable AND id NOT IN (SELECT file_id FROM files_multipartobject) FROM files_files
@@ -50,7 +51,7 @@ JOIN files_files f ON f.id = u.file_id LEFT JOIN files_multipartobject_part p ON
 
 CLAIMS_TOO_SMALL = """
 SELECT u.id, u.claimed, SUM(e.size) FROM files_upload u JOIN files_upload_extent e ON e.upload_id = u.id
-GROUP BY u.id, u.claimed HAVING u.claimed < SUM(e.size)
+WHERE u.status != 'joined' GROUP BY u.id, u.claimed HAVING u.claimed < SUM(e.size)
 """
 
 
@@ -120,7 +121,12 @@ class Witness:
             for upload, parts in ledger.fixed.items():
                 for number, content in parts.items():
                     assert fixed[upload][number] == content, f"The part {number} of {upload} has changed."
-            for upload, content in ledger.runs.items():
+            for upload, content in list(ledger.runs.items()):
+                if upload in ledger.whole and upload not in found:
+                    # The last bytes have come, too.
+                    del ledger.runs[upload]
+                    ledger.later[version_of(upload)] = hashlib.md5(ledger.whole[upload]).hexdigest()
+                    continue
                 # More may have come than anybody was told.
                 assert found[upload].get(0, b"").startswith(content), f"Bytes of {upload} are not there any more."
             for upload, parts in ledger.extents.items():
@@ -154,11 +160,15 @@ class Witness:
         What was to be completed later is complete.
         """
         assert self.ask(ORPHANS) == []
-        found = {row[0]: row[3] for row in self.ask(VERSIONS, bucket)}
+        versions = self.ask(VERSIONS, bucket)
+        found, at_key = {row[0]: row[3] for row in versions}, {row[1]: row[3] for row in versions}
         for ledger in ledgers:
             for version, digest in ledger.later.items():
                 assert version in found, f"The version {version} was to be there later, and is not."
                 assert hashlib.md5(Path(found[version]).read_bytes()).hexdigest() == digest
+            assert ledger.at_least.keys() <= at_key.keys(), "Uploads were being joined, and are gone."
+            for key in ledger.at_most.keys() & at_key.keys():
+                assert hashlib.md5(Path(at_key[key]).read_bytes()).hexdigest() == ledger.at_most[key]
         named = {uri for uri, *_ in self.ask(FILES)}
         uploads = {Path(json.loads(row[2])["uri"]).parent for row in self.ask(EXTENTS) if row[1] == "open"}
         there = {str(path) for path in self.files.rglob("*") if path.is_file() and path.parent not in uploads}

@@ -17,8 +17,9 @@ def wait_until(
 
     :param holds: Tells whether it does.
     :param told: What to say if it never does.
+    :param seconds: How long to wait at most.
     """
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, told()
         time.sleep(0.02)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -13,14 +15,21 @@ class Cutting:
 
     :param port: Port of the server.
     :param after: After how many bytes to cut, once each; then no more.
+    :param pace: Largest number of bytes of a connection's client in a second, about.
     """
 
-    def __init__(self, port: int, after: list[int]) -> None:
+    def __init__(self, port: int, after: list[int], pace: float | None = None) -> None:
         """Begin to listen."""
+        self._pace = pace
+        self.passed = 0
+        """Bytes that clients have sent."""
         self._server = port
         self._after = after
         self.cuts = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
+        if pace is not None:
+            # What waits between client and server is not to be the whole file.
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -44,9 +53,14 @@ class Cutting:
                 if from_client and self._after and passed + len(data) > self._after[0]:
                     target.sendall(data[: self._after.pop(0) - passed])
                     self.cuts += 1
+                    # Chromium would wait for ever for room in the buffers of a connection that is closed in peace.
+                    source.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     break
                 passed += len(data)
                 target.sendall(data)
+                if from_client:
+                    self.passed += len(data)
+                    time.sleep(len(data) / self._pace if self._pace else 0)
         for connection in (source, target):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -57,9 +71,9 @@ class Cutting:
 
 
 @contextmanager
-def cutting(port: int, after: list[int]) -> Iterator[Cutting]:
+def cutting(port: int, after: list[int], pace: float | None = None) -> Iterator[Cutting]:
     """Run one; see :class:`Cutting`."""
-    between = Cutting(port, after)
+    between = Cutting(port, after, pace)
     try:
         yield between
     finally:

@@ -11,11 +11,12 @@ from flask import current_app
 
 from ...models import Bucket, Upload, UploadExtent
 from ...models.base import utcnow
-from ...models.upload import COMPLETING, DONE
+from ...models.upload import COMPLETING, DONE, JOINED
 from ...storage.uploads import State
 from ..batches import in_batches
 from ..transactions import in_transaction
 from .access import backend, held
+from .errors import UploadClosed
 
 STUCK_AFTER = timedelta(minutes=10)
 """Time without progress after which the completion of an upload counts as stopped."""
@@ -26,11 +27,14 @@ def abort_upload(upload_id: uuid.UUID) -> None:
 
     :param upload_id: Identifier of the upload.
     :raises UploadGone: If it does not exist.
+    :raises UploadClosed: If another upload is being made of it, which has no other bytes.
     :raises BucketLockedError: If the bucket is locked.
     """
 
     def abort() -> list[tuple[uuid.UUID, State]]:
         upload = held(upload_id)
+        if upload.status == JOINED:
+            raise UploadClosed(description="Another upload is being made of this one, and ends it.")
         left = forget_sources(upload)
         Bucket.claim(upload.bucket_id, deleted=True)
         if upload.status != DONE:
