@@ -158,8 +158,8 @@ def test_the_fault_of_a_client_is_a_400_and_one_line_at_info_and_nothing_stays(
     time.sleep(0.2)
     assert told().count("The body of the request is malformed") == 1
     assert [line for line in told().splitlines() if "INFO in" in line]
-    assert "ERROR" not in told
-    assert "Traceback" not in told
+    assert "ERROR" not in told()
+    assert "Traceback" not in told()
     assert place.stored() == before
 
 
