@@ -1,7 +1,7 @@
 """``examples/upload.py``: a large file arrives through four connections, however often either side is killed.
 
-``TEST_UPLOAD_MIB`` sets the size of the large file: 1024 for the 1 GiB that the example is made for. ``TEST_UPLOAD_FILES``
-sets how many files a folder has.
+``TEST_UPLOAD_MIB`` sets the size of the large file: 1024 for the 1 GiB that the example is made for.
+``TEST_UPLOAD_FILES`` sets how many files a folder has.
 """
 
 from __future__ import annotations
