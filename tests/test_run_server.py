@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -393,12 +394,14 @@ def test_logging_in_does_not_tell_who_has_an_account(server: Server, instance: P
     )
     assert "is wrong" in known
     assert known == unknown
-    # One hash of a password each, which is nearly all of the time.
-    fastest = [
-        min(log_in(server, email, "wrong").elapsed.total_seconds() for _ in range(4))
-        for email in ("admin@example.org", "nobody@example.org")
-    ]
-    assert max(fastest) < 4 * min(fastest)
+    # One hash of a password each, which is nearly all of the time; a busy machine may have to be asked again.
+    fastest = {"admin@example.org": math.inf, "nobody@example.org": math.inf}
+    for _ in range(4):
+        for email, before in fastest.items():
+            fastest[email] = min(before, log_in(server, email, "wrong").elapsed.total_seconds())
+        if max(fastest.values()) < 4 * min(fastest.values()):
+            return
+    pytest.fail(f"The time tells: {fastest}")
 
 
 def log_in_page(server: Server, email: str) -> str:
@@ -427,7 +430,8 @@ def test_attempts_to_log_in_are_limited_by_account(server: Server, instance: Pat
         statuses = [log_in(server, email, f"guess {number}").status_code for number in range(6)]
     assert statuses == [400] * 4 + [429] * 2
     password = (instance / "admin-password").read_text().strip()
-    assert log_in(server, "admin@example.org", password).status_code == 200
+    response = log_in(server, "admin@example.org", password)
+    assert response.status_code == 200, response.text
 
 
 REQUESTS = {
