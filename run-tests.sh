@@ -25,7 +25,7 @@ wget, Node, and what tests/node needs from npm; without them it says what is not
 Environment:
   PYTHON   the Python to make the virtual environments with (3.10 or newer)
   CRASH_ROUNDS, CRASH_SEED
-           how often the crash test kills servers (30), and a seed that it printed, to try the same again
+           how often the crash test kills servers (20), and a seed that it printed, to try the same again
   VENV     an environment that has been made, with invenio-files-rest[docs,tests] and invenio-records-files[tests] in it, to
            use instead of .venv
 HELP

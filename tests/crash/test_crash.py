@@ -21,7 +21,7 @@ from crash.client import Client  # noqa: E402
 from crash.invariants import Witness  # noqa: E402
 from crash.machine import DurablePostgreSQL, Machine  # noqa: E402
 
-ROUNDS = int(os.environ.get("CRASH_ROUNDS", "30"))
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "20"))
 SECONDS_FOR_A_ROUND = 60
 CLIENTS = 4
 VICTIMS = [["server"], ["worker"], ["database"], ["server", "worker"], ["server", "worker", "database"]]
