@@ -84,7 +84,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def _serving(command: list[str], log: Path, environment: dict[str, str] | None = None) -> Iterator[int]:
+def serving(command: list[str], log: Path, environment: dict[str, str] | None = None) -> Iterator[int]:
+    """Run a server, and give the number of its process.
+
+    :param command: Its command.
+    :param log: File that gets what it says.
+    :param environment: Its environment; this process's by default.
+    """
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, cwd="/", stdout=output, stderr=output)
         try:
@@ -143,7 +149,7 @@ def ours(
             *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads)),
             *("--keep-alive", "60", f"{module}:application"),
         ]
-        with _serving(command, folder / f"{name}.log", environment) as pid:
+        with serving(command, folder / f"{name}.log", environment) as pid:
             wait_for(port, f"/files/{setup['bucket']}")
             yield Contestant(name, port, f"/files/{setup['bucket']}", setup, environment, pid=pid)
 
@@ -226,7 +232,7 @@ def _uwsgi(
         *("--processes", str(workers), "--threads", str(threads), "--virtualenv", str(prefix.parent)),
         *("--pythonpath", str(SERVED), "--module", f"{module}:application", "--disable-logging"),
     ]
-    with _serving(command, folder / f"{name}.log", environment) as pid:
+    with serving(command, folder / f"{name}.log", environment) as pid:
         yield port, pid
 
 
@@ -265,7 +271,7 @@ def nginx(folder: Path) -> Iterator[Contestant]:
     user = "user root;\n" if os.geteuid() == 0 else ""
     configuration = folder / "nginx.conf"
     configuration.write_text(user + NGINX.format(folder=folder, port=port, cores=os.cpu_count()))
-    with _serving([program, "-c", str(configuration)], folder / "nginx.out"):
+    with serving([program, "-c", str(configuration)], folder / "nginx.out"):
         wait_for(port, "/")
         yield Contestant("nginx", port, "")
 
@@ -278,12 +284,17 @@ def floor(folder: Path) -> Iterator[Contestant]:
     """
     port = free_port()
     (folder / "floor").mkdir()
-    with _serving([sys.executable, str(SERVED / "floor.py"), str(port), str(folder / "floor")], folder / "floor.log"):
-        _wait_for_port(port)
+    with serving([sys.executable, str(SERVED / "floor.py"), str(port), str(folder / "floor")], folder / "floor.log"):
+        wait_for_port(port)
         yield Contestant("bare loop", port, "")
 
 
-def _wait_for_port(port: int) -> None:
+def wait_for_port(port: int) -> None:
+    """Wait until a port of the loopback interface answers.
+
+    :param port: The port.
+    :raises RuntimeError: If it does not for 10 seconds.
+    """
     for _ in range(100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

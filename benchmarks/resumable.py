@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from .client import Client
-from .contestants import ROOT, Contestant, _serving, _wait_for_port, free_port, ours
+from .contestants import ROOT, Contestant, free_port, ours, serving, wait_for_port
 from .measures import MIB, LargeFiles
 from .report import number, print_table
 from .services import with_postgresql
@@ -86,8 +86,8 @@ def reference(folder: Path) -> Iterator[Contestant]:
     """
     port, files = free_port(), folder / "reference"
     files.mkdir()
-    with _serving(["node", str(NODE / "server.cjs"), str(port), str(files)], folder / "reference.log") as pid:
-        _wait_for_port(port)
+    with serving(["node", str(NODE / "server.cjs"), str(port), str(files)], folder / "reference.log") as pid:
+        wait_for_port(port)
         yield Contestant("@tus/server", port, "/files", pid=pid)
 
 
