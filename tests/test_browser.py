@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.browser import CHROMIUM, DRIVER, MISSING, Browser, browsing
+from helpers.browser import Browser, browsing, needs_browser
 from servers import free_port
 from servers.nginx import Redirecting, documented, needs_nginx, redirecting, running_nginx
 
-pytestmark = [pytest.mark.slow, needs_nginx, pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)]
+pytestmark = [pytest.mark.slow, needs_nginx, needs_browser]
 
 UPLOADED = {
     "script.js": "self.ran?.push('script'); self.postMessage?.call(self, 'worker', ...(self.document ? ['*'] : []));",

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import pytest
 from flask import Flask, g
 from flask_principal import AnonymousIdentity
-from helpers.browser import CHROMIUM, DRIVER, MISSING, browsing
+from helpers.browser import browsing, needs_browser
 from invenio_access.models import ActionUsers
 from invenio_access.utils import get_identity
 from invenio_accounts.testutils import create_test_user
@@ -180,7 +180,7 @@ def test_every_page_has_a_title(html: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
+@needs_browser
 def test_a_search_for_what_callers_look_for_finds_the_page_on_authentication(html: Path, tmp_path: Path):
     with browsing(tmp_path) as browser:
         for words in ("Bearer", "CORS", "X-CSRFToken"):

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
-from helpers.browser import CHROMIUM, DRIVER, MISSING, Browser, browsing
+from helpers.browser import Browser, browsing, needs_browser
 from test_docs import blocks
 from test_run_server import Server, serving
 
@@ -26,7 +26,6 @@ SESSIONS = os.environ.get("TEST_REDIS_URL")
 PASSWORD_FILE, TOKEN_FILE = "admin-password", "token"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-needs_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import requests
-from helpers.browser import CHROMIUM, DRIVER, MISSING, Browser, browsing
+from helpers.browser import Browser, browsing, needs_browser
 from helpers.waiting import wait_until
 from servers.instance import EMAIL, Instance, running_instance
 
@@ -26,7 +26,7 @@ pytest.importorskip("invenio_app")
 pytest.importorskip("invenio_admin")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING),
+    needs_browser,
     pytest.mark.timeout(400),
 ]
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import uuid
 import zlib
 from collections.abc import Callable
 from functools import partial
-from os.path import basename, dirname
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +15,25 @@ from fs.wrap import read_only
 from fs.wrapfs import WrapFS
 from helpers.parts import PARTS, begin
 from helpers.rest import put, url
+from helpers.storages import FolderAsFor61, MakeStorage, OnPyFilesystem
 from helpers.stored import CONTENT, ago, kinds, orphan, store
 
 from invenio_files_rest.models import Bucket, FileInstance
 from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
 from invenio_files_rest.storage._pyfilesystem import OSFS
 from invenio_files_rest.storage.capabilities import Listable, LocalPath, capability_of
-from invenio_files_rest.storage.pyfs import FS
 from invenio_files_rest.storage.uploads import Uploads
 from invenio_files_rest.testing import ListableContract, LocalPathContract
 from invenio_files_rest.testing.storage import MemoryStorage
 
-MakeStorage = Callable[..., FileStorage]
 Run = Callable[..., Result]
 
 
 # The suites
 
 
-class PyFSListable(ListableContract):
-    base: str
-
-    @pytest.fixture
-    def location(self) -> str:
-        return f"{self.base}{uuid.uuid4().hex}"
-
-    @pytest.fixture
-    def make_storage(self, location: str) -> MakeStorage:
-        return lambda name, size=None: PyFSFileStorage(f"{location}/{name}/data", size=size)
+class PyFSListable(OnPyFilesystem, ListableContract):
+    pass
 
 
 class TestFolder(PyFSListable, LocalPathContract):
@@ -73,13 +62,6 @@ class TestTemp(PyFSListable, LocalPathContract):
 
 class TestMem(PyFSListable):
     base = "mem://"
-
-
-class FolderAsFor61(PyFSFileStorage):
-    """A storage that opens the folder of its file as one for 6.1 does."""
-
-    def _get_fs(self, create_dir: bool = True) -> tuple[FS, str]:
-        return FS(dirname(self.fileurl), writeable=True, create=create_dir), basename(self.fileurl)
 
 
 class TestFolderAsFor61(ListableContract):

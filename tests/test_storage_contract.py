@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable
-from os.path import basename, dirname
 from pathlib import Path
 
 import pytest
+from helpers.storages import FolderAsFor61, MakeStorage, OnPyFilesystem
 
-from invenio_files_rest.storage import PyFSFileStorage
-from invenio_files_rest.storage.base import FileStorage
-from invenio_files_rest.storage.pyfs import FS
 from invenio_files_rest.testing import StorageContract
 from invenio_files_rest.testing.storage import MemoryStorage
 
-MakeStorage = Callable[..., FileStorage]
 
-
-class PyFSContract(StorageContract):
+class PyFSContract(OnPyFilesystem, StorageContract):
     """The contract over a URL of PyFilesystem."""
-
-    base: str
-
-    @pytest.fixture
-    def location(self) -> str:
-        return f"{self.base}{uuid.uuid4().hex}"
-
-    @pytest.fixture
-    def make_storage(self, location: str) -> MakeStorage:
-        return lambda name, size=None: PyFSFileStorage(f"{location}/{name}/data", size=size)
 
 
 class TestFolder(PyFSContract):
@@ -50,13 +33,6 @@ class TestOSFS(PyFSContract):
     @pytest.fixture
     def location(self, tmp_path: Path) -> str:
         return f"osfs://{tmp_path}"
-
-
-class FolderAsFor61(PyFSFileStorage):
-    """A storage that opens the folder of its file as one for 6.1 does."""
-
-    def _get_fs(self, create_dir: bool = True) -> tuple[FS, str]:
-        return FS(dirname(self.fileurl), writeable=True, create=create_dir), basename(self.fileurl)
 
 
 class TestFolderAsFor61(StorageContract):

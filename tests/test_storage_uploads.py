@@ -11,32 +11,23 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.storages import OnPyFilesystem
 
-from invenio_files_rest.storage import FileStorage, PyFSFileStorage
+from invenio_files_rest.storage import PyFSFileStorage
 from invenio_files_rest.storage.in_place import InPlace
 from invenio_files_rest.storage.part_files import PartFiles
 from invenio_files_rest.storage.uploads import ExtentWrite, Uploads
 from invenio_files_rest.testing import UploadsContract
 from invenio_files_rest.testing.storage import MIB, MemoryStorage
 
-MakeStorage = Callable[..., FileStorage]
 
-
-class PyFSUploads(UploadsContract):
-    base: str
-
-    @pytest.fixture
-    def location(self) -> str:
-        return f"{self.base}{uuid.uuid4().hex}"
-
-    @pytest.fixture
-    def make_storage(self, location: str) -> MakeStorage:
-        return lambda name, size=None: PyFSFileStorage(f"{location}/{name}/data", size=size)
+class PyFSUploads(OnPyFilesystem, UploadsContract):
+    pass
 
 
 class TestFolder(PyFSUploads):

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import requests
-from helpers.browser import CHROMIUM, DRIVER, MISSING, Browser, browsing
+from helpers.browser import Browser, browsing, needs_browser
 from helpers.waiting import wait_until
 from servers import HERE, Server, command, environment, free_port, serving
 from servers.cutting import Cutting, cutting
@@ -38,7 +38,7 @@ LONG = 120
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING),
+    needs_browser,
     pytest.mark.skipif(not UPPY.is_dir(), reason="Uppy is not installed; ./run-tests.sh installs it on Debian"),
     pytest.mark.timeout(400),
 ]
