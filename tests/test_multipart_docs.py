@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import requests
+from servers.instance import Server, serving
 from test_docs_requests import dialogue
-from test_run_server import Server, serving
 
 DOCS = Path(__file__).parent.parent / "docs" / "uploads.rst"
 

@@ -13,13 +13,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
 import requests
+from helpers.waiting import wait_until
 from servers import free_port
+from servers.instance import RUN, Server, environment, serving
 from servers.nginx import NGINX
 
 ROOT = Path(__file__).parent.parent
@@ -27,60 +29,9 @@ ROOT = Path(__file__).parent.parent
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def environment(**variables: str) -> dict[str, str]:
-    """Return an environment in which nothing is installed, as what is needed is where the tests run."""
-    return {**os.environ, "VENV": sys.prefix, **variables}
-
-
-class Server:
-    """A server that says that it serves."""
-
-    def __init__(self, process: subprocess.Popen[str], url: str, output: str, log: Path) -> None:
-        """Keep what it said."""
-        self.process = process
-        self.url = url
-        self.port = int(url.rsplit(":", 1)[1])
-        self.output = output
-        self.log = log
-
-    @property
-    def commands(self) -> str:
-        """The lines to paste."""
-        pasted = self.output.split("To paste into another terminal:")[1].split("\n\n", 1)[1]
-        return pasted.split("From here on")[0]
-
-
-@contextmanager
-def serving(log: Path, *options: str, **variables: str) -> Iterator[Server]:
-    port = free_port()
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [ROOT / "run-server.sh", "--port", str(port), *options],
-            env=environment(**variables),
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-    try:
-        deadline = time.monotonic() + 200
-        while "line for each request." not in (output := log.read_text()):
-            assert process.poll() is None, output
-            assert time.monotonic() < deadline, output
-            time.sleep(0.2)
-        yield Server(process, f"http://127.0.0.1:{port}", output, log)
-    finally:
-        if process.poll() is None:
-            # As Ctrl-C does: to all of the terminal's processes.
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait(60)
-
-
 def refused(*options: str, **variables: str) -> str:
     """Run a server that does not start, and return what it says."""
-    done = subprocess.run(
-        [ROOT / "run-server.sh", *options], env=environment(**variables), capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([RUN, *options], env=environment(**variables), capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     return done.stderr
@@ -345,7 +296,7 @@ def test_wrong_options_are_told_before_anything_is_written(tmp_path: Path, optio
 def test_a_password_is_in_no_list_of_processes(tmp_path: Path):
     """Neither while options are checked, nor while the instance is made."""
     url = f"sqlite:////{tmp_path}/files.db?secret=hidden"
-    command = [ROOT / "run-server.sh", "--port", str(free_port()), "--instance", str(tmp_path / "i"), "--database", url]
+    command = [RUN, "--port", str(free_port()), "--instance", str(tmp_path / "i"), "--database", url]
     seen = set()
     with subprocess.Popen(
         command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -489,8 +440,9 @@ def test_nginx_sends_files_and_clients_are_known_by_their_addresses(
         answer = requests.get(f"{bucket}/a", headers={**authorization, "X-Forwarded-For": "198.51.100.7"})
         assert (answer.content, answer.headers["Server"].split("/")[0]) == (b"content", "nginx")
         assert not [name for name in answer.headers if name.startswith("X-Accel")]
-        log = behind.log.read_text()
-        assert re.search(r'^127\.0\.0\.1 .*"GET /api/files/\S+/a" 200 ', log, re.M)
+        # The line is written after the answer.
+        line = re.compile(r'^127\.0\.0\.1 .*"GET /api/files/\S+/a" 200 ', re.M)
+        wait_until(lambda: line.search(behind.log.read_text()), behind.log.read_text)
         assert requests.get(f"{behind.url}/ping", headers={"Host": "example.org"}).status_code == 400
         children = psutil.Process(behind.process.pid).children()
         assert {"nginx", "gunicorn"} <= {child.name() for child in children}
@@ -501,7 +453,7 @@ def test_without_nginx_other_machines_are_not_served(tmp_path: Path):
     """Where it may not be installed, as by who is not root."""
     checkout, path = tmp_path / "checkout", tmp_path / "path"
     shutil.copytree(ROOT / "scripts", checkout / "scripts")
-    shutil.copy(ROOT / "run-server.sh", checkout)
+    shutil.copy(RUN, checkout)
     # Nothing is to be found elsewhere.
     script = checkout / "scripts" / "environment.sh"
     script.write_text(script.read_text().replace(":/usr/local/sbin:/usr/sbin", ""))

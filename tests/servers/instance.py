@@ -8,16 +8,69 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import requests
 
 from . import free_port
 
 RUN = Path(__file__).parents[2] / "run-server.sh"
 EMAIL = "admin@example.org"
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return an environment in which nothing is installed, as what is needed is where the tests run."""
+    return {**os.environ, "VENV": sys.prefix, **variables}
+
+
+class Server:
+    """A server that says that it serves."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str, output: str, log: Path) -> None:
+        """Keep what it said."""
+        self.process = process
+        self.url = url
+        self.port = int(url.rsplit(":", 1)[1])
+        self.output = output
+        self.log = log
+
+    @property
+    def commands(self) -> str:
+        """The lines to paste."""
+        pasted = self.output.split("To paste into another terminal:")[1].split("\n\n", 1)[1]
+        return pasted.split("From here on")[0]
+
+
+@contextmanager
+def serving(log: Path, *options: str, **variables: str) -> Iterator[Server]:
+    """Run run-server.sh at a port that nobody uses, until it says that it serves.
+
+    :param log: File that gets what it says.
+    :param options: Its options, but for the port.
+    :param variables: What is set in its environment.
+    """
+    port = free_port()
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [RUN, "--port", str(port), *options],
+            env=environment(**variables),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + 200
+        while "line for each request." not in (output := log.read_text()):
+            assert process.poll() is None, output
+            assert time.monotonic() < deadline, output
+            time.sleep(0.2)
+        yield Server(process, f"http://127.0.0.1:{port}", output, log)
+    finally:
+        if process.poll() is None:
+            # As Ctrl-C does: to all of the terminal's processes.
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(60)
 
 
 @dataclass
@@ -41,28 +94,6 @@ class Instance:
 @contextmanager
 def running_instance(folder: Path) -> Iterator[Instance]:
     """Set an instance up in a folder, with what is installed where the tests run, and serve it."""
-    port, log = free_port(), folder / "server.log"
-    instance = Instance(f"http://127.0.0.1:{port}", folder / "instance")
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [RUN, "--port", str(port), "--instance", str(instance.folder)],
-            env={**os.environ, "VENV": sys.prefix},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        deadline = time.monotonic() + 250
-        while True:
-            with suppress(requests.ConnectionError):
-                if requests.get(f"{instance.url}/ping", timeout=30).ok:
-                    break
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-        yield instance
-    finally:
-        if process.poll() is None:
-            # As Ctrl-C does: to all of the terminal's processes.
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait(60)
+    instance = folder / "instance"
+    with serving(folder / "server.log", "--instance", str(instance)) as server:
+        yield Instance(server.url, instance)
