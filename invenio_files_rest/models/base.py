@@ -160,6 +160,44 @@ def execute(statement: Any) -> Any:
     return db.session.execute(statement, execution_options={"synchronize_session": False})
 
 
+def read(statement: Any, values: Any) -> Any:
+    """Execute a statement that only reads; it begins no transaction where the driver lets it.
+
+    psycopg2 sends ``BEGIN`` before the first statement, which is a round trip, as is what ends the transaction. Where
+    the session's transaction has sent nothing to the database yet, this statement is sent without. What follows in the
+    session begins its transaction, as ever: what it writes is committed with it, or not at all.
+
+    :param statement: The statement.
+    :param values: Its parameters.
+    :returns: The result.
+    """
+    session = db.session()
+    driver = _idle_driver(session)
+    if driver is None:
+        return session.execute(statement, values)
+    # It only keeps psycopg2 from sending BEGIN.
+    driver.autocommit = True
+    try:
+        return session.execute(statement, values)
+    finally:
+        if not driver.closed:
+            driver.autocommit = False
+
+
+def _idle_driver(session: Any) -> Any:
+    """Return the connection of psycopg2 if nothing needs a transaction yet, and nothing else will be sent."""
+    if session.new or session.dirty or session.deleted or session.dispatch.do_orm_execute:
+        return None
+    connection = session.connection()
+    if connection.dialect.driver != "psycopg2":
+        return None
+    driver = connection.connection.dbapi_connection
+    # An isolation level of its own is that of the whole transaction.
+    if driver.autocommit or driver.isolation_level is not None or driver.info.transaction_status:
+        return None
+    return driver
+
+
 def loaded(model: Any, identity: Any) -> Any:
     """Return an object if the session has it already, else ``None``; the database is not asked.
 

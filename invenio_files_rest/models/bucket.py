@@ -27,7 +27,7 @@ from ..errors import (
 )
 from ..limiters import FileSizeLimit
 from ..proxies import current_files_rest
-from .base import Timestamp, loaded, read_again, utcnow
+from .base import Timestamp, loaded, read, read_again, utcnow
 from .location import Location
 
 _LARGEST_SIZE = 2**63 - 1
@@ -152,7 +152,7 @@ class Bucket(db.Model, Timestamp):
 
         :param bucket_id: Identifier of the bucket.
         """
-        found: Bucket | None = db.session.execute(cls._live_bucket(), {"bucket_id": bucket_id}).scalar_one_or_none()
+        found: Bucket | None = read(cls._live_bucket(), {"bucket_id": bucket_id}).scalar_one_or_none()
         return found
 
     @classmethod

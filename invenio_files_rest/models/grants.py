@@ -12,6 +12,8 @@ from invenio_access.proxies import current_access
 from invenio_db import db
 from sqlalchemy import Select, bindparam, cast, null, or_, select, union, union_all
 
+from .base import read
+
 ARGUMENTS = 1000
 """Number of arguments that a statement asks for at most."""
 
@@ -56,7 +58,7 @@ def find_grants(actions: Collection[str], arguments: Collection[str]) -> Iterato
     action_as_asked, argument_as_asked = _spelled_as(names), _spelled_as(values)
     for start in range(0, max(len(values), 1), ARGUMENTS):
         asked = {"actions": names, "arguments": values[start : start + ARGUMENTS]}
-        for action, argument, exclude, *holder in db.session.execute(_GRANTS, asked):
+        for action, argument, exclude, *holder in read(_GRANTS, asked):
             if argument is not None:
                 yield Grant(action_as_asked(action), argument_as_asked(argument), exclude, _need_of(*holder))
             elif start == 0:

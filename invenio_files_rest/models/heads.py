@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, delete, select, update
 from ..errors import InvalidOperationError
 from .base import loaded, read_again, reads_a_snapshot
 from .bucket import Bucket
+from .head_insertion import can_insert_at_once, insert_head
 from .object_queries import ObjectQueries
 from .succession import head_since, next_times
 
@@ -59,7 +60,6 @@ class Heads(ObjectQueries):
         if precondition is not None:
             head = cls._current_head(bucket_id, key)
             precondition(None if head is None or head.deleted else head)
-        before = cls._step_down(bucket_id, key, head)
         version = cls(
             version_id=version_id or uuid.uuid4(),
             bucket_id=bucket_id,
@@ -68,10 +68,16 @@ class Heads(ObjectQueries):
             is_head=True,
             mimetype=mimetype,
             tags=[cls._tag_model()(key=name, value=value) for name, value in (tags or {}).items()],
-            **next_times(before)._asdict(),
         )
-        db.session.add(version)
-        db.session.flush()
+        if can_insert_at_once(version):
+            replaced = insert_head(version)
+        else:
+            before = cls._step_down(bucket_id, key, head)
+            replaced = [row.version_id for row in before]
+            version.created, version.updated = next_times(before)
+            db.session.add(version)
+            db.session.flush()
+        cls.read_heads_again(replaced)
         return version
 
     @classmethod
@@ -113,7 +119,6 @@ class Heads(ObjectQueries):
             before = [head] if head is not None else list(db.session.execute(cls._locked_heads(), values))
             if before:
                 db.session.execute(cls._stepping_down(returning=False), values)
-        cls.read_heads_again([row.version_id for row in before])
         return before
 
     @classmethod

@@ -10,7 +10,7 @@ from invenio_db import db
 from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Query, attributes, joinedload
 
-from .base import Mixin
+from .base import Mixin, read
 from .bucket import Bucket, as_bucket_id
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class ObjectQueries(Mixin):
             return Bucket.get(bucket_id), None
         values = {"bucket": bucket_id, "object_key": key, "version": version_id}
         statement = cls._in_bucket(by_version=version_id is not None)
-        bucket, version = db.session.execute(statement, values).first() or (None, None)
+        bucket, version = read(statement, values).first() or (None, None)
         if version is None or (version.deleted and not version_id):
             return bucket, None
         attributes.set_committed_value(version, "bucket", bucket)

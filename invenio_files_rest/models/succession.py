@@ -9,7 +9,9 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from .base import utcnow
+from sqlalchemy import Interval, case, func, literal
+
+from .base import UTCTimestamp, utcnow
 
 CLOCKS_APART = timedelta(minutes=1)
 """How far apart the clocks of hosts may be with heads still having different dates. It is also how far the date of a
@@ -40,6 +42,29 @@ def next_times(before: Collection[Any] = ()) -> Times:
     # A time without microseconds may come from a column without them, as 6.1 created them on MySQL.
     made = max(now, created + (timedelta.resolution if created.microsecond else _SECOND))
     return Times(made, max(made, head_since(max(head.updated for head in before))))
+
+
+def next_times_in_sql(now: Any, created: Any, updated: Any) -> tuple[Any, Any]:
+    """Return what :func:`next_times` does as expressions of PostgreSQL, whose ``greatest`` and ``least`` ignore nulls.
+
+    :param now: Expression for the time.
+    :param created: Column of the previous heads with their ``created``.
+    :param updated: Column of the previous heads with their ``updated``.
+    """
+    created, updated = func.max(created), func.max(updated)
+    whole, second = func.date_trunc("second", updated), _interval(_SECOND)
+    step = case((created == func.date_trunc("second", created), second), else_=_interval(timedelta.resolution))
+    made = _time(func.greatest, now, created.op("+")(step))
+    ahead = func.least(whole.op("+")(second), now.op("+")(_interval(CLOCKS_APART)))
+    return made, _time(func.greatest, made, updated, case((updated.is_not(None), ahead)))
+
+
+def _interval(length: timedelta) -> Any:
+    return literal(length, Interval())
+
+
+def _time(function: Any, *values: Any) -> Any:
+    return function(*values, type_=UTCTimestamp())
 
 
 def head_since(previous: datetime) -> datetime:
