@@ -2,7 +2,8 @@
 
 PostgreSQL is started for it (see ``scripts/services.py``), gunicorn serves the application with two processes of four
 threads. Beside it stand nginx, a bare loop from socket to hash to file, and a bare application that sends the same
-statements; with ``--peer``, another installation of the module, under uWSGI, runs the same application.
+statements; with ``--peer``, another installation of the module, under uWSGI, runs the same application. A whole run
+leaves its ratios in ``docs/performance/history.json``, or in that of ``--output``.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from . import growth, report
-from .contestants import Contestant, bare, floor, nginx, ours, peer
+from invenio_files_rest import __version__
+
+from . import growth, history, report
+from .contestants import Contestant, bare, floor, nginx, ours, ours_in_uwsgi, peer
 from .machine import describe
 from .measures import MIB, QUICK, LargeFiles, Measure, Scale, listing, run, say, small_get, small_put, writers
 from .services import with_postgresql
@@ -28,14 +31,16 @@ def side_by_side(folder: Path, scale: Scale, mine: Contestant, others: dict[str,
     :param folder: Folder for the files that are sent.
     :param scale: How much to measure.
     :param mine: This package's server.
-    :param others: The other servers: ``peer``, where there is one, ``bare``, ``nginx`` and ``floor``.
+    :param others: The other servers: ``peer``, where there is one, ``bare``, ``nginx``, ``floor`` and
+        ``ours_in_uwsgi``.
     :returns: The results.
     """
     peers = [others["peer"]] if "peer" in others else []
     web = [mine, *peers, others["nginx"]]
     small = [mine, *peers, others["bare"], others["nginx"]]
+    senders = [*web, others["ours_in_uwsgi"]]
     files = LargeFiles(folder, scale.large)
-    files.prepare(web)
+    files.prepare(senders)
     size = f"{scale.large // MIB} MiB"
 
     def aims(factor: float, **more: float) -> dict[str, float]:
@@ -43,7 +48,8 @@ def side_by_side(folder: Path, scale: Scale, mine: Contestant, others: dict[str,
 
     measures = [
         Measure(f"PUT of {size}", "MiB/s", files.put, [*web, others["floor"]], aims(2)),
-        Measure(f"GET of {size}", "MiB/s", files.get, web, aims(1, nginx=0.8)),
+        Measure(f"GET of {size}", "MiB/s", files.get, senders, aims(1, nginx=0.8)),
+        Measure(f"first GET of {size}", "MiB/s", files.get_first, senders, aims(1)),
         Measure("PUT of 1 KiB", "op/s", small_put(scale.seconds), [*small, others["floor"]], aims(4)),
         Measure("GET of 1 KiB", "op/s", small_get(scale.seconds, small), small, aims(3)),
         Measure("listing of 601", "op/s", listing(scale.seconds), [mine, *peers], aims(20)),
@@ -63,11 +69,13 @@ def measure(folder: Path, scale: Scale, python: str | None) -> dict[str, Any]:
     with ExitStack() as stack:
         say("starting the servers")
         mine = stack.enter_context(ours(folder))
-        others = {server.__name__: stack.enter_context(server(folder)) for server in (bare, nginx, floor)}
+        others = {
+            server.__name__: stack.enter_context(server(folder)) for server in (bare, nginx, floor, ours_in_uwsgi)
+        }
         if python:
             others["peer"] = stack.enter_context(peer(folder, python))
             assert others["peer"].setup["path"] != mine.setup["path"]
-        applications = [mine, *(other for other in others.values() if other.is_application)]
+        applications = [mine, *([others["peer"]] if python else [])]
         results["side by side"] = side_by_side(folder, scale, mine, others)
         say("clients that write at once")
         results["writers"] = {
@@ -105,6 +113,8 @@ def main() -> None:
         rows = [[report.number(row[column]) if column in row else "" for column in columns] for row in results[name]]
         report.print_table([columns, *rows])
     print("Beside slow clients:", json.dumps(results["slow clients"]))
+    if not arguments.quick:
+        history.leave(results, "files", __version__, arguments.output or history.FILE.parent)
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")

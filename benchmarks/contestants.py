@@ -155,6 +155,22 @@ def ours(
 
 
 @contextmanager
+def ours_in_uwsgi(folder: Path, name: str = "ours, uWSGI", **settings: Any) -> Iterator[Contestant]:
+    """Serve this package with uWSGI, as :func:`peer` serves another.
+
+    :param folder: Folder of all files.
+    :param name: Name of the contestant.
+    :param settings: Settings of the application.
+    """
+    with _prepared(name, sys.executable, folder, ours=True) as (environment, setup):
+        environment["BENCHMARK_SETTINGS"] = json.dumps(settings)
+        with _uwsgi(folder, name, sys.executable, environment, "application") as (port, pid):
+            path = f"/files/{setup['bucket']}"
+            wait_for(port, path)
+            yield Contestant(name, port, path, setup, environment, keeps_connections=False, pid=pid)
+
+
+@contextmanager
 def bare(folder: Path) -> Iterator[Contestant]:
     """Serve the bare statements, as this package is served; it has no more of the REST API than ``PUT`` and ``GET``.
 

@@ -12,9 +12,11 @@ import argparse
 import itertools
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import venv
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -25,8 +27,11 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
-from . import report
+from invenio_files_rest import __version__
+
+from . import history, report
 from .contestants import ROOT, Contestant, counted, instance
+from .cpu import taken
 from .machine import describe
 from .measures import Measure, at_once, run, say
 from .services import with_postgresql
@@ -55,6 +60,11 @@ WHERE bucket_id = :bucket AND key = 'small' AND is_head
 """
 
 _numbers = itertools.count()
+
+CPU_PARTS = ("server", "PostgreSQL", "client")
+
+Used = dict[str, list[dict[str, float]]]
+"""For each server, of each turn, the rate of requests, and how much each takes of a core."""
 
 Work = Callable[[int, int], Any]
 """Sends a request: called with the number of the client, and with how many it has sent."""
@@ -114,20 +124,51 @@ def _make_ready(server: Contestant, prefixes: list[str], objects: int) -> None:
     engine.dispose()
 
 
-def rates(name: str, clients: int, seconds: float) -> Callable[[Contestant], float]:
+def rates(name: str, clients: int, seconds: float, used: Used) -> Callable[[Contestant], float]:
     """Return the measure of a request.
 
     :param name: Its name.
     :param clients: Number of clients at once.
     :param seconds: How long they send it.
+    :param used: Gets what it takes of the processors, by name of the server.
     """
 
     def take(server: Contestant) -> float:
         # No server deletes more than a thousand in a second.
         ready = int(1000 * seconds) if name == "DELETE" else 1
-        return at_once(clients, seconds, requests_to(server, clients, ready)[name])
+        work = requests_to(server, clients, ready)[name]
+        begun = time.perf_counter()
+        with taken(server.pid) as cpu:
+            rate = at_once(clients, seconds, work)
+        passed = time.perf_counter() - begun
+        shares = {who: part / passed for who, part in cpu.items()}
+        used.setdefault(server.name, []).append({"rate": rate, **shares})
+        return rate
 
     return take
+
+
+def processors(used: Used) -> dict[str, dict[str, float]]:
+    """Return, for each server, the milliseconds of CPU of a request by who takes them, and how many cores are busy.
+
+    :param used: What :func:`rates` has noted.
+    """
+    found = {}
+    for name, turns in used.items():
+        mean = {key: statistics.fmean(turn.get(key, 0.0) for turn in turns) for key in ("rate", *CPU_PARTS)}
+        parts = {part: 1000 * mean[part] / mean["rate"] for part in CPU_PARTS}
+        found[name] = parts | {"cores busy": sum(mean[part] for part in CPU_PARTS)}
+    return found
+
+
+def processors_table(results: dict[str, Any]) -> list[list[str]]:
+    """Return the rows of the table of what requests take of the processors."""
+    rows = [["Milliseconds of CPU", "Who", *CPU_PARTS, "Cores busy"]]
+    for measure, by_server in results["processors"].items():
+        for name, found in by_server.items():
+            parts = (f"{found[part]:.1f}" for part in CPU_PARTS)
+            rows.append([measure, name, *parts, f"{found['cores busy']:.2f}"])
+    return rows
 
 
 def counts(folder: Path, server: Contestant) -> dict[str, dict[str, int]]:
@@ -159,23 +200,20 @@ def measure(folder: Path, python: str, rounds: int, seconds: float) -> dict[str,
         servers = [stack.enter_context(instance(folder, one)) for one in (sys.executable, python)]
         assert servers[0].setup["path"] != servers[1].setup["path"]
         machine = describe(folder)
-        measures = [
-            Measure(
-                f"{name}, {clients} client{'s' * (clients > 1)}",
-                "op/s",
-                rates(name, clients, seconds),
-                servers,
-                {servers[1].name: AIMS[name]} if name in AIMS else {},
-            )
-            for name in ("PUT", "GET", "HEAD, 304", "DELETE", "page of 100")
-            for clients in CLIENTS
-        ]
+        used: dict[str, Used] = {}
+        measures = []
+        for name, clients in itertools.product(("PUT", "GET", "HEAD, 304", "DELETE", "page of 100"), CLIENTS):
+            title = f"{name}, {clients} client{'s' * (clients > 1)}"
+            take = rates(name, clients, seconds, used.setdefault(title, {}))
+            aims = {servers[1].name: AIMS[name]} if name in AIMS else {}
+            measures.append(Measure(title, "op/s", take, servers, aims))
         run(measures, rounds)
         say("statements")
         return {
             "date": date.today().isoformat(),
             "machine": machine,
             "side by side": [report.results_of(one) for one in measures],
+            "processors": {title: processors(one) for title, one in used.items()},
             "sent to the database": {server.name: counts(folder, server) for server in servers},
         }
 
@@ -204,9 +242,14 @@ def main() -> None:
     python = arguments.peer or published()
     with tempfile.TemporaryDirectory(prefix="files-rest-benchmarks-") as folder:
         results = measure(Path(folder), python, arguments.rounds, arguments.seconds)
-    tables = {"instance": report.table(results), "instance-counts": counts_table(results)}
+    tables = {
+        "instance": report.table(results),
+        "instance-processors": processors_table(results),
+        "instance-counts": counts_table(results),
+    }
     for rows in tables.values():
         report.print_table(rows)
+    history.leave(results, "instance", __version__, arguments.output or history.FILE.parent)
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "instance-machine.inc").write_text(report.told_of_machine(results))

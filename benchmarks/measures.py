@@ -149,10 +149,22 @@ class LargeFiles:
     def get(self, contestant: Contestant) -> float:
         """Fetch the file, and return MiB per second."""
         with contestant.client() as client:
-            begun = time.perf_counter()
-            if client.download(f"{contestant.path}/get-{self.size}") != self.size:
-                raise RuntimeError("The file has not come whole.")
-            return self.size / MIB / (time.perf_counter() - begun)
+            return self._get(client, f"{contestant.path}/get-{self.size}")
+
+    def get_first(self, contestant: Contestant) -> float:
+        """Store the file anew and fetch it, and return MiB per second of the latter."""
+        path = f"{contestant.path}/first-{self.size}"
+        self._put(contestant, path, remove=False)
+        with contestant.client() as client:
+            rate = self._get(client, path)
+            self._remove(contestant, client, path)
+        return rate
+
+    def _get(self, client: Client, path: str) -> float:
+        begun = time.perf_counter()
+        if client.download(path) != self.size:
+            raise RuntimeError("The file has not come whole.")
+        return self.size / MIB / (time.perf_counter() - begun)
 
 
 def per_second(seconds: float, work: Callable[[], Any]) -> float:

@@ -103,13 +103,20 @@ def write_tables(results: dict[str, Any], folder: Path) -> None:
     )
 
 
-def plot(results: dict[str, Any], folder: Path) -> None:
-    """Draw the plots."""
+def pyplot_for_svg() -> Any:
+    """Return matplotlib's ``pyplot``, set so that what is drawn again from the same numbers is the same file."""
     import matplotlib
 
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.hashsalt": "benchmarks", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3})
     from matplotlib import pyplot
+
+    return pyplot
+
+
+def plot(results: dict[str, Any], folder: Path) -> None:
+    """Draw the plots."""
+    pyplot = pyplot_for_svg()
 
     def draw(name: str, rows: list[dict[str, float]], x: str, labels: tuple[str, str], log: str, factor: float) -> None:
         figure, axes = pyplot.subplots(figsize=(6.4, 3.4), layout="constrained")

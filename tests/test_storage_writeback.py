@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from invenio_files_rest.storage import PyFSFileStorage, writeback
+from invenio_files_rest.storage import PyFSFileStorage, memory, writeback
 from invenio_files_rest.storage.writeback import KEPT, PIECE
 from invenio_files_rest.testing.storage import GeneratedStream
 
@@ -25,6 +25,14 @@ BEGIN, WAIT = 2, 1 | 2 | 4
 """Flags of sync_file_range(2): begin to write, and wait until all is written."""
 
 pytestmark = pytest.mark.skipif(writeback._sync_file_range is None, reason="needs sync_file_range of Linux")
+
+LITTLE_MEMORY = 256 * MIB
+"""Bytes of a machine where files of more than 8 MiB do not stay in memory."""
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writeback, "memory_size", lambda: LITTLE_MEMORY)
 
 
 def bytes_in_memory(path: Path) -> int:
@@ -39,16 +47,63 @@ def bytes_in_memory(path: Path) -> int:
     return sum(page & 1 for page in found) * mmap.PAGESIZE
 
 
-def test_a_long_file_stays_in_memory_with_its_end_alone(tmp_path: Path) -> None:
+def ensure_pages_can_be_given_back(tmp_path: Path) -> None:
     system = subprocess.check_output(["stat", "-f", "-c", "%T", str(tmp_path)], text=True).strip()
     if system not in ("ext2/ext3", "xfs", "btrfs"):
         pytest.skip(f"{system} keeps its files in memory, or has others keep them")
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_long_file_stays_in_memory_with_its_end_alone(tmp_path: Path) -> None:
+    ensure_pages_can_be_given_back(tmp_path)
     PyFSFileStorage(f"{tmp_path}/long").save(GeneratedStream(KEPT + 60 * MIB))
     assert bytes_in_memory(tmp_path / "long") <= KEPT + PIECE
 
 
+def test_a_file_of_up_to_a_share_of_the_memory_stays_there(
+    app: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_pages_can_be_given_back(tmp_path)
+    size = KEPT + 20 * MIB
+    for share, stays in ((1, True), (size / LITTLE_MEMORY, True), ((size - PIECE) / LITTLE_MEMORY, False), (0, False)):
+        monkeypatch.setattr(writeback, "memory_size", lambda: LITTLE_MEMORY)
+        app.config["FILES_REST_UPLOAD_CACHED_SHARE"] = share
+        PyFSFileStorage(f"{tmp_path}/file").save(GeneratedStream(size))
+        assert (bytes_in_memory(tmp_path / "file") >= size) is stays, share
+
+
+def test_the_default_suits_small_and_large_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for gib, cached in ((4, 128), (256, 8192)):
+        monkeypatch.setattr(writeback, "memory_size", lambda gib=gib: gib * 1024 * MIB)
+        assert writeback.largest_cached() == cached * MIB
+
+
+@pytest.mark.parametrize(
+    ("groups", "limits", "expected"),
+    [
+        ("0::/app/web\n", {"memory.max": "max", "app/memory.max": "1000", "app/web/memory.max": "max"}, 1000),
+        ("0::/app/web\n", {"app/memory.max": "1000", "app/web/memory.max": "999"}, 999),
+        # In a container the path may be that outside of it.
+        ("4:cpu,memory:/docker/1\n", {"memory/memory.limit_in_bytes": "1001"}, 1001),
+        ("4:memory:/\n0::/\n", {"memory/memory.limit_in_bytes": str(2**63 - 4096)}, None),
+        ("3:cpu:/\n", {}, None),
+    ],
+)
+def test_a_container_has_the_memory_that_it_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: str, limits: dict[str, str], expected: int | None
+) -> None:
+    (tmp_path / "own").write_text(groups)
+    for name, limit in limits.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(limit + "\n")
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
+    monkeypatch.setattr(memory, "_OWN_GROUPS", tmp_path / "own")
+    assert memory.memory_size.__wrapped__() == (expected or memory._of_machine())
+    assert memory._of_machine() > 100 * MIB
+
+
 @pytest.fixture
-def ranges(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[int, int]]]:
+def ranges(little_memory: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[int, int]]]:
     """Collect the ranges of the file that are asked to be written, waited for, and given back."""
     found: dict[str, list[tuple[int, int]]] = {"begun": [], "awaited": [], "released": []}
 
@@ -102,7 +157,7 @@ def test_the_disk_gets_a_part_from_where_it_begins_and_all_of_it_stays_in_memory
 
 
 @pytest.fixture
-def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+def refuse(little_memory: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     """Let what is asked of the disk with some flags fail, once, with an error."""
 
     def set_refusal(flags: int, number: int) -> None:

@@ -1,8 +1,9 @@
 """The application that is measured: the same code whichever installation of the module runs it.
 
 It uses what the documentation of both has. Everybody may do everything. ``BENCHMARK_FOLDER`` names the folder of the
-files, ``BENCHMARK_DATABASE`` the database, ``BENCHMARK_ENGINE`` has options of its engine in JSON. Run as a program it
-makes the tables, a location, and the buckets that the measurements begin with, and prints what they need to know.
+files, ``BENCHMARK_DATABASE`` the database; ``BENCHMARK_ENGINE`` has options of its engine in JSON,
+``BENCHMARK_SETTINGS`` has settings. Run as a program it makes the tables, a location, and the buckets that the
+measurements begin with, and prints what they need to know.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def create_app() -> Flask:
         SQLALCHEMY_DATABASE_URI=os.environ["BENCHMARK_DATABASE"],
         SQLALCHEMY_ENGINE_OPTIONS=json.loads(os.environ.get("BENCHMARK_ENGINE", "{}")),
         SQLALCHEMY_TRACK_MODIFICATIONS=False,
+        **json.loads(os.environ.get("BENCHMARK_SETTINGS", "{}")),
     )
     LoginManager(app)
     InvenioDB(app, entry_point_group=None)

@@ -18,10 +18,10 @@ from invenio_db import db
 from sqlalchemy import Table, bindparam, insert, inspect, select, true, update
 from sqlalchemy.orm import attributes
 
-from .base import UTCTimestamp, utcnow
+from .base import UTCTimestamp
 from .file_instance import FileInstance
 from .listeners import anybody_listens
-from .succession import next_times_in_sql
+from .succession import next_times, next_times_in_sql
 
 if TYPE_CHECKING:
     from .object_version import ObjectVersion
@@ -45,7 +45,7 @@ def insert_head(version: ObjectVersion) -> list[uuid.UUID]:
     """
     session, file = db.session(), version.file
     attributes.set_committed_value(version, "file_id", file and file.id)
-    added, values = {version: "new_version"}, {"now": utcnow()}
+    added, values = {version: "new_version"}, {"now": next_times().created}
     if file is not None and inspect(file, raiseerr=True).transient:
         added[file] = "new_file"
     for item, prefix in added.items():

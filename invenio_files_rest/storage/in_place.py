@@ -8,6 +8,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from typing import IO, TYPE_CHECKING, Any
 
 from .failures import translated_errors
@@ -17,7 +18,7 @@ from .part_files import MARK, Located, PartFiles, receipt_of
 from .pieces import LocalFolder, Piece, ensure_enough
 from .store import DigestFactory
 from .uploads import WAIT_SECONDS, ExtentWrite, Receipt, State
-from .writeback import KEPT, StreamedFile
+from .writeback import StreamedFile
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -127,7 +128,7 @@ class InPlace(PartFiles):
         grows = extent.size is None
         with translated_errors():
             # Extents are read again at the end, a run usually is not.
-            target = StreamedFile(io.FileIO(self._path, "r+b"), kept=KEPT if grows else None)
+            target = StreamedFile(io.FileIO(self._path, "r+b"), cached=None if grows else inf)
         # With a descriptor that is closed before the lock is released, because closing it may write.
         with closed_quietly(target) as file:
             file.seek(offset)

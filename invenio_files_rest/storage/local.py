@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from typing import IO, Any
 
 from ..paths import folders_of
@@ -163,7 +164,7 @@ class LocalFile:
         The part stays in the page cache as far as possible, since the file is read again when it has all its parts.
         """
         with translated_errors():
-            part = StreamedFile(io.FileIO(self.path, "r+b"), kept=None)
+            part = StreamedFile(io.FileIO(self.path, "r+b"), cached=inf)
         with closed_quietly(part) as file:
             yield file
             with translated_errors():

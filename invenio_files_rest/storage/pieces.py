@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from posixpath import dirname, join
 from typing import IO, Any, NamedTuple
 
@@ -111,7 +112,7 @@ class LocalFolder:
         with translated_errors():
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             # It is read again at the end, so it stays in the page cache as far as possible.
-            file = StreamedFile(io.FileIO(os.open(self.path_of(name), flags, 0o666), "wb"), kept=None)
+            file = StreamedFile(io.FileIO(os.open(self.path_of(name), flags, 0o666), "wb"), cached=inf)
         with closed_quietly(file):
             try:
                 yield file

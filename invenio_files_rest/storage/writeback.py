@@ -1,9 +1,12 @@
 """Writing a long file without filling the memory with it.
 
 By default, the system keeps written bytes in memory until there are many of them. The disk is idle first, and later
-everything waits for it, including the fsync that ends the upload. The bytes of a very large upload displace the files
-that others read from the page cache. And allocating new pages costs virtual machines as much time as the writing
-itself. So here the disk gets the bytes while more of them come, and the memory of those that it has is used again.
+everything waits for it, including the fsync that ends the upload. So here the disk gets the bytes while more of them
+come.
+
+What was just stored is read next: for a preview, by a checksum, by who has uploaded it. So it stays in the page cache.
+The bytes of a very large upload would displace the files that others read from there. Of a file that is longer than a
+share of the memory, the memory of what the disk has is used again.
 """
 
 from __future__ import annotations
@@ -15,11 +18,16 @@ import os
 from contextlib import suppress
 from typing import Any
 
+from flask import current_app
+
+from ..config import FILES_REST_UPLOAD_CACHED_SHARE
+from .memory import memory_size
+
 PIECE = 8 * 1024**2
 """Minimum number of bytes after which the system is asked to write them to the disk."""
 
 KEPT = 32 * 1024**2
-"""Number of bytes before the current position that stay in memory, written or not."""
+"""Number of bytes before the current position of a longer file that stay in memory, written or not."""
 
 _sync_file_range: Any = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
@@ -29,6 +37,13 @@ _UNABLE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP,
 """Errors if the file cannot be written in this way, or a sandbox does not know the call."""
 
 
+def largest_cached() -> float:
+    """Return the size, in bytes, up to which the whole of a new file stays in memory."""
+    setting = "FILES_REST_UPLOAD_CACHED_SHARE"
+    share = current_app.config.get(setting) if current_app else FILES_REST_UPLOAD_CACHED_SHARE
+    return memory_size() * (share or 0)
+
+
 class StreamedFile(io.BufferedWriter):
     """A file that is written sequentially, and goes to the disk meanwhile if the system can do that.
 
@@ -36,13 +51,14 @@ class StreamedFile(io.BufferedWriter):
     that it has just passed on, and write these again.
 
     :param raw: The file.
-    :param kept: Number of bytes before the current position that stay in memory; ``None`` for all.
+    :param cached: Size of the file, in bytes, up to which all of it stays in memory; by default
+        :func:`largest_cached`.
     """
 
-    def __init__(self, raw: io.FileIO, kept: int | None = KEPT) -> None:
+    def __init__(self, raw: io.FileIO, cached: float | None = None) -> None:
         """Begin at the current position of the file."""
         super().__init__(raw)
-        self._kept = kept
+        self._cached = largest_cached() if cached is None else cached
         self._able = _sync_file_range is not None
         self._begun = self._released = self.tell()
 
@@ -68,8 +84,8 @@ class StreamedFile(io.BufferedWriter):
         if self._able and end - self._begun >= PIECE:
             self.flush()
             self._begin(end)
-            if self._able and self._kept is not None:
-                self._release(end - self._kept)
+            if self._able and end > self._cached:
+                self._release(end - KEPT)
         return count
 
     def _begin(self, end: int) -> None:
