@@ -1,0 +1,231 @@
+"""An archive as a file that can seek, whose bytes are made when they are read."""
+
+from __future__ import annotations
+
+import io
+import uuid
+import zlib
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from typing import IO
+
+from flask import Flask
+from sqlalchemy.exc import IntegrityError
+
+from ..errors import StorageError
+from ..http.file_body import ensure_size
+from ..models import FileCRC
+from ..models.bucket_state import StoredEntry
+from ..services.transactions import in_transaction
+from .layout import PAGE, Layout, Placed, Position, page_digest, place
+
+BLOCK = 1024 * 1024
+"""Number of bytes of a file that are read at a time. A file that is not larger is read once, even if its CRC-32 is not
+known yet."""
+
+
+class ArchiveStream(io.RawIOBase):
+    """An archive. One of its files is open at a time, and no connection to the database is in use while it is read.
+
+    :param app: The application, in whose context it is read.
+    :param layout: The layout.
+    :param on_close: Called when it is closed.
+    """
+
+    def __init__(self, app: Flask, layout: Layout, on_close: Callable[[], None]) -> None:
+        """Store the arguments."""
+        super().__init__()
+        self.name = f"archive of bucket {layout.state.bucket_id}"
+        self._app, self._layout, self._on_close = app, layout, on_close
+        self._position = 0
+        self._pieces: Generator[bytes, None, None] | None = None
+        self._rest = b""
+        self._new_crcs: dict[uuid.UUID, int] = {}
+
+    def readable(self) -> bool:
+        """Return whether it can be read: yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return whether it can seek: yes."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a position.
+
+        :param offset: The position in bytes, from where ``whence`` says.
+        :param whence: As of :meth:`io.IOBase.seek`.
+        """
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._layout.size}[whence]
+        self._stop()
+        self._position, self._rest = base + offset, b""
+        return self._position
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read bytes.
+
+        :param size: Number of bytes, at the end there may be fewer; negative for all.
+        :raises StorageError: If a file is missing, or has another size than it should have; or if the archive has
+            changed, because a version has been removed permanently.
+        """
+        found, length = [self._rest], len(self._rest)
+        if size < 0 or length < size:
+            with self._app.app_context():
+                if self._pieces is None:
+                    self._pieces = self._from(self._position)
+                while size < 0 or length < size:
+                    piece = next(self._pieces, None)
+                    if piece is None:
+                        break
+                    found.append(piece)
+                    length += len(piece)
+        data = b"".join(found) if len(found) > 1 else found[0]
+        if 0 <= size < len(data):
+            data, self._rest = data[:size], data[size:]
+        else:
+            self._rest = b""
+        self._position += len(data)
+        return data
+
+    def close(self) -> None:
+        """Close it."""
+        if not self.closed:
+            super().close()
+            try:
+                self._stop()
+            finally:
+                self._on_close()
+
+    def _stop(self) -> None:
+        pieces, self._pieces = self._pieces, None
+        if pieces is not None:
+            with self._app.app_context():
+                pieces.close()
+
+    def _from(self, start: int) -> Generator[bytes, None, None]:
+        """Make the bytes from a position on."""
+        layout = self._layout
+        end_at = layout.index_at + layout.index_size
+        if start < layout.index_at:
+            offsets = [position.offset for position, _ in layout.pages]
+            for position, digest in layout.pages[bisect_right(offsets, start) - 1 :]:
+                yield from self._files(position, digest, start)
+        if start < end_at and layout.index_size:
+            offsets = [layout.index_at + position.index_offset for position, _ in layout.pages]
+            for position, digest in layout.pages[max(0, bisect_right(offsets, start) - 1) :]:
+                yield self._index(position, digest)[max(0, start - layout.index_at - position.index_offset) :]
+        yield layout.end[max(0, start - end_at) :]
+
+    def _read_page(self, position: Position, digest: bytes) -> list[tuple[StoredEntry, Placed]]:
+        stored = in_transaction(lambda: self._layout.state.stored(position.after, PAGE))
+        entries = [one.entry for one in stored]
+        if page_digest(entries) != digest:
+            raise StorageError(
+                f"Versions of bucket {self._layout.state.bucket_id} have been removed while it was sent."
+            )
+        placed, _ = place(self._layout.form, position, entries)
+        return list(zip(stored, placed, strict=True))
+
+    def _files(self, position: Position, digest: bytes, start: int) -> Iterator[bytes]:
+        """Make headers and bytes of the files of a page, without what is before the start."""
+        form = self._layout.form
+        try:
+            for stored, placed in self._read_page(position, digest):
+                member, offset = placed.member, placed.offset
+                data_at = offset + form.header_size(member)
+                padding = form.padding(member.size)
+                if data_at + member.size + padding <= start:
+                    continue
+                if member.size <= BLOCK:
+                    with _opened(stored) as file:
+                        data = _exactly(file, member.size, stored)
+                    crc = self._crc_of(stored, data) if form.needs_crc else 0
+                    yield b"".join((form.header(member, crc), data, bytes(padding)))[max(0, start - offset) :]
+                    continue
+                if data_at > start:
+                    crc = self._crc_of(stored) if form.needs_crc else 0
+                    header = form.header(member, crc)[max(0, start - offset) :]
+                left = member.size - max(0, start - data_at)
+                with _opened(stored) as file:
+                    if data_at > start:
+                        yield header
+                    file.seek(min(max(0, start - data_at), member.size))
+                    while left > 0:
+                        data = _exactly(file, min(left, BLOCK), stored)
+                        left -= len(data)
+                        yield data
+                yield bytes(padding)[max(0, -left) :]
+        finally:
+            self._keep_crcs()
+
+    def _index(self, position: Position, digest: bytes) -> bytes:
+        """Make the entries of the files of a page in the index."""
+        try:
+            return b"".join(
+                self._layout.form.index_entry(placed.member, placed.offset, self._crc_of(stored))
+                for stored, placed in self._read_page(position, digest)
+            )
+        finally:
+            self._keep_crcs()
+
+    def _crc_of(self, stored: StoredEntry, data: bytes | None = None) -> int:
+        """Return the CRC-32 of a file; the first time, of its bytes, which are read unless they are given."""
+        if stored.crc is not None:
+            return stored.crc
+        crc = self._new_crcs.get(stored.file.id)
+        if crc is None:
+            crc = self._new_crcs[stored.file.id] = _read_crc(stored) if data is None else zlib.crc32(data)
+            if (stored.entry.size or 0) > BLOCK:
+                # If the client has gone in the meantime, it need not be read again.
+                self._keep_crcs()
+        return crc
+
+    def _keep_crcs(self) -> None:
+        crcs, self._new_crcs = self._new_crcs, {}
+        if not crcs:
+            return
+        try:
+            in_transaction(lambda: FileCRC.add(crcs))
+        except IntegrityError:
+            # Another archive has added some of them. They can be computed again.
+            self._app.logger.info("The CRC-32 of %d files was not kept: others were writing.", len(crcs))
+
+
+def _opened(stored: StoredEntry) -> closing[IO[bytes]]:
+    """Open a file, if it has the size of its row."""
+    file = stored.file.storage().open(mode="rb")
+    try:
+        ensure_size(file, stored.entry.size)
+    except BaseException:
+        file.close()
+        raise
+    return closing(file)
+
+
+def _exactly(file: IO[bytes], size: int, stored: StoredEntry) -> bytes:
+    """Read so many bytes of a file.
+
+    :raises StorageError: If it ends before.
+    """
+    data = file.read(size)
+    while len(data) < size:
+        more = file.read(size - len(data))
+        if not more:
+            raise StorageError(f"The file {stored.file.uri} ended {size - len(data)} bytes too early.")
+        data += more
+    return data
+
+
+def _read_crc(stored: StoredEntry) -> int:
+    crc, left = 0, stored.entry.size or 0
+    with _opened(stored) as file:
+        while left > 0:
+            data = _exactly(file, min(left, BLOCK), stored)
+            left -= len(data)
+            crc = zlib.crc32(data, crc)
+    return crc
