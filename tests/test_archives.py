@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import shutil
@@ -12,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,16 @@ import pytest
 from flask.testing import FlaskClient
 from helpers.rest import error, put, run_on_server, url
 from helpers.statements import statements
+from helpers.stored import CONTENT, damage, store
 from invenio_db import db
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from invenio_files_rest.archives.formats import Member
 from invenio_files_rest.archives.zip_format import ZipFormat
 from invenio_files_rest.errors import StorageError
 from invenio_files_rest.models import Bucket, FileCRC, FileInstance, ObjectVersion
+from invenio_files_rest.storage import PyFSFileStorage, pyfs_storage_factory
+from invenio_files_rest.tasks import verify_checksum
 
 pytestmark = pytest.mark.usefixtures("allow_all")
 
@@ -332,6 +337,69 @@ def test_checksums_are_made_once_and_kept(client: FlaskClient, filled: Bucket, m
     assert client.get(address).data == whole
 
 
+@pytest.fixture
+def reads(monkeypatch: Any) -> list[str]:
+    """Collect the paths of the files that are opened to be read."""
+    found: list[str] = []
+    plain = PyFSFileStorage.open
+
+    def watched(self: PyFSFileStorage, mode: str | None = "rb") -> Any:
+        found.append(self.fileurl)
+        return plain(self, mode)
+
+    monkeypatch.setattr(PyFSFileStorage, "open", watched)
+    return found
+
+
+def kept_crc(file: FileInstance) -> int | None:
+    crc: int | None = db.session.scalar(select(FileCRC.crc).where(FileCRC.file_id == file.id))
+    return crc
+
+
+def test_verifying_a_file_makes_its_checksum_without_a_second_reading(bucket: Bucket, reads: list[str]):
+    file = store(bucket).file
+    assert verify_checksum(str(file.id)) is True
+    assert kept_crc(file) == zlib.crc32(CONTENT)
+    assert len(reads) == 1
+
+
+def test_no_checksum_is_kept_of_bytes_that_are_not_those_that_were_stored(bucket: Bucket):
+    file = store(bucket).file
+    damage(file)
+    assert verify_checksum(str(file.id)) is False
+    assert kept_crc(file) is None
+
+
+def test_a_checksum_of_damaged_bytes_is_corrected_once_they_are_restored(client: FlaskClient, bucket: Bucket):
+    file = store(bucket).file
+    Path(file.uri).write_bytes(b"CONTENT")
+    fetch(client, bucket, "zip")
+    assert kept_crc(file) == zlib.crc32(b"CONTENT")
+    db.session.commit()
+    Path(file.uri).write_bytes(CONTENT)
+    assert verify_checksum(str(file.id)) is True
+    assert kept_crc(file) == zlib.crc32(CONTENT)
+    assert members(fetch(client, bucket, "zip")) == {"key": CONTENT}
+
+
+def test_a_storage_that_computes_checksums_in_another_way_is_not_read_for_ours(
+    app: Any, client: FlaskClient, bucket: Bucket, monkeypatch: Any, reads: list[str]
+):
+    class Elsewhere(PyFSFileStorage):
+        def checksum(self, *args: Any, **kwargs: Any) -> str:
+            return f"md5:{hashlib.md5(CONTENT).hexdigest()}"
+
+    file = store(bucket).file
+    monkeypatch.setattr(
+        app.extensions["invenio-files-rest"],
+        "storage_factory",
+        partial(pyfs_storage_factory, filestorage_class=Elsewhere),
+    )
+    assert verify_checksum(str(file.id)) is True
+    assert kept_crc(file) is None
+    assert reads == []
+
+
 def test_a_checksum_goes_with_its_file(client: FlaskClient, filled: Bucket, database: str):
     if database == "sqlite":
         pytest.skip("SQLite does not enforce foreign keys unless told to.")
@@ -438,8 +506,6 @@ def test_more_files_than_the_old_zip_can_count():
 def test_statements_are_some_for_a_thousand_files(app: Any, client: FlaskClient, bucket: Bucket, fill: Any):
     put(client, bucket, "source", b"content")
     file_id = ObjectVersion.get(bucket, "source").file_id  # type: ignore[union-attr]
-
-    app.extensions["invenio-files-rest"].permission_factory.by_bucket = True
 
     def cost(count: int) -> tuple[int, int]:
         fill(f"{count}/{number}" for number in range(count - 1))

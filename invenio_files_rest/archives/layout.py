@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from ..errors import FileInstanceUnreadableError
+from ..models import ObjectVersion
 from ..models.bucket_state import BucketState, Entry
 from .formats import Format, Member
 from .names import Names
@@ -68,43 +69,25 @@ def page_digest(entries: Iterable[Entry]) -> bytes:
     return hashlib.sha256(b"".join(entry.mark for entry in entries)).digest()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Layout:
-    """The layout of an archive of the state of a bucket.
-
-    Memory grows with the number of pages, not with that of files.
-
-    :param form: The format.
-    :param state: The state. It takes one statement for each page.
-    :raises FileInstanceUnreadableError: If a file has not all its bytes.
-    """
+    """The layout of an archive. Its memory grows with the number of pages, not with that of files."""
 
     form: Format
     state: BucketState
-    pages: list[tuple[Position, bytes]] = field(default_factory=list, init=False)
-    """The pages, with their digests."""
-    count: int = field(default=0, init=False)
-    """Number of files."""
-    index_at: int = field(default=0, init=False)
-    """Where the index begins, in bytes."""
-    index_size: int = field(default=0, init=False)
-    """Size of the index in bytes."""
-    all_heads: bool = field(default=True, init=False)
-    """Whether all versions are still the heads of their objects."""
+    """The state of the bucket that is in it."""
 
-    def __post_init__(self) -> None:
-        """Read the state."""
-        position, more = Position(None, 0, 0, ()), True
-        while more:
-            entries, last = self.state.entries(position.after, PAGE)
-            if not all(entry.readable and entry.size is not None for entry in entries):
-                raise FileInstanceUnreadableError()
-            self.pages.append((position, page_digest(entries)))
-            self.count += len(entries)
-            self.all_heads = self.all_heads and all(entry.is_head for entry in entries)
-            _, following = place(self.form, position, entries)
-            position, more = replace(following, after=last), last is not None
-        self.index_at, self.index_size = position.offset, position.index_offset
+    pages: list[tuple[Position, bytes]]
+    """The pages, with their digests."""
+
+    count: int
+    """Number of files."""
+
+    index_at: int
+    """Where the index begins, in bytes."""
+
+    index_size: int
+    """Size of the index in bytes."""
 
     @property
     def end(self) -> bytes:
@@ -120,3 +103,25 @@ class Layout:
     def digest(self) -> str:
         """What tells the versions in the archive from all others, in hexadecimal."""
         return hashlib.sha256(b"".join(digest for _, digest in self.pages)).hexdigest()[:32]
+
+
+def lay_out(form: Format, state: BucketState, check: Callable[[list[ObjectVersion]], Any]) -> Layout:
+    """Lay out an archive, in one statement for each page.
+
+    :param form: The format.
+    :param state: The state of the bucket that is in it.
+    :param check: Called with the versions of each page; it raises an error if they must not be sent.
+    :raises FileInstanceUnreadableError: If a file has not all its bytes.
+    """
+    position, more, count = Position(None, 0, 0, ()), True, 0
+    pages = []
+    while more:
+        entries, versions, last = state.page(position.after, PAGE)
+        check(versions)
+        if not all(entry.readable and entry.size is not None for entry in entries):
+            raise FileInstanceUnreadableError()
+        pages.append((position, page_digest(entries)))
+        count += len(entries)
+        _, following = place(form, position, entries)
+        position, more = replace(following, after=last), last is not None
+    return Layout(form, state, pages, count, position.offset, position.index_offset)

@@ -8,15 +8,15 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from functools import reduce
 from typing import IO
 
 from flask import Flask
-from sqlalchemy.exc import IntegrityError
 
 from ..errors import StorageError
 from ..http.file_body import ensure_size
-from ..models import FileCRC
-from ..models.bucket_state import StoredEntry
+from ..models.bucket_state import Entry, StoredEntry
+from ..services.crcs import keep_crcs
 from ..services.transactions import in_transaction
 from .layout import PAGE, Layout, Placed, Position, page_digest, place
 
@@ -69,28 +69,34 @@ class ArchiveStream(io.RawIOBase):
     def read(self, size: int = -1, /) -> bytes:
         """Read bytes.
 
-        :param size: Number of bytes, at the end there may be fewer; negative for all.
+        :param size: Largest number of bytes to read, there may be fewer of them; negative for all.
         :raises StorageError: If a file is missing, or has another size than it should have; or if the archive has
             changed, because a version has been removed permanently.
         """
-        found, length = [self._rest], len(self._rest)
-        if size < 0 or length < size:
-            with self._app.app_context():
-                if self._pieces is None:
-                    self._pieces = self._from(self._position)
-                while size < 0 or length < size:
-                    piece = next(self._pieces, None)
-                    if piece is None:
-                        break
-                    found.append(piece)
-                    length += len(piece)
-        data = b"".join(found) if len(found) > 1 else found[0]
+        if size == 0:
+            return b""
+        found: list[bytes] = []
+        length = 0
+        with self._app.app_context():
+            while (size < 0 or length < size) and (piece := self._next()):
+                # Large blocks of files are passed on as they are, rather than joined with what is before them.
+                if found and 0 <= size < length + len(piece):
+                    self._rest = piece
+                    break
+                found.append(piece)
+                length += len(piece)
+        data = b"".join(found) if len(found) > 1 else found[0] if found else b""
         if 0 <= size < len(data):
             data, self._rest = data[:size], data[size:]
-        else:
-            self._rest = b""
         self._position += len(data)
         return data
+
+    def _next(self) -> bytes:
+        """Return the bytes that follow; none at the end."""
+        piece, self._rest = self._rest, b""
+        if self._pieces is None:
+            self._pieces = self._from(self._position)
+        return piece or next(filter(None, self._pieces), b"")
 
     def close(self) -> None:
         """Close it."""
@@ -121,57 +127,65 @@ class ArchiveStream(io.RawIOBase):
                 yield self._index(position, digest)[max(0, start - layout.index_at - position.index_offset) :]
         yield layout.end[max(0, start - end_at) :]
 
-    def _read_page(self, position: Position, digest: bytes) -> list[tuple[StoredEntry, Placed]]:
-        stored = in_transaction(lambda: self._layout.state.stored(position.after, PAGE))
-        entries = [one.entry for one in stored]
+    def _placed(self, position: Position, digest: bytes, entries: list[Entry]) -> list[Placed]:
+        """Return where the files of a page are.
+
+        :raises StorageError: If they are no longer those of the archive.
+        """
         if page_digest(entries) != digest:
             raise StorageError(
                 f"Versions of bucket {self._layout.state.bucket_id} have been removed while it was sent."
             )
-        placed, _ = place(self._layout.form, position, entries)
-        return list(zip(stored, placed, strict=True))
+        return place(self._layout.form, position, entries)[0]
+
+    def _stored(self, position: Position) -> list[StoredEntry]:
+        return in_transaction(lambda: self._layout.state.stored(position.after, PAGE))
 
     def _files(self, position: Position, digest: bytes, start: int) -> Iterator[bytes]:
         """Make headers and bytes of the files of a page, without what is before the start."""
         form = self._layout.form
+        page = self._stored(position)
         try:
-            for stored, placed in self._read_page(position, digest):
-                member, offset = placed.member, placed.offset
+            for stored, placed in zip(page, self._placed(position, digest, [one.entry for one in page]), strict=True):
+                member, offset = placed
                 data_at = offset + form.header_size(member)
                 padding = form.padding(member.size)
                 if data_at + member.size + padding <= start:
                     continue
                 if member.size <= BLOCK:
-                    with _opened(stored) as file:
-                        data = _exactly(file, member.size, stored)
+                    data = _whole(stored)
                     crc = self._crc_of(stored, data) if form.needs_crc else 0
-                    yield b"".join((form.header(member, crc), data, bytes(padding)))[max(0, start - offset) :]
+                    pieces = form.header(member, crc), data, bytes(padding)
+                    if start <= offset:
+                        yield from pieces
+                    else:
+                        yield b"".join(pieces)[start - offset :]
                     continue
                 if data_at > start:
                     crc = self._crc_of(stored) if form.needs_crc else 0
                     header = form.header(member, crc)[max(0, start - offset) :]
-                left = member.size - max(0, start - data_at)
+                skipped = max(0, start - data_at)
                 with _opened(stored) as file:
                     if data_at > start:
                         yield header
-                    file.seek(min(max(0, start - data_at), member.size))
-                    while left > 0:
-                        data = _exactly(file, min(left, BLOCK), stored)
-                        left -= len(data)
-                        yield data
-                yield bytes(padding)[max(0, -left) :]
+                    file.seek(min(skipped, member.size))
+                    yield from _blocks(file, member.size - skipped, stored)
+                yield bytes(padding)[max(0, skipped - member.size) :]
         finally:
             self._keep_crcs()
 
     def _index(self, position: Position, digest: bytes) -> bytes:
         """Make the entries of the files of a page in the index."""
-        try:
-            return b"".join(
-                self._layout.form.index_entry(placed.member, placed.offset, self._crc_of(stored))
-                for stored, placed in self._read_page(position, digest)
-            )
-        finally:
-            self._keep_crcs()
+        page = in_transaction(lambda: self._layout.state.indexed(position.after, PAGE))
+        placed = self._placed(position, digest, [one.entry for one in page])
+        crcs = [one.crc for one in page]
+        if None in crcs:
+            try:
+                crcs = [self._crc_of(stored) for stored in self._stored(position)]
+            finally:
+                self._keep_crcs()
+        entry = self._layout.form.index_entry
+        return b"".join(entry(member, offset, crc or 0) for (member, offset), crc in zip(placed, crcs, strict=True))
 
     def _crc_of(self, stored: StoredEntry, data: bytes | None = None) -> int:
         """Return the CRC-32 of a file; the first time, of its bytes, which are read unless they are given."""
@@ -187,13 +201,7 @@ class ArchiveStream(io.RawIOBase):
 
     def _keep_crcs(self) -> None:
         crcs, self._new_crcs = self._new_crcs, {}
-        if not crcs:
-            return
-        try:
-            in_transaction(lambda: FileCRC.add(crcs))
-        except IntegrityError:
-            # Another archive has added some of them. They can be computed again.
-            self._app.logger.info("The CRC-32 of %d files was not kept: others were writing.", len(crcs))
+        keep_crcs(crcs)
 
 
 def _opened(stored: StoredEntry) -> closing[IO[bytes]]:
@@ -221,11 +229,26 @@ def _exactly(file: IO[bytes], size: int, stored: StoredEntry) -> bytes:
     return data
 
 
+def _whole(stored: StoredEntry) -> bytes:
+    """Read a file.
+
+    :raises StorageError: If it has not the size of its row.
+    """
+    with closing(stored.file.storage().open(mode="rb")) as file:
+        data = _exactly(file, stored.entry.size or 0, stored)
+        if file.read(1):
+            raise StorageError(f"The file {stored.file.uri} has more than {len(data)} bytes.")
+        return data
+
+
+def _blocks(file: IO[bytes], left: int, stored: StoredEntry) -> Iterator[bytes]:
+    """Read so many bytes of a file, block by block."""
+    while left > 0:
+        data = _exactly(file, min(left, BLOCK), stored)
+        left -= len(data)
+        yield data
+
+
 def _read_crc(stored: StoredEntry) -> int:
-    crc, left = 0, stored.entry.size or 0
     with _opened(stored) as file:
-        while left > 0:
-            data = _exactly(file, min(left, BLOCK), stored)
-            left -= len(data)
-            crc = zlib.crc32(data, crc)
-    return crc
+        return reduce(lambda crc, data: zlib.crc32(data, crc), _blocks(file, stored.entry.size or 0, stored), 0)

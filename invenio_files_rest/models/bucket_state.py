@@ -41,12 +41,31 @@ class Entry(NamedTuple):
         return f"{self.key}\0{self.version_id.hex} {self.size} {self.created.isoformat()}\n".encode()
 
 
+class IndexedEntry(NamedTuple):
+    """An entry, and the CRC-32 of its file if it is known."""
+
+    entry: Entry
+    crc: int | None
+
+
 class StoredEntry(NamedTuple):
     """An entry with its file, in no session, and the CRC-32 of the file if it is known."""
 
     entry: Entry
-    file: FileInstance
     crc: int | None
+    file: FileInstance
+
+
+class Page(NamedTuple):
+    """Entries that follow each other."""
+
+    entries: list[Entry]
+
+    versions: list[ObjectVersion]
+    """The same as objects of the session."""
+
+    last: str | None
+    """Key after which to go on; ``None`` at the end."""
 
 
 @dataclass(frozen=True)
@@ -74,33 +93,32 @@ class BucketState:
         moment = db.session.scalar(_latest(*_bounds(prefix)), values)
         return cls(bucket_id, moment or empty, prefix)
 
-    def entries(self, after: str | None, limit: int) -> tuple[list[Entry], str | None]:
+    def page(self, after: str | None, limit: int) -> Page:
         """Return the entries that follow a key.
 
         :param after: The key; ``None`` for the first entries.
         :param limit: Largest number of entries to return.
-        :returns: The entries; and the key after which to go on, ``None`` at the end.
         """
-        rows, last = self._rows("entries", after, limit)
-        return [Entry(*row[1:]) for row in rows], last
+        rows, last = self._rows("versions", after, limit)
+        return Page([Entry(*entry) for _, *entry, _ in rows], [row[-1] for row in rows], last)
+
+    def indexed(self, after: str | None, limit: int) -> list[IndexedEntry]:
+        """Return the entries that follow a key, with the CRC-32 of each.
+
+        :param after: The key; ``None`` for the first entries.
+        :param limit: Largest number of entries to return.
+        """
+        rows, _ = self._rows("indexed", after, limit)
+        return [IndexedEntry(Entry(*entry), crc) for _, *entry, crc in rows]
 
     def stored(self, after: str | None, limit: int) -> list[StoredEntry]:
-        """Return the entries that follow a key, with their files.
+        """Return the entries that follow a key, with the CRC-32 of each, and their files.
 
         :param after: The key; ``None`` for the first entries.
         :param limit: Largest number of entries to return.
         """
         rows, _ = self._rows("stored", after, limit)
-        return [StoredEntry(Entry(*entry), file, crc) for _, *entry, file, crc in rows]
-
-    def versions(self, after: str | None, limit: int) -> list[ObjectVersion]:
-        """Return the versions that follow a key, as objects of the session.
-
-        :param after: The key; ``None`` for the first ones.
-        :param limit: Largest number of versions to return.
-        """
-        rows, _ = self._rows("versions", after, limit)
-        return [version for *_, version in rows]
+        return [StoredEntry(Entry(*entry), crc, file) for _, *entry, crc, file in rows]
 
     def _rows(self, what: str, after: str | None, limit: int) -> tuple[list[Any], str | None]:
         bounds = _bounds(self.prefix) | ({} if after is None else {"after": after})
@@ -152,13 +170,13 @@ def _statement(what: str, *bounds: str) -> Any:
     )
     version, file = ObjectVersion, FileInstance
     entry = (version.key, version.version_id, version.created, version.is_head, file.size, file.readable)
-    more = {"entries": (), "stored": (file, FileCRC.crc), "versions": (version,)}[what]
-    return (
+    more = {"versions": (version,), "indexed": (FileCRC.crc,), "stored": (FileCRC.crc, file)}[what]
+    found = (
         select(version.file_id, *entry, *more)
         .select_from(ranked)
         .outerjoin(version, version.version_id == ranked.c.version_id)
         .outerjoin(file, file.id == version.file_id)
-        .outerjoin(FileCRC, FileCRC.file_id == file.id)
         .where(ranked.c.rank == 1)
         .order_by(by_bytes(version.key))
     )
+    return found if what == "versions" else found.outerjoin(FileCRC, FileCRC.file_id == file.id)

@@ -6,9 +6,10 @@ import uuid
 from collections.abc import Mapping
 
 from invenio_db import db
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy_utils.types import UUIDType
 
+from .base import execute
 from .file_instance import FileInstance
 
 
@@ -38,3 +39,17 @@ class FileCRC(db.Model):
         rows = [{"file_id": file_id, "crc": crcs[file_id]} for file_id in db.session.scalars(without)]
         if rows:
             db.session.execute(insert(cls.__table__), rows)
+
+    @classmethod
+    def set(cls, file_id: uuid.UUID, crc: int) -> None:
+        """Add or correct the checksum of a file that still exists.
+
+        :param file_id: Identifier of the file.
+        :param crc: The checksum.
+        :raises sqlalchemy.exc.IntegrityError: See :meth:`add`.
+        """
+        known = db.session.scalar(select(cls.crc).where(cls.file_id == file_id))
+        if known is None:
+            cls.add({file_id: crc})
+        elif known != crc:
+            execute(update(cls).where(cls.file_id == file_id).values(crc=crc))

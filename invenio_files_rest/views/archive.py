@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,7 +10,7 @@ from flask import Response, abort, current_app, redirect, request
 from webargs import fields, validate
 
 from ..archives.formats import FORMATS
-from ..archives.layout import PAGE, Layout
+from ..archives.layout import Layout, lay_out
 from ..archives.slots import take_slot
 from ..archives.stamp import EPOCH, make_stamp, parse_stamp
 from ..archives.stream import ArchiveStream
@@ -18,9 +19,9 @@ from ..http.file_response import Representation, send_opened
 from ..http.links import bucket_url
 from ..models import Bucket, ObjectVersion
 from ..models.bucket_state import BucketState
-from ..proxies import current_permission_factory
+from ..permissions import permitted_actions
 from ..services.transactions import release_connection
-from .decorators import check_permission
+from .decorators import refuse
 
 ARCHIVE = {
     "archive": fields.String(validate=validate.OneOf(sorted(FORMATS))),
@@ -48,8 +49,7 @@ def send_archive(bucket: Bucket, name: str, prefix: str, at: str | None) -> Resp
         if argument in request.args:
             abort(400, description=f"The argument {argument} has no meaning for an archive.")
     if at is None:
-        layout = Layout(FORMATS[name], BucketState.latest(bucket.id, prefix, EPOCH))
-        ensure_readable(bucket, layout)
+        layout = lay_out(FORMATS[name], BucketState.latest(bucket.id, prefix, EPOCH), ensure_readable)
         arguments = {"archive": name, "prefix": prefix, "at": make_stamp(layout.state.moment, layout.digest)}
         given = {argument: value for argument, value in arguments.items() if value}
         # The method is kept (RFC 9110, section 15.4.8).
@@ -59,8 +59,7 @@ def send_archive(bucket: Bucket, name: str, prefix: str, at: str | None) -> Resp
         moment, digest = parse_stamp(at)
     except ValueError as error:
         raise InvalidArguments(errors=field_errors([str(error)], "at")) from error
-    layout = Layout(FORMATS[name], BucketState(bucket.id, moment, prefix))
-    ensure_readable(bucket, layout)
+    layout = lay_out(FORMATS[name], BucketState(bucket.id, moment, prefix), ensure_readable)
     if layout.digest != digest:
         abort(410, description="The bucket has no such state any more. Ask again without the argument at.")
     file_name = f"{bucket.id}.{name}"
@@ -86,25 +85,15 @@ def _open(layout: Layout) -> Any:
     return ArchiveStream(current_app._get_current_object(), layout, give_back)  # type: ignore[attr-defined]
 
 
-def ensure_readable(bucket: Bucket, layout: Layout) -> None:
-    """Check that the current identity may read every version of an archive.
+def ensure_readable(versions: Collection[ObjectVersion]) -> None:
+    """Check that the current identity may read every one of several versions.
 
-    A permission factory with the attribute ``by_bucket`` decides once for all objects of a bucket, as the default one
-    does. Any other is asked of each version.
-
-    :param bucket: The bucket.
-    :param layout: The archive.
+    :param versions: The versions.
     :raises werkzeug.exceptions.HTTPException: If it may not.
     """
-    factory = current_permission_factory
-    if getattr(factory, "by_bucket", False):
-        anyone = ObjectVersion.absent(bucket, layout.state.prefix)
-        check_permission(factory(anyone, "object-read"), hidden=False)
-        if not layout.all_heads:
-            check_permission(factory(anyone, "object-read-version"), hidden=False)
-        return
-    for position, _ in layout.pages:
-        for version in layout.state.versions(position.after, PAGE):
-            check_permission(factory(version, "object-read"), hidden=False)
-            if not version.is_head:
-                check_permission(factory(version, "object-read-version"), hidden=False)
+    for actions, some in (
+        (["object-read"], [version for version in versions if version.is_head]),
+        (["object-read", "object-read-version"], [version for version in versions if not version.is_head]),
+    ):
+        if any(len(allowed) < len(actions) for allowed in permitted_actions(some, actions)):
+            refuse(hidden=False)

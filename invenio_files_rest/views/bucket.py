@@ -76,7 +76,7 @@ class BucketResource(BucketUploadsMixin, FilesView):
         """
         return self.make_response(None) if archive is None else send_archive(bucket, archive, prefix, at)
 
-    @need_permissions(lambda self, bucket, *args: bucket, "bucket-read")
+    @need_permissions(lambda self, bucket, *args: bucket, "bucket-read", along=lambda: ["object-read"])
     def archive(self, bucket: Bucket, name: str, prefix: str, at: str | None) -> Response:
         """Send the objects of a bucket in one file.
 
