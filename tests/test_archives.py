@@ -156,8 +156,8 @@ def test_the_headers_say_what_it_is(client: FlaskClient, filled: Bucket):
 def test_every_range_is_that_of_the_whole(client: FlaskClient, filled: Bucket, kind: str, monkeypatch: Any):
     # Several pages, files that are read once, and one that is read in blocks.
     monkeypatch.setattr("invenio_files_rest.archives.layout.PAGE", 2)
-    monkeypatch.setattr("invenio_files_rest.archives.stream.PAGE", 2)
     monkeypatch.setattr("invenio_files_rest.archives.stream.BLOCK", 100_000)
+    monkeypatch.setattr("invenio_files_rest.archives.stream.SMALL", 6)
     address = stamped(client, filled, kind)
     whole = client.get(address).data
     assert members(whole) == FILES

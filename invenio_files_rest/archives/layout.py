@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import FileInstanceUnreadableError
@@ -14,24 +14,38 @@ from .formats import Format, Member
 from .names import Names
 
 PAGE = 1000
-"""Number of entries that are in memory at a time."""
+"""Number of objects that are in memory at a time."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where in an archive the files of a page begin."""
+    """Where in an archive files begin."""
+
+    offset: int = 0
+    """Where the header of the first one is, in bytes."""
+
+    index_offset: int = 0
+    """Where the entry of the first one is in the index, in bytes from the beginning of the index."""
+
+    before: tuple[str, ...] = ()
+    """See :attr:`.Names.before`."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Files of an archive that follow each other."""
+
+    position: Position
+    """Where they begin."""
 
     after: str | None
-    """Key before those of the page."""
+    """Key before theirs."""
 
-    offset: int
-    """Where the header of its first file is, in bytes."""
+    last: str
+    """The last key that they may have."""
 
-    index_offset: int
-    """Where the entry of its first file is in the index, in bytes from the beginning of the index."""
-
-    before: tuple[str, ...]
-    """See :attr:`.Names.before`."""
+    digest: bytes
+    """What tells them from others."""
 
 
 class Placed(NamedTuple):
@@ -48,7 +62,7 @@ def place(form: Format, position: Position, entries: Sequence[Entry]) -> tuple[l
     :param form: The format.
     :param position: Where they begin.
     :param entries: The versions.
-    :returns: The files, and where those of the next page begin, whose key is not known here.
+    :returns: The files, and where those of the next page begin.
     """
     names, offset, index_offset = Names(position.before), position.offset, position.index_offset
     placed = []
@@ -58,15 +72,23 @@ def place(form: Format, position: Position, entries: Sequence[Entry]) -> tuple[l
         placed.append(Placed(member, offset))
         index_offset += form.index_size(member, offset)
         offset += form.header_size(member) + size + form.padding(size)
-    return placed, Position(None, offset, index_offset, names.before)
+    return placed, Position(offset, index_offset, names.before)
 
 
-def page_digest(entries: Iterable[Entry]) -> bytes:
-    """Return what tells the versions of a page from all others.
+def marks(entries: Iterable[Entry]) -> bytes:
+    """Return what tells versions from all others.
 
     :param entries: The versions.
     """
-    return hashlib.sha256(b"".join(entry.mark for entry in entries)).digest()
+    return b"".join(entry.mark for entry in entries)
+
+
+def digest_of(data: bytes) -> bytes:
+    """Return a digest of what :func:`marks` has returned.
+
+    :param data: The marks.
+    """
+    return hashlib.sha256(data).digest()
 
 
 @dataclass(frozen=True)
@@ -77,8 +99,11 @@ class Layout:
     state: BucketState
     """The state of the bucket that is in it."""
 
-    pages: list[tuple[Position, bytes]]
-    """The pages, with their digests."""
+    pages: list[Page]
+    """Its files."""
+
+    digest: str
+    """What tells the versions in the archive from all others, in hexadecimal."""
 
     count: int
     """Number of files."""
@@ -99,11 +124,6 @@ class Layout:
         """Length of the archive in bytes."""
         return self.index_at + self.index_size + len(self.end)
 
-    @property
-    def digest(self) -> str:
-        """What tells the versions in the archive from all others, in hexadecimal."""
-        return hashlib.sha256(b"".join(digest for _, digest in self.pages)).hexdigest()[:32]
-
 
 def lay_out(form: Format, state: BucketState, check: Callable[[list[ObjectVersion]], Any]) -> Layout:
     """Lay out an archive, in one statement for each page.
@@ -113,15 +133,16 @@ def lay_out(form: Format, state: BucketState, check: Callable[[list[ObjectVersio
     :param check: Called with the versions of each page; it raises an error if they must not be sent.
     :raises FileInstanceUnreadableError: If a file has not all its bytes.
     """
-    position, more, count = Position(None, 0, 0, ()), True, 0
-    pages = []
-    while more:
-        entries, versions, last = state.page(position.after, PAGE)
-        check(versions)
-        if not all(entry.readable and entry.size is not None for entry in entries):
+    pages: list[Page] = []
+    position, count, after, whole = Position(), 0, None, hashlib.sha256()
+    while (page := state.page(after, PAGE)).last is not None:
+        check(page.versions)
+        if not all(entry.readable and entry.size is not None for entry in page.entries):
             raise FileInstanceUnreadableError()
-        pages.append((position, page_digest(entries)))
-        count += len(entries)
-        _, following = place(form, position, entries)
-        position, more = replace(following, after=last), last is not None
-    return Layout(form, state, pages, count, position.offset, position.index_offset)
+        marked = marks(page.entries)
+        whole.update(marked)
+        pages.append(Page(position, after, page.last, digest_of(marked)))
+        count += len(page.entries)
+        _, position = place(form, position, page.entries)
+        after = page.last
+    return Layout(form, state, pages, whole.hexdigest()[:32], count, position.offset, position.index_offset)

@@ -18,6 +18,9 @@ _ESCAPED = re.compile(
     re.VERBOSE,
 )
 
+_SUSPECT = re.compile(r"[\\%:\x00-\x1f\x7f]|(?:\A|/)[./]|/\Z")
+"""What every name has in which something may have to be encoded; this is quickly found out."""
+
 
 def _encode(match: re.Match[str]) -> str:
     return "".join(f"%{ord(character):02X}" for character in match[0])
@@ -44,6 +47,8 @@ class Names:
         self.before = tuple(earlier for earlier in self.before if key.startswith(earlier))
         files = {len(earlier) for earlier in self.before if key[len(earlier)] == "/"}
         self.before += (key,)
+        if not files and _SUSPECT.search(key) is None:
+            return key
         start, name = 0, ""
         for end in sorted(files):
             name, start = name + _ESCAPED.sub(_encode, key[start:end]) + "%2F", end + 1

@@ -18,11 +18,14 @@ from ..http.file_body import ensure_size
 from ..models.bucket_state import Entry, StoredEntry
 from ..services.crcs import keep_crcs
 from ..services.transactions import in_transaction
-from .layout import PAGE, Layout, Placed, Position, page_digest, place
+from .layout import Layout, Page, Placed, digest_of, marks, place
 
 BLOCK = 1024 * 1024
 """Number of bytes of a file that are read at a time. A file that is not larger is read once, even if its CRC-32 is not
 known yet."""
+
+SMALL = 64 * 1024
+"""Size in bytes of the files that are joined with those beside them, rather than passed on by themselves."""
 
 
 class ArchiveStream(io.RawIOBase):
@@ -39,7 +42,8 @@ class ArchiveStream(io.RawIOBase):
         self.name = f"archive of bucket {layout.state.bucket_id}"
         self._app, self._layout, self._on_close = app, layout, on_close
         self._position = 0
-        self._pieces: Generator[bytes, None, None] | None = None
+        self._pieces: Generator[bytes | Iterator[bytes], None, None] | None = None
+        self._blocks: Iterator[bytes] = iter(())
         self._rest = b""
         self._new_crcs: dict[uuid.UUID, int] = {}
 
@@ -63,7 +67,7 @@ class ArchiveStream(io.RawIOBase):
         """
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._layout.size}[whence]
         self._stop()
-        self._position, self._rest = base + offset, b""
+        self._position, self._rest, self._blocks = base + offset, b"", iter(())
         return self._position
 
     def read(self, size: int = -1, /) -> bytes:
@@ -77,14 +81,13 @@ class ArchiveStream(io.RawIOBase):
             return b""
         found: list[bytes] = []
         length = 0
-        with self._app.app_context():
-            while (size < 0 or length < size) and (piece := self._next()):
-                # Large blocks of files are passed on as they are, rather than joined with what is before them.
-                if found and 0 <= size < length + len(piece):
-                    self._rest = piece
-                    break
-                found.append(piece)
-                length += len(piece)
+        while (size < 0 or length < size) and (piece := self._next()):
+            # Large blocks of files are passed on as they are, rather than joined with what is before them.
+            if found and 0 <= size < length + len(piece):
+                self._rest = piece
+                break
+            found.append(piece)
+            length += len(piece)
         data = b"".join(found) if len(found) > 1 else found[0] if found else b""
         if 0 <= size < len(data):
             data, self._rest = data[:size], data[size:]
@@ -94,9 +97,30 @@ class ArchiveStream(io.RawIOBase):
     def _next(self) -> bytes:
         """Return the bytes that follow; none at the end."""
         piece, self._rest = self._rest, b""
+        # The context of the application costs as much as reading a block, which does not need it.
+        piece = piece or next(self._blocks, b"")
+        if not piece:
+            with self._app.app_context():
+                piece = self._advance()
+        return piece
+
+    def _advance(self) -> bytes:
+        """Make the bytes that follow, up to the beginning of a large file; none at the end."""
         if self._pieces is None:
             self._pieces = self._from(self._position)
-        return piece or next(filter(None, self._pieces), b"")
+        made: list[bytes] = []
+        length = 0
+        while length < BLOCK and (piece := next(self._pieces, None)) is not None:
+            if isinstance(piece, bytes):
+                made.append(piece)
+                length += len(piece)
+            else:
+                self._blocks = piece
+                if length:
+                    break
+                if first := next(piece, b""):
+                    return first
+        return b"".join(made)
 
     def close(self) -> None:
         """Close it."""
@@ -113,46 +137,48 @@ class ArchiveStream(io.RawIOBase):
             with self._app.app_context():
                 pieces.close()
 
-    def _from(self, start: int) -> Generator[bytes, None, None]:
-        """Make the bytes from a position on."""
+    def _from(self, start: int) -> Generator[bytes | Iterator[bytes], None, None]:
+        """Make the bytes from a position on; those of a large file as an iterator, to be exhausted before going on."""
         layout = self._layout
         end_at = layout.index_at + layout.index_size
         if start < layout.index_at:
-            offsets = [position.offset for position, _ in layout.pages]
-            for position, digest in layout.pages[bisect_right(offsets, start) - 1 :]:
-                yield from self._files(position, digest, start)
+            offsets = [page.position.offset for page in layout.pages]
+            for page in layout.pages[bisect_right(offsets, start) - 1 :]:
+                yield from self._files(page, start)
         if start < end_at and layout.index_size:
-            offsets = [layout.index_at + position.index_offset for position, _ in layout.pages]
-            for position, digest in layout.pages[max(0, bisect_right(offsets, start) - 1) :]:
-                yield self._index(position, digest)[max(0, start - layout.index_at - position.index_offset) :]
+            offsets = [layout.index_at + page.position.index_offset for page in layout.pages]
+            for page, offset in list(zip(layout.pages, offsets, strict=True))[
+                max(0, bisect_right(offsets, start) - 1) :
+            ]:
+                yield self._index(page)[max(0, start - offset) :]
         yield layout.end[max(0, start - end_at) :]
 
-    def _placed(self, position: Position, digest: bytes, entries: list[Entry]) -> list[Placed]:
+    def _placed(self, page: Page, entries: list[Entry]) -> list[Placed]:
         """Return where the files of a page are.
 
         :raises StorageError: If they are no longer those of the archive.
         """
-        if page_digest(entries) != digest:
+        if digest_of(marks(entries)) != page.digest:
             raise StorageError(
                 f"Versions of bucket {self._layout.state.bucket_id} have been removed while it was sent."
             )
-        return place(self._layout.form, position, entries)[0]
+        return place(self._layout.form, page.position, entries)[0]
 
-    def _stored(self, position: Position) -> list[StoredEntry]:
-        return in_transaction(lambda: self._layout.state.stored(position.after, PAGE))
+    def _stored(self, page: Page) -> list[StoredEntry]:
+        return in_transaction(lambda: self._layout.state.stored(page.after, page.last))
 
-    def _files(self, position: Position, digest: bytes, start: int) -> Iterator[bytes]:
+    def _files(self, page: Page, start: int) -> Iterator[bytes | Iterator[bytes]]:
         """Make headers and bytes of the files of a page, without what is before the start."""
         form = self._layout.form
-        page = self._stored(position)
+        found = self._stored(page)
         try:
-            for stored, placed in zip(page, self._placed(position, digest, [one.entry for one in page]), strict=True):
+            for stored, placed in zip(found, self._placed(page, [one.entry for one in found]), strict=True):
                 member, offset = placed
                 data_at = offset + form.header_size(member)
                 padding = form.padding(member.size)
                 if data_at + member.size + padding <= start:
                     continue
-                if member.size <= BLOCK:
+                if member.size <= (SMALL if stored.crc is not None or not form.needs_crc else BLOCK):
                     data = _whole(stored)
                     crc = self._crc_of(stored, data) if form.needs_crc else 0
                     pieces = form.header(member, crc), data, bytes(padding)
@@ -169,19 +195,19 @@ class ArchiveStream(io.RawIOBase):
                     if data_at > start:
                         yield header
                     file.seek(min(skipped, member.size))
-                    yield from _blocks(file, member.size - skipped, stored)
+                    yield _blocks(file, member.size - skipped, stored)
                 yield bytes(padding)[max(0, skipped - member.size) :]
         finally:
             self._keep_crcs()
 
-    def _index(self, position: Position, digest: bytes) -> bytes:
+    def _index(self, page: Page) -> bytes:
         """Make the entries of the files of a page in the index."""
-        page = in_transaction(lambda: self._layout.state.indexed(position.after, PAGE))
-        placed = self._placed(position, digest, [one.entry for one in page])
-        crcs = [one.crc for one in page]
+        found = in_transaction(lambda: self._layout.state.indexed(page.after, page.last))
+        placed = self._placed(page, [one.entry for one in found])
+        crcs = [one.crc for one in found]
         if None in crcs:
             try:
-                crcs = [self._crc_of(stored) for stored in self._stored(position)]
+                crcs = [self._crc_of(stored) for stored in self._stored(page)]
             finally:
                 self._keep_crcs()
         entry = self._layout.form.index_entry

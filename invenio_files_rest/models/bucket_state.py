@@ -3,6 +3,8 @@
 A new version is later than those before it of the same object, see :mod:`.succession`. So the heads at a moment are
 found for good, as long as no version is removed permanently. Versions of different objects may come from hosts whose
 clocks differ, so that one with an earlier time may be committed later: compare :attr:`Entry.mark` to find out.
+
+Mostly the heads of then are those of now, which are quickly read. Earlier versions are looked for where one is newer.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ class Page(NamedTuple):
     """The same as objects of the session."""
 
     last: str | None
-    """Key after which to go on; ``None`` at the end."""
+    """Key of the last object that was looked at, be it in the state or not; ``None`` at the end."""
 
 
 @dataclass(frozen=True)
@@ -97,35 +99,38 @@ class BucketState:
         """Return the entries that follow a key.
 
         :param after: The key; ``None`` for the first entries.
-        :param limit: Largest number of entries to return.
+        :param limit: Largest number of objects to look at.
         """
-        rows, last = self._rows("versions", after, limit)
-        return Page([Entry(*entry) for _, *entry, _ in rows], [row[-1] for row in rows], last)
+        rows = self._rows("versions", after, limit=limit)
+        found = [row for row in rows if row.version_id is not None and row.file_id is not None]
+        return Page([Entry(*row[2:8]) for row in found], [row[8] for row in found], rows[-1].key if rows else None)
 
-    def indexed(self, after: str | None, limit: int) -> list[IndexedEntry]:
-        """Return the entries that follow a key, with the CRC-32 of each.
+    def indexed(self, after: str | None, last: str) -> list[IndexedEntry]:
+        """Return the entries of a page, with the CRC-32 of each.
 
-        :param after: The key; ``None`` for the first entries.
-        :param limit: Largest number of entries to return.
+        :param after: The key before the page.
+        :param last: The last key that may be in it.
         """
-        rows, _ = self._rows("indexed", after, limit)
-        return [IndexedEntry(Entry(*entry), crc) for _, *entry, crc in rows]
+        return [IndexedEntry(Entry(*row[2:8]), row[8]) for row in self._rows("indexed", after, last) if row.file_id]
 
-    def stored(self, after: str | None, limit: int) -> list[StoredEntry]:
-        """Return the entries that follow a key, with the CRC-32 of each, and their files.
+    def stored(self, after: str | None, last: str) -> list[StoredEntry]:
+        """Return the entries of a page, with the CRC-32 of each, and their files.
 
-        :param after: The key; ``None`` for the first entries.
-        :param limit: Largest number of entries to return.
+        :param after: The key before the page.
+        :param last: The last key that may be in it.
         """
-        rows, _ = self._rows("stored", after, limit)
-        return [StoredEntry(Entry(*entry), crc, file) for _, *entry, crc, file in rows]
+        rows = self._rows("stored", after, last)
+        return [StoredEntry(Entry(*row[2:8]), row[8], row[9]) for row in rows if row.file_id]
 
-    def _rows(self, what: str, after: str | None, limit: int) -> tuple[list[Any], str | None]:
-        bounds = _bounds(self.prefix) | ({} if after is None else {"after": after})
-        values = {"bucket": self.bucket_id, "moment": self.moment, "limit": limit} | bounds
-        rows = db.session.execute(_statement(what, *bounds), values).all()
-        # There is a row for each key, also for those that were deleted, so that a page has an end.
-        return [row for row in rows if row[0] is not None], rows[-1].key if len(rows) == limit else None
+    def _rows(self, what: str, after: str | None, last: str | None = None, limit: int | None = None) -> list[Any]:
+        """Return a row for each object, with key and identifier of the file, and then what is wanted."""
+        given = {"after": after, "last": last, "limit": limit}
+        bounds = _bounds(self.prefix) | {name: value for name, value in given.items() if value is not None}
+        values = {"bucket": self.bucket_id} | bounds
+        rows = db.session.execute(_heads(what, *bounds), values).all()
+        if all(row.created <= self.moment for row in rows):
+            return list(rows)
+        return list(db.session.execute(_earlier(what, *bounds), values | {"moment": self.moment}).all())
 
 
 def _bounds(prefix: str) -> dict[str, str]:
@@ -140,9 +145,10 @@ def _within(*bounds: str) -> list[Any]:
     compared = {
         "first": key >= bindparam("first"),
         "after": key > bindparam("after"),
+        "last": key <= bindparam("last"),
         "end": key < bindparam("end"),
     }
-    return [ObjectVersion.bucket_id == bindparam("bucket"), *(compared[bound] for bound in bounds)]
+    return [ObjectVersion.bucket_id == bindparam("bucket"), *(compared[bound] for bound in bounds if bound in compared)]
 
 
 @cache
@@ -150,33 +156,47 @@ def _latest(*bounds: str) -> Any:
     return select(func.max(ObjectVersion.created)).where(*_within(*bounds))
 
 
+def _columns(what: str, key: Any) -> Any:
+    version, file = ObjectVersion, FileInstance
+    entry = (
+        version.key.label("own_key"),
+        version.version_id,
+        version.created,
+        version.is_head,
+        file.size,
+        file.readable,
+    )
+    more = {"versions": (version,), "indexed": (FileCRC.crc,), "stored": (FileCRC.crc, file)}[what]
+    return select(key.label("key"), version.file_id, *entry, *more)
+
+
+def _with_files(statement: Any, what: str) -> Any:
+    found = statement.outerjoin(FileInstance, FileInstance.id == ObjectVersion.file_id)
+    return found if what == "versions" else found.outerjoin(FileCRC, FileCRC.file_id == FileInstance.id)
+
+
 @cache
-def _statement(what: str, *bounds: str) -> Any:
+def _heads(what: str, *bounds: str) -> Any:
+    """Return the statement that reads the heads of now."""
+    statement = _with_files(_columns(what, ObjectVersion.key).select_from(ObjectVersion), what)
+    statement = statement.where(*_within(*bounds), ObjectVersion.is_head).order_by(by_bytes(ObjectVersion.key))
+    return statement.limit(bindparam("limit")) if "limit" in bounds else statement
+
+
+@cache
+def _earlier(what: str, *bounds: str) -> Any:
+    """Return the statement that reads the heads of a moment: none of an object that is newer."""
     moment: Any = bindparam("moment", type_=ObjectVersion.created.type)
     key = by_bytes(ObjectVersion.key)
-    keys = select(key.label("key")).where(*_within(*bounds), ObjectVersion.created <= moment)
-    page = keys.distinct().order_by(key).limit(bindparam("limit")).subquery()
+    keys = select(key.label("key")).where(*_within(*bounds), ObjectVersion.is_head).order_by(key)
+    page = (keys.limit(bindparam("limit")) if "limit" in bounds else keys).subquery()
     one = aliased(ObjectVersion, name="one")
     # Versions of installations before ours may have equal times; of these the current head is the latest.
     order = one.is_head.desc(), one.created.desc(), one.version_id
     there = and_(one.key == page.c.key, one.bucket_id == bindparam("bucket"), one.created <= moment)
-    ranked = (
-        select(one.version_id, func.row_number().over(partition_by=one.key, order_by=order).label("rank"))
-        # Outer joins, although each row exists: without statistics, SQLite and MariaDB would start inner joins with all
-        # versions of the bucket.
-        .select_from(page)
-        .outerjoin(one, there)
-        .subquery()
-    )
-    version, file = ObjectVersion, FileInstance
-    entry = (version.key, version.version_id, version.created, version.is_head, file.size, file.readable)
-    more = {"versions": (version,), "indexed": (FileCRC.crc,), "stored": (FileCRC.crc, file)}[what]
-    found = (
-        select(version.file_id, *entry, *more)
-        .select_from(ranked)
-        .outerjoin(version, version.version_id == ranked.c.version_id)
-        .outerjoin(file, file.id == version.file_id)
-        .where(ranked.c.rank == 1)
-        .order_by(by_bytes(version.key))
-    )
-    return found if what == "versions" else found.outerjoin(FileCRC, FileCRC.file_id == file.id)
+    rank = func.row_number().over(partition_by=page.c.key, order_by=order)
+    # Without statistics, SQLite and MariaDB would start an inner join with all versions of the bucket.
+    ranked = select(page.c.key, one.version_id, rank.label("rank")).select_from(page).outerjoin(one, there).subquery()
+    statement = _columns(what, ranked.c.key).select_from(ranked)
+    statement = statement.outerjoin(ObjectVersion, ObjectVersion.version_id == ranked.c.version_id)
+    return _with_files(statement, what).where(ranked.c.rank == 1).order_by(by_bytes(ranked.c.key))
