@@ -64,16 +64,16 @@ def copy_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> list[dict[str
     if str(source_id) == str(destination_id):
         return []
     _claim_and_hold(destination_id, source_id)
-    times = _times_after_heads(destination_id)
+    times = times_after_heads(destination_id)
     replaced = select(_Source.key).where(_live_heads(source_id, _Source)).subquery()
-    _step_down(destination_id, select(replaced.c.key))
+    step_down(destination_id, select(replaced.c.key))
     _insert_heads(source_id, destination_id, times)
     columns = ObjectVersion.__table__.columns
     copies = select(*columns).where(columns.bucket_id == destination_id, columns.created == times.created)
     return [dict(row) for row in db.session.execute(copies).mappings()]
 
 
-def _times_after_heads(bucket_id: uuid.UUID, *conditions: Any) -> Times:
+def times_after_heads(bucket_id: uuid.UUID, *conditions: Any) -> Times:
     """Return times that are later than those of the heads of a bucket.
 
     :param bucket_id: Identifier of the bucket, which the transaction has locked.
@@ -89,7 +89,7 @@ def _times_after_heads(bucket_id: uuid.UUID, *conditions: Any) -> Times:
     return next_times([before] if before.created else [])
 
 
-def _step_down(bucket_id: uuid.UUID, keys: Any) -> None:
+def step_down(bucket_id: uuid.UUID, keys: Any) -> None:
     """Make the heads of some objects ordinary versions."""
     heads = ObjectVersion.bucket_id == bucket_id, ObjectVersion.is_head, ObjectVersion.key.in_(keys)
     execute(update(ObjectVersion).where(*heads).values(is_head=False))
@@ -176,8 +176,8 @@ def add_files(
             Bucket.claim(bucket_id, -left)
             break
         added[key], left = file, left - size
-    times = _times_after_heads(bucket_id, ObjectVersion.key.in_(list(added)))
-    _step_down(bucket_id, list(added))
+    times = times_after_heads(bucket_id, ObjectVersion.key.in_(list(added)))
+    step_down(bucket_id, list(added))
     versions = [
         ObjectVersion(version_id=uuid.uuid4(), bucket_id=bucket_id, key=key, file=file, is_head=True, **times._asdict())
         for key, file in added.items()
@@ -199,7 +199,7 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
     if source_id == destination_id:
         return []
     _claim_and_hold(destination_id, source_id)
-    times = _times_after_heads(destination_id)
+    times = times_after_heads(destination_id)
     replaced, extra = _differences(source_id, destination_id, delete_extras)
     # Not heads yet, since each key can have only one.
     count = _insert_versions(destination_id, times, _Source.file_id, _Source._mimetype, replaced)
@@ -207,7 +207,7 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
     if not count:
         return []
     new = and_(ObjectVersion.bucket_id == destination_id, ObjectVersion.created == times.created)
-    _step_down(destination_id, select(select(ObjectVersion.key).where(new).subquery().c.key))
+    step_down(destination_id, select(select(ObjectVersion.key).where(new).subquery().c.key))
     execute(update(ObjectVersion).where(new).values(is_head=True))
     _copy_tags(source_id, destination_id, times.created)
     changed = select(ObjectVersion).where(new).order_by(ObjectVersion.key).options(joinedload(ObjectVersion.file))

@@ -17,11 +17,12 @@ from ..services.batches import in_batches
 from .archive import ARCHIVE, send_archive
 from .base import FilesView
 from .decorators import check_permission, need_bucket_permission, need_permissions, pass_bucket
+from .extraction import ExtractionMixin
 from .object import ObjectResource
 from .resumable import BucketUploadsMixin, or_of_an_upload
 
 
-class BucketResource(BucketUploadsMixin, FilesView):
+class BucketResource(ExtractionMixin, BucketUploadsMixin, FilesView):
     """A bucket."""
 
     readable_conditions = ObjectResource.readable_conditions
