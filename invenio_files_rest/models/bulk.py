@@ -11,6 +11,7 @@ from invenio_db import db
 from sqlalchemy import and_, delete, exists, func, insert, literal, null, or_, select, update
 from sqlalchemy.orm import aliased, joinedload
 
+from ..errors import FileSizeError
 from ..limiters import FileSizeLimit
 from .base import execute, random_uuid, read_again, reads_a_snapshot
 from .bucket import Bucket
@@ -185,6 +186,23 @@ def add_files(
     db.session.add_all(versions)
     db.session.flush()
     return versions, exceeded
+
+
+def add_all_files(bucket_id: uuid.UUID, files: Mapping[str, FileInstance]) -> list[ObjectVersion]:
+    """Add a version to each of several objects, or to none.
+
+    :param bucket_id: Identifier of the bucket.
+    :param files: See :func:`add_files`.
+    :returns: The versions, flushed, in the order of the files.
+    :raises FileSizeError: If a size limit is exceeded.
+    :raises BucketLockedError: If the bucket is locked.
+    :raises BucketDeletedError: If the bucket is deleted.
+    """
+    with db.session.begin_nested():
+        versions, exceeded = add_files(bucket_id, files)
+        if exceeded is not None:
+            raise FileSizeError(description=exceeded.reason)
+    return versions
 
 
 def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: bool) -> list[tuple[str, Any]]:

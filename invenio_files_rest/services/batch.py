@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from types import TracebackType
 from typing import Any
 
-from ..models import Bucket, FileInstance
+from ..errors import InvalidKeyError
+from ..keys import validate_new_key
+from ..models import Bucket, FileInstance, ObjectVersion
+from ..models.bucket import open_bucket
+from ..models.bulk import add_all_files
 from ..storage.capabilities import Deferred, capability_of
 from ..storage.failures import translated_errors
 from ..storage.settling import Settling
@@ -86,3 +90,16 @@ class Batch:
         for file in self.files:
             if file.id not in used:
                 deposit.discard(file)
+
+
+def store_many(bucket: Bucket | uuid.UUID | str, items: Iterable[tuple[str, Any]]) -> list[ObjectVersion]:
+    """Store streams as objects; see :meth:`.ObjectVersion.create_many`."""
+    target = open_bucket(bucket)
+    files: dict[str, FileInstance] = {}
+    with Batch(target) as batch:
+        for key, stream in items:
+            if validate_new_key(key) in files:
+                raise InvalidKeyError(description=f"The key {key!r} is given twice.")
+            files[key] = batch.store(stream, size_limit=target.size_limit_before(-batch.size))
+        batch.settle()
+        return add_all_files(target.id, files)
