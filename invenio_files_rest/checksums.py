@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,6 +30,45 @@ class MessageDigest(Protocol):
     def hexdigest(self) -> str:
         """Return the digest in hexadecimal."""
         ...
+
+
+class CRC32:
+    """A CRC-32 in the manner of a digest, which knows how many bytes it is of."""
+
+    def __init__(self) -> None:
+        """Begin with no bytes."""
+        self.value, self.size = 0, 0
+
+    def update(self, data: bytes, /) -> None:
+        """Add more bytes."""
+        self.value = zlib.crc32(data, self.value)
+        self.size += len(data)
+
+    def hexdigest(self) -> str:
+        """Return it in hexadecimal."""
+        return f"{self.value:08x}"
+
+
+class Digests:
+    """Several digests that are fed with the same bytes, the first of which is the result.
+
+    :param first: The digest whose result counts.
+    :param others: The other digests.
+    """
+
+    def __init__(self, first: MessageDigest, others: Iterable[MessageDigest]) -> None:
+        """Remember the digests."""
+        self._first = first
+        self._all = (first, *others)
+
+    def update(self, data: bytes, /) -> None:
+        """Add more bytes to all of them."""
+        for digest in self._all:
+            digest.update(data)
+
+    def hexdigest(self) -> str:
+        """Return the result of the first one in hexadecimal."""
+        return self._first.hexdigest()
 
 
 def chunk_size_or_default(chunk_size: int | None) -> int:

@@ -26,6 +26,18 @@ is Flask's own, which has none.
 FILES_REST_ALLOW_RANGE_REQUESTS = True
 """Serve parts of files to requests with ``Range`` (RFC 9110, section 14)."""
 
+FILES_REST_ARCHIVE_MAX_ENTRIES = 100_000
+"""Largest number of entries, folders included, of an archive that is taken apart."""
+
+FILES_REST_ARCHIVE_MAX_EXPANSION = 200
+"""How many times its own size an archive that is taken apart may have without compression. 16 MiB are always taken."""
+
+FILES_REST_ARCHIVES_AT_ONCE = 2
+"""Largest number of archives that a process sends at once, see :doc:`archives`; requests for more get 503.
+
+Each takes a thread of the server for as long as its client takes to read it: leave some for other requests.
+"""
+
 FILES_REST_CHECKSUM_ALGORITHM = "md5"
 """Algorithm for the checksums of new files: ``md5``, ``sha256``, ``sha512``, ``blake2b``, ``blake3`` or ``xxh3``.
 

@@ -129,6 +129,13 @@ class InvalidKeyError(InvalidOperationError, ValueError):
         super().__init__(errors=errors, **kwargs)  # type: ignore[call-arg]
 
 
+class InvalidArchiveError(InvalidOperationError):
+    """An archive is damaged or unfinished, or has an entry that cannot become an object."""
+
+    code = 400
+    description = "The archive cannot be read."
+
+
 class InvalidTagError(InvalidOperationError):
     """The key or the value of a tag is empty or too long."""
 

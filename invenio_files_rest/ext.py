@@ -16,7 +16,7 @@ from .cli import files as files_cli
 from .errors import InvalidArguments, MultipartNoPart, field_errors
 from .http.streamed_form import with_whole_form
 from .models import bulk
-from .services import deposit, presence
+from .services import batch, deposit, presence
 from .utils import load_or_import_from_config, obj_or_import_string
 
 
@@ -26,7 +26,7 @@ class FilesRESTState:
     :param app: The application.
     """
 
-    bulk, deposit, presence = bulk, deposit, presence
+    batch, bulk, deposit, presence = batch, bulk, deposit, presence
     """Modules that the models use but cannot import."""
 
     def __init__(self, app: Flask) -> None:

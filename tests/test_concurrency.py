@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import io
 import json
+import tarfile
 import threading
 import uuid
 from collections import Counter
@@ -170,6 +172,23 @@ def test_a_quota_is_filled_exactly_and_not_a_byte_more(crowd: Crowd, db: Any, bu
     crowd.run(*(writer(bucket_id, [f"{client}/{number}" for number in range(10)]) for client in range(CLIENTS)))
     assert crowd.answers == {200: 40, 400: 40}
     assert db.session.scalar(select(Bucket.size).where(Bucket.id == bucket_id)) == 40 * SIZE
+    check_books(db, bucket_id)
+
+
+def test_a_quota_has_room_for_whole_archives_alone(crowd: Crowd, db: Any, bucket_id: uuid.UUID) -> None:
+    Bucket.get(bucket_id).quota_size = 3 * 20 * SIZE + 10
+    db.session.commit()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for number in range(20):
+            info = tarfile.TarInfo(f"{number}")
+            info.size = SIZE
+            archive.addfile(info, io.BytesIO(bytes(SIZE)))
+    crowd.run(*[lambda client: client("POST", f"{bucket_id}?extract", packed.getvalue())] * CLIENTS)
+    assert crowd.answers == {200: 3, 400: CLIENTS - 3}
+    assert db.session.scalar(select(Bucket.size).where(Bucket.id == bucket_id)) == 3 * 20 * SIZE
+    assert ObjectVersion.get_by_bucket(bucket_id, versions=True).count() == 60
+    assert FileInstance.query.count() == 60
     check_books(db, bucket_id)
 
 

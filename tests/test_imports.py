@@ -25,6 +25,7 @@ FLOORS = (
     # Who may do what, whoever asks.
     ("permissions",),
     ("http",),
+    ("archives",),
     ("tus",),
     ("cli", "tasks", "views"),
     ("admin", "pages", "testing"),

@@ -25,6 +25,7 @@ from invenio_files_rest import InvenioFilesREST
 from invenio_files_rest.models import (
     Bucket,
     BucketTag,
+    FileCRC,
     FileInstance,
     Location,
     LocationMark,
@@ -51,10 +52,11 @@ REVISIONS = [
     "6a1f8c3e5d92",
     "b7c3d5e1f902",
     "b7d4f1a9c263",
+    "d2a6c8f4b915",
 ]
 LAST_OF_6_1 = "08e4a71525b6"
 KNOWN_TO_6_1 = (Location, FileInstance, Bucket, BucketTag, ObjectVersion, ObjectVersionTag, MultipartObject, Part)
-MODELS = (*KNOWN_TO_6_1, LocationMark, Upload, UploadExtent)
+MODELS = (*KNOWN_TO_6_1, FileCRC, LocationMark, Upload, UploadExtent)
 ADDED_INDEXES = {
     "files_multipartobject": {"ix_files_multipartobject_file_id": ["file_id"]},
     "files_object": {
@@ -287,8 +289,10 @@ def test_created_tables_are_those_of_6_1_and_the_documented_additions(app: Flask
     # Ours alone: 6.1 passes them over.
     expected.update(stored_facts(database)["uploads"])
     created = tables()
-    mark = created.pop("files_location_mark")
+    mark, crcs = created.pop("files_location_mark"), created.pop("files_crc32")
     assert created == expected
+    assert crcs["primary_key"] == ["file_id"]
+    assert crcs["foreign_keys"] == {"fk_files_crc32_file_id_files_files": ["file_id", "files_files(id)", "CASCADE"]}
     assert mark["foreign_keys"] == {
         "fk_files_location_mark_location_id_files_location": ["location_id", "files_location(id)", "CASCADE"]
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zlib
 from collections.abc import Callable
@@ -18,10 +19,12 @@ from helpers.rest import put, url
 from helpers.storages import FolderAsFor61, MakeStorage, OnPyFilesystem
 from helpers.stored import CONTENT, ago, kinds, orphan, store
 
+from invenio_files_rest.errors import FileSizeError, UnexpectedFileSizeError
 from invenio_files_rest.models import Bucket, FileInstance
 from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
 from invenio_files_rest.storage._pyfilesystem import OSFS
-from invenio_files_rest.storage.capabilities import Listable, LocalPath, capability_of
+from invenio_files_rest.storage.capabilities import Deferred, Listable, LocalPath, capability_of
+from invenio_files_rest.storage.settling import Settling
 from invenio_files_rest.storage.uploads import Uploads
 from invenio_files_rest.testing import ListableContract, LocalPathContract
 from invenio_files_rest.testing.storage import MemoryStorage
@@ -122,7 +125,7 @@ class Declaring(FolderAsFor61):
         return PyFSFileStorage(self.fileurl).capability(kind)
 
 
-ALL = {Listable, LocalPath, Uploads}
+ALL = {Deferred, Listable, LocalPath, Uploads}
 
 
 @pytest.mark.parametrize(
@@ -361,3 +364,37 @@ def test_a_storage_of_others_works_by_the_documented_methods(
     assert kinds(run("files", "sweep", "--json"))[0] == swept
     assert client.delete(url(bucket, "whole", versionId=version)).status_code == 204
     assert FileInstance.query.count() == 1
+
+
+# Many files that are made durable together
+
+
+def deferred(storage: Any) -> Any:
+    found = capability_of(storage, Deferred)
+    assert found is not None
+    return found
+
+
+def test_a_file_whose_waiting_is_deferred_is_stored_as_any_other(tmp_path: Path) -> None:
+    storage = PyFSFileStorage(f"{tmp_path}/ab/cd/data")
+    with Settling() as settling:
+        found = deferred(storage).save(io.BytesIO(b"content"), settling, size=7)
+        settling.settle()
+    assert found == (f"{tmp_path}/ab/cd/data", 7, f"md5:{hashlib.md5(b'content').hexdigest()}")
+    with storage.open() as file:
+        assert file.read() == b"content"
+
+
+@pytest.mark.parametrize("wrong", [{"size": 6}, {"size": 8}, {"size_limit": 6}])
+def test_nothing_is_left_of_one_that_is_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
+    with Settling() as settling, pytest.raises(FileSizeError if "size_limit" in wrong else UnexpectedFileSizeError):
+        deferred(PyFSFileStorage(f"{tmp_path}/ab/cd/data")).save(io.BytesIO(b"content"), settling, **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_there_is_not_replaced(tmp_path: Path) -> None:
+    storage = PyFSFileStorage(f"{tmp_path}/data")
+    storage.save(io.BytesIO(b"before"))
+    with Settling() as settling, pytest.raises(FileExistsError):
+        deferred(storage).save(io.BytesIO(b"after"), settling)
+    assert (tmp_path / "data").read_bytes() == b"before"

@@ -13,6 +13,7 @@ The methods work inside the caller's transaction and never commit.
 
 from .bucket import Bucket, SyncResult, as_bucket, as_bucket_id
 from .bucket_tag import BucketTag
+from .file_crc import FileCRC
 from .file_instance import FileInstance
 from .location import Location, LocationMark
 from .multipart import MultipartObject
@@ -25,6 +26,7 @@ from .upload_extent import UploadExtent
 __all__ = (
     "Bucket",
     "BucketTag",
+    "FileCRC",
     "FileInstance",
     "Location",
     "LocationMark",

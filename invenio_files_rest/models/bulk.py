@@ -11,6 +11,7 @@ from invenio_db import db
 from sqlalchemy import and_, delete, exists, func, insert, literal, null, or_, select, update
 from sqlalchemy.orm import aliased, joinedload
 
+from ..errors import FileSizeError
 from ..limiters import FileSizeLimit
 from .base import execute, random_uuid, read_again, reads_a_snapshot
 from .bucket import Bucket
@@ -64,16 +65,16 @@ def copy_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> list[dict[str
     if str(source_id) == str(destination_id):
         return []
     _claim_and_hold(destination_id, source_id)
-    times = _times_after_heads(destination_id)
+    times = times_after_heads(destination_id)
     replaced = select(_Source.key).where(_live_heads(source_id, _Source)).subquery()
-    _step_down(destination_id, select(replaced.c.key))
+    step_down(destination_id, select(replaced.c.key))
     _insert_heads(source_id, destination_id, times)
     columns = ObjectVersion.__table__.columns
     copies = select(*columns).where(columns.bucket_id == destination_id, columns.created == times.created)
     return [dict(row) for row in db.session.execute(copies).mappings()]
 
 
-def _times_after_heads(bucket_id: uuid.UUID, *conditions: Any) -> Times:
+def times_after_heads(bucket_id: uuid.UUID, *conditions: Any) -> Times:
     """Return times that are later than those of the heads of a bucket.
 
     :param bucket_id: Identifier of the bucket, which the transaction has locked.
@@ -89,7 +90,7 @@ def _times_after_heads(bucket_id: uuid.UUID, *conditions: Any) -> Times:
     return next_times([before] if before.created else [])
 
 
-def _step_down(bucket_id: uuid.UUID, keys: Any) -> None:
+def step_down(bucket_id: uuid.UUID, keys: Any) -> None:
     """Make the heads of some objects ordinary versions."""
     heads = ObjectVersion.bucket_id == bucket_id, ObjectVersion.is_head, ObjectVersion.key.in_(keys)
     execute(update(ObjectVersion).where(*heads).values(is_head=False))
@@ -176,8 +177,8 @@ def add_files(
             Bucket.claim(bucket_id, -left)
             break
         added[key], left = file, left - size
-    times = _times_after_heads(bucket_id, ObjectVersion.key.in_(list(added)))
-    _step_down(bucket_id, list(added))
+    times = times_after_heads(bucket_id, ObjectVersion.key.in_(list(added)))
+    step_down(bucket_id, list(added))
     versions = [
         ObjectVersion(version_id=uuid.uuid4(), bucket_id=bucket_id, key=key, file=file, is_head=True, **times._asdict())
         for key, file in added.items()
@@ -185,6 +186,23 @@ def add_files(
     db.session.add_all(versions)
     db.session.flush()
     return versions, exceeded
+
+
+def add_all_files(bucket_id: uuid.UUID, files: Mapping[str, FileInstance]) -> list[ObjectVersion]:
+    """Add a version to each of several objects, or to none.
+
+    :param bucket_id: Identifier of the bucket.
+    :param files: See :func:`add_files`.
+    :returns: The versions, flushed, in the order of the files.
+    :raises FileSizeError: If a size limit is exceeded.
+    :raises BucketLockedError: If the bucket is locked.
+    :raises BucketDeletedError: If the bucket is deleted.
+    """
+    with db.session.begin_nested():
+        versions, exceeded = add_files(bucket_id, files)
+        if exceeded is not None:
+            raise FileSizeError(description=exceeded.reason)
+    return versions
 
 
 def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: bool) -> list[tuple[str, Any]]:
@@ -199,7 +217,7 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
     if source_id == destination_id:
         return []
     _claim_and_hold(destination_id, source_id)
-    times = _times_after_heads(destination_id)
+    times = times_after_heads(destination_id)
     replaced, extra = _differences(source_id, destination_id, delete_extras)
     # Not heads yet, since each key can have only one.
     count = _insert_versions(destination_id, times, _Source.file_id, _Source._mimetype, replaced)
@@ -207,7 +225,7 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
     if not count:
         return []
     new = and_(ObjectVersion.bucket_id == destination_id, ObjectVersion.created == times.created)
-    _step_down(destination_id, select(select(ObjectVersion.key).where(new).subquery().c.key))
+    step_down(destination_id, select(select(ObjectVersion.key).where(new).subquery().c.key))
     execute(update(ObjectVersion).where(new).values(is_head=True))
     _copy_tags(source_id, destination_id, times.created)
     changed = select(ObjectVersion).where(new).order_by(ObjectVersion.key).options(joinedload(ObjectVersion.file))

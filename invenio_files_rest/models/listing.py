@@ -132,10 +132,10 @@ class Listing:
         bounds = {}
         if self.prefix:
             bounds["first"] = self.prefix
-            if (end := _after_prefix(self.prefix)) is not None:
+            if (end := after_prefix(self.prefix)) is not None:
                 bounds["end"] = end
         if after and self._common_prefix(after) == after:
-            if (end := _after_prefix(after)) is None:
+            if (end := after_prefix(after)) is None:
                 return None
             bounds["first"] = end
         elif after:
@@ -216,10 +216,12 @@ def _statement(versions: bool, limited: bool, *bounds: str) -> Any:
     )
 
 
-def _after_prefix(prefix: str) -> str | None:
+def after_prefix(prefix: str) -> str | None:
     """Return the first text that comes after all texts with a prefix; ``None`` if there is none.
 
     The order of code points is the order of bytes in UTF-8 (RFC 3629, section 1).
+
+    :param prefix: The prefix.
     """
     for end in range(len(prefix), 0, -1):
         following = ord(prefix[end - 1]) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,15 @@ class ObjectQueries(Mixin):
             return version
         head: ObjectVersion | None = db.session.execute(cls._head(), values).scalars().first()
         return None if head is None or head.deleted else head
+
+    @classmethod
+    def get_many(cls, version_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, ObjectVersion]:
+        """Return versions, with their files, by their identifiers.
+
+        :param version_ids: The identifiers.
+        """
+        found = select(cls).options(joinedload(cls.file)).where(cls.version_id.in_(version_ids))
+        return {version.version_id: version for version in db.session.scalars(found)}
 
     @classmethod
     @cache

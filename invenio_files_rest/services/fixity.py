@@ -11,12 +11,14 @@ from typing import Any
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..checksums import agree
+from ..checksums import CRC32, agree
 from ..errors import LocationAwayError
 from ..models import FileInstance
 from ..models.base import utcnow
 from ..signals import file_integrity_failed, notify
+from ..storage import FileStorage
 from .batches import in_batches
+from .crcs import keep_verified_crc
 from .finding import Finding, Fine
 from .presence import AwayLocations, ensure_reachable
 from .transactions import in_transaction, release_connection
@@ -45,7 +47,9 @@ def _compare(file_id: str | uuid.UUID, pessimistic: bool, throws: bool, reading:
     file = FileInstance.get(file_id)
     if file is None or not file.readable:
         return None
-    uri, storage, expected = file.uri, file.storage(), file.checksum
+    uri, storage, expected, size, crc = file.uri, file.storage(), file.checksum, file.size, CRC32()
+    if isinstance(storage, FileStorage):
+        storage.feed(crc)
 
     def note(result: bool | None, ask: bool) -> FileInstance | None:
         noted = FileInstance.note_check(file_id, result)
@@ -69,6 +73,8 @@ def _compare(file_id: str | uuid.UUID, pessimistic: bool, throws: bool, reading:
     if noted is None:
         # It has been removed in the meantime, and its bytes too.
         return None
+    if result and crc.size == size:
+        keep_verified_crc(noted.id, crc.value)
     if result is False:
         current_app.logger.error("The file %s has the checksum %s, not %s.", file_id, computed, expected)
     if error is not None:

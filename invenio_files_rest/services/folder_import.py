@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -16,12 +16,10 @@ from ..models import Bucket, FileInstance, ObjectVersion
 from ..models.bucket import open_bucket
 from ..models.bulk import add_files
 from ..paths import lies_within
-from . import deposit
+from .batch import FILES as BATCH_FILES
+from .batch import Batch
 from .duplicates import stored_before
 from .source_folder import Folder
-
-BATCH_FILES = 1000
-"""Largest number of files in a batch of :func:`populate_from_path`."""
 
 BATCH_BYTES = 1024**3
 """Size in bytes after which a batch of :func:`populate_from_path` ends."""
@@ -44,7 +42,8 @@ def populate_from_path(
     If a file with the same bytes is already stored, readable and in a location, it is used, and no second copy is kept.
 
     Files are added in batches of :data:`BATCH_FILES` files or about :data:`BATCH_BYTES` bytes, each with a fixed number
-    of statements. Memory is constant if the caller commits after each version.
+    of statements, and where the storage can, with one wait for the disk. Memory is constant if the caller commits after
+    each version.
 
     :param bucket: The bucket, or its identifier.
     :param source: Path of the file or folder, which may be a link.
@@ -69,68 +68,71 @@ def populate_from_path(
     if lies_within(os.path.join(location, "file"), folder.path):
         # Listed first, since the walk would otherwise find the files that it adds.
         names = iter(list(names))
-    for files, error in _stored(bucket, folder, names, key_prefix, chunk_size):
-        yield from _added(bucket_id, files, checksum)
+    for batch, files, error in _stored(bucket, folder, names, key_prefix, chunk_size):
+        yield from _added(bucket_id, batch, files, checksum)
         if error is not None:
             raise error
 
 
 def _stored(
     bucket: Bucket | uuid.UUID | str, folder: Folder, names: Iterator[str], key_prefix: str, chunk_size: int | None
-) -> Iterator[tuple[dict[str, FileInstance], Exception | None]]:
+) -> Iterator[tuple[Batch, dict[str, FileInstance], Exception | None]]:
     """Store files, and yield batches of them by key, the last one with the error that ended it, if any."""
-    files: dict[str, FileInstance] = {}
-    size = 0
-    target = open_bucket(bucket)
-    try:
-        for name in names:
-            if (opened := folder.open(name)) is None:
-                continue
-            with opened as stream:
-                key = validate_new_key(key_prefix + name.replace(os.sep, "/"))
-                files[key] = file = deposit.store(
-                    target,
-                    stream,
-                    size_limit=target.size_limit_before(-size),
-                    size=os.fstat(stream.fileno()).st_size,
-                    chunk_size=chunk_size,
-                )
-            size += file.size or 0
-            if len(files) == BATCH_FILES or size >= BATCH_BYTES:
-                batch, files, size = files, {}, 0
-                yield batch, None
-                target = open_bucket(bucket)
-    except Exception as error:
-        yield files, error
-        return
-    except BaseException:
-        _discard(files)
-        raise
-    if files:
-        yield files, None
+    error: Exception | None = None
+    more = True
+    while more and error is None:
+        target = open_bucket(bucket)
+        files: dict[str, FileInstance] = {}
+        with Batch(target) as batch:
+            try:
+                more = _fill(batch, files, target, folder, names, key_prefix, chunk_size)
+            except Exception as caught:
+                error = caught
+            batch.settle()
+        if files or error is not None:
+            yield batch, files, error
 
 
-def _added(bucket_id: uuid.UUID, files: dict[str, FileInstance], checksum: bool) -> Iterator[ObjectVersion]:
+def _fill(
+    batch: Batch,
+    files: dict[str, FileInstance],
+    target: Bucket,
+    folder: Folder,
+    names: Iterator[str],
+    key_prefix: str,
+    chunk_size: int | None,
+) -> bool:
+    """Store files until the batch is full; return whether there may be more."""
+    for name in names:
+        if (opened := folder.open(name)) is None:
+            continue
+        with opened as stream:
+            key = validate_new_key(key_prefix + name.replace(os.sep, "/"))
+            files[key] = batch.store(
+                stream,
+                size_limit=target.size_limit_before(-batch.size),
+                size=os.fstat(stream.fileno()).st_size,
+                chunk_size=chunk_size,
+            )
+        if len(files) == BATCH_FILES or batch.size >= BATCH_BYTES:
+            return True
+    return False
+
+
+def _added(
+    bucket_id: uuid.UUID, batch: Batch, files: dict[str, FileInstance], checksum: bool
+) -> Iterator[ObjectVersion]:
     """Add a batch of files, and delete the bytes of those that exceed a limit or are already stored."""
     if not files:
         return
-    try:
+    with batch:
         if checksum:
             versions, exceeded = add_files(bucket_id, files, stored_before(files))
         else:
             for file in files.values():
                 file.checksum = None
             versions, exceeded = add_files(bucket_id, files)
-    except BaseException:
-        _discard(files)
-        raise
-    used = {version.file_id for version in versions}
-    _discard({key: file for key, file in files.items() if file.id not in used})
+    batch.discard(used={version.file_id for version in versions})
     yield from versions
     if exceeded is not None:
         raise FileSizeError(description=exceeded.reason)
-
-
-def _discard(files: Mapping[str, FileInstance]) -> None:
-    for file in files.values():
-        deposit.discard(file)

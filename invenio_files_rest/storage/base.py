@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
-from ..checksums import DEFAULT_ALGORITHM, MessageDigest, compute_checksum, new_digest
+from ..checksums import DEFAULT_ALGORITHM, Digests, MessageDigest, compute_checksum, new_digest
 from ..errors import StorageError
 from .capabilities import C
 from .pump import check_size, check_sizelimit, pump
@@ -53,6 +53,8 @@ class FileStorage:
 
     checksum_algorithm = DEFAULT_ALGORITHM
     """Name of the algorithm that the file is hashed with. The storage factory may set another one."""
+
+    _also_fed: tuple[MessageDigest, ...] = ()
 
     def __init__(self, size: int | None = None, modified: datetime | float | None = None) -> None:
         """Remember the size and the time."""
@@ -217,6 +219,15 @@ class FileStorage:
                 stream, size=self._size, chunk_size=chunk_size, progress_callback=progress_callback, **kwargs
             )
 
+    def feed(self, *digests: MessageDigest) -> None:
+        """Have :meth:`checksum` feed further digests with the bytes that it reads.
+
+        A backend with a :meth:`checksum` of its own need not do so: look whether they got all bytes of the file.
+
+        :param digests: The digests.
+        """
+        self._also_fed = digests
+
     def copy(
         self, src: FileStorage, chunk_size: int | None = None, progress_callback: ProgressCallback | None = None
     ) -> tuple[str, int | None, str | None]:
@@ -254,6 +265,8 @@ class FileStorage:
         algorithm, message_digest = self._init_hash()
         if algorithm is None or message_digest is None:
             return None
+        if self._also_fed:
+            message_digest = Digests(message_digest, self._also_fed)
         told = partial(progress_callback, size) if progress_callback is not None and size is not None else None
         try:
             return compute_checksum(stream, algorithm, message_digest, chunk_size=chunk_size, progress_callback=told)

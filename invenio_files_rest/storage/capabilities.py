@@ -11,9 +11,38 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Container, Iterator
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
+
+    from ..limiters import FileSizeLimit
+    from .settling import Settling
 
 C = TypeVar("C")
+
+
+class Deferred(Protocol):
+    """Storing a new file without waiting for the disk, so that many files are made durable together."""
+
+    def save(
+        self,
+        incoming_stream: SupportsRead[bytes],
+        settling: Settling,
+        *,
+        size_limit: int | FileSizeLimit | None = None,
+        size: int | None = None,
+        chunk_size: int | None = None,
+    ) -> tuple[str, int, str | None]:
+        """Store a stream as the file, which must not exist. After an error neither a file nor a folder is left.
+
+        The file is durable once :meth:`.Settling.settle` has been called. If the machine stops before that, there may
+        be a file with fewer bytes.
+
+        :param settling: What makes it durable.
+        :returns: URI of the file, its size in bytes, and its checksum, as :meth:`.FileStorage.save` does.
+        """
+        ...
 
 
 class LocalPath(Protocol):

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from ..paths import folders_of
 from .failures import translated_errors
+from .settling import Settling
 from .writeback import StreamedFile
 
 TEMPORARY_PREFIX = ".incoming-"
@@ -203,6 +204,43 @@ class LocalFile:
         except BaseException:
             _remove_folders(made[::-1])
             raise
+
+    @contextmanager
+    def create(self, settling: Settling) -> Iterator[IO[bytes]]:
+        """Open this file, which must not exist; it is durable once the file systems are settled, and not before.
+
+        After an error no file and no new folder is left.
+
+        :param settling: Where its file system is noted.
+        """
+        made: list[str] = []
+        try:
+            with translated_errors():
+                file = self._open_new(made)
+            try:
+                settling.note(file.fileno())
+                with closed_quietly(file):
+                    yield file
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(self.path)
+                raise
+        except BaseException:
+            _remove_folders(made[::-1])
+            raise
+
+    def _open_new(self, made: list[str]) -> IO[bytes]:
+        """Open a new file and make its folder, which others may remove while it is empty."""
+        folder = os.path.dirname(self.path)
+        for attempt in range(1, ATTEMPTS + 1):
+            if folder:
+                _make_folders(folder, made)
+            try:
+                return StreamedFile(io.FileIO(self.path, "xb"))
+            except FileNotFoundError:
+                if attempt == ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
 
     @staticmethod
     def _open_temporary(folder_path: str, name: str, made: list[str]) -> tuple[int, IO[bytes]]:

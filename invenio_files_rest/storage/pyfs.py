@@ -19,11 +19,14 @@ from ..errors import StorageError
 from ..paths import is_folder_for, make_path
 from ._pyfilesystem import OSFS, fs_errors
 from .base import FileStorage, ProgressCallback
-from .capabilities import C, Listable, LocalPath
+from .capabilities import C, Deferred, Listable, LocalPath
 from .failures import translated_errors
 from .filesystems import filesystem_of, local_path_of, store_of
 from .listing import Listing
+from .local import LocalFile
+from .local_store import LocalStore
 from .locking import locked_region
+from .settling import CAN_SETTLE, Settling
 from .store import Store, StoredFile
 from .uploads import Uploads
 
@@ -46,6 +49,7 @@ _BYTE_METHODS = (
 """Methods that determine how bytes are stored."""
 
 _GONE_ROUND: dict[type, tuple[str, ...]] = {
+    Deferred: _BYTE_METHODS,
     Listable: (),
     LocalPath: (*_BYTE_METHODS, "local_path"),
     Uploads: _BYTE_METHODS,
@@ -138,10 +142,22 @@ class PyFSFileStorage(FileStorage):
         bytes are read or written, it has to declare in this method what it can do. A listing bypasses nothing, since
         it uses :meth:`_get_fs`, and files are removed with :meth:`delete`.
         """
-        provide = {Listable: self._listable, LocalPath: self._local_path, Uploads: self._uploads}.get(kind)
+        provide = {
+            Deferred: self._deferred,
+            Listable: self._listable,
+            LocalPath: self._local_path,
+            Uploads: self._uploads,
+        }.get(kind)
         if provide is None or any(_overrides(type(self), name) for name in _GONE_ROUND[kind]):
             return None
         return cast("C | None", provide())
+
+    def _deferred(self) -> Deferred | None:
+        try:
+            store, path = self._store()
+        except (FileNotFoundError, StorageError):
+            return None
+        return _DeferredFile(self, store.file(path)) if CAN_SETTLE and isinstance(store, LocalStore) else None
 
     def _listable(self) -> Listing:
         def find(uri: str) -> tuple[Store, str]:
@@ -257,6 +273,25 @@ class PyFSFileStorage(FileStorage):
             return self._write_stream(
                 incoming_stream, file, size=size, chunk_size=chunk_size, progress_callback=progress_callback
             )
+
+
+class _DeferredFile:
+    """The capability :class:`Deferred` of a file on this machine.
+
+    :param storage: Its storage.
+    :param file: The file.
+    """
+
+    def __init__(self, storage: PyFSFileStorage, file: LocalFile) -> None:
+        self._storage, self._file = storage, file
+
+    def save(
+        self, incoming_stream: SupportsRead[bytes], settling: Settling, **options: Any
+    ) -> tuple[str, int, str | None]:
+        with self._file.create(settling) as file:
+            size, checksum = self._storage._write_stream(incoming_stream, file, **options)
+        self._storage._size = size
+        return self._storage.fileurl, size, checksum
 
 
 def pyfs_storage_factory(

@@ -14,28 +14,42 @@ from ..models.listing import Listing
 from ..permissions import expect_actions
 from ..proxies import current_permission_factory
 from ..services.batches import in_batches
+from .archive import ARCHIVE, send_archive
 from .base import FilesView
 from .decorators import check_permission, need_bucket_permission, need_permissions, pass_bucket
+from .extraction import ExtractionMixin
 from .object import ObjectResource
 from .resumable import BucketUploadsMixin, or_of_an_upload
 
 
-class BucketResource(BucketUploadsMixin, FilesView):
+class BucketResource(ExtractionMixin, BucketUploadsMixin, FilesView):
     """A bucket."""
 
     readable_conditions = ObjectResource.readable_conditions
 
     @or_of_an_upload
-    @use_kwargs({"versions": flag("versions"), "uploads": flag("uploads"), **PAGE}, location="query")
+    @use_kwargs({"versions": flag("versions"), "uploads": flag("uploads"), **ARCHIVE, **PAGE}, location="query")
     @pass_bucket
-    def get(self, bucket: Any = None, versions: Any = missing, uploads: Any = missing, **page: Any) -> Response:
-        """List the objects of a bucket, or its multipart uploads.
+    def get(
+        self,
+        bucket: Any = None,
+        versions: Any = missing,
+        uploads: Any = missing,
+        archive: str | None = None,
+        at: str | None = None,
+        **page: Any,
+    ) -> Response:
+        """List the objects of a bucket, or its multipart uploads; or send all objects in one file.
 
         :param bucket: The bucket.
         :param versions: Set to list all versions.
         :param uploads: Set to list the multipart uploads.
+        :param archive: Format of the file with all objects.
+        :param at: Stamp of the state of the bucket that is sent in it.
         :param page: The page of objects to list.
         """
+        if archive is not None:
+            return self.archive(bucket, archive, page.get("prefix", ""), at)
         if uploads is not missing:
             return self.multipart_listuploads(bucket)
         if versions is not missing:
@@ -43,14 +57,36 @@ class BucketResource(BucketUploadsMixin, FilesView):
         return self.listobjects(bucket, versions, **page)
 
     @or_of_an_upload
+    @use_kwargs({**ARCHIVE, "prefix": PAGE["prefix"]}, location="query")
     @pass_bucket
     @need_bucket_permission("bucket-read")
-    def head(self, bucket: Any = None, **kwargs: Any) -> Response:
-        """Return an empty response if the bucket exists.
+    def head(
+        self,
+        bucket: Any = None,
+        archive: str | None = None,
+        at: str | None = None,
+        prefix: str = "",
+        **kwargs: Any,
+    ) -> Response:
+        """Return an empty response if the bucket exists, or the headers of an archive.
 
         :param bucket: The bucket.
+        :param archive: Format of the archive.
+        :param at: Stamp of the state of the bucket.
+        :param prefix: Prefix of the keys in the archive.
         """
-        return self.make_response(None)
+        return self.make_response(None) if archive is None else send_archive(bucket, archive, prefix, at)
+
+    @need_permissions(lambda self, bucket, *args: bucket, "bucket-read", along=lambda: ["object-read"])
+    def archive(self, bucket: Bucket, name: str, prefix: str, at: str | None) -> Response:
+        """Send the objects of a bucket in one file.
+
+        :param bucket: The bucket.
+        :param name: Format of the file.
+        :param prefix: Prefix of the keys.
+        :param at: Stamp of the state of the bucket; without it, the client is redirected to the current one.
+        """
+        return send_archive(bucket, name, prefix, at)
 
     @need_permissions(lambda self, bucket: bucket, "bucket-listmultiparts")
     def multipart_listuploads(self, bucket: Bucket) -> Response:

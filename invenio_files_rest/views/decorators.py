@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from flask import abort, request
 from flask_login import current_user
@@ -72,8 +72,15 @@ def check_permission(permission: Any, hidden: bool = True) -> None:
     :param hidden: Whether to respond as if the resource did not exist (404); otherwise with 401 to an anonymous caller
         and 403 to an authenticated one.
     """
-    if permission is None or permission.can():
-        return
+    if permission is not None and not permission.can():
+        refuse(hidden)
+
+
+def refuse(hidden: bool) -> NoReturn:
+    """Refuse the request for want of a permission.
+
+    :param hidden: See :func:`check_permission`.
+    """
     if hidden:
         abort(404, description=NOT_FOUND)
     if current_user.is_authenticated:

@@ -14,11 +14,14 @@ from .output import say
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 CLIENTS = {
+    "7z": "p7zip-full",
+    "bsdtar": "libarchive-tools",
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
     "curl": "curl",
     "node": "nodejs",
     "npm": "npm",
+    "unzip": "unzip",
     "wget": "wget",
     "zsh": "zsh",
 }

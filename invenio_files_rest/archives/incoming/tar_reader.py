@@ -1,0 +1,191 @@
+"""The entries of a TAR while it comes: ustar, pax (POSIX.1-2001, pax) and GNU's long names.
+
+:mod:`tarfile` reads headers of any size into memory. Here they are limited, and what is no file or folder is refused.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ...errors import InvalidArchiveError
+from ...services.extraction import Entry
+from .names import key_of, refused
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
+
+LARGEST_HEADER = 64 * 1024
+"""Largest size of an extended header or a long name, in bytes."""
+
+_BLOCK = tarfile.BLOCKSIZE
+_UNFINISHED = "The archive ends before its end"
+_FILES = {tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE}
+_LONG = {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
+_KINDS = {
+    tarfile.LNKTYPE: "a hard link",
+    tarfile.SYMTYPE: "a symbolic link",
+    tarfile.CHRTYPE: "a device",
+    tarfile.BLKTYPE: "a device",
+    tarfile.FIFOTYPE: "a pipe",
+    tarfile.GNUTYPE_SPARSE: "a sparse file",
+}
+
+
+class _File:
+    """The bytes of an entry.
+
+    :param stream: The archive.
+    :param size: Number of bytes.
+    :param name: Name of the entry.
+    """
+
+    def __init__(self, stream: SupportsRead[bytes], size: int, name: str) -> None:
+        self._stream, self.left, self._name = stream, size, name
+
+    def read(self, size: int = -1) -> bytes:
+        wanted = self.left if size < 0 else min(size, self.left)
+        data = self._stream.read(wanted) if wanted else b""
+        if wanted and not data:
+            raise InvalidArchiveError(description=f"{_UNFINISHED}, in {self._name!r}.")
+        self.left -= len(data)
+        return data
+
+
+class TarReader:
+    """The entries of a TAR.
+
+    :param stream: The archive, without compression.
+    :param most: Largest number of entries, folders included.
+    """
+
+    def __init__(self, stream: SupportsRead[bytes], most: int) -> None:
+        """Begin."""
+        self._stream, self._most = stream, most
+        self._count = 0
+        self._after = ""
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Return the files, each of which has to be read before the next one is asked for.
+
+        :raises InvalidArchiveError: If the archive is damaged, ends too early, or has an entry that is refused.
+        """
+        extended: dict[str, str] = {}
+        while (info := self._header()) is not None:
+            if info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
+                extended |= self._records(info)
+                continue
+            if info.type == tarfile.XGLTYPE:
+                if {"path", "size"} & {*self._records(info)}:
+                    raise refused(info.name, "a header for all entries gives them a name or a size")
+                continue
+            if info.type in _LONG:
+                text = self._text(info)
+                if info.type == tarfile.GNUTYPE_LONGNAME:
+                    extended["path"] = text.rstrip("\0")
+                continue
+            yield from self._entry(info, extended)
+            extended = {}
+        if extended:
+            raise self._damaged()
+        self._drain()
+
+    def _header(self) -> tarfile.TarInfo | None:
+        """Read the next header; ``None`` at the end."""
+        block = self._exactly(_BLOCK)
+        if block.count(0) == _BLOCK:
+            return None
+        try:
+            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except (tarfile.HeaderError, ValueError) as error:
+            raise self._damaged() from error
+        if info.size < 0:
+            raise self._damaged()
+        self._count += 1
+        if self._count > 3 * self._most:
+            # An entry has two headers before it at most.
+            raise self._too_many()
+        self._after = info.name
+        return info
+
+    def _entry(self, info: tarfile.TarInfo, extended: dict[str, str]) -> Iterator[Entry]:
+        name = extended.get("path", info.name)
+        self._most -= 1
+        if self._most < 0:
+            raise self._too_many()
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            raise refused(shown, "the name is not in UTF-8")
+        if any(key.startswith("GNU.sparse.") for key in extended) or "SCHILY.realsize" in extended:
+            raise refused(name, "it is a sparse file, and only files and folders are taken")
+        if info.type == tarfile.DIRTYPE or (info.type in _FILES and name.endswith("/")):
+            self._skip(info.size)
+            return
+        if info.type not in _FILES:
+            kind = _KINDS.get(info.type, "of an unknown kind")
+            raise refused(name, f"it is {kind}, and only files and folders are taken")
+        size = self._size(extended["size"], name) if "size" in extended else info.size
+        file = _File(self._stream, size, name)
+        yield Entry(key_of(name), size, file)
+        self._skip(file.left, -size % _BLOCK)
+
+    def _size(self, text: str, name: str) -> int:
+        if not text.isascii() or not text.isdigit() or len(text) > 18:
+            raise refused(name, "its size is no number")
+        return int(text)
+
+    def _records(self, info: tarfile.TarInfo) -> dict[str, str]:
+        """Read an extended header: lines of their length in decimal, a space, and ``key=value`` (pax Header Block)."""
+        data, records = self._bytes(info), {}
+        while data.strip(b"\0"):
+            length, _, _ = data.partition(b" ")
+            if not length.isdigit() or len(length) > 6 or not len(length) + 2 < int(length) <= len(data):
+                raise self._damaged()
+            line, data = data[len(length) + 1 : int(length)], data[int(length) :]
+            key, equals, value = line.partition(b"=")
+            if not equals or not value.endswith(b"\n"):
+                raise self._damaged()
+            records[key.decode("utf-8", "replace")] = value[:-1].decode("utf-8", "surrogateescape")
+        return records
+
+    def _text(self, info: tarfile.TarInfo) -> str:
+        return self._bytes(info).decode("utf-8", "surrogateescape")
+
+    def _bytes(self, info: tarfile.TarInfo) -> bytes:
+        if info.size > LARGEST_HEADER:
+            raise refused(info.name, f"a header of an entry has more than {LARGEST_HEADER} bytes")
+        data = self._exactly(info.size)
+        self._skip(0, -info.size % _BLOCK)
+        return data
+
+    def _exactly(self, size: int) -> bytes:
+        parts, left = [], size
+        while left:
+            data = self._stream.read(left)
+            if not data:
+                after = f", after {self._after!r}" if self._after else ""
+                raise InvalidArchiveError(description=f"{_UNFINISHED}{after}.")
+            parts.append(data)
+            left -= len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _skip(self, *sizes: int) -> None:
+        left = sum(sizes)
+        while left:
+            left -= len(self._exactly(min(left, 64 * 1024)))
+
+    def _drain(self) -> None:
+        """Read what follows the end, so that digests and checksums of the whole stream are compared."""
+        while self._stream.read(64 * 1024):
+            pass
+
+    def _damaged(self) -> InvalidArchiveError:
+        if not self._after:
+            return InvalidArchiveError(
+                description="The body is not a TAR, be it compressed with gzip, bzip2, xz or not."
+            )
+        return InvalidArchiveError(description=f"The archive is damaged after {self._after!r}.")
+
+    def _too_many(self) -> InvalidArchiveError:
+        return InvalidArchiveError(description=f"The archive has too many entries: see {self._after!r}.")

@@ -1,0 +1,202 @@
+"""The state of a bucket at a moment: which version of each object was its head, in order of keys.
+
+A new version is later than those before it of the same object, see :mod:`.succession`. So the heads at a moment are
+found for good, as long as no version is removed permanently. Versions of different objects may come from hosts whose
+clocks differ, so that one with an earlier time may be committed later: compare :attr:`Entry.mark` to find out.
+
+Mostly the heads of then are those of now, which are quickly read. Earlier versions are looked for where one is newer.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple
+
+from invenio_db import db
+from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy.orm import aliased
+
+from .base import by_bytes
+from .file_crc import FileCRC
+from .file_instance import FileInstance
+from .listing import after_prefix
+from .object_version import ObjectVersion
+
+
+class Entry(NamedTuple):
+    """A version that was the head of an object."""
+
+    key: str
+    version_id: uuid.UUID
+    created: datetime
+    is_head: bool
+    """Whether it still is the head."""
+    size: int | None
+    readable: bool
+
+    @property
+    def mark(self) -> bytes:
+        """What tells this entry from all others."""
+        return f"{self.key}\0{self.version_id.hex} {self.size} {self.created.isoformat()}\n".encode()
+
+
+class IndexedEntry(NamedTuple):
+    """An entry, and the CRC-32 of its file if it is known."""
+
+    entry: Entry
+    crc: int | None
+
+
+class StoredEntry(NamedTuple):
+    """An entry with its file, in no session, and the CRC-32 of the file if it is known."""
+
+    entry: Entry
+    crc: int | None
+    file: FileInstance
+
+
+class Page(NamedTuple):
+    """Entries that follow each other."""
+
+    entries: list[Entry]
+
+    versions: list[ObjectVersion]
+    """The same as objects of the session."""
+
+    last: str | None
+    """Key of the last object that was looked at, be it in the state or not; ``None`` at the end."""
+
+
+@dataclass(frozen=True)
+class BucketState:
+    """The state of a bucket, or of the objects with a prefix, at a moment.
+
+    :param bucket_id: Identifier of the bucket.
+    :param moment: Versions that are later do not count.
+    :param prefix: Prefix that the keys have.
+    """
+
+    bucket_id: uuid.UUID
+    moment: datetime
+    prefix: str = ""
+
+    @classmethod
+    def latest(cls, bucket_id: uuid.UUID, prefix: str, empty: datetime) -> BucketState:
+        """Return the current state: that at the time of the latest version.
+
+        :param bucket_id: Identifier of the bucket.
+        :param prefix: Prefix that the keys have.
+        :param empty: The moment to name if there is no version.
+        """
+        values = {"bucket": bucket_id} | _bounds(prefix)
+        moment = db.session.scalar(_latest(*_bounds(prefix)), values)
+        return cls(bucket_id, moment or empty, prefix)
+
+    def page(self, after: str | None, limit: int) -> Page:
+        """Return the entries that follow a key.
+
+        :param after: The key; ``None`` for the first entries.
+        :param limit: Largest number of objects to look at.
+        """
+        rows = self._rows("versions", after, limit=limit)
+        found = [row for row in rows if row.version_id is not None and row.file_id is not None]
+        return Page([Entry(*row[2:8]) for row in found], [row[8] for row in found], rows[-1].key if rows else None)
+
+    def indexed(self, after: str | None, last: str) -> list[IndexedEntry]:
+        """Return the entries of a page, with the CRC-32 of each.
+
+        :param after: The key before the page.
+        :param last: The last key that may be in it.
+        """
+        return [IndexedEntry(Entry(*row[2:8]), row[8]) for row in self._rows("indexed", after, last) if row.file_id]
+
+    def stored(self, after: str | None, last: str) -> list[StoredEntry]:
+        """Return the entries of a page, with the CRC-32 of each, and their files.
+
+        :param after: The key before the page.
+        :param last: The last key that may be in it.
+        """
+        rows = self._rows("stored", after, last)
+        return [StoredEntry(Entry(*row[2:8]), row[8], row[9]) for row in rows if row.file_id]
+
+    def _rows(self, what: str, after: str | None, last: str | None = None, limit: int | None = None) -> list[Any]:
+        """Return a row for each object, with key and identifier of the file, and then what is wanted."""
+        given = {"after": after, "last": last, "limit": limit}
+        bounds = _bounds(self.prefix) | {name: value for name, value in given.items() if value is not None}
+        values = {"bucket": self.bucket_id} | bounds
+        rows = db.session.execute(_heads(what, *bounds), values).all()
+        if all(row.created <= self.moment for row in rows):
+            return list(rows)
+        return list(db.session.execute(_earlier(what, *bounds), values | {"moment": self.moment}).all())
+
+
+def _bounds(prefix: str) -> dict[str, str]:
+    """Return the bounds of the keys with a prefix, by the names of the parameters."""
+    end = after_prefix(prefix) if prefix else None
+    return ({"first": prefix} if prefix else {}) | ({} if end is None else {"end": end})
+
+
+def _within(*bounds: str) -> list[Any]:
+    """Return the conditions on versions of a bucket with bounds of their keys."""
+    key = by_bytes(ObjectVersion.key)
+    compared = {
+        "first": key >= bindparam("first"),
+        "after": key > bindparam("after"),
+        "last": key <= bindparam("last"),
+        "end": key < bindparam("end"),
+    }
+    return [ObjectVersion.bucket_id == bindparam("bucket"), *(compared[bound] for bound in bounds if bound in compared)]
+
+
+@cache
+def _latest(*bounds: str) -> Any:
+    return select(func.max(ObjectVersion.created)).where(*_within(*bounds))
+
+
+def _columns(what: str, key: Any) -> Any:
+    version, file = ObjectVersion, FileInstance
+    entry = (
+        version.key.label("own_key"),
+        version.version_id,
+        version.created,
+        version.is_head,
+        file.size,
+        file.readable,
+    )
+    more = {"versions": (version,), "indexed": (FileCRC.crc,), "stored": (FileCRC.crc, file)}[what]
+    return select(key.label("key"), version.file_id, *entry, *more)
+
+
+def _with_files(statement: Any, what: str) -> Any:
+    found = statement.outerjoin(FileInstance, FileInstance.id == ObjectVersion.file_id)
+    return found if what == "versions" else found.outerjoin(FileCRC, FileCRC.file_id == FileInstance.id)
+
+
+@cache
+def _heads(what: str, *bounds: str) -> Any:
+    """Return the statement that reads the heads of now."""
+    statement = _with_files(_columns(what, ObjectVersion.key).select_from(ObjectVersion), what)
+    statement = statement.where(*_within(*bounds), ObjectVersion.is_head).order_by(by_bytes(ObjectVersion.key))
+    return statement.limit(bindparam("limit")) if "limit" in bounds else statement
+
+
+@cache
+def _earlier(what: str, *bounds: str) -> Any:
+    """Return the statement that reads the heads of a moment: none of an object that is newer."""
+    moment: Any = bindparam("moment", type_=ObjectVersion.created.type)
+    key = by_bytes(ObjectVersion.key)
+    keys = select(key.label("key")).where(*_within(*bounds), ObjectVersion.is_head).order_by(key)
+    page = (keys.limit(bindparam("limit")) if "limit" in bounds else keys).subquery()
+    one = aliased(ObjectVersion, name="one")
+    # Versions of installations before ours may have equal times; of these the current head is the latest.
+    order = one.is_head.desc(), one.created.desc(), one.version_id
+    there = and_(one.key == page.c.key, one.bucket_id == bindparam("bucket"), one.created <= moment)
+    rank = func.row_number().over(partition_by=page.c.key, order_by=order)
+    # Without statistics, SQLite and MariaDB would start an inner join with all versions of the bucket.
+    ranked = select(page.c.key, one.version_id, rank.label("rank")).select_from(page).outerjoin(one, there).subquery()
+    statement = _columns(what, ranked.c.key).select_from(ranked)
+    statement = statement.outerjoin(ObjectVersion, ObjectVersion.version_id == ranked.c.version_id)
+    return _with_files(statement, what).where(ranked.c.rank == 1).order_by(by_bytes(ranked.c.key))

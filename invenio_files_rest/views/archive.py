@@ -1,0 +1,99 @@
+"""``GET /files/<bucket>?archive=zip``: the objects of a bucket in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, abort, current_app, redirect, request
+from webargs import fields, validate
+
+from ..archives.formats import FORMATS
+from ..archives.layout import Layout, lay_out
+from ..archives.slots import take_slot
+from ..archives.stamp import EPOCH, make_stamp, parse_stamp
+from ..archives.stream import ArchiveStream
+from ..errors import InvalidArguments, field_errors
+from ..http.file_response import Representation, send_opened
+from ..http.links import bucket_url
+from ..models import Bucket, ObjectVersion
+from ..models.bucket_state import BucketState
+from ..permissions import permitted_actions
+from ..services.transactions import release_connection
+from .decorators import refuse
+
+ARCHIVE = {
+    "archive": fields.String(validate=validate.OneOf(sorted(FORMATS))),
+    "at": fields.String(validate=validate.Length(max=64)),
+}
+"""Arguments of an archive."""
+
+NOT_WITH_ARCHIVE = ("versions", "uploads", "delimiter", "start-after", "max-keys")
+"""Arguments that have no meaning for an archive."""
+
+
+def send_archive(bucket: Bucket, name: str, prefix: str, at: str | None) -> Response:
+    """Send the objects of a bucket in one file, or redirect to the address of its current state.
+
+    :param bucket: The bucket, which may be read.
+    :param name: Name of the format.
+    :param prefix: Prefix of the keys.
+    :param at: Stamp of the state.
+    :raises InvalidArguments: If the stamp is none.
+    :raises werkzeug.exceptions.Gone: If the state cannot be had any more.
+    :raises werkzeug.exceptions.ServiceUnavailable: If too many archives are being sent.
+    :raises FileInstanceUnreadableError: If a file has not all its bytes.
+    """
+    for argument in NOT_WITH_ARCHIVE:
+        if argument in request.args:
+            abort(400, description=f"The argument {argument} has no meaning for an archive.")
+    if at is None:
+        layout = lay_out(FORMATS[name], BucketState.latest(bucket.id, prefix, EPOCH), ensure_readable)
+        arguments = {"archive": name, "prefix": prefix, "at": make_stamp(layout.state.moment, layout.digest)}
+        given = {argument: value for argument, value in arguments.items() if value}
+        # The method is kept (RFC 9110, section 15.4.8).
+        response: Response = redirect(f"{bucket_url(bucket.id)}?{urlencode(given)}", 307, current_app.response_class)  # type: ignore[assignment]
+        return response
+    try:
+        moment, digest = parse_stamp(at)
+    except ValueError as error:
+        raise InvalidArguments(errors=field_errors([str(error)], "at")) from error
+    layout = lay_out(FORMATS[name], BucketState(bucket.id, moment, prefix), ensure_readable)
+    if layout.digest != digest:
+        abort(410, description="The bucket has no such state any more. Ask again without the argument at.")
+    file_name = f"{bucket.id}.{name}"
+    release_connection()
+    response = send_opened(
+        lambda: _open(layout),
+        Representation(
+            filename=file_name,
+            size=layout.size,
+            mimetype=layout.form.mimetype,
+            etag=f"{name}-{digest}",
+            as_attachment=True,
+            # Browsers save it. They run nothing in it.
+            trusted=True,
+        ),
+    )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _open(layout: Layout) -> Any:
+    give_back = take_slot(current_app.config["FILES_REST_ARCHIVES_AT_ONCE"])
+    return ArchiveStream(current_app._get_current_object(), layout, give_back)  # type: ignore[attr-defined]
+
+
+def ensure_readable(versions: Collection[ObjectVersion]) -> None:
+    """Check that the current identity may read every one of several versions.
+
+    :param versions: The versions.
+    :raises werkzeug.exceptions.HTTPException: If it may not.
+    """
+    for actions, some in (
+        (["object-read"], [version for version in versions if version.is_head]),
+        (["object-read", "object-read-version"], [version for version in versions if not version.is_head]),
+    ):
+        if any(len(allowed) < len(actions) for allowed in permitted_actions(some, actions)):
+            refuse(hidden=False)
