@@ -15,17 +15,20 @@ from ..permissions import expect_actions
 from ..proxies import current_permission_factory
 from ..services.batches import in_batches
 from .base import FilesView
+from .bucket_changes import BucketChangesMixin
 from .decorators import check_permission, need_bucket_permission, need_permissions, pass_bucket
 from .object import ObjectResource
-from .resumable import BucketUploadsMixin, or_of_an_upload
+from .resumable import or_of_an_upload
+from .tags import or_of_tags
 
 
-class BucketResource(BucketUploadsMixin, FilesView):
+class BucketResource(BucketChangesMixin, FilesView):
     """A bucket."""
 
     readable_conditions = ObjectResource.readable_conditions
 
     @or_of_an_upload
+    @or_of_tags("show_tags")
     @use_kwargs({"versions": flag("versions"), "uploads": flag("uploads"), **PAGE}, location="query")
     @pass_bucket
     def get(self, bucket: Any = None, versions: Any = missing, uploads: Any = missing, **page: Any) -> Response:
