@@ -69,6 +69,7 @@ HEADERS: dict[str, st.SearchStrategy[str]] = {
 ARGUMENTS = (
     *("versionId", "uploadId", "uploads", "versions", "download", "partNumber", "size", "partSize", "prefix"),
     *("delimiter", "max-keys", "start-after", "prettyprint", "bucket", "key", "self", "format", "_totalSize"),
+    *("copy", "move", "from", "restore", "tags", "snapshot", "lock", "sync", "delete-extras", "max-buckets"),
 )
 
 BODIES = st.sampled_from(

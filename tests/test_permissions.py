@@ -105,7 +105,9 @@ REQUESTS = {
     "abort an upload": Request(
         *("DELETE", "?uploadId={begun}", ["multipart-delete"], (*HIDDEN, 404, 204, 204)), key="m"
     ),
-    "copy": Request("PUT", "?copy=a.txt", ["bucket-update", "object-read"], UPDATE, key="new"),
+}
+
+MORE = {
     "copy a version": Request(
         *("PUT", "?copy=a.txt&versionId={old}", ["bucket-update", "object-read", "object-read-version"], UPDATE),
         open=("object-read-version",),
@@ -120,12 +122,10 @@ REQUESTS = {
         *("POST", "?restore&versionId={old}", ["bucket-update", "object-read", "object-read-version"], UPDATE),
         open=("object-read-version",),
     ),
-    "get tags": Request("GET", "?tags", ["object-read"], READ),
     "get tags of a version": Request(
         *("GET", "?tags&versionId={old}", ["object-read", "object-read-version"], (*HIDDEN, 403, 200, 200)),
         open=("object-read-version",),
     ),
-    "put tags": Request("PUT", "?tags", ["bucket-update", "object-read"], UPDATE, json=TAGS),
     "put tags of a version": Request(
         *("PUT", "?tags&versionId={old}", ["bucket-update", "object-read", "object-read-version"], UPDATE),
         open=("object-read-version",),
@@ -134,7 +134,6 @@ REQUESTS = {
     "delete tags": Request("DELETE", "?tags", ["bucket-update", "object-read"], (*HIDDEN, 404, 204, 204)),
     "get tags of the bucket": Request("GET", "?tags", ["bucket-read"], READ, key=None),
     "put tags of the bucket": Request("PUT", "?tags", ["bucket-update"], UPDATE, key=None, json=TAGS),
-    "delete tags of the bucket": Request("DELETE", "?tags", ["bucket-update"], (*HIDDEN, 404, 204, 204), key=None),
     "change the limits": Request(
         *("PATCH", "", ["bucket-read", "location-update"], (*HIDDEN, 403, 403, 200)),
         open=("location-update",),
@@ -142,6 +141,7 @@ REQUESTS = {
         json={"quota_size": 1000},
     ),
 }
+"""Requests whose callers are tried one after the other, since they leave a bucket as it was, or can be sent again."""
 
 FROM = {
     "copy": Request("PUT", "?copy=a.txt&from={source}", ["object-read"], UPDATE, key="new"),
@@ -280,6 +280,31 @@ def test_a_grant_on_one_bucket_covers_no_other(site: Site, name: str) -> None:
     assert same(response, site.send(client, REQUESTS[name], bucket=uuid4()))
 
 
+@pytest.mark.parametrize("name", MORE)
+def test_who_may_copy_tag_and_limit(site: Site, name: str) -> None:
+    request, own = MORE[name], str(site.bucket.id)
+
+    def send(client: Any, status: int) -> None:
+        if ObjectVersion.get(site.bucket, "a.txt") is None:
+            ObjectVersion.create(site.bucket, "a.txt", stream=io.BytesIO(b"again"))
+        before = rows()
+        with statements() as found:
+            response = site.send(client, request)
+        assert response.status_code == status, response.text
+        assert sum("access_actions" in statement for statement in found) == 1
+        if status >= 400:
+            assert rows() == before
+        if status == 404:
+            assert same(response, site.send(client, request, bucket=uuid4()))
+
+    for caller, status in zip(CALLERS, request.statuses, strict=True):
+        send(site.caller(caller), status)
+    for missing in request.needs:
+        send(site.user(ACTIONS.keys() - {missing}, own), 403 if missing in request.open else 404)
+    send(site.user(request.needs, own), 204 if request.method == "DELETE" else 200)
+    send(site.user(ACTIONS, str(uuid4())), 404)
+
+
 @pytest.fixture
 def target(site: Site) -> Bucket:
     """Make the bucket that requests of FROM change."""
@@ -408,9 +433,10 @@ def test_the_body_of_whoever_may_not_write_is_not_read(site: Site, caller: str, 
 @pytest.mark.parametrize("change", [{"locked": True}, {"deleted": True}])
 def test_a_stranger_learns_nothing_of_a_bucket_s_state(site: Site, change: dict[str, bool]) -> None:
     client = site.caller("stranger")
-    before = {name: site.send(client, request) for name, request in REQUESTS.items()}
+    every = REQUESTS | MORE
+    before = {name: site.send(client, request) for name, request in every.items()}
     site.db.session.execute(Bucket.__table__.update().values(**change))
-    for name, request in REQUESTS.items():
+    for name, request in every.items():
         assert same(before[name], site.send(client, request)), name
 
 
