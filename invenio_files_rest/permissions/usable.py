@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from itertools import chain
 from typing import NamedTuple
@@ -24,7 +25,8 @@ _PLACE = re.compile("([0-9]{1,17})-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """A place in the order of all buckets. It tells no more of them than who names it knows."""
 
     created: datetime
@@ -74,7 +76,8 @@ def usable_buckets(
     """
     usable: list[Usable] = []
     last = None
-    buckets = list(Bucket.newest(most + 1, before=before, among=_granted(actions)))
+    after = None if before is None else (before.created, before.id)
+    buckets = list(Bucket.newest(most + 1, before=after, among=_granted(actions)))
     asked = buckets[:most]
     at_once = most if decides_by_bucket() else size
     parts = (asked[start : start + at_once] for start in range(0, len(asked), at_once))
