@@ -116,11 +116,12 @@ class BucketChangesMixin(BucketTagsMixin, BucketUploadsMixin):
 
         :param bucket: The bucket.
         """
+        bucket_id = bucket.id
         _ensure_heads_readable(bucket)
         check_permission(current_permission_factory(None, "location-update"), hidden=False)
         refuse_stray_arguments(_SNAPSHOT, _LOCK)
         check_conditions_without_validators(write_conditions(request))
-        copy = snapshot_bucket(bucket.id, _LOCK in request.args, complete=grant_to_creator)
+        copy = snapshot_bucket(bucket_id, _LOCK in request.args, complete=grant_to_creator)
         # Under the URL of a record, too, the copy is a bucket of its own.
         return json_serializer(data=copy, context={"class": Bucket})
 
