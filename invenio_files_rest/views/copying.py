@@ -169,4 +169,4 @@ def _refuse_body() -> None:
     :raises werkzeug.exceptions.BadRequest: If it has one.
     """
     if request.content_length or request.environ.get("HTTP_TRANSFER_ENCODING"):
-        abort(400, description="A copy is one of what is stored already: the request must not have a body.")
+        abort(400, description="A copy is made of what is stored already, so the request must not have a body.")
