@@ -198,6 +198,16 @@ def test_many_buckets_are_asked_for_with_the_same_statements_as_a_few(
     assert counts == [(2, counts[0][1]), (17, counts[0][1])]
 
 
+def test_whoever_creates_a_bucket_may_use_it_where_the_setting_says_so(
+    app: Flask, client: FlaskClient, location: Location, allow: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.config, "FILES_REST_GRANT_CREATOR", True)
+    allow(LocationUpdate(None))
+    answer = client.post("/", headers=OWN, follow_redirects=True)
+    assert answer.request.path == f"/buckets/{Bucket.query.one().id}"
+    assert "Nobody has allowed you" not in answer.text
+
+
 def test_a_bucket_is_created_by_whoever_may_and_shown(
     app: Flask, client: FlaskClient, location: Location, allow: Callable[..., None]
 ) -> None:

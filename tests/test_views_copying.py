@@ -110,6 +110,22 @@ def test_a_copy_into_another_location_has_a_file_of_its_own(
     assert client.get(url(elsewhere, "b")).data == data
 
 
+def test_no_connection_is_in_use_while_bytes_are_copied(
+    client: Any, bucket: Bucket, elsewhere: Bucket, db: Any, monkeypatch: Any
+) -> None:
+    put(client, bucket, "a", b"x" * 5_000_000)
+    read, in_use = copying.read_version, []
+
+    def watched(version: ObjectVersion) -> Any:
+        for block in read(version):
+            in_use.append(db.engine.pool.checkedout())
+            yield block
+
+    monkeypatch.setattr(copying, "read_version", watched)
+    assert client.put(copy_url(elsewhere, "b", bucket, "a")).status_code == 200
+    assert set(in_use) == {0}
+
+
 def test_within_a_bucket_no_bytes_are_copied_wherever_its_files_are(
     client: Any, bucket: Bucket, elsewhere: Bucket, db: Any
 ) -> None:
