@@ -144,6 +144,7 @@ def test_a_wrong_snapshot_makes_no_bucket(client: Any, bucket: Bucket) -> None:
     error(client.post(f"{url(bucket)}?Snapshot"), 405)
     error(client.post(url(bucket, snapshot=True), headers={"Accept": "image/png"}), 406)
     error(client.post(url(bucket, snapshot=True), headers={"If-None-Match": "*"}), 412)
+    error(client.post(url(bucket, snapshot=True), json={"lock": True}), 400)
     bucket.deleted = True
     error(client.post(url(bucket, snapshot=True)), 404)
     assert rows() == before
@@ -214,6 +215,7 @@ def test_a_wrong_sync_changes_nothing(client: Any, bucket: Bucket, other: Bucket
     error(client.post(sync_url(other, uuid4())), 404)
     error(client.post(sync_url(other, other)), 400)
     error(client.post(f"{sync_url(other, bucket)}&sync"), 400)
+    error(client.post(sync_url(other, bucket), json={"delete-extras": True}), 400)
     error(client.post(sync_url(other, bucket), headers={"Accept": "image/png"}), 406)
     error(client.post(sync_url(other, bucket), headers={"If-None-Match": "*"}), 412)
     other.locked = True

@@ -22,7 +22,14 @@ from ..services.batches import in_batches
 from ..services.bucket_copies import snapshot_bucket, sync_bucket
 from ..services.buckets import change_bucket
 from ..services.conditions import check_conditions_without_validators
-from .decorators import check_permission, ensure_acceptable, ensure_unlocked, need_bucket_permission, pass_bucket
+from .decorators import (
+    check_permission,
+    ensure_acceptable,
+    ensure_unlocked,
+    need_bucket_permission,
+    pass_bucket,
+    refuse_body,
+)
 from .resumable import BucketUploadsMixin, is_about_an_upload
 from .tags import BucketTagsMixin, is_about_tags
 
@@ -120,6 +127,7 @@ class BucketChangesMixin(BucketTagsMixin, BucketUploadsMixin):
         _ensure_heads_readable(bucket)
         check_permission(current_permission_factory(None, "location-update"), hidden=False)
         refuse_stray_arguments(_SNAPSHOT, _LOCK)
+        refuse_body()
         check_conditions_without_validators(write_conditions(request))
         copy = snapshot_bucket(bucket_id, _LOCK in request.args, complete=grant_to_creator)
         # Under the URL of a record, too, the copy is a bucket of its own.
@@ -140,6 +148,7 @@ class BucketChangesMixin(BucketTagsMixin, BucketUploadsMixin):
         refuse_stray_arguments(_SYNC, _SOURCE, _DELETE_EXTRAS)
         if source_id is None:
             raise MissingQueryParameter(_SOURCE)
+        refuse_body()
         check_conditions_without_validators(write_conditions(request))
         bucket_id = bucket.id
         if source_id == bucket_id:

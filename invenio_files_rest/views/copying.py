@@ -19,7 +19,7 @@ from ..permissions import expect_actions
 from ..proxies import current_permission_factory
 from ..services.conditions import check_write_conditions
 from ..services.copying import copy_object, move_object
-from .decorators import check_permission
+from .decorators import check_permission, refuse_body
 
 COPY, MOVE, RESTORE, SOURCE = "copy", "move", "restore", "from"
 
@@ -99,7 +99,7 @@ class CopyMixin:
                 description=f"The argument {name} names a key, and this one begins with the identifier of a bucket: "
                 f"name the bucket with {SOURCE}=, or this one if the key does begin so.",
             )
-        _refuse_body()
+        refuse_body()
         if source_id in (None, bucket.id) and source_key == key and version_id is None:
             abort(400, description=f"There is nothing to {name}: the object is both source and target.")
         return self._new_version(bucket, key, source_id or bucket.id, source_key, version_id, moves=moved is not None)
@@ -115,7 +115,7 @@ class CopyMixin:
         refuse_stray_arguments(RESTORE, "versionId")
         if version_id is None:
             raise MissingQueryParameter("versionId")
-        _refuse_body()
+        refuse_body()
         return self._new_version(bucket, None, bucket.id, key, version_id)
 
     def _new_version(
@@ -161,12 +161,3 @@ class CopyMixin:
         return self.make_response(
             data=obj, context={"class": ObjectVersion, "bucket": bucket}, etag=obj.file and obj.file.checksum
         )
-
-
-def _refuse_body() -> None:
-    """Refuse a request that has a body, which was meant to be stored.
-
-    :raises werkzeug.exceptions.BadRequest: If it has one.
-    """
-    if request.content_length or request.environ.get("HTTP_TRANSFER_ENCODING"):
-        abort(400, description="A copy is made of what is stored already, so the request must not have a body.")

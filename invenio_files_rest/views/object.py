@@ -51,7 +51,7 @@ from .decorators import (
 )
 from .multipart import MultipartMixin
 from .resumable import ObjectUploadsMixin
-from .tags import ObjectTagsMixin, actions_of_tags, is_about_tags, or_of_tags
+from .tags import ObjectTagsMixin, is_about_tags, or_of_tags
 
 VERSION = {"version_id": Identifier(data_key="versionId", load_default=None)}
 UPLOAD = {"upload_id": Identifier(data_key="uploadId", load_default=None)}
@@ -69,7 +69,7 @@ def _actions_of_change() -> Iterable[str]:
     """Return the actions, other than to change the bucket, that a request will be checked for."""
     # Whether a condition holds tells what is there.
     of_conditions = ["object-read"] if write_conditions(request) else []
-    return [*of_conditions, *actions_of_tags(), *expect_source_actions()]
+    return [*of_conditions, *expect_source_actions()]
 
 
 _OPEN_ATTEMPTS = 5
@@ -278,6 +278,7 @@ class ObjectResource(CopyMixin, MultipartMixin, ObjectTagsMixin, ObjectUploadsMi
             notify(file_downloaded, obj)
         return response
 
+    @or_of_tags("put_tags")
     @pass_bucket
     @need_bucket_permission("bucket-update", along=_actions_of_change)
     @ensure_unlocked
@@ -296,8 +297,6 @@ class ObjectResource(CopyMixin, MultipartMixin, ObjectTagsMixin, ObjectUploadsMi
             return self.multipart_uploadpart(bucket, key, upload_id)
         if is_copy():
             return self.copy_or_move(bucket, key)
-        if is_about_tags():
-            return self.put_tags(bucket, key)
         refuse_stray_arguments()
         if draft.completes() is not None:
             return self.resumable_object(bucket, key, self.create_object)

@@ -52,10 +52,8 @@ def _shown(tags: Mapping[str, str]) -> Response:
     return Response(dumps({"tags": tags}), mimetype="application/json")
 
 
-def actions_of_tags() -> list[str]:
+def _actions_of_object() -> list[str]:
     """Return the actions, other than to change the bucket, that a request needs to change tags of an object."""
-    if not is_about_tags():
-        return []
     return ["object-read", *(["object-read-version"] if "versionId" in request.args else [])]
 
 
@@ -97,7 +95,7 @@ class BucketTagsMixin:
 
 
 class ObjectTagsMixin:
-    """What an object's resource does with tags. The bucket may be changed, and is not locked."""
+    """What an object's resource does with tags."""
 
     make_response: Callable[..., Response]
     get_object: Callable[..., ObjectVersion]
@@ -109,6 +107,10 @@ class ObjectTagsMixin:
             abort(404, description=NOT_FOUND)
         return _shown(obj.get_tags())
 
+    @pass_bucket
+    @need_bucket_permission("bucket-update", along=_actions_of_object)
+    @ensure_unlocked
+    @ensure_acceptable
     @use_kwargs(_BODY, location="json_object")
     def put_tags(self, bucket: Bucket, key: str, tags: dict[str, str]) -> Response:
         """Replace the tags of the object."""
@@ -116,7 +118,7 @@ class ObjectTagsMixin:
         return _shown(tags)
 
     @pass_bucket
-    @need_bucket_permission("bucket-update", along=actions_of_tags)
+    @need_bucket_permission("bucket-update", along=_actions_of_object)
     @ensure_unlocked
     def delete_tags(self, bucket: Bucket, key: str) -> Response:
         """Delete the tags of the object."""
