@@ -75,6 +75,13 @@ FILES_REST_FILE_TAGS_HEADER = "X-Invenio-File-Tags"
 FILES_REST_FILE_URI_MAX_LEN = 255
 """Largest length of a file's URI, in characters. On MySQL and MariaDB, the column is limited to 255."""
 
+FILES_REST_GRANT_CREATOR = False
+"""Allow whoever creates a bucket over REST, or in the pages, all actions on it but ``files-rest-location-update``.
+
+They are granted to the user in the transaction that creates the bucket. Off, whoever may create a bucket cannot use it
+until somebody else allows it.
+"""
+
 FILES_REST_LOCATION_URIS: list[str] = []
 """Allowed places for new locations, and for changed URIs of locations: folders, and URIs of other storage systems.
 Empty to allow any place.

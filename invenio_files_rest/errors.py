@@ -105,6 +105,13 @@ class FileInstanceUnreadableError(InvalidOperationError):
     description = "File storage is offline."
 
 
+class ObjectReplacedError(InvalidOperationError):
+    """An object has been replaced or removed while something was done with it."""
+
+    code = 409
+    description = "The object has been replaced meanwhile. Try again."
+
+
 class BucketLockedError(InvalidOperationError):
     """The bucket is locked."""
 

@@ -69,6 +69,7 @@ HEADERS: dict[str, st.SearchStrategy[str]] = {
 ARGUMENTS = (
     *("versionId", "uploadId", "uploads", "versions", "download", "partNumber", "size", "partSize", "prefix"),
     *("delimiter", "max-keys", "start-after", "prettyprint", "bucket", "key", "self", "format", "_totalSize"),
+    *("copy", "move", "from", "restore", "tags", "snapshot", "lock", "sync", "delete-extras", "max-buckets"),
 )
 
 BODIES = st.sampled_from(
@@ -81,6 +82,9 @@ BODIES = st.sampled_from(
         (b'{"size": 4, "partSize": 2}', "application/json"),
         (b'{"size": [], "partSize": {"a": 1}}', "application/json"),
         (b'{"size": 1e400, "partSize": -1}', "application/json"),
+        (b'{"tags": {"a": "b", "c": "\\ud800"}}', "application/json"),
+        (b'{"tags": {"a": "b"}}', "application/json"),
+        (b'{"locked": false, "max_file_size": 4}', "application/json"),
         (b"[1]", "application/json"),
         (b"null", "application/json"),
         (b'"\\ud800"', "application/json"),
@@ -184,8 +188,17 @@ def test_whatever_comes_is_answered_in_order(
     valid = st.builds("versionId={}".format, identifier) | st.builds(
         "uploadId={}&partNumber={}".format, identifier, st.integers(0, 2)
     )
+    taken = st.builds(
+        "{}={}&from={}".format,
+        st.sampled_from(["copy", "move", "sync", "snapshot"]),
+        st.sampled_from(["a", "gone", "new"]),
+        st.sampled_from(site["buckets"]),
+    )
     query = (
         st.sampled_from(["", "uploads", "uploads&size=4&partSize=2", "versions&max-keys=1", "delimiter=/", "download"])
+        | st.sampled_from(["tags", "copy=a", "move=a", "copy=gone", "snapshot", "snapshot&lock", "max-buckets=1"])
+        | st.builds("restore&versionId={}".format, identifier)
+        | taken
         | valid
         | st.lists(argument, max_size=4).map(
             lambda arguments: "&".join(name if given is None else f"{name}={given}" for name, given in arguments)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import func, select, update
 
-from invenio_files_rest.errors import FileSizeError, InvalidOperationError, MultipartMissingParts
+from invenio_files_rest.errors import FileSizeError, InvalidOperationError, MultipartMissingParts, ObjectReplacedError
 from invenio_files_rest.models import (
     Bucket,
     FileInstance,
@@ -31,6 +31,10 @@ from invenio_files_rest.models import (
     Upload,
     UploadExtent,
 )
+from invenio_files_rest.services.bucket_copies import snapshot_bucket, sync_bucket
+from invenio_files_rest.services.buckets import change_bucket
+from invenio_files_rest.services.copying import copy_object, move_object
+from invenio_files_rest.services.objects import store_object
 from invenio_files_rest.services.uploads.errors import UploadIncomplete, UploadLengthMismatch
 from invenio_files_rest.services.uploads.plans import APPENDED, PARTS, PLANS
 
@@ -189,6 +193,51 @@ class State(RuleBasedStateMachine):
         for head in ObjectVersion.get_by_bucket(source):
             assert ObjectVersion.get(destination, head.key).file_id == head.file_id
         self.end(commit)
+
+    @precondition(lambda self: ObjectVersion.query.filter(ObjectVersion.file_id.isnot(None)).count())
+    @rule(number=NUMBER, other=NUMBER, key=KEYS, moves=st.booleans())
+    def copy_or_move(self, number: int, other: int, key: str, moves: bool) -> None:
+        versions = ObjectVersion.query.filter(ObjectVersion.file_id.isnot(None)).order_by(ObjectVersion.version_id)
+        source, target = self.pick(versions, number), self.bucket(other)
+        moves = moves and source.is_head
+        is_target = source.is_head and (source.bucket_id, source.key) == (target.id, key)
+        bucket_id, old_key, file_id, size = source.bucket_id, source.key, source.file_id, source.file.size
+        left = target.quota_left
+        try:
+            new = (move_object if moves else copy_object)(source, target, key)
+        except FileSizeError:
+            assert left is not None
+            assert size > left
+        except InvalidOperationError:
+            assert is_target
+        else:
+            assert not is_target
+            assert ObjectVersion.get(target, key) == new
+            assert new.file_id == file_id
+            assert not moves or ObjectVersion.get(bucket_id, old_key) is None
+
+    @precondition(lambda self: Bucket.query.count() < 4)
+    @rule(number=NUMBER, lock=st.booleans())
+    def snapshot_over_rest(self, number: int, lock: bool) -> None:
+        source = self.bucket(number)
+        copy = snapshot_bucket(source.id, lock, lambda bucket: None)
+        assert copy.locked is lock
+        assert {one.file_id for one in ObjectVersion.get_by_bucket(copy)} == {
+            one.file_id for one in ObjectVersion.get_by_bucket(source)
+        }
+        change_bucket(copy.id, locked=False)
+
+    @rule(number=NUMBER, other=NUMBER, extras=st.booleans())
+    def sync_over_rest(self, number: int, other: int, extras: bool) -> None:
+        source, destination = self.bucket(number), self.bucket(other)
+        left = destination.quota_left
+        try:
+            sync_bucket(source.id, destination.id, extras)
+        except FileSizeError:
+            assert left is not None
+            return
+        for head in ObjectVersion.get_by_bucket(source):
+            assert ObjectVersion.get(destination, head.key).file_id == head.file_id
 
     @rule(number=NUMBER, key=KEYS, size=st.integers(1, 6), commit=COMMIT)
     def begin(self, number: int, key: str, size: int, commit: bool) -> None:
@@ -470,4 +519,93 @@ def test_writers_snapshots_and_copies_do_not_disturb_each_other(app: Flask, db: 
         committed(lambda n: ObjectVersion.copy_from(bucket_id, target_id)),
         committed(lambda n: ObjectVersion.copy_from(target_id, bucket_id)),
     )
+    check_invariants(db)
+
+
+def test_an_object_that_is_moved_about_is_seen_once_at_any_moment(app: Flask, db: Any, bucket_id: Any) -> None:
+    places = [(bucket_id, "a"), (Bucket.create().id, "b"), (bucket_id, "c")]
+    ObjectVersion.create(bucket_id, "a", stream=BytesIO(b"hello"))
+    db.session.commit()
+    visible = (
+        select(func.count()).select_from(ObjectVersion).where(ObjectVersion.is_head, ObjectVersion.file_id.isnot(None))
+    )
+    moving = threading.Event()
+
+    def move(number: int) -> bool:
+        for place in places:
+            if (source := ObjectVersion.get(*place)) is not None:
+                target, key = places[(places.index(place) + 1 + number % 2) % 3]
+                with suppress(ObjectReplacedError):
+                    move_object(source, Bucket.get(target), key)
+                    return True
+        return False
+
+    def moved() -> int:
+        done = 0
+        while done < 10:
+            done += move(done)
+        moving.set()
+        return done
+
+    def look() -> set[int]:
+        seen = set()
+        while not moving.is_set():
+            seen.add(db.session.scalar(visible))
+            db.session.rollback()
+        return seen
+
+    assert at_once(app, db, moved, moved, moved, look)[-1] == {1}
+    # A first version, and one for each move.
+    assert ObjectVersion.query.filter(ObjectVersion.file_id.isnot(None)).count() == 31
+    assert FileInstance.query.count() == 1
+    check_invariants(db)
+
+
+def test_copies_moves_and_writers_in_both_directions_do_not_disturb_each_other(
+    app: Flask, db: Any, bucket_id: Any
+) -> None:
+    other_id = Bucket.create().id
+    for owner in (bucket_id, other_id):
+        ObjectVersion.create(owner, "key", stream=BytesIO(b"first"))
+
+    def to(work: Callable[..., Any], source_id: Any, target_id: Any) -> Callable[[], list[Any]]:
+        def run(number: int) -> None:
+            source = ObjectVersion.get(source_id, "key")
+            if source is not None:
+                with suppress(ObjectReplacedError):
+                    work(source, Bucket.get(target_id), "key")
+            db.session.commit()
+
+        return repeat(8, run)
+
+    def write(number: int) -> None:
+        store_object(Bucket.get(bucket_id), "key", BytesIO(b"hello"))
+
+    at_once(
+        app,
+        db,
+        *(
+            to(work, *ends)
+            for work in (copy_object, move_object)
+            for ends in ((bucket_id, other_id), (other_id, bucket_id))
+        ),
+        repeat(8, write),
+        repeat(8, lambda number: sync_bucket(bucket_id, other_id, True)),
+    )
+    check_invariants(db)
+
+
+def test_copies_fill_a_quota_and_not_a_byte_more(app: Flask, db: Any, bucket_id: Any) -> None:
+    target_id = Bucket.create(quota_size=53).id
+    ObjectVersion.create(bucket_id, "key", stream=BytesIO(b"hello"))
+
+    def copied(number: int) -> bool:
+        try:
+            copy_object(ObjectVersion.get(bucket_id, "key"), Bucket.get(target_id), f"key {number}")
+        except FileSizeError:
+            return False
+        return True
+
+    assert sum(map(sum, at_once(app, db, *[repeat(5, copied)] * 4))) == 10
+    assert Bucket.get(target_id).size == 50
     check_invariants(db)

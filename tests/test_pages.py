@@ -198,6 +198,16 @@ def test_many_buckets_are_asked_for_with_the_same_statements_as_a_few(
     assert counts == [(2, counts[0][1]), (17, counts[0][1])]
 
 
+def test_whoever_creates_a_bucket_may_use_it_where_the_setting_says_so(
+    app: Flask, client: FlaskClient, location: Location, allow: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.config, "FILES_REST_GRANT_CREATOR", True)
+    allow(LocationUpdate(None))
+    answer = client.post("/", headers=OWN, follow_redirects=True)
+    assert answer.request.path == f"/buckets/{Bucket.query.one().id}"
+    assert "Nobody has allowed you" not in answer.text
+
+
 def test_a_bucket_is_created_by_whoever_may_and_shown(
     app: Flask, client: FlaskClient, location: Location, allow: Callable[..., None]
 ) -> None:
@@ -454,4 +464,4 @@ def test_a_page_is_made_while_the_database_does_not_tell_who_asks(
 
 def test_a_wrong_place_to_go_on_is_refused(client: FlaskClient, location: Location) -> None:
     assert client.get("/?before=x").status_code in (400, 422)
-    assert client.get(f"/?before={uuid4()}").status_code == 200
+    assert client.get(f"/?before={10**15}-{uuid4()}").status_code == 200

@@ -48,11 +48,14 @@ class Request:
     open: tuple[str, ...] = ()
     key: str | None = "a.txt"
     body: bytes | None = None
+    json: Any = None
 
 
 HIDDEN = (404, 404)
 READ = (*HIDDEN, 200, 200, 200)
 UPDATE = (*HIDDEN, 404, 200, 200)
+
+TAGS = {"tags": {"key": "value"}}
 
 REQUESTS = {
     "head bucket": Request("HEAD", "", ["bucket-read"], READ, key=None),
@@ -104,6 +107,58 @@ REQUESTS = {
     ),
 }
 
+MORE = {
+    "copy a version": Request(
+        *("PUT", "?copy=a.txt&versionId={old}", ["bucket-update", "object-read", "object-read-version"], UPDATE),
+        open=("object-read-version",),
+        key="new",
+    ),
+    "move": Request(
+        *("PUT", "?move=a.txt", ["bucket-update", "object-read", "object-delete"], UPDATE),
+        open=("object-delete",),
+        key="new",
+    ),
+    "restore": Request(
+        *("POST", "?restore&versionId={old}", ["bucket-update", "object-read", "object-read-version"], UPDATE),
+        open=("object-read-version",),
+    ),
+    "get tags of a version": Request(
+        *("GET", "?tags&versionId={old}", ["object-read", "object-read-version"], (*HIDDEN, 403, 200, 200)),
+        open=("object-read-version",),
+    ),
+    "put tags of a version": Request(
+        *("PUT", "?tags&versionId={old}", ["bucket-update", "object-read", "object-read-version"], UPDATE),
+        open=("object-read-version",),
+        json=TAGS,
+    ),
+    "delete tags": Request("DELETE", "?tags", ["bucket-update", "object-read"], (*HIDDEN, 404, 204, 204)),
+    "get tags of the bucket": Request("GET", "?tags", ["bucket-read"], READ, key=None),
+    "put tags of the bucket": Request("PUT", "?tags", ["bucket-update"], UPDATE, key=None, json=TAGS),
+    "change the limits": Request(
+        *("PATCH", "", ["bucket-read", "location-update"], (*HIDDEN, 403, 403, 200)),
+        open=("location-update",),
+        key=None,
+        json={"quota_size": 1000},
+    ),
+}
+"""Requests whose callers are tried one after the other, since they leave a bucket as it was, or can be sent again."""
+
+FROM = {
+    "copy": Request("PUT", "?copy=a.txt&from={source}", ["object-read"], UPDATE, key="new"),
+    "copy a version": Request(
+        *("PUT", "?copy=a.txt&from={source}&versionId={old}", ["object-read", "object-read-version"], UPDATE),
+        open=("object-read-version",),
+        key="new",
+    ),
+    "move": Request(
+        *("PUT", "?move=a.txt&from={source}", ["object-read", "object-delete"], UPDATE),
+        open=("object-delete",),
+        key="new",
+    ),
+    "sync": Request("POST", "?sync&from={source}", ["bucket-read", "object-read"], UPDATE, key=None),
+}
+"""Requests that change one bucket and read another, with the actions that they need on the latter."""
+
 
 CONDITIONAL = {
     "put": ("PUT", "", b"x"),
@@ -126,10 +181,11 @@ class Site:
             self.db.session.add(ActionUsers.allow(ACTIONS[action](argument), user_id=user.id))
         self.db.session.commit()
 
-    def user(self, actions: Any = (), argument: Any = None) -> Any:
-        """Return the client of a new user with grants on actions."""
+    def user(self, actions: Any = (), argument: Any = None, own: Any = (), without: str = "") -> Any:
+        """Return the client of a new user with grants on actions, and on all but one of others on the bucket."""
         user = create_test_user(f"{uuid4()}@example.org")
         self.grant(user, actions, argument)
+        self.grant(user, set(own) - {without}, str(self.bucket.id))
         client = self.app.test_client()
         login_user_via_session(client, user)
         # The first request of a session has a cookie in its answer.
@@ -150,7 +206,7 @@ class Site:
     def send(self, client: Any, request: Request, bucket: Any = None, key: str | None = None) -> Any:
         """Send a request, to another bucket or for another key where one is given."""
         path = url(bucket or self.bucket, request.key and (key or request.key)) + request.query.format(**self.values)
-        return client.open(path, method=request.method, data=request.body)
+        return client.open(path, method=request.method, data=request.body, json=request.json)
 
 
 @pytest.fixture
@@ -224,6 +280,99 @@ def test_a_grant_on_one_bucket_covers_no_other(site: Site, name: str) -> None:
     assert same(response, site.send(client, REQUESTS[name], bucket=uuid4()))
 
 
+@pytest.mark.parametrize("name", MORE)
+def test_who_may_copy_tag_and_limit(site: Site, name: str) -> None:
+    request, own = MORE[name], str(site.bucket.id)
+
+    def send(client: Any, status: int) -> None:
+        if ObjectVersion.get(site.bucket, "a.txt") is None:
+            ObjectVersion.create(site.bucket, "a.txt", stream=io.BytesIO(b"again"))
+        before = rows()
+        with statements() as found:
+            response = site.send(client, request)
+        assert response.status_code == status, response.text
+        assert sum("access_actions" in statement for statement in found) == 1
+        if status >= 400:
+            assert rows() == before
+        if status == 404:
+            assert same(response, site.send(client, request, bucket=uuid4()))
+
+    for caller, status in zip(CALLERS, request.statuses, strict=True):
+        send(site.caller(caller), status)
+    for missing in request.needs:
+        send(site.user(ACTIONS.keys() - {missing}, own), 403 if missing in request.open else 404)
+    send(site.user(request.needs, own), 204 if request.method == "DELETE" else 200)
+    send(site.user(ACTIONS, str(uuid4())), 404)
+
+
+@pytest.fixture
+def target(site: Site) -> Bucket:
+    """Make the bucket that requests of FROM change."""
+    target = Bucket.create(site.bucket.location)
+    site.db.session.commit()
+    site.values["source"] = site.bucket.id
+    return target
+
+
+@pytest.mark.parametrize("name", FROM)
+def test_what_is_taken_from_another_bucket_needs_its_permissions(site: Site, target: Bucket, name: str) -> None:
+    request = FROM[name]
+    client = site.user(["bucket-update", "object-delete"], str(target.id))
+    before = rows()
+    refused = site.send(client, request, bucket=target)
+    error(refused, 404)
+    absent = {**site.values, "source": uuid4()}
+    assert same(refused, client.open(url(target, request.key) + request.query.format(**absent), method=request.method))
+    for missing in request.needs:
+        client = site.user(["bucket-update", "object-delete"], str(target.id), request.needs, without=missing)
+        assert site.send(client, request, bucket=target).status_code == (403 if missing in request.open else 404)
+    assert rows() == before
+    client = site.user(["bucket-update", "object-delete"], str(target.id), request.needs)
+    with statements() as found:
+        assert site.send(client, request, bucket=target).status_code == 200
+    assert sum("access_actions" in statement for statement in found) == 1
+
+
+def test_who_may_only_store_in_a_bucket_does_not_sync_it(site: Site, target: Bucket) -> None:
+    client = site.user(["bucket-update", "bucket-read"], str(target.id), ["bucket-read", "object-read"])
+    assert site.send(client, FROM["sync"], bucket=target).status_code == 403
+
+
+def test_a_snapshot_is_for_those_who_may_read_it_all_and_make_buckets(site: Site) -> None:
+    snapshot = Request("POST", "?snapshot", [], READ, key=None)
+    for caller, status in zip(CALLERS, (404, 404, 403, 403, 200), strict=True):
+        before, client = rows(), site.caller(caller)
+        with statements() as found:
+            response = site.send(client, snapshot)
+        assert response.status_code == status
+        assert sum("access_actions" in statement for statement in found) == 1
+        assert (rows() == before) == (status != 200)
+        if status == 404:
+            assert same(response, site.send(client, snapshot, bucket=uuid4()))
+    for missing in ("bucket-read", "object-read"):
+        client = site.user(["location-update"], None, ["bucket-read", "object-read"], without=missing)
+        assert site.send(client, snapshot).status_code == 404
+    assert site.send(site.user(["location-update"], None, ["bucket-read", "object-read"]), snapshot).status_code == 200
+
+
+def test_each_object_is_asked_for_where_a_factory_of_one_s_own_decides(
+    site: Site, target: Bucket, monkeypatch: Any
+) -> None:
+    ObjectVersion.create(site.bucket, "secret", stream=io.BytesIO(b"secret"))
+
+    def factory(obj: Any, action: str) -> Any:
+        return type("Own", (), {"can": lambda self: getattr(obj, "key", "") != "secret"})()
+
+    monkeypatch.setattr(site.app.extensions["invenio-files-rest"], "permission_factory", factory)
+    client = site.app.test_client()
+    for request, bucket in ((Request("POST", "?snapshot", [], READ, key=None), site.bucket), (FROM["sync"], target)):
+        before = rows()
+        error(site.send(client, request, bucket=bucket), 404)
+        assert rows() == before
+    ObjectVersion.delete(site.bucket, "secret")
+    assert site.send(client, FROM["sync"], bucket=target).status_code == 200
+
+
 def test_a_bucket_is_made_by_those_who_may_change_the_location(site: Site) -> None:
     for caller, status in zip(CALLERS, (401, 403, 403, 403, 200), strict=True):
         before = rows()["files_bucket"]
@@ -284,9 +433,10 @@ def test_the_body_of_whoever_may_not_write_is_not_read(site: Site, caller: str, 
 @pytest.mark.parametrize("change", [{"locked": True}, {"deleted": True}])
 def test_a_stranger_learns_nothing_of_a_bucket_s_state(site: Site, change: dict[str, bool]) -> None:
     client = site.caller("stranger")
-    before = {name: site.send(client, request) for name, request in REQUESTS.items()}
+    every = REQUESTS | MORE
+    before = {name: site.send(client, request) for name, request in every.items()}
     site.db.session.execute(Bucket.__table__.update().values(**change))
-    for name, request in REQUESTS.items():
+    for name, request in every.items():
         assert same(before[name], site.send(client, request)), name
 
 

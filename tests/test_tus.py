@@ -157,14 +157,14 @@ def test_methods_that_make_no_sense_are_refused(tus: TusClient) -> None:
     error(response, 405)
     assert "PATCH" in response.headers["Allow"]
     for method in ("PATCH", "DELETE"):
-        assert tus.send(method, tus.url).headers["Allow"] == "GET, HEAD, OPTIONS"
+        assert tus.send(method, tus.url).headers["Allow"] == "GET, HEAD, OPTIONS, PATCH"
 
 
 def test_a_plain_request_to_a_bucket_is_what_it_was(client: Any, bucket: Bucket) -> None:
-    for method in ("POST", "PATCH", "DELETE"):
+    for method in ("POST", "PUT", "DELETE"):
         response = client.open(f"/files/{bucket.id}", method=method)
         error(response, 405)
-        assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
+        assert response.headers["Allow"] == "GET, HEAD, OPTIONS, PATCH"
         assert "Tus-Resumable" not in response.headers
 
 
@@ -493,7 +493,7 @@ def test_options_says_what_there_is(client: Any, bucket: Bucket) -> None:
         "concatenation",
     }
     assert response.headers["Tus-Checksum-Algorithm"] == "sha1,md5,sha256,sha512"
-    assert set(response.headers["Allow"].split(", ")) == {*("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS")}
+    assert set(response.headers["Allow"].split(", ")) == {*("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
 
 def test_options_says_nothing_to_who_may_not_upload(client: Any, bucket: Bucket, app: Flask, monkeypatch: Any) -> None:

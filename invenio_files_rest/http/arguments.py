@@ -12,12 +12,14 @@ from flask import abort, request
 from invenio_rest.errors import FieldError
 from marshmallow import EXCLUDE, ValidationError, missing
 from webargs import fields, validate
+from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import CombinedMultiDict, MultiDict
 from werkzeug.exceptions import BadRequest, ClientDisconnected, MethodNotAllowed
 from werkzeug.routing import PathConverter
 
 from ..errors import InvalidArguments, field_errors
+from ..permissions.usable import Place
 from .streamed_form import stream_form
 
 NOT_FOUND = "The bucket or the object does not exist."
@@ -37,7 +39,10 @@ class ArgumentParser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = dict.fromkeys(
         ("query", "headers", "form", "files", "query_or_json"), EXCLUDE
     )
-    __location_map__: dict[str, Any] = FlaskParser.__location_map__ | {"query_or_json": "load_query_or_json"}
+    __location_map__: dict[str, Any] = FlaskParser.__location_map__ | {
+        "query_or_json": "load_query_or_json",
+        "json_object": "load_json_object",
+    }
 
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse the request.
@@ -83,6 +88,19 @@ class ArgumentParser(FlaskParser):
             raise
         except (BadRequest, RecursionError, ValueError):
             abort(400, description="The body is not valid JSON.")
+
+    def load_json_object(self, req: Any, schema: Any) -> Any:
+        """Load arguments from a body that has to be a JSON object.
+
+        :raises werkzeug.exceptions.UnsupportedMediaType: If it is not sent as JSON (RFC 9110, section 15.5.16).
+        :raises InvalidArguments: If the body is not a JSON object.
+        """
+        if not is_json(req.mimetype):
+            abort(415, description="Send the body as JSON, with Content-Type: application/json.")
+        body = self.load_json(req, schema)
+        if not isinstance(body, dict):
+            raise InvalidArguments(errors=[FieldError("body", "Not a JSON object.")])
+        return body
 
     def load_query_or_json(self, req: Any, schema: Any) -> Any:
         """Load arguments from the query string, and missing ones from a JSON body.
@@ -148,6 +166,16 @@ class Identifier(fields.UUID):
         return super()._deserialize(value, *args, **kwargs)
 
 
+class BucketPlace(fields.String):
+    """A place in the list of buckets, after which a page goes on."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return Place.parse(super()._deserialize(value, *args, **kwargs))
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+
 class WholeNumber(fields.Integer):
     """A whole number in the digits 0 to 9; in JSON also as a number."""
 
@@ -178,17 +206,18 @@ def flag(name: str) -> fields.Raw:
     return fields.Raw(data_key=name)
 
 
-_of_a_key = validate.ContainsNoneOf("\0", error="No key has a null character.")
+of_a_key = validate.ContainsNoneOf("\0", error="No key has a null character.")
+"""What a text has to be to be a part of a key."""
 
 PAGE = {
-    "prefix": fields.String(validate=_of_a_key),
-    "delimiter": fields.String(validate=_of_a_key),
-    "start_after": fields.String(data_key="start-after", validate=_of_a_key),
+    "prefix": fields.String(validate=of_a_key),
+    "delimiter": fields.String(validate=of_a_key),
+    "start_after": fields.String(data_key="start-after", validate=of_a_key),
     "max_keys": WholeNumber(data_key="max-keys", validate=validate.Range(1, 1000)),
 }
 """Arguments that select a page of a listing."""
 
-SUBRESOURCES = frozenset({"uploads", "versionId", "uploadId", "partNumber", "part"})
+SUBRESOURCES = frozenset({"uploads", "versionId", "uploadId", "partNumber", "part", "copy", "move", "restore", "tags"})
 """Names of query arguments that select what a request is about, other than the object itself."""
 
 FORM = frozenset({"file", "_totalSize", "_chunkSize", "_chunkNumber", "_currentChunkSize"})

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlencode
 
-from flask import Response, current_app, request
+from flask import Response, current_app
 from marshmallow import Schema
 from marshmallow_utils.context import context_schema
 
 from ..models import ObjectVersion
 from ..models.listing import Listing
 from .json_streams import array_response, contents_response, dumps
-from .schemas import ObjectVersionSchema, is_one_by_one, schema_of, serializer_mapping, shown_bucket
+from .links import next_page_url
+from .schemas import BucketPage, ObjectVersionSchema, is_one_by_one, schema_of, serializer_mapping, shown_bucket
 from .waiting import once_done
 
 
@@ -71,7 +71,9 @@ def _shown(data: Any, model: Any, many: bool, mapping: Mapping[Any, type[Schema]
     shown = schema.dump(list(data) if many else data, many=many)
     if many and model is ObjectVersion and isinstance(shown, list):
         shown = {"contents": shown, **shown_bucket()}
-    next_page = _add_page(shown, data) if isinstance(data, Listing) else None
+    next_page = data.following if isinstance(data, BucketPage) else None
+    if isinstance(data, Listing):
+        next_page = _add_page(shown, data)
     return _with_next(current_app.response_class(dumps(shown), mimetype="application/json"), next_page)
 
 
@@ -104,10 +106,7 @@ def _add_page(shown: dict[str, Any], listing: Listing) -> str | None:
         shown["common_prefixes"] = listing.common_prefixes
     if listing.next_start_after is None:
         return None
-    following = request.args.to_dict() | {"start-after": listing.next_start_after}
-    # A link is kept and passed on, by logs too; a token is for whoever has sent it.
-    following.pop("access_token", None)
-    url = f"{shown['links']['self']}?{urlencode(following)}"
+    url = next_page_url(shown["links"]["self"], start_after=listing.next_start_after)
     shown["links"] = shown["links"] | {"next": url}
     return url
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import g, url_for
+from flask import g, request, url_for
 
 from ..keys import paths_of
 
@@ -20,6 +21,23 @@ def bucket_url(bucket_id: Any) -> str:
     if url is None:
         urls[bucket_id] = url = url_for("invenio_files_rest.bucket_api", bucket_id=bucket_id, _external=True)
     return url
+
+
+def location_url() -> str:
+    """Return the URL of the list of buckets."""
+    return url_for("invenio_files_rest.location_api", _external=True)
+
+
+def next_page_url(url: str, **place: str) -> str:
+    """Return the URL of the next page of the listing that is requested.
+
+    :param url: URL of the listing.
+    :param place: The arguments that tell where the next page begins, instead of those of the request.
+    """
+    following = request.args.to_dict() | {name.replace("_", "-"): value for name, value in place.items()}
+    # A link is kept and passed on, by logs too; a token is for whoever has sent it.
+    following.pop("access_token", None)
+    return f"{url}?{urlencode(following)}"
 
 
 def object_urls(bucket_id: Any, key: str) -> tuple[str | None, str]:

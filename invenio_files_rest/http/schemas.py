@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from invenio_rest.serializer import BaseSchema as RESTSchema
 from marshmallow import Schema, fields, missing, post_dump
 from marshmallow_utils.context import context_schema
 
 from ..models import Bucket, MultipartObject, ObjectVersion, Part
-from .links import bucket_url, object_urls
+from .links import bucket_url, location_url, object_urls
 
 _COMPUTED = (fields.Constant, fields.Function, fields.Method)
 """Fields whose values are not attributes."""
@@ -103,6 +103,27 @@ class BucketSchema(BaseSchema):
         """Return the links of a bucket."""
         url = bucket_url(obj.id)
         return {"self": url, "versions": f"{url}?versions", "uploads": f"{url}?uploads"}
+
+
+class BucketPage(NamedTuple):
+    """A page of the list of buckets."""
+
+    buckets: list[Bucket]
+    following: str | None
+    """URL of the next page; ``None`` for the last one."""
+
+
+class BucketPageSchema(BaseSchema):
+    """A page of the list of buckets."""
+
+    created: Any = None
+    updated: Any = None
+
+    contents = fields.Nested(BucketSchema, attribute="buckets", many=True)
+
+    def dump_links(self, obj: Any) -> dict[str, str]:
+        """Return the links of a page."""
+        return {"self": location_url(), **({"next": obj.following} if obj.following else {})}
 
 
 def shown_bucket() -> dict[str, Any]:
@@ -209,6 +230,7 @@ serializer_mapping: dict[type, type[Schema]] = {
     ObjectVersion: ObjectVersionSchema,
     MultipartObject: MultipartObjectSchema,
     Part: PartSchema,
+    BucketPage: BucketPageSchema,
 }
 """The schema of each model."""
 

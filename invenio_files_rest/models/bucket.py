@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterator
+from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -178,20 +179,20 @@ class Bucket(db.Model, Timestamp):
 
     @classmethod
     def newest(
-        cls, limit: int, before: uuid.UUID | None = None, among: Collection[uuid.UUID] | None = None
+        cls, limit: int, before: tuple[datetime, uuid.UUID] | None = None, among: Collection[uuid.UUID] | None = None
     ) -> Iterator[Bucket]:
         """Iterate over buckets that are not deleted, from the newest to the oldest.
 
         :param limit: Largest number of buckets.
-        :param before: Identifier of the bucket after which to go on.
+        :param before: When the bucket after which to go on was created, and its identifier. It need not exist any more.
         :param among: Identifiers of those to choose from; ``None`` for all.
         """
         query = select(cls).where(~cls.deleted).order_by(cls.created.desc(), cls.id.desc()).limit(limit)
         if among is not None:
             query = query.where(cls.id.in_(among))
         if before is not None:
-            created = select(cls.created).where(cls.id == before).scalar_subquery()
-            query = query.where(or_(cls.created < created, and_(cls.created == created, cls.id < before)))
+            created, bucket_id = before
+            query = query.where(or_(cls.created < created, and_(cls.created == created, cls.id < bucket_id)))
         return iter(db.session.scalars(query))
 
     @classmethod
@@ -258,6 +259,18 @@ class Bucket(db.Model, Timestamp):
         """
         cls.claim(bucket_id, deleted=deleted, locked=locked)
         return db.session.get_one(cls, bucket_id, populate_existing=True, with_for_update=True)
+
+    @classmethod
+    def hold_to_read(cls, bucket_id: uuid.UUID) -> Bucket:
+        """Keep others from changing a bucket until the end of the transaction, and return it as it is now.
+
+        :param bucket_id: Identifier of the bucket, which may be read-only.
+        :raises BucketDeletedError: If it is marked as deleted, or does not exist.
+        """
+        bucket = db.session.get(cls, bucket_id, populate_existing=True, with_for_update=True)
+        if bucket is None or bucket.deleted:
+            raise BucketDeletedError()
+        return bucket
 
     @classmethod
     def _refusal(cls, bucket_id: uuid.UUID, size: int, locked: bool) -> FilesException:

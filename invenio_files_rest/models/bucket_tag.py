@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 
 from invenio_db import db
 from sqlalchemy_utils.types import UUIDType
@@ -73,6 +74,15 @@ class BucketTag(db.Model, TagMixin):
         :param key: Key of the tag.
         """
         return cls._get_value(as_bucket_id(bucket), key)
+
+    @classmethod
+    def replace(cls, bucket: Bucket | uuid.UUID, tags: Mapping[str, str]) -> None:
+        """Give a bucket other tags instead of those that it has.
+
+        :param bucket: The bucket, or its identifier; the transaction has locked it.
+        :param tags: Its new tags.
+        """
+        cls._replace(as_bucket_id(bucket), tags)
 
     @classmethod
     def delete(cls, bucket: Bucket | uuid.UUID, key: str) -> None:

@@ -206,16 +206,39 @@ def add_all_files(bucket_id: uuid.UUID, files: Mapping[str, FileInstance]) -> li
 
 
 def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: bool) -> list[tuple[str, Any]]:
-    """Give a bucket the same heads as another.
+    """Give a bucket the same heads as another, and return the changes.
+
+    :param source_id: See :func:`apply_differences`.
+    :param destination_id: See there.
+    :param delete_extras: See there.
+    :returns: ``("add", object_version)`` for each object added, ``("delete", key)`` for each one deleted.
+    :raises InvalidOperationError: If the destination is locked or deleted.
+    """
+    created = apply_differences(source_id, destination_id, delete_extras)
+    if created is None:
+        return []
+    new = and_(ObjectVersion.bucket_id == destination_id, ObjectVersion.created == created)
+    changed = select(ObjectVersion).where(new).order_by(ObjectVersion.key).options(joinedload(ObjectVersion.file))
+    versions = db.session.scalars(changed, execution_options={"populate_existing": True}).all()
+    added = [version for version in versions if not version.deleted]
+    return [("delete", version.key) for version in versions if version.deleted] + [("add", one) for one in added]
+
+
+def apply_differences(
+    source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: bool, limited: bool = False
+) -> datetime | None:
+    """Give a bucket the same heads as another, within the database.
 
     :param source_id: Identifier of the bucket to copy from.
     :param destination_id: Identifier of the bucket to change.
     :param delete_extras: Whether to delete objects of which the source has no version.
-    :returns: ``("add", object_version)`` for each object added, ``("delete", key)`` for each one deleted.
+    :param limited: Whether to enforce the size limits of the bucket to change.
+    :returns: ``created`` of the new versions, which no other version of the bucket has; ``None`` if there are none.
     :raises InvalidOperationError: If the destination is locked or deleted.
+    :raises FileSizeError: If a size limit is enforced and exceeded; the caller has to roll back.
     """
     if source_id == destination_id:
-        return []
+        return None
     _claim_and_hold(destination_id, source_id)
     times = times_after_heads(destination_id)
     replaced, extra = _differences(source_id, destination_id, delete_extras)
@@ -223,17 +246,30 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
     count = _insert_versions(destination_id, times, _Source.file_id, _Source._mimetype, replaced)
     count += _insert_versions(destination_id, times, null(), null(), extra)
     if not count:
-        return []
+        return None
     new = and_(ObjectVersion.bucket_id == destination_id, ObjectVersion.created == times.created)
     step_down(destination_id, select(select(ObjectVersion.key).where(new).subquery().c.key))
     execute(update(ObjectVersion).where(new).values(is_head=True))
     _copy_tags(source_id, destination_id, times.created)
-    changed = select(ObjectVersion).where(new).order_by(ObjectVersion.key).options(joinedload(ObjectVersion.file))
-    versions = db.session.scalars(changed, execution_options={"populate_existing": True}).all()
-    added = [version for version in versions if not version.deleted]
-    if added:
-        Bucket.claim(destination_id, sum(version.file.size or 0 for version in added))
-    return [("delete", version.key) for version in versions if version.deleted] + [("add", one) for one in added]
+    total, largest = _sizes(new)
+    if limited:
+        # A limit is one on the next file. All fit if the largest one does, coming last.
+        Bucket.claim(destination_id, total - largest)
+        total = largest
+    if total:
+        Bucket.claim(destination_id, total, limited=limited)
+    return times.created
+
+
+def _sizes(of: Any) -> tuple[int, int]:
+    """Return the size of the files of some versions together, and that of the largest."""
+    file = FileInstance.size
+    sizes = select(func.coalesce(func.sum(file), 0), func.coalesce(func.max(file), 0)).select_from(ObjectVersion)
+    sizes = sizes.join(FileInstance, FileInstance.id == ObjectVersion.file_id).where(of)
+    if reads_a_snapshot():
+        sizes = sizes.with_for_update(read=True)
+    total, largest = db.session.execute(sizes).one()
+    return int(total), int(largest)
 
 
 def _differences(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: bool) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from flask_principal import Need, RoleNeed, UserNeed
@@ -77,6 +77,16 @@ def _spelled_as(asked: Collection[str]) -> Callable[[str], str]:
     """Return a function that spells names as asked for: MariaDB finds them in capitals, and with trailing spaces."""
     exact, folded = set(asked), {name.casefold().rstrip(): name for name in asked}
     return lambda name: name if name in exact else folded.get(name.casefold().rstrip(), name)
+
+
+def allow_user(user_id: int, needs: Iterable[Any]) -> None:
+    """Allow actions to a user.
+
+    :param user_id: Identifier of the user.
+    :param needs: Needs of the actions.
+    """
+    db.session.add_all([ActionUsers.allow(need, user_id=user_id) for need in needs])
+    db.session.flush()
 
 
 def granted_arguments(needs: Collection[Any], actions: Collection[str], limit: int) -> set[str | None]:

@@ -70,6 +70,7 @@ class Listing:
     :param delimiter: Keys that contain it after the prefix are grouped into :attr:`common_prefixes`.
     :param start_after: Key, or common prefix, after which the listing begins.
     :param max_keys: Largest number of keys and common prefixes to list; ``None`` for all.
+    :param created: The time at which the listed versions were created; ``None`` for any.
     """
 
     bucket_id: uuid.UUID
@@ -78,6 +79,7 @@ class Listing:
     delimiter: str = ""
     start_after: str = ""
     max_keys: int | None = None
+    created: datetime | None = None
 
     common_prefixes: list[str] = field(default_factory=list, init=False)
     """Beginnings of keys up to and including the delimiter; complete after the iteration."""
@@ -124,12 +126,12 @@ class Listing:
         head, found, _ = key[len(self.prefix) :].partition(self.delimiter)
         return self.prefix + head + found if found else None
 
-    def _bounds(self, after: str) -> dict[str, str] | None:
+    def _bounds(self, after: str) -> dict[str, Any] | None:
         """Return the bounds of the keys, named as in :func:`_statement`; ``None`` if no key can follow.
 
         :param after: Key, or common prefix, after which to read.
         """
-        bounds = {}
+        bounds: dict[str, Any] = {} if self.created is None else {"created": self.created}
         if self.prefix:
             bounds["first"] = self.prefix
             if (end := after_prefix(self.prefix)) is not None:
@@ -172,7 +174,8 @@ def _statement(versions: bool, limited: bool, *bounds: str) -> Any:
 
     :param versions: Whether to read all versions, instead of the heads that are not deleted.
     :param limited: Whether to limit the number of keys, which come with all their versions and tags.
-    :param bounds: Which bounds the keys have: ``first`` or ``after`` as the lower one, ``end`` as the upper one.
+    :param bounds: Which bounds the keys have: ``first`` or ``after`` as the lower one, ``end`` as the upper one; and
+        ``created`` where the versions are of one time.
     """
     # The tables rather than the models, so that rows do not pass through the ORM.
     version, file, tag = ObjectVersion.__table__.c, FileInstance.__table__.c, ObjectVersionTag.__table__.c
@@ -185,7 +188,9 @@ def _statement(versions: bool, limited: bool, *bounds: str) -> Any:
     there = [version.bucket_id == bindparam("bucket")]
     if not versions:
         there += [version.is_head, version.file_id.isnot(None)]
-    conditions = [*there, *(compared[bound] for bound in bounds)]
+    if "created" in bounds:
+        there.append(version.created == bindparam("created"))
+    conditions = [*there, *(compared[bound] for bound in bounds if bound in compared)]
     source: Any = ObjectVersion.__table__
     if limited:
         # Versions and tags have rows of their own, so the limit has to be on the keys.

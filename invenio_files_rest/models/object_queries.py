@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +132,29 @@ class ObjectQueries(Mixin):
         if not with_deleted:
             query = query.filter(cls.file_id.isnot(None))
         return query.order_by(cls.key, cls.is_head.desc(), cls.created.desc())
+
+    @classmethod
+    def hold(cls, version_id: uuid.UUID) -> ObjectVersion | None:
+        """Return a version as it is now, and keep others from changing or removing it until the transaction ends.
+
+        :param version_id: Identifier of the version.
+        :returns: The version; ``None`` if it does not exist.
+        """
+        statement = select(cls).where(cls.version_id == version_id).with_for_update(read=True)
+        held = db.session.execute(statement, execution_options={"populate_existing": True})
+        version: ObjectVersion | None = held.scalar_one_or_none()
+        return version
+
+    @classmethod
+    def made_at(cls, bucket_id: uuid.UUID, created: datetime, deleted: bool) -> Query[Any]:
+        """Return a query of the versions of a bucket that were created at one time, with their files.
+
+        :param bucket_id: Identifier of the bucket.
+        :param created: The time.
+        :param deleted: Whether to return the delete markers, instead of the others.
+        """
+        query = cls.query.options(joinedload(cls.file)).filter_by(bucket_id=bucket_id, created=created)
+        return query.filter(cls.file_id.is_(None) if deleted else cls.file_id.isnot(None))
 
     @classmethod
     def refers_to(cls, file_id: uuid.UUID) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 
 from invenio_db import db
 from sqlalchemy_utils.types import UUIDType
@@ -73,6 +74,15 @@ class ObjectVersionTag(db.Model, TagMixin):
         :param key: Key of the tag.
         """
         return cls._get_value(as_object_version_id(object_version), key)
+
+    @classmethod
+    def replace(cls, object_version: ObjectVersion | uuid.UUID, tags: Mapping[str, str]) -> None:
+        """Give a version other tags instead of those that it has.
+
+        :param object_version: The version, or its identifier; the transaction has locked its bucket.
+        :param tags: Its new tags.
+        """
+        cls._replace(as_object_version_id(object_version), tags)
 
     @classmethod
     def delete(cls, object_version: ObjectVersion | uuid.UUID, key: str | None = None) -> None:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime
 from posixpath import basename
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Response
 from invenio_db import db
@@ -24,6 +24,9 @@ from .base import ExactText, Timestamp
 from .bucket import Bucket, open_bucket
 from .file_instance import FileInstance
 from .heads import Heads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 class ObjectVersion(Heads, db.Model, Timestamp):
@@ -321,12 +324,26 @@ class ObjectVersion(Heads, db.Model, Timestamp):
             raise InvalidOperationError(description="The version is the latest one.")
         return self.copy()
 
-    def copy(self, bucket: Bucket | uuid.UUID | str | None = None, key: str | None = None) -> ObjectVersion:
+    def copy(
+        self,
+        bucket: Bucket | uuid.UUID | str | None = None,
+        key: str | None = None,
+        *,
+        file: FileInstance | None = None,
+        limited: bool = False,
+        tags: Mapping[str, str] | None = None,
+        precondition: Callable[[ObjectVersion | None], None] | None = None,
+    ) -> ObjectVersion:
         """Add a version with this version's file and tags, of this or another object. No file is copied.
 
         :param bucket: The bucket of the new version, or its identifier; by default this bucket.
         :param key: Key of the new version; by default this key.
+        :param file: A file with the same bytes, to refer to instead of this version's.
+        :param limited: Whether to enforce the size limits of the bucket.
+        :param tags: Tags of the new version; by default those of this version.
+        :param precondition: See :meth:`record`.
         :returns: The new version.
+        :raises FileSizeError: If a size limit is enforced and exceeded.
         :raises InvalidOperationError: If this is a delete marker.
         :raises InvalidKeyError: If the key differs from this one, and is too long, cannot be stored, or has a segment
             ``.`` or ``..``.
@@ -339,9 +356,11 @@ class ObjectVersion(Heads, db.Model, Timestamp):
         return type(self).record(
             target.id,
             key or self.key,
-            self.file,
+            file or self.file,
+            limited=limited,
             mimetype=self._mimetype,
-            tags=self.get_tags(),
+            tags=self.get_tags() if tags is None else tags,
+            precondition=precondition,
         )
 
     def get_tags(self) -> dict[str, str]:

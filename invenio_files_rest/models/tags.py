@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from invenio_db import db
-from sqlalchemy import String, delete, select
+from sqlalchemy import String, delete, insert, select
 
 from .base import ExactText, Mixin, loaded
 
@@ -61,6 +62,14 @@ class TagMixin(Mixin):
     def _get_value(cls, owner_id: Any, key: str) -> str | None:
         tag = cls._get(owner_id, key)
         return tag.value if tag else None
+
+    @classmethod
+    def _replace(cls, owner_id: Any, tags: Mapping[str, str]) -> None:
+        db.session.execute(delete(cls).where(cls._is_of(owner_id)))
+        if tags:
+            rows = [{cls._owner: owner_id, "key": key, "value": value} for key, value in tags.items()]
+            db.session.execute(insert(cls), rows)
+        cls._refresh_owner(owner_id)
 
     @classmethod
     def _delete(cls, owner_id: Any, key: str | None = None) -> None:

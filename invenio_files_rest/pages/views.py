@@ -9,11 +9,13 @@ from invenio_i18n import gettext
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..errors import BucketLockedError
-from ..http.arguments import NOT_FOUND, PAGE, Identifier, as_uuid, use_kwargs
+from ..http.arguments import NOT_FOUND, PAGE, BucketPlace, Identifier, as_uuid, use_kwargs
 from ..http.upload_body import read_chosen_file
 from ..keys import paths_of
 from ..models import Bucket
 from ..models.listing import Listing
+from ..permissions import grant_to_creator
+from ..permissions.usable import Place
 from ..proxies import current_permission_factory
 from ..services.objects import store_object
 from ..services.transactions import in_transaction
@@ -25,11 +27,11 @@ KEYS = 100
 """Number of files and folders on a page."""
 
 
-@use_kwargs({"before": Identifier(load_default=None)}, location="query")
-def start(before: uuid.UUID | None = None) -> str:
+@use_kwargs({"before": BucketPlace(load_default=None)}, location="query")
+def start(before: Place | None = None) -> str:
     """Show what this is, the buckets that one may use, and a form to create one.
 
-    :param before: Identifier of the bucket that the list goes on after.
+    :param before: The place that the list goes on after.
     """
     buckets, following = usable_buckets(before)
     return render_template(
@@ -44,7 +46,7 @@ def start(before: uuid.UUID | None = None) -> str:
 def create_bucket() -> BaseResponse:
     """Create a bucket in the default location, as ``POST /files`` of the REST API does, and show it."""
     check_permission(current_permission_factory(None, "location-update"), hidden=False)
-    bucket = in_transaction(Bucket.create)
+    bucket = in_transaction(lambda: grant_to_creator(Bucket.create()))
     access = access_to(bucket)
     if not (access.readable or access.writable):
         flash(gettext("The bucket %(id)s was created. Nobody has allowed you to use it yet.", id=bucket.id))

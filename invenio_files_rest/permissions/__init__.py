@@ -6,14 +6,17 @@ Permissions on objects and multipart uploads are those on their bucket, so that 
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
-from flask import g
+from flask import current_app, g
+from flask_login import current_user
 from invenio_access import Permission, action_factory
 
 from ..models import Bucket, MultipartObject, ObjectVersion
-from ..proxies import current_permission_factory
+from ..models.grants import allow_user
+from ..proxies import current_files_rest, current_permission_factory
 from .permission import ActionPermission, expect, granted
 
 T = TypeVar("T")
@@ -109,16 +112,24 @@ def _need(obj: Any, action: str) -> Any:
     raise RuntimeError(f"No permissions for an object of type {type(obj).__name__}")
 
 
-def expect_actions(obj: Bucket | ObjectVersion | MultipartObject, *actions: str) -> None:
+def action_name(action: str) -> str:
+    """Return the name under which Invenio-Access knows an action.
+
+    :param action: Its name here, e.g. ``"bucket-read"``.
+    """
+    return _PREFIX + action
+
+
+def expect_actions(obj: Bucket | ObjectVersion | MultipartObject | uuid.UUID | None, *actions: str) -> None:
     """Say which actions on an object the request will ask for.
 
     The first permission of :func:`permission_factory` that is asked finds out about all of them in one statement. Where
     none is asked, because a factory of one's own decides, nothing happens.
 
-    :param obj: What they are on.
+    :param obj: What they are on; the identifier of a bucket that may not exist.
     :param actions: Their names.
     """
-    expect(_need(obj, action) for action in actions)
+    expect(_NEEDS[action](str(obj)) if isinstance(obj, uuid.UUID) else _need(obj, action) for action in actions)
 
 
 def permitted(objects: Iterable[T], action: str) -> list[T]:
@@ -151,3 +162,20 @@ def permitted_actions(objects: Collection[Any], actions: Collection[str]) -> lis
         return permission is None or bool(permission.can())
 
     return [{action for action, permission in permissions.items() if can(permission)} for permissions in asked]
+
+
+def decides_by_bucket() -> bool:
+    """Tell whether permissions on objects are those on their bucket, since no factory of one's own decides."""
+    return current_files_rest.permission_factory is permission_factory
+
+
+def grant_to_creator(bucket: Bucket) -> Bucket:
+    """Allow whoever creates a bucket to use it, where ``FILES_REST_GRANT_CREATOR`` says so.
+
+    :param bucket: The new bucket.
+    :returns: The bucket.
+    """
+    if current_app.config["FILES_REST_GRANT_CREATOR"] and current_user.is_authenticated:
+        needs = [need(str(bucket.id)) for action, need in _NEEDS.items() if action != "location-update"]
+        allow_user(current_user.id, needs)
+    return bucket

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..models import Bucket, BucketTag
 from .transactions import in_transaction, release_connection
-from .validation import validate_tag
+from .validation import validate_tag, validate_tags
 
 
 def create_bucket(
@@ -81,6 +81,25 @@ def tag_bucket(bucket_id: uuid.UUID, tags: Mapping[str, str], removed: Collectio
         return bucket.get_tags()
 
     return in_transaction(change)
+
+
+def replace_bucket_tags(bucket_id: uuid.UUID, tags: Mapping[str, str]) -> None:
+    """Give a bucket other tags instead of those that it has, and commit.
+
+    :param bucket_id: Identifier of the bucket.
+    :param tags: Its new tags.
+    :raises InvalidTagError: If a tag is empty or too long, or there are too many.
+    :raises BucketLockedError: If the bucket is locked.
+    :raises BucketDeletedError: If it does not exist, or is marked as deleted.
+    """
+    validate_tags(tags)
+    release_connection()
+
+    def replace() -> None:
+        Bucket.claim(bucket_id)
+        BucketTag.replace(bucket_id, tags)
+
+    in_transaction(replace)
 
 
 def delete_bucket(bucket_id: uuid.UUID, permanently: bool = False) -> None:

@@ -43,6 +43,20 @@ def check_write_conditions(
             raise PreconditionFailed()
 
 
+def check_conditions_without_validators(conditions: Mapping[str, str]) -> None:
+    """Check the conditions of a request that changes a bucket, which has neither an entity tag nor a date.
+
+    Of entity tags only ``*`` stands for it (RFC 9110, sections 13.1.1 and 13.1.2); dates are ignored (13.1.4).
+
+    :param conditions: Values of the headers in :data:`WRITE_CONDITIONS`, by name.
+    :raises PreconditionFailed: If a condition does not hold.
+    """
+    if "If-Match" in conditions and not parse_etags(conditions["If-Match"]).star_tag:
+        raise PreconditionFailed()
+    if "If-None-Match" in conditions and parse_etags(conditions["If-None-Match"]).star_tag:
+        raise PreconditionFailed()
+
+
 def to_the_second(time: datetime) -> datetime:
     """Return a time in whole seconds, as HTTP dates have it (RFC 9110, section 5.6.7).
 

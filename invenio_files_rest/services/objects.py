@@ -16,7 +16,7 @@ from ..signals import file_deleted, file_uploaded, notify
 from .deposit import commit_or_discard, prepare
 from .dispatch import send_task
 from .transactions import in_transaction, release_connection
-from .validation import validate_tag
+from .validation import validate_tag, validate_tags
 
 Precondition = Callable[["ObjectVersion | None"], None]
 """Function that raises an error if the head of an object, or ``None``, is not what the client expects."""
@@ -162,3 +162,27 @@ def tag_version(
         return version.get_tags()
 
     return in_transaction(change)
+
+
+def replace_version_tags(bucket_id: uuid.UUID, version_id: uuid.UUID, tags: Mapping[str, str]) -> bool:
+    """Give a version other tags instead of those that it has, and commit.
+
+    :param bucket_id: Identifier of its bucket.
+    :param version_id: Identifier of the version.
+    :param tags: Its new tags.
+    :returns: Whether the version still exists.
+    :raises InvalidTagError: If a tag is empty or too long, or there are too many.
+    :raises BucketLockedError: If the bucket is locked.
+    :raises BucketDeletedError: If it is marked as deleted, or does not exist.
+    """
+    validate_tags(tags)
+    release_connection()
+
+    def replace() -> bool:
+        Bucket.claim(bucket_id)
+        if ObjectVersion.hold(version_id) is None:
+            return False
+        ObjectVersionTag.replace(version_id, tags)
+        return True
+
+    return in_transaction(replace)

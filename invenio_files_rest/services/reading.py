@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import IO, Any
 
@@ -41,7 +41,7 @@ def list_objects(
         after, limit = listing.next_start_after, None if limit is None else limit - size
 
 
-def read_version(version: ObjectVersion) -> Iterator[bytes]:
+def read_version(version: ObjectVersion) -> Generator[bytes, None, None]:
     """Read the bytes of a version block by block; no database connection is in use meanwhile.
 
     :param version: The version.

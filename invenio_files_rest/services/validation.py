@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import current_app
@@ -10,6 +11,9 @@ from ..errors import FileSizeError, InvalidTagError
 
 TAG_MAX_LEN = 255
 """Largest length of a tag's key and of its value, in characters."""
+
+MOST_TAGS = 1000
+"""Largest number of tags that a request gives a bucket or a version."""
 
 
 def minsize_validator(value: int) -> None:
@@ -55,4 +59,18 @@ def validate_tag(key: str, value: str) -> bool:
     for text in (key, value):
         if not 0 < len(text) <= TAG_MAX_LEN or "\0" in text:
             raise InvalidTagError()
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise InvalidTagError(description="A tag has characters that cannot be stored.")
     return True
+
+
+def validate_tags(tags: Mapping[str, str]) -> None:
+    """Check the tags that something shall have: each one, and how many there are.
+
+    :param tags: The tags.
+    :raises InvalidTagError: If one is not valid, or there are more than :data:`MOST_TAGS`.
+    """
+    if len(tags) > MOST_TAGS:
+        raise InvalidTagError(description=f"There can be {MOST_TAGS} tags, not {len(tags)}.")
+    for key, value in tags.items():
+        validate_tag(key, value)

@@ -16,18 +16,21 @@ from ..proxies import current_permission_factory
 from ..services.batches import in_batches
 from .archive import ARCHIVE, send_archive
 from .base import FilesView
+from .bucket_changes import BucketChangesMixin
 from .decorators import check_permission, need_bucket_permission, need_permissions, pass_bucket
 from .extraction import ExtractionMixin
 from .object import ObjectResource
-from .resumable import BucketUploadsMixin, or_of_an_upload
+from .resumable import or_of_an_upload
+from .tags import or_of_tags
 
 
-class BucketResource(ExtractionMixin, BucketUploadsMixin, FilesView):
+class BucketResource(ExtractionMixin, BucketChangesMixin, FilesView):
     """A bucket."""
 
     readable_conditions = ObjectResource.readable_conditions
 
     @or_of_an_upload
+    @or_of_tags("show_tags")
     @use_kwargs({"versions": flag("versions"), "uploads": flag("uploads"), **ARCHIVE, **PAGE}, location="query")
     @pass_bucket
     def get(

@@ -88,6 +88,15 @@ def refuse(hidden: bool) -> NoReturn:
     abort(401, description="Authentication is required for this.")
 
 
+def refuse_body() -> None:
+    """Refuse a request with a body that would be passed over, since it takes what is stored already.
+
+    :raises werkzeug.exceptions.BadRequest: If it has one.
+    """
+    if request.content_length or request.environ.get("HTTP_TRANSFER_ENCODING"):
+        abort(400, description="What is stored already is copied, so the request must not have a body.")
+
+
 def need_permissions(
     object_getter: Callable[..., Any], action: str, hidden: bool = True, along: Callable[[], Iterable[str]] = tuple
 ) -> Callable[[F], F]:

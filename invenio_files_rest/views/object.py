@@ -39,6 +39,7 @@ from ..signals import file_downloaded, notify
 from ..tus import draft
 from ..utils import load_or_import_from_config
 from .base import FilesView, log_failure
+from .copying import RESTORE, CopyMixin, expect_source_actions, is_copy
 from .decorators import (
     check_permission,
     ensure_acceptable,
@@ -50,6 +51,7 @@ from .decorators import (
 )
 from .multipart import MultipartMixin
 from .resumable import ObjectUploadsMixin
+from .tags import ObjectTagsMixin, is_about_tags, or_of_tags
 
 VERSION = {"version_id": Identifier(data_key="versionId", load_default=None)}
 UPLOAD = {"upload_id": Identifier(data_key="uploadId", load_default=None)}
@@ -63,9 +65,11 @@ def _check_live_head(conditions: Mapping[str, str], head: ObjectVersion | None) 
         abort(404, description=NOT_FOUND)
 
 
-def _actions_of_conditions() -> Iterable[str]:
-    """Return the actions that a request needs whose answer tells whether its conditions hold."""
-    return ["object-read"] if write_conditions(request) else []
+def _actions_of_change() -> Iterable[str]:
+    """Return the actions, other than to change the bucket, that a request will be checked for."""
+    # Whether a condition holds tells what is there.
+    of_conditions = ["object-read"] if write_conditions(request) else []
+    return [*of_conditions, *expect_source_actions()]
 
 
 _OPEN_ATTEMPTS = 5
@@ -92,7 +96,7 @@ def _sent(obj: ObjectVersion, send: Callable[[ObjectVersion], Response]) -> Resp
     raise AssertionError("unreachable")
 
 
-class ObjectResource(MultipartMixin, ObjectUploadsMixin, FilesView):
+class ObjectResource(CopyMixin, MultipartMixin, ObjectTagsMixin, ObjectUploadsMixin, FilesView):
     """An object."""
 
     takes_stream = True
@@ -220,6 +224,8 @@ class ObjectResource(MultipartMixin, ObjectUploadsMixin, FilesView):
         if upload_id is not None:
             return self.multipart_listparts(bucket, key, upload_id)
         obj = self.get_object(bucket_id if bucket is None else bucket, key, version_id)
+        if is_about_tags():
+            return self.show_tags(obj)
         return self.send_object(obj.bucket, obj, as_attachment=download is not None)
 
     @pass_bucket
@@ -272,8 +278,9 @@ class ObjectResource(MultipartMixin, ObjectUploadsMixin, FilesView):
             notify(file_downloaded, obj)
         return response
 
+    @or_of_tags("put_tags")
     @pass_bucket
-    @need_bucket_permission("bucket-update", along=_actions_of_conditions)
+    @need_bucket_permission("bucket-update", along=_actions_of_change)
     @ensure_unlocked
     @use_kwargs(UPLOAD, location="query")
     @ensure_acceptable
@@ -288,13 +295,15 @@ class ObjectResource(MultipartMixin, ObjectUploadsMixin, FilesView):
         if upload_id is not None:
             refuse_stray_arguments("uploadId", "partNumber", "part")
             return self.multipart_uploadpart(bucket, key, upload_id)
+        if is_copy():
+            return self.copy_or_move(bucket, key)
         refuse_stray_arguments()
         if draft.completes() is not None:
             return self.resumable_object(bucket, key, self.create_object)
         return self.create_object(bucket, key)
 
     @pass_bucket
-    @need_bucket_permission("bucket-update", along=_actions_of_conditions)
+    @need_bucket_permission("bucket-update", along=_actions_of_change)
     @ensure_unlocked
     @use_kwargs({**UPLOAD, "uploads": flag("uploads")}, location="query")
     @ensure_acceptable
@@ -311,6 +320,8 @@ class ObjectResource(MultipartMixin, ObjectUploadsMixin, FilesView):
         if uploads is not missing:
             refuse_stray_arguments("uploads", "size", "partSize")
             return self.multipart_init(bucket, key)
+        if RESTORE in request.args:
+            return self.restore(bucket, key)
         if upload_id is None and draft.completes() is not None:
             refuse_stray_arguments()
             return self._resume_post(bucket, key)
@@ -324,6 +335,7 @@ class ObjectResource(MultipartMixin, ObjectUploadsMixin, FilesView):
     def _resume_post(self, bucket: Bucket, key: str) -> Response:
         return self.resumable_object(bucket, key, self.create_object)
 
+    @or_of_tags("delete_tags")
     @use_kwargs({**VERSION, **UPLOAD, **NO_UPLOADS}, location="query")
     @pass_bucket
     def delete(

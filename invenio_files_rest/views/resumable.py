@@ -31,7 +31,7 @@ T = TypeVar("T")
 _UPLOAD_ID = "uploadId"
 _ARGUMENTS = {"upload_id": Identifier(data_key=_UPLOAD_ID, required=True)}
 
-_OF_BUCKET = ["GET", "HEAD", "OPTIONS"]
+_OF_BUCKET = ["GET", "HEAD", "OPTIONS", "PATCH"]
 
 
 def or_of_an_upload(f: F) -> F:
@@ -45,6 +45,11 @@ def or_of_an_upload(f: F) -> F:
         return self.resumable(**kwargs) if _UPLOAD_ID in request.args else f(self, *args, **kwargs)
 
     return inner  # type: ignore[return-value]
+
+
+def is_about_an_upload() -> bool:
+    """Tell whether the request is about a resumable upload, or of tus."""
+    return _UPLOAD_ID in request.args or "tus" in request.args or v1.is_request()
 
 
 def _method() -> str:
