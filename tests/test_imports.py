@@ -18,13 +18,15 @@ ROOT = Path(__file__).parents[1] / PACKAGE
 
 FLOORS = (
     # What everybody may know, and what knows nobody.
-    ("checksums", "errors", "filetypes", "keys", "limiters", "paths", "proxies", "signals", "utils"),
+    ("checksums", "errors", "filetypes", "instrumentation", "keys", "limiters", "paths", "proxies", "signals", "utils"),
     # Two rooms that do not know each other: bytes, and rows.
     ("models", "storage"),
     ("services",),
     # Who may do what, whoever asks.
     ("permissions",),
     ("http",),
+    # What listens to all below it, and that nobody asks.
+    ("telemetry",),
     ("tus",),
     ("cli", "tasks", "views"),
     ("admin", "pages", "testing"),
@@ -40,9 +42,12 @@ STRANGERS = {
     ("pages", "admin"),
     ("pages", "tasks"),
     ("storage", "models"),
+    ("tus", "telemetry"),
     ("tasks", "cli"),
+    ("cli", "telemetry"),
     ("cli", "tus"),
     ("tasks", "http"),
+    ("tasks", "telemetry"),
     ("tasks", "tus"),
     ("tasks", "views"),
     ("views", "cli"),

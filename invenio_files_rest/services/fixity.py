@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..checksums import agree
 from ..errors import LocationAwayError
+from ..instrumentation import file_verified, tell
 from ..models import FileInstance
 from ..models.base import utcnow
 from ..signals import file_integrity_failed, notify
@@ -69,6 +70,7 @@ def _compare(file_id: str | uuid.UUID, pessimistic: bool, throws: bool, reading:
     if noted is None:
         # It has been removed in the meantime, and its bytes too.
         return None
+    tell(file_verified, result=result)
     if result is False:
         current_app.logger.error("The file %s has the checksum %s, not %s.", file_id, computed, expected)
     if error is not None:

@@ -19,6 +19,7 @@ CLIENTS = {
     "curl": "curl",
     "node": "nodejs",
     "npm": "npm",
+    "promtool": "prometheus",
     "wget": "wget",
     "zsh": "zsh",
 }

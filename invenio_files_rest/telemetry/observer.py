@@ -1,0 +1,140 @@
+"""Listening: to requests, to the signals of this package, and to tasks."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Flask, Response, g, has_request_context, request
+from flask.signals import request_started
+
+from ..http.observation import OBSERVER
+from ..http.routing import requested_endpoint
+from ..instrumentation import file_verified, pool_exhausted, sweep_ended, upload_taken_over
+from ..models.base import loaded_values
+from ..signals import file_deleted, file_downloaded, file_uploaded
+from .events import Event, Sink
+from .identifiers import request_id, user_id
+from .requests import Observation
+from .tasks import context_of_task
+
+_PREFIX = "invenio_files_rest"
+"""How the names of our blueprints begin."""
+
+
+def observation() -> Observation | None:
+    """Return what is observed of the current request; ``None`` if there is none, or it is not observed."""
+    return request.environ.get(OBSERVER) if has_request_context() else None
+
+
+def context() -> dict[str, Any]:
+    """Return the fields that whatever happens now has: those of the request, or of the task."""
+    current = observation()
+    if current is None:
+        return context_of_task()
+    current.user = user_id()
+    return {**current.context, "ms": current.ms}
+
+
+class Telemetry:
+    """What makes events of all that happens in an application.
+
+    :param app: The application.
+    :param sinks: What takes the events.
+    """
+
+    def __init__(self, app: Flask, sinks: Sequence[Sink]) -> None:
+        """Keep the sinks."""
+        self._sinks = sinks
+        self._header = app.config["FILES_REST_REQUEST_ID_HEADER"]
+
+    def listen(self, app: Flask) -> None:
+        """Begin to listen. Receivers are held weakly, so that the application has to keep this object.
+
+        :param app: The application.
+        """
+        request_started.connect(self._begin, app)
+        app.after_request(self._answer)
+        app.teardown_request(self._tear_down)
+        file_uploaded.connect(self._stored, app)
+        file_downloaded.connect(self._downloaded, app)
+        file_deleted.connect(self._deleted, app)
+        file_verified.connect(self._verified, app)
+        pool_exhausted.connect(self._exhausted, app)
+        sweep_ended.connect(self._swept, app)
+        upload_taken_over.connect(self._taken_over, app)
+
+    def emit(self, event: Event) -> None:
+        """Hand an event to all sinks, which keep nobody from working.
+
+        :param event: The event.
+        """
+        for sink in self._sinks:
+            try:
+                sink(event)
+            except Exception:
+                logging.getLogger(__name__).exception("The event %s is lost.", event.name)
+
+    def _begin(self, app: Flask) -> None:
+        endpoint = requested_endpoint()
+        if endpoint is None or not _is_ours(app, endpoint):
+            return
+        g.request_id = identifier = request_id(request, self._header)
+        request.environ[OBSERVER] = Observation(request, identifier, endpoint, self.emit)
+
+    def _answer(self, response: Response) -> Response:
+        if (current := observation()) is not None:
+            if self._header:
+                response.headers[self._header] = current.request_id
+            current.answer(request, response)
+        return response
+
+    def _tear_down(self, error: BaseException | None) -> None:
+        # Nobody answers where errors are not handled, as in tests.
+        if error is not None and (current := observation()) is not None:
+            current.end()
+
+    def _stored(self, app: Flask, obj: Any) -> None:
+        self.emit(Event("stored", {**context(), **_of_version(obj)}))
+
+    def _deleted(self, app: Flask, obj: Any) -> None:
+        self.emit(Event("deleted", {**context(), **_of_version(obj)}))
+
+    def _downloaded(self, app: Flask, obj: Any) -> None:
+        if (current := observation()) is not None:
+            bucket = loaded_values(loaded_values(obj).get("bucket"))
+            if bucket:
+                current.uses(bucket["default_location"])
+            current.downloads(_of_version(obj))
+
+    def _verified(self, app: Flask, result: bool | None) -> None:
+        self.emit(Event("verified", {"result": result}))
+
+    def _exhausted(self, app: Flask) -> None:
+        self.emit(Event("pool_exhausted", {}))
+
+    def _swept(self, app: Flask, found: Counter[str], left: Counter[str]) -> None:
+        self.emit(Event("swept", {**context(), "found": dict(found), "left": dict(left)}))
+
+    def _taken_over(self, app: Flask, upload_id: Any) -> None:
+        self.emit(Event("upload_taken_over", {"upload": upload_id}))
+
+
+def _is_ours(app: Flask, endpoint: str) -> bool:
+    view_class = getattr(app.view_functions.get(endpoint), "view_class", None)
+    return endpoint.startswith(_PREFIX) or getattr(view_class, "is_of_files", False)
+
+
+def _of_version(obj: Any) -> dict[str, Any]:
+    """Return the fields of a version, as far as they are loaded."""
+    row = loaded_values(obj)
+    file = loaded_values(row.get("file"))
+    return {
+        "bucket": row.get("bucket_id"),
+        "key": row.get("key"),
+        "version": row.get("version_id"),
+        "size": file.get("size"),
+        "checksum": file.get("checksum"),
+    }
