@@ -17,9 +17,15 @@ from invenio_files_rest.models import Bucket
 from invenio_files_rest.storage import PyFSFileStorage
 from invenio_files_rest.telemetry import logs
 
-pytestmark = pytest.mark.usefixtures("allow_all")
+pytestmark = pytest.mark.usefixtures("allow_all", "identified")
 
 Lines = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def identified(app: Any) -> None:
+    """Take identifiers of requests, as is the default."""
+    app.config["FILES_REST_REQUEST_ID_HEADER"] = "X-Request-ID"
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar
 
 from flask import Flask, Response, g, has_request_context, request
 from flask.signals import request_started
@@ -19,6 +20,8 @@ from .events import Event, Sink
 from .identifiers import request_id, user_id
 from .requests import Observation
 from .tasks import context_of_task
+
+F = TypeVar("F", bound=Callable[..., None])
 
 _PREFIX = "invenio_files_rest"
 """How the names of our blueprints begin."""
@@ -38,6 +41,22 @@ def context() -> dict[str, Any]:
     return {**current.context, "ms": current.ms}
 
 
+def harmless(function: F) -> F:
+    """Have a function log what goes wrong in it, for nobody's work fails because it is observed.
+
+    :param function: The function, which returns nothing.
+    """
+
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except Exception:
+            logging.getLogger(__name__).exception("Telemetry has failed.")
+
+    return run  # type: ignore[return-value]
+
+
 class Telemetry:
     """What makes events of all that happens in an application.
 
@@ -47,8 +66,13 @@ class Telemetry:
 
     def __init__(self, app: Flask, sinks: Sequence[Sink]) -> None:
         """Keep the sinks."""
-        self._sinks = sinks
-        self._header = app.config["FILES_REST_REQUEST_ID_HEADER"]
+        self._sinks = [harmless(sink) for sink in sinks]
+        self._config = app.config
+
+    @property
+    def _header(self) -> str | None:
+        header: str | None = self._config["FILES_REST_REQUEST_ID_HEADER"]
+        return header
 
     def listen(self, app: Flask) -> None:
         """Begin to listen. Receivers are held weakly, so that the application has to keep this object.
@@ -72,11 +96,9 @@ class Telemetry:
         :param event: The event.
         """
         for sink in self._sinks:
-            try:
-                sink(event)
-            except Exception:
-                logging.getLogger(__name__).exception("The event %s is lost.", event.name)
+            sink(event)
 
+    @harmless
     def _begin(self, app: Flask) -> None:
         endpoint = requested_endpoint()
         if endpoint is None or not _is_ours(app, endpoint):
@@ -86,9 +108,9 @@ class Telemetry:
 
     def _answer(self, response: Response) -> Response:
         if (current := observation()) is not None:
-            if self._header:
-                response.headers[self._header] = current.request_id
-            current.answer(request, response)
+            if header := self._header:
+                response.headers[header] = current.request_id
+            harmless(current.answer)(request, response)
         return response
 
     def _tear_down(self, error: BaseException | None) -> None:
@@ -96,12 +118,15 @@ class Telemetry:
         if error is not None and (current := observation()) is not None:
             current.end()
 
+    @harmless
     def _stored(self, app: Flask, obj: Any) -> None:
         self.emit(Event("stored", {**context(), **_of_version(obj)}))
 
+    @harmless
     def _deleted(self, app: Flask, obj: Any) -> None:
         self.emit(Event("deleted", {**context(), **_of_version(obj)}))
 
+    @harmless
     def _downloaded(self, app: Flask, obj: Any) -> None:
         if (current := observation()) is not None:
             bucket = loaded_values(loaded_values(obj).get("bucket"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
     from flask import Request
@@ -57,6 +58,7 @@ def _secrets(request: Request) -> Iterator[str]:
     authorization = request.authorization
     if authorization is not None and authorization.password:
         yield authorization.password
-    for name, values in request.args.lists():
+    # A query need not be in UTF-8.
+    for name, value in parse_qsl(request.query_string.decode("latin-1")):
         if _ARGUMENTS.fullmatch(name):
-            yield from values
+            yield value
