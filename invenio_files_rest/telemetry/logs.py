@@ -13,8 +13,10 @@ from collections.abc import MutableMapping
 from datetime import datetime, timezone
 from typing import Any
 
+from celery.signals import after_setup_logger, after_setup_task_logger
+from celery.utils.log import LoggingProxy
 from flask import Flask, has_request_context, request
-from flask.logging import default_handler, wsgi_errors_stream
+from flask.logging import default_handler
 
 from .events import EVENTS, FIELDS, Event
 from .observer import context
@@ -43,11 +45,25 @@ def write(event: Event) -> None:
         logger.info(event.name, extra={"event": event.name, **fields})
 
 
-def set_up(app: Flask) -> None:
-    """Have the lines written, to where Flask writes errors, and errors of the application in the same format.
+class _StandardError:
+    """Standard error as it is now, but not what Celery puts in its place, which would log each line once more."""
 
-    Flask's own handler, which Invenio-Logging uses too, gets the format; handlers that the application has made stay as
-    they are.
+    @property
+    def _stream(self) -> Any:
+        return sys.__stderr__ if isinstance(sys.stderr, LoggingProxy) else sys.stderr
+
+    def write(self, text: str) -> None:
+        self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+def set_up(app: Flask) -> None:
+    """Have the lines written to standard error, and in the same format what the application writes there.
+
+    Flask's own handler, which Invenio-Logging uses too, gets the format, and those of Celery's workers; handlers that
+    the application has made stay as they are.
 
     :param app: The application.
     """
@@ -55,7 +71,9 @@ def set_up(app: Flask) -> None:
     logger = logging.getLogger(ROOT)
     handler = own_handler()
     if handler is None:
-        handler = logging.StreamHandler(wsgi_errors_stream)  # type: ignore[call-overload]
+        handler = logging.StreamHandler(_StandardError())
+        after_setup_logger.connect(_set_up_worker, weak=False)
+        after_setup_task_logger.connect(_set_up_worker, weak=False)
         handler.name = ROOT
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -65,9 +83,23 @@ def set_up(app: Flask) -> None:
         each.setFormatter(formatter)
 
 
+def _set_up_worker(logger: logging.Logger, **kwargs: Any) -> None:
+    ours = own_handler()
+    for handler in logger.handlers:
+        handler.setFormatter(ours and ours.formatter)
+
+
 def own_handler() -> logging.Handler | None:
     """Return the handler that writes the lines; ``None`` if they are not written."""
     return next((handler for handler in logging.getLogger(ROOT).handlers if handler.name == ROOT), None)
+
+
+def for_people(style: str) -> bool:
+    """Return whether a format is one for people, rather than JSON.
+
+    :param style: One of :data:`STYLES`.
+    """
+    return style == "text" or (style == "auto" and sys.stderr.isatty())
 
 
 def make_formatter(style: str) -> logging.Formatter:
@@ -80,11 +112,10 @@ def make_formatter(style: str) -> logging.Formatter:
 
     if style not in STYLES:
         raise ValueError(f"FILES_REST_LOG_FORMAT is {style!r}; it has to be one of {', '.join(STYLES)}.")
-    is_text = style == "text" or (style == "auto" and sys.stderr.isatty())
     renderer: Any = (
         # Values are written as Python has them, with control and bidirectional characters escaped.
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), repr_native_str=True, timestamp_key="time")
-        if is_text
+        if (is_text := for_people(style))
         else structlog.processors.JSONRenderer(ensure_ascii=True)
     )
     return structlog.stdlib.ProcessorFormatter(

@@ -23,6 +23,9 @@ from .tasks import context_of_task
 
 F = TypeVar("F", bound=Callable[..., None])
 
+LOGGED = "invenio_files_rest.logged"
+"""Name in the environment of a request that has a line in the log, so that the server need not write one."""
+
 _PREFIX = "invenio_files_rest"
 """How the names of our blueprints begin."""
 
@@ -62,10 +65,12 @@ class Telemetry:
 
     :param app: The application.
     :param sinks: What takes the events.
+    :param logs: Whether one of them writes a line for each request.
     """
 
-    def __init__(self, app: Flask, sinks: Sequence[Sink]) -> None:
+    def __init__(self, app: Flask, sinks: Sequence[Sink], logs: bool) -> None:
         """Keep the sinks."""
+        self._logs = logs
         self._sinks = [harmless(sink) for sink in sinks]
         self._config = app.config
 
@@ -104,6 +109,7 @@ class Telemetry:
         if endpoint is None or not _is_ours(app, endpoint):
             return
         g.request_id = identifier = request_id(request, self._header)
+        request.environ[LOGGED] = self._logs
         request.environ[OBSERVER] = Observation(request, identifier, endpoint, self.emit)
 
     def _answer(self, response: Response) -> Response:

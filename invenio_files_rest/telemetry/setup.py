@@ -18,7 +18,8 @@ def init_app(app: Flask) -> None:
     :raises ModuleNotFoundError: If there shall be metrics, and the extra ``metrics`` is not installed.
     """
     sinks: list[Sink] = []
-    if app.config["FILES_REST_LOG_FORMAT"] is not None:
+    has_log = app.config["FILES_REST_LOG_FORMAT"] is not None
+    if has_log:
         from . import logs
 
         logs.set_up(app)
@@ -28,6 +29,6 @@ def init_app(app: Flask) -> None:
 
         sinks.append(metrics.count)
     if sinks:
-        telemetry = app.extensions[tasks.EXTENSION] = Telemetry(app, sinks)
+        telemetry = app.extensions[tasks.EXTENSION] = Telemetry(app, sinks, logs=has_log)
         telemetry.listen(app)
         tasks.listen()
