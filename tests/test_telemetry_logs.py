@@ -179,6 +179,7 @@ def test_a_failure_of_storage_is_logged_once_with_its_request(
     assert (line["event"], line["level"]) == ("storage_failed", "error")
     assert "Traceback" in line["exception"]
     assert "is broken" in line["exception"]
+    assert line["message"] == f"Exception on {url(bucket, 'a')} [PUT]"
     assert "hidden-secret" not in line["exception"]
     (request,) = lines()
     assert (request["event"], request["status"], request["level"]) == ("request", 500, "info")
@@ -218,6 +219,7 @@ def test_no_text_begins_a_line_of_its_own_for_people(app: Any):
     event.event, event.key = "stored", NASTY
     for each in (record, event):
         line = formatter.format(each)
+        assert "gnp.exe" in line
         assert "\n" not in line
         assert line.isprintable() or "\x1b[2J" not in line
         for bad in "\r\n\u202e\u2028":

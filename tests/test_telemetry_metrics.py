@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from invenio_files_rest.models import Bucket
 from invenio_files_rest.services.sweep import sweep
 from invenio_files_rest.services.transactions import POOL_ATTEMPTS, in_transaction
+from invenio_files_rest.telemetry.events import EVENTS, FIELDS
 from invenio_files_rest.telemetry.metrics import instruments
 
 RULES = Path(__file__).parents[1] / "deploy" / "prometheus"
@@ -223,6 +224,15 @@ def test_every_metric_of_an_alert_is_there():
 def test_the_documentation_lists_every_metric():
     page = (RULES.parents[1] / "docs" / "telemetry.rst").read_text()
     assert set(re.findall(r"^``(files_rest_\w+)``", page, re.M)) == exposed()
+
+
+@pytest.mark.parametrize(("words", "header"), [(EVENTS, "Event "), (FIELDS, "Field ")], ids=["events", "fields"])
+def test_the_documentation_lists_every_event_and_every_field(words: dict[str, str], header: str):
+    page = (RULES.parents[1] / "docs" / "telemetry.rst").read_text()
+    rows = page.split(f"\n{header}")[1].split("\n\n")[0]
+    listed = re.split(r"^``(\w+)`` +", rows, flags=re.M)[1:]
+    found = {name: " ".join(text.rstrip("= \n").split()) for name, text in zip(listed[::2], listed[1::2], strict=True)}
+    assert found == words
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed; ./run-tests.sh installs it")

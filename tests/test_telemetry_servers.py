@@ -20,7 +20,7 @@ from servers import HERE, Server, command, environment, free_port, serving
 
 pytestmark = pytest.mark.slow
 
-SIZE = 64 * 2**20
+SIZE = 16 * 2**20
 
 
 class Running(NamedTuple):

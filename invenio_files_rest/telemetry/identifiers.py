@@ -35,13 +35,14 @@ def request_id(request: Request, header: str | None) -> str:
     return given if _VALID.fullmatch(given) else uuid.uuid4().hex
 
 
-def user_id() -> Any:
+def user_id() -> str | None:
     """Return the identifier of the user of the request, where somebody has looked for the user; else ``None``.
 
     The database is not asked.
     """
     user = g.get("_login_user")
-    return None if user is None else known_identity(user)
+    identity: Any = None if user is None else known_identity(user)
+    return None if identity is None else str(identity)
 
 
 _names: dict[int, str] = {}

@@ -120,7 +120,7 @@ def make_formatter(style: str) -> logging.Formatter:
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
-            structlog.stdlib.ExtraAdder(allow=["event", *FIELDS]),
+            structlog.stdlib.ExtraAdder(allow=FIELDS),
             _add_origin,
             structlog.stdlib.add_log_level,
             _add_context,
@@ -138,10 +138,11 @@ def make_formatter(style: str) -> logging.Formatter:
 def _add_origin(logger: Any, method: str, line: _Line) -> _Line:
     """Add time and logger, and the message where the line is not that of an event."""
     record: logging.LogRecord = line["_record"]
-    event, message = getattr(record, "event", None), record.getMessage()
-    line["event"] = event or message
-    if event is not None and event != message:
-        line["message"] = message
+    event = getattr(record, "event", None)
+    if event is not None:
+        if event != line["event"]:
+            line["message"] = line["event"]
+        line["event"] = event
     line["time"] = datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds")
     line["logger"] = record.name
     for name in FIELDS:

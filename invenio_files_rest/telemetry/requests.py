@@ -28,7 +28,7 @@ class Observation:
     def __init__(self, request: Request, request_id: str, endpoint: str, sink: Sink) -> None:
         """Begin to measure."""
         self.request_id = request_id
-        self.user: Any = None
+        self.user: str | None = None
         self.bucket: Any = None
         self.key: str | None = None
         self._location_id: int | None = None
