@@ -84,9 +84,9 @@ def set_up(app: Flask) -> None:
 
 
 def _set_up_worker(logger: logging.Logger, **kwargs: Any) -> None:
-    ours = own_handler()
-    for handler in logger.handlers:
-        handler.setFormatter(ours and ours.formatter)
+    if (ours := own_handler()) is not None:
+        for handler in logger.handlers:
+            handler.setFormatter(ours.formatter)
 
 
 def own_handler() -> logging.Handler | None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
 
@@ -16,7 +17,7 @@ _client = "%({x-forwarded-for}i)s" if os.environ.get("SERVER_PROXY") else "%(h)s
 access_log_format = f'{_client} %(t)s "%(m)s %(U)s" %(s)s %({{content-length}}o)s bytes %(M)s ms'
 
 
-def post_worker_init(worker):
+def post_worker_init(worker: Any) -> None:
     """Write as the application does, once it is there."""
     import log
 
