@@ -28,8 +28,11 @@ STYLES = ("auto", "json", "text")
 ROOT = "invenio_files_rest"
 """Name of the logger above ours."""
 
-_LOGGERS = {"request": "requests", "task_done": "tasks"}
-_DEFAULT_LOGGER = "events"
+_LOGGERS = {
+    **{name: logging.getLogger(f"{ROOT}.events") for name in EVENTS},
+    "request": logging.getLogger(f"{ROOT}.requests"),
+    "task_done": logging.getLogger(f"{ROOT}.tasks"),
+}
 
 _Line = MutableMapping[str, Any]
 
@@ -39,10 +42,14 @@ def write(event: Event) -> None:
 
     :param event: The event.
     """
-    if event.name in EVENTS:
-        logger = logging.getLogger(f"{ROOT}.{_LOGGERS.get(event.name, _DEFAULT_LOGGER)}")
-        fields = {name: event.fields[name] for name in FIELDS if event.fields.get(name) is not None}
-        logger.info(event.name, extra={"event": event.name, **fields})
+    logger = _LOGGERS.get(event.name)
+    if logger is not None and logger.isEnabledFor(logging.INFO):
+        fields = {name: value for name, value in event.fields.items() if value is not None and name in FIELDS}
+        # What calls this is always the same.
+        record = logger.makeRecord(
+            logger.name, logging.INFO, "", 0, event.name, (), None, extra={"event": event.name, **fields}
+        )
+        logger.handle(record)
 
 
 class _StandardError:
