@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from invenio_files_rest.models import Bucket
 from invenio_files_rest.services.sweep import sweep
 from invenio_files_rest.services.transactions import POOL_ATTEMPTS, in_transaction
+from invenio_files_rest.telemetry import identifiers
 from invenio_files_rest.telemetry.events import EVENTS, FIELDS
 from invenio_files_rest.telemetry.metrics import instruments
 
@@ -29,9 +30,11 @@ Scrape = Callable[[], dict[str, float]]
 
 
 @pytest.fixture
-def scrape(app: Any, client: Any) -> Scrape:
+def scrape(app: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> Scrape:
     """Return a function that returns the samples, by name and labels, without what another test's database knew."""
     app.config["FILES_REST_METRICS_CACHE_SECONDS"] = 0
+    # Databases of other tests had other locations with the same identifiers.
+    monkeypatch.setattr(identifiers, "_names", {})
 
     def samples() -> dict[str, float]:
         app.extensions.pop("invenio-files-rest-metrics", None)
