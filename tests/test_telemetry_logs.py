@@ -15,7 +15,7 @@ from invenio_db import db as database
 from invenio_files_rest.errors import StorageError
 from invenio_files_rest.models import Bucket
 from invenio_files_rest.storage import PyFSFileStorage
-from invenio_files_rest.telemetry import logs
+from invenio_files_rest.telemetry import logs, observer
 
 pytestmark = pytest.mark.usefixtures("allow_all", "identified")
 
@@ -274,8 +274,6 @@ def test_storing_and_reading_send_no_statement_more(app: Any, client: Any, bucke
     # What a process learns once.
     sent()
     with_telemetry = sent()
-    from invenio_files_rest.telemetry import observer
-
     monkeypatch.setattr(observer, "_is_ours", lambda *args: False)
     assert sent("emit") == with_telemetry
 

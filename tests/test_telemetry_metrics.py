@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,12 +14,17 @@ from typing import Any
 import pytest
 from helpers.rest import CONTENT, error, put, statements, url
 from helpers.stored import ago, store
+from helpers.waiting import wait_until
 from invenio_db import db as database
 from prometheus_client.parser import text_string_to_metric_families
 
-from invenio_files_rest.models import Bucket
+from invenio_files_rest.models import Bucket, UploadExtent
+from invenio_files_rest.services.fixity import verify_checksum
 from invenio_files_rest.services.sweep import sweep
 from invenio_files_rest.services.transactions import POOL_ATTEMPTS, in_transaction
+from invenio_files_rest.services.uploads.leases import Lease
+from invenio_files_rest.services.uploads.plans import APPENDED
+from invenio_files_rest.services.uploads.runs import RUN
 from invenio_files_rest.telemetry import identifiers
 from invenio_files_rest.telemetry.events import EVENTS, FIELDS
 from invenio_files_rest.telemetry.metrics import instruments
@@ -167,8 +173,6 @@ def test_checks_and_sweeps_are_counted(app: Any, bucket: Bucket, more: Scrape):
     Path(changed.uri).write_bytes(b"changed")
     Path(gone.uri).unlink()
     for file in (fine, changed, gone):
-        from invenio_files_rest.services.fixity import verify_checksum
-
         verify_checksum(file.id, throws=False)
     (Path(bucket.location.uri) / "ab" / "cd").mkdir(parents=True)
     list(sweep(timedelta(0), delete=False))
@@ -255,3 +259,40 @@ def test_each_alert_fires_in_a_test_of_promtool():
     alerts = set(re.findall(r"alert: (\w+)", (RULES / "invenio-files-rest.rules.yml").read_text()))
     tests = (RULES / "invenio-files-rest.tests.yml").read_text()
     assert set(re.findall(r"alertname: (\w+)\n +exp_alerts", tests)) == alerts
+
+
+def test_a_request_that_is_stopped_for_another_is_counted(app: Any, bucket: Bucket, more: Scrape):
+    upload_id = APPENDED.begin(bucket, "a", 10, protocol="tus")
+
+    def take() -> int:
+        epoch: int = in_transaction(lambda: UploadExtent.take(upload_id, RUN)).epoch
+        return epoch
+
+    with Lease(upload_id, RUN, take(), None) as lease:
+        take()
+        wait_until(lambda: lease.lost)
+        wait_until(lambda: instruments().taken_over._value.get() > 0)
+    assert more()["files_rest_uploads_taken_over_total"] == 1
+
+
+def test_neither_is_there_unless_it_is_asked_for():
+    """The settings are off, and so nothing listens, no package is loaded for it, and no request is observed."""
+    code = """
+import sys
+from flask import Flask, request
+from invenio_files_rest import InvenioFilesREST, instrumentation, signals
+from invenio_files_rest.http.observation import OBSERVER
+from invenio_files_rest.views import blueprint
+app = Flask("off")
+InvenioFilesREST(app)
+app.register_blueprint(blueprint)
+with app.test_request_context("/files/x"):
+    app.preprocess_request()
+    assert OBSERVER not in request.environ
+assert not app.after_request_funcs.get(None, [])[1:]
+for module in (instrumentation, signals):
+    assert not any(signal.receivers for signal in module._signals.values())
+assert not {"structlog", "prometheus_client"} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
