@@ -132,12 +132,15 @@ if [ -n "$nginx" ]; then
     printf 'Warning: tokens and files cross the network in the clear; put a proxy with HTTPS before this server.\n' >&2
 fi
 
+# Where processes count together what /api/files/metrics shows.
+[ -n "${PROMETHEUS_MULTIPROC_DIR:-}" ] || { counts=$(mktemp -d) && export PROMETHEUS_MULTIPROC_DIR="$counts"; }
+
 pids=()
 stop() {
     trap '' INT TERM
     [ ${#pids[@]} -eq 0 ] || kill -TERM "${pids[@]}" 2>/dev/null || true
     wait || true
-    [ -z "${private:-}" ] || rm -rf "$private"
+    rm -rf ${private:+"$private"} ${counts:+"$counts"}
 }
 trap stop EXIT
 trap 'exit 130' INT
@@ -194,6 +197,7 @@ Serving. Ctrl-C stops it.
 
   Start page      $url/
   Administration  $url/admin/
+  Metrics         $url/api/files/metrics, for this machine alone
   REST API        $url/api/files
   Log in as       $admin, with the password in $instance/admin-password
   Settings        $config

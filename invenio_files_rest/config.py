@@ -91,6 +91,25 @@ Empty to allow any place.
 must be absolute, since a relative path or ``~`` depends on the process. Existing locations are not affected.
 """
 
+FILES_REST_LOG_FORMAT = None
+"""Write a line for each request, and for each file that is stored, read or deleted, each refusal and each task: see
+:doc:`telemetry`. ``json`` for lines of JSON, ``text`` for lines for people, ``auto`` for ``text`` on a terminal and
+``json`` elsewhere; ``None`` for none."""
+
+FILES_REST_METRICS_ADDRESSES: list[str] = []
+"""Addresses and networks that may have the metrics, at ``/api/files/metrics``, as in ``["127.0.0.1", "10.0.0.0/8"]``.
+
+Behind a proxy set ``PROXYFIX_CONFIG``, so that the application knows the addresses of its clients: without it, nobody
+has the metrics that comes through the proxy. Where neither this is set nor :data:`FILES_REST_METRICS_TOKEN`, there are
+none.
+"""
+
+FILES_REST_METRICS_CACHE_SECONDS = 30
+"""Seconds for which the metrics show what the database knew, since that takes statements that read whole tables."""
+
+FILES_REST_METRICS_TOKEN = None
+"""Token with which one may have the metrics, as ``Authorization: Bearer``."""
+
 FILES_REST_MIN_FILE_SIZE = 1
 """Smallest size of an uploaded file, in bytes: 1 refuses empty files, 0 takes them."""
 
@@ -123,6 +142,13 @@ FILES_REST_PAGES_ENABLED = False
 
 FILES_REST_PERMISSION_FACTORY = "invenio_files_rest.permissions.permission_factory"
 """Factory ``(obj, action) -> permission`` with which every request is checked."""
+
+FILES_REST_REQUEST_ID_HEADER = "X-Request-ID"
+"""Header with the identifier of a request, as the web server in front sets it; ``None`` to make one for each request.
+
+It is in the answer, in the log, and in the messages of the tasks that the request sends. Up to 128 letters, digits and
+``._:+/=@-`` are taken for one; for anything else one is made.
+"""
 
 FILES_REST_REQUIRE_SCOPES = False
 """Refuse every OAuth token that has not the scope ``files:read`` or ``files:write``, as the request needs it.

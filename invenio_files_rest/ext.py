@@ -17,6 +17,7 @@ from .errors import InvalidArguments, MultipartNoPart, field_errors
 from .http.streamed_form import with_whole_form
 from .models import bulk
 from .services import batch, deposit, presence
+from .telemetry import setup as telemetry
 from .utils import load_or_import_from_config, obj_or_import_string
 
 
@@ -129,12 +130,13 @@ class InvenioFilesREST:
         """Register in an application: settings, commands, and ``app.extensions["invenio-files-rest"]``.
 
         :param app: The application.
-        :raises ValueError: If ``FILES_REST_CHECKSUM_ALGORITHM`` cannot be had.
+        :raises ValueError: If ``FILES_REST_CHECKSUM_ALGORITHM`` cannot be had, or ``FILES_REST_LOG_FORMAT``.
         """
         self.init_config(app)
         new_digest(app.config["FILES_REST_CHECKSUM_ALGORITHM"])
         app.cli.add_command(files_cli)
         app.extensions["invenio-files-rest"] = FilesRESTState(app)
+        telemetry.init_app(app)
 
     def init_config(self, app: Flask) -> None:
         """Set the defaults of the settings that the application does not set.

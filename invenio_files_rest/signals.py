@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from blinker import Namespace
 from flask import current_app
@@ -54,9 +55,21 @@ def notify(signal: NamedSignal, obj: ObjectVersion | FileInstance) -> None:
             app.logger.exception("A receiver of the signal %s failed.", signal.name)
 
 
+_known: WeakKeyDictionary[Any, dict[bool, bool]] = WeakKeyDictionary()
+"""What is known of functions, and of them as methods, since a signature takes as long as a query."""
+
+
 def _takes(receiver: Any, app: Any, obj: Any) -> bool:
+    function, is_method = getattr(receiver, "__func__", receiver), hasattr(receiver, "__func__")
     try:
-        inspect.signature(receiver).bind(app, obj=obj)
+        known = _known.setdefault(function, {})
     except TypeError:
-        return False
-    return True
+        # An object without weak references or a hash.
+        known = {}
+    if is_method not in known:
+        try:
+            inspect.signature(receiver).bind(app, obj=obj)
+            known[is_method] = True
+        except TypeError:
+            known[is_method] = False
+    return known[is_method]

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import pytest
 from click.testing import Result
-from flask import Flask, has_app_context
+from flask import Flask, has_app_context, request
 from flask.testing import FlaskClient
 from sqlalchemy import URL, insert, make_url
 from sqlalchemy_utils.functions import create_database, drop_database
@@ -104,6 +104,38 @@ def loggers() -> None:
             logger.disabled = False
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_logged() -> Iterator[None]:
+    """Compare every line that is logged in this process with the tokens, cookies and signatures of all requests."""
+    from flask.signals import request_started
+
+    from invenio_files_rest.telemetry.logs import ROOT, make_formatter
+    from invenio_files_rest.telemetry.redaction import secrets_of
+
+    formatter = make_formatter("json")
+    secrets: set[str] = set()
+    told: list[str] = []
+
+    def note(app: Flask, **kwargs: Any) -> None:
+        # Shorter ones are words.
+        secrets.update(secret for secret in secrets_of(request) if len(secret) >= 12)
+
+    class Reader(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            line = formatter.format(record)
+            told.extend(f"{secret}: {line}" for secret in secrets if secret in line)
+
+    reader = Reader(logging.INFO)
+    request_started.connect(note)
+    for name in (None, ROOT):
+        logging.getLogger(name).addHandler(reader)
+    yield
+    request_started.disconnect(note)
+    for name in (None, ROOT):
+        logging.getLogger(name).removeHandler(reader)
+    assert told == []
+
+
 @pytest.fixture(scope="session")
 def database_url(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     """Give the database of the application."""
@@ -148,6 +180,10 @@ def app_config(database_url: URL) -> dict[str, Any]:
         "CELERY_RESULT_BACKEND": "cache",
         "CELERY_TASK_ALWAYS_EAGER": True,
         "CELERY_TASK_EAGER_PROPAGATES": True,
+        # What tests do is observed, so that none of it fails for that; answers are compared with each other.
+        "FILES_REST_LOG_FORMAT": "json",
+        "FILES_REST_METRICS_TOKEN": "for tests of metrics",
+        "FILES_REST_REQUEST_ID_HEADER": None,
         "SECRET_KEY": "for tests alone",
         "SECURITY_DEPRECATED_PASSWORD_SCHEMES": [],
         "SECURITY_PASSWORD_HASH": "plaintext",

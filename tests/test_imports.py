@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1] / PACKAGE
 
 FLOORS = (
     # What everybody may know, and what knows nobody.
-    ("checksums", "errors", "filetypes", "keys", "limiters", "paths", "proxies", "signals", "utils"),
+    ("checksums", "errors", "filetypes", "instrumentation", "keys", "limiters", "paths", "proxies", "signals", "utils"),
     # Two rooms that do not know each other: bytes, and rows.
     ("models", "storage"),
     ("services",),
@@ -26,6 +26,8 @@ FLOORS = (
     ("permissions",),
     ("http",),
     ("archives",),
+    # What listens to all below it, and that nobody asks.
+    ("telemetry",),
     ("tus",),
     ("cli", "tasks", "views"),
     ("admin", "pages", "testing"),
@@ -41,9 +43,12 @@ STRANGERS = {
     ("pages", "admin"),
     ("pages", "tasks"),
     ("storage", "models"),
+    ("tus", "telemetry"),
     ("tasks", "cli"),
+    ("cli", "telemetry"),
     ("cli", "tus"),
     ("tasks", "http"),
+    ("tasks", "telemetry"),
     ("tasks", "tus"),
     ("tasks", "views"),
     ("views", "cli"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -115,10 +117,27 @@ def test_nobody_is_warned_of_what_is_so_on_purpose(server: Server, instance: Pat
 
 def test_each_request_has_a_line_without_its_query(server: Server, authorization: dict[str, str]):
     token = authorization["Authorization"].split()[1]
-    requests.post(f"{server.url}/api/files?access_token={token}&logged")
-    lines = [line for line in server.log.read_text().splitlines() if '"POST /api/files" 200 ' in line]
-    assert re.match(r"127\.0\.0\.1 \[", lines[-1])
+    for url in (f"{server.url}/api/files", f"{server.url}/ping"):
+        requests.post(f"{url}?access_token={token}&logged", headers={"X-Request-ID": "logged"})
+
+    def lines() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith('{"')]
+
+    def of_gunicorn() -> list[dict[str, Any]]:
+        return [line for line in lines() if '"POST /' in line["event"]]
+
+    wait_until(lambda: [line for line in of_gunicorn() if '"POST /ping" 405 ' in line["event"]])
+    (ours,) = (line for line in lines() if line["event"] == "request" and line.get("request_id") == "logged")
+    assert (ours["route"], ours["method"], ours["status"]) == ("invenio_files_rest.location_api", "POST", 200)
+    assert (ours["client"], ours["user"]) == ("127.0.0.1", "1")
+    assert not [line for line in of_gunicorn() if "/api/files" in line["event"]]
     assert token not in server.log.read_text()
+
+
+def test_this_machine_alone_has_the_metrics(server: Server):
+    metrics = f"{server.url}/api/files/metrics"
+    assert "files_rest_status_up 1.0" in requests.get(metrics).text
+    assert requests.get(metrics, headers={"X-Forwarded-For": "203.0.113.1"}).status_code == 404
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}], ids=["none", "wrong"])

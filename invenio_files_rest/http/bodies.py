@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 from werkzeug.wsgi import get_content_length
 
+from .observation import observer
 from .pacing import paced
 
 if TYPE_CHECKING:
@@ -118,4 +119,7 @@ def request_body(environ: WSGIEnvironment) -> IO[bytes] | None:
             stream = _UwsgiChunks()
         else:
             return None
-    return cast("IO[bytes]", paced(_Body(stream, length), environ))
+    body = _Body(stream, length)
+    if observed := observer(environ):
+        observed.reads(body)
+    return cast("IO[bytes]", paced(body, environ))

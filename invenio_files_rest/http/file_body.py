@@ -20,6 +20,8 @@ from .pacing import paced_file
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+    from .observation import Observer
+
 
 def ensure_size(stream: IO[bytes], size: int | None) -> None:
     """Check that a file has the right size before it is sent.
@@ -60,11 +62,22 @@ class FilePart:
     :param start: Where the part begins, in bytes.
     :param length: Number of bytes; ``None`` for all that follow.
     :param chunk_size: Number of bytes to read at a time.
+    :param observed: Who is told how many bytes were sent.
     """
 
-    def __init__(self, stream: IO[bytes], start: int, length: int | None, chunk_size: int | None) -> None:
+    def __init__(
+        self,
+        stream: IO[bytes],
+        start: int,
+        length: int | None,
+        chunk_size: int | None,
+        observed: Observer | None = None,
+    ) -> None:
         """Move the file to the beginning of the part."""
         self.stream = stream
+        self.start = start
+        self.observed = observed
+        self._sent = 0
         self.chunk_size = chunk_size_or_default(chunk_size)
         self.end = None if length is None else start + length
         self._left = length
@@ -98,11 +111,14 @@ class FilePart:
                 if self._left is not None:
                     self._left -= len(chunk)
                 yield chunk
+                self._sent += len(chunk)
         finally:
             self.close()
 
     def close(self) -> None:
         """Close the file."""
+        if self.observed is not None:
+            self.observed.sent(self._sent)
         self.stream.close()
 
 
@@ -110,16 +126,31 @@ class _ServedFile:
     """A file that the server itself sends, from its current position.
 
     The server does not report how much it has sent. Therefore the size is checked when it closes the file: an error is
-    then an error of the application, and breaks the connection.
+    then an error of the application, and breaks the connection. Servers that send with :meth:`socket.socket.sendfile`
+    leave a trace, though: it moves the file behind the last byte that was sent, also where the client has gone.
 
     :param stream: The file, with a file descriptor.
-    :param end: Position after the last byte to send; ``None`` for the end of the file.
+    :param part: What to send of it.
+    :param traced: Whether the server moves the file.
     """
 
-    def __init__(self, stream: IO[bytes], end: int | None) -> None:
+    def __init__(self, stream: IO[bytes], part: FilePart, traced: bool) -> None:
         size = os.fstat(stream.fileno()).st_size
         self._stream = stream
-        self._promised = size if end is None else min(size, end)
+        self._promised = size if part.end is None else min(size, part.end)
+        self._observed, self._start = part.observed, part.start
+        self._reached = part.start if traced else None
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        """Move the file."""
+        self._reached = self._stream.seek(position, whence)
+        return self._reached
+
+    def read(self, size: int = -1) -> bytes:
+        """Read the file, where the server cannot send it by itself."""
+        data = self._stream.read(size)
+        self._reached = self._stream.tell()
+        return data
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -129,6 +160,8 @@ class _ServedFile:
 
         :raises StorageError: If it has lost bytes that were to be sent.
         """
+        if self._observed is not None:
+            self._observed.sent(None if self._reached is None else self._reached - self._start)
         left = self._promised
         # It may already be closed.
         with suppress(OSError, ValueError):
@@ -153,4 +186,6 @@ def served_by_server(environ: WSGIEnvironment, part: FilePart, whole: bool) -> A
     # Of any other file the descriptor may have other bytes than reading it gives, compressed ones say.
     if type(part.stream) not in _SYSTEM_FILES or not isinstance(getattr(part.stream, "raw", part.stream), io.FileIO):
         return None
-    return wrapper(_ServedFile(paced_file(part.stream), part.end), part.chunk_size)
+    # uWSGI sends without a trace.
+    served = _ServedFile(paced_file(part.stream), part, traced="uwsgi.version" not in environ)
+    return wrapper(served, part.chunk_size)

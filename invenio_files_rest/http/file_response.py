@@ -21,6 +21,7 @@ from ..errors import StorageError
 from ..utils import guess_mimetype
 from .disposition import content_disposition
 from .file_body import FilePart, ensure_size, served_by_server
+from .observation import observer
 from .pacing import paced_file
 from .preconditions import check_preconditions, requested_range
 from .talisman import keep_policy
@@ -328,8 +329,11 @@ def send_opened(
 
 def _body(stream: IO[bytes], start: int, length: int | None, size: int | None, chunk_size: int | None) -> Any:
     """Return what the server iterates over, or sends by itself."""
-    part = FilePart(stream, start, length, chunk_size)
+    observed = observer(request.environ)
+    part = FilePart(stream, start, length, chunk_size, observed)
     served = served_by_server(request.environ, part, whole=length == size)
     if served is None:
         part.stream = paced_file(stream)
+    if observed is not None:
+        observed.sends(length)
     return served or part

@@ -207,6 +207,24 @@ def loaded(model: Any, identity: Any) -> Any:
     return db.session.identity_map.get(db.session.identity_key(model, identity))
 
 
+def known_identity(item: Any) -> Any:
+    """Return the primary key of an object without asking the database; ``None`` if it has none, or is no row.
+
+    :param item: The object, whose attributes may have expired.
+    """
+    state = inspect(item, raiseerr=False)
+    identity = getattr(state, "identity", None)
+    return identity[0] if identity else None
+
+
+def loaded_values(item: Any) -> dict[str, Any]:
+    """Return the attributes of an object that are loaded; the database is not asked.
+
+    :param item: The object; ``None`` has none.
+    """
+    return {} if item is None else inspect(item).dict
+
+
 def read_again(item: Any, names: Iterable[str]) -> None:
     """Expire attributes of an object whose row a statement has changed.
 

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ..errors import FilesException
 from ..http.talisman import keep_policy
-from ..views.base import log_failure
+from ..views.base import report, report_busy
 
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -77,8 +77,7 @@ def error_page(error: HTTPException) -> BaseResponse | HTTPException | tuple[str
     """Tell what was refused, in a page; where one has to log in, lead there."""
     if error.response is not None or error.code is None or error.code < 400:
         return error
-    if isinstance(error, FilesException):
-        log_failure(error)
+    report(error)
     if error.code == 401 and not current_user.is_authenticated and request.method == "GET" and (login := login_url()):
         return redirect(login)
     details = [] if isinstance(error, FilesException) and error.code >= 500 else getattr(error, "errors", None) or []
@@ -95,5 +94,5 @@ def busy_page(
     error: PoolTimeoutError,
 ) -> BaseResponse | HTTPException | tuple[str, int, list[tuple[str, str]]]:
     """Tell that all connections to the database are in use, and log it."""
-    current_app.logger.error("%s [%s]: no connection to the database was free: %s", request.path, request.method, error)
+    report_busy(error)
     return error_page(ServiceUnavailable("The server is busy. Try again later.", retry_after=10))

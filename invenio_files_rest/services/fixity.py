@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..checksums import CRC32, agree
 from ..errors import LocationAwayError
+from ..instrumentation import file_verified, tell
 from ..models import FileInstance
 from ..models.base import utcnow
 from ..signals import file_integrity_failed, notify
@@ -75,6 +76,7 @@ def _compare(file_id: str | uuid.UUID, pessimistic: bool, throws: bool, reading:
         return None
     if result and crc.size == size:
         keep_verified_crc(noted.id, crc.value)
+    tell(file_verified, result=result)
     if result is False:
         current_app.logger.error("The file %s has the checksum %s, not %s.", file_id, computed, expected)
     if error is not None:

@@ -96,8 +96,8 @@ def remove_version(version: ObjectVersion) -> bool:
     removed = in_transaction(remove)
     if removed is None:
         return False
-    notify(file_deleted, removed)
     file = removed.file
+    notify(file_deleted, removed)
     if file is not None and Location.of_uri(file.uri) is not None:
         send_task("remove_file_data", str(file.id), force=True)
     return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
@@ -20,6 +21,7 @@ from invenio_db import db
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import StorageError
+from ..instrumentation import sweep_ended, tell
 from ..models import FileInstance, Location
 from ..models.base import utcnow
 from ..models.inventory import delete_unused, known_files, uploads_in_progress
@@ -45,6 +47,16 @@ def sweep(grace: timedelta, delete: bool) -> Iterator[Finding]:
         the upload of an object began, as S3 does for one in parts, than the longest whole upload.
     :param delete: Whether to remove what is found.
     """
+    found: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    for finding in _everything(grace, delete):
+        found[finding.kind] += 1
+        left[finding.kind] += not finding.done
+        yield finding
+    tell(sweep_ended, found=found, left=+left)
+
+
+def _everything(grace: timedelta, delete: bool) -> Iterator[Finding]:
     yield from _uploads(grace, delete)
     yield from _orphans(grace, delete)
     before = time.time() - grace.total_seconds()

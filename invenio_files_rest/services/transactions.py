@@ -15,6 +15,8 @@ from invenio_db import db
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from ..instrumentation import pool_exhausted, tell
+
 T = TypeVar("T")
 
 ATTEMPTS = 10
@@ -91,6 +93,7 @@ def in_transaction(work: Callable[[], T]) -> T:
         except PoolTimeoutError:
             session.rollback()
             waits += 1
+            tell(pool_exhausted)
             if waits == POOL_ATTEMPTS:
                 raise
         except BaseException:

@@ -7,7 +7,6 @@ from invenio_rest.errors import RESTException
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, ServiceUnavailable, default_exceptions
 
-from ..errors import FilesException
 from ..http.arguments import KeyConverter, as_uuid, invalid_subresource_validator
 from ..http.json_response import json_serializer
 from ..http.upload_body import (
@@ -17,7 +16,8 @@ from ..http.upload_body import (
 )
 from ..services.validation import minsize_validator, validate_tag
 from ..tasks import merge_multipartobject, remove_file_data
-from .base import keep_errors_from_caches, log_failure
+from ..telemetry.exposition import metrics
+from .base import keep_errors_from_caches, report, report_busy
 from .bucket import BucketResource
 from .decorators import (
     check_permission,
@@ -74,6 +74,8 @@ bucket_view = BucketResource.as_view("bucket_api", serializers=_serializers)
 object_view = ObjectResource.as_view("object_api", serializers=_serializers)
 """View of an object."""
 
+# No bucket has this identifier.
+blueprint.add_url_rule("/metrics", "metrics", metrics)
 blueprint.add_url_rule("", view_func=location_view)
 blueprint.add_url_rule("/", view_func=location_view)
 blueprint.add_url_rule("/<string:bucket_id>", view_func=bucket_view)
@@ -89,8 +91,7 @@ def error_response(error: HTTPException) -> Response | HTTPException:
         return error
     if isinstance(error, ClientDisconnected):
         current_app.logger.info("%s %r: %s (%r)", request.method, request.path, error.description, error.__cause__)
-    if isinstance(error, FilesException):
-        log_failure(error)
+    report(error)
     if isinstance(error, RESTException):
         return error
     answer = RESTException(description=error.description)
@@ -107,7 +108,7 @@ BUSY_SECONDS = 10
 
 def busy_response(error: PoolTimeoutError) -> Response | HTTPException:
     """Return 503, since all connections to the database are in use (RFC 9110, section 15.6.4), and log it."""
-    current_app.logger.error("%s [%s]: no connection to the database was free: %s", request.path, request.method, error)
+    report_busy(error)
     return error_response(ServiceUnavailable("The server is busy. Try again later.", retry_after=BUSY_SECONDS))
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar
 
 from flask import Response, after_this_request, current_app, request
 from invenio_rest import ContentNegotiatedMethodView
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from ..errors import FilesException, InvalidKeyError, LocationAwayError
+from ..errors import FilesException, InvalidKeyError, LocationAwayError, StorageError
+from ..http.observation import observer
+from ..http.routing import requested_endpoint
 from ..http.scopes import check_scope
+from ..instrumentation import pool_exhausted, tell
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,17 +47,20 @@ def keep_errors_from_caches(response: Response) -> Response:
 
     :param response: Any response of the application.
     """
-    view_class = getattr(_requested_view(), "view_class", object)
+    view = current_app.view_functions.get(requested_endpoint() or "")
+    view_class = getattr(view, "view_class", object)
     return _keep_from_caches(response) if issubclass(view_class, FilesView) else response
 
 
-def _requested_view() -> Any:
-    """Return the view of the URL, even if it does not have the method."""
-    endpoint, error = request.endpoint, request.routing_exception
-    if isinstance(error, MethodNotAllowed) and (adapter := current_app.create_url_adapter(request)):
-        with suppress(HTTPException):
-            endpoint, _ = adapter.match(method=next(iter(error.valid_methods or ["GET"])))
-    return current_app.view_functions.get(endpoint or "")
+def report(error: Exception) -> None:
+    """Tell who observes the request why it is refused, and log what is not the client's fault.
+
+    :param error: The error.
+    """
+    if observed := observer(request.environ):
+        observed.fails(error)
+    if isinstance(error, FilesException):
+        log_failure(error)
 
 
 def log_failure(error: FilesException) -> None:
@@ -66,14 +71,27 @@ def log_failure(error: FilesException) -> None:
     if error.code < 500 or error.logged:
         return
     error.logged = True
+    event = {"event": "storage_failed"} if isinstance(error, StorageError) else {}
     if isinstance(error, LocationAwayError):
-        current_app.logger.error("%s [%s]: %s", request.path, request.method, error.get_errors())
+        current_app.logger.error("%s [%s]: %s", request.path, request.method, error.get_errors(), extra=event)
     else:
-        current_app.logger.error("Exception on %s [%s]", request.path, request.method, exc_info=error)
+        current_app.logger.error("Exception on %s [%s]", request.path, request.method, exc_info=error, extra=event)
+
+
+def report_busy(error: PoolTimeoutError) -> None:
+    """Log that all connections to the database are in use.
+
+    :param error: The error.
+    """
+    tell(pool_exhausted)
+    current_app.logger.error("%s [%s]: no connection to the database was free: %s", request.path, request.method, error)
 
 
 class FilesView(ContentNegotiatedMethodView):
     """A view whose responses caches must not store unless it says otherwise."""
+
+    is_of_files = True
+    """Whether telemetry observes its requests."""
 
     @for_who_asked
     def dispatch_request(self, *args: Any, **kwargs: Any) -> Response:
@@ -84,6 +102,8 @@ class FilesView(ContentNegotiatedMethodView):
         :raises werkzeug.exceptions.Forbidden: If the token has not the scope.
         :raises InvalidKeyError: If the URL is not in UTF-8.
         """
+        if observed := observer(request.environ):
+            observed.concerns(kwargs.get("bucket_id"), kwargs.get("key"))
         check_scope()
         try:
             request.environ["PATH_INFO"].encode("latin-1").decode()

@@ -11,6 +11,7 @@ from flask_login import current_user
 
 from ..errors import BucketLockedError, ExhaustedStreamError
 from ..http.arguments import NOT_FOUND, as_uuid
+from ..http.observation import observer
 from ..http.streamed_form import form_file
 from ..models import Bucket
 from ..permissions import expect_actions
@@ -30,6 +31,8 @@ def pass_bucket(f: F) -> F:
         bucket = Bucket.get(as_uuid(bucket_id))
         if bucket is None:
             abort(404, description=NOT_FOUND)
+        if observed := observer(request.environ):
+            observed.uses(bucket.default_location)
         return f(self, *args, bucket=bucket, **kwargs)
 
     return inner  # type: ignore[return-value]

@@ -22,6 +22,7 @@ CLIENTS = {
     "node": "nodejs",
     "npm": "npm",
     "unzip": "unzip",
+    "promtool": "prometheus",
     "wget": "wget",
     "zsh": "zsh",
 }

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
 
@@ -14,6 +15,14 @@ accesslog = "-"
 logger_class = "log.Logger"
 _client = "%({x-forwarded-for}i)s" if os.environ.get("SERVER_PROXY") else "%(h)s"
 access_log_format = f'{_client} %(t)s "%(m)s %(U)s" %(s)s %({{content-length}}o)s bytes %(M)s ms'
+
+
+def post_worker_init(worker: Any) -> None:
+    """Write as the application does, once it is there."""
+    import log
+
+    log.set_up(worker.wsgi.config["FILES_REST_LOG_FORMAT"])
+
 
 # Ctrl-C is the control that there is.
 control_socket_disable = True

@@ -17,6 +17,7 @@ from typing import Any
 
 from flask import Flask, current_app
 
+from ...instrumentation import upload_taken_over
 from ...models import UploadExtent
 
 ASK_SECONDS = 1.0
@@ -103,6 +104,9 @@ class _Watch:
                 if lease in self._leases and epochs.get(lease.place) != lease.epoch:
                     del self._leases[lease]
                     lease.lose()
+                    if lease.place in epochs:
+                        # Otherwise it has ended.
+                        upload_taken_over.send(app, upload_id=lease.upload_id)
 
 
 _watch = _Watch()
