@@ -15,6 +15,7 @@ from .checksums import new_digest
 from .cli import files as files_cli
 from .errors import InvalidArguments, MultipartNoPart, field_errors
 from .http.streamed_form import with_whole_form
+from .http.talisman import keep_referrer_policies
 from .models import bulk
 from .services import deposit, presence
 from .utils import load_or_import_from_config, obj_or_import_string
@@ -135,6 +136,7 @@ class InvenioFilesREST:
         new_digest(app.config["FILES_REST_CHECKSUM_ALGORITHM"])
         app.cli.add_command(files_cli)
         app.extensions["invenio-files-rest"] = FilesRESTState(app)
+        keep_referrer_policies(app)
 
     def init_config(self, app: Flask) -> None:
         """Set the defaults of the settings that the application does not set.

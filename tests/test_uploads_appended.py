@@ -42,7 +42,8 @@ from invenio_files_rest.services.uploads.errors import (
 from invenio_files_rest.services.uploads.plans import APPENDED
 from invenio_files_rest.services.uploads.runs import declare_length
 from invenio_files_rest.storage import VerifiedStream
-from invenio_files_rest.tasks import complete_upload
+from invenio_files_rest.storage.part_files import PartFiles
+from invenio_files_rest.tasks import complete_upload, remove_expired_multipartobjects
 from invenio_files_rest.testing.storage import MemoryStorage
 
 CONTENT = b"0123456789"
@@ -470,17 +471,35 @@ def test_conditions_are_judged_again_when_the_version_is_recorded(
     assert bucket_size(bucket) == 6
 
 
-def test_an_upload_to_a_bucket_that_was_locked_meanwhile_fails(bucket: Bucket) -> None:
+@pytest.mark.parametrize("unlocked", [True, False])
+def test_an_upload_to_a_bucket_that_was_locked_meanwhile_waits_until_it_expires(
+    bucket: Bucket, unlocked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     upload = begin(bucket, 10)
     append(upload, 0, CONTENT)
     bucket.locked = True
     db.session.commit()
     with pytest.raises(BucketLockedError):
         APPENDED.abort(upload)
-    with pytest.raises(BucketLockedError):
-        APPENDED.complete(upload)
-    assert row(upload).status == "failed"
-    assert (files_in(bucket), bucket_size(bucket)) == ([], 0)
+    for _ in range(2):
+        with pytest.raises(BucketLockedError, match="kept"):
+            APPENDED.complete(upload)
+    assert row(upload).status == "completing"
+    assert bucket_size(bucket) == 10
+    bucket.locked = not unlocked
+    db.session.commit()
+    # Whoever unlocks the bucket after that time does not lose it, either. It has been hashed.
+    age(upload)
+    monkeypatch.setattr(PartFiles, "_read_again", None)
+    assert remove_expired_multipartobjects() == (0 if unlocked else 1)
+    if unlocked:
+        head = ObjectVersion.get(bucket, "key")
+        assert head is not None
+        assert content(head.version_id) == CONTENT
+        assert row(upload).reason is None
+    else:
+        assert Upload.query.count() == 0
+        assert (files_in(bucket), bucket_size(bucket)) == ([], 0)
 
 
 def test_an_upload_that_is_aborted_while_it_is_completed_becomes_nothing(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
+from pathlib import Path
 
-from flask import Response, abort, flash, redirect, render_template, url_for
+from flask import Response, abort, flash, redirect, render_template, send_from_directory, url_for
 from invenio_i18n import gettext
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -38,6 +40,13 @@ def start(before: uuid.UUID | None = None) -> str:
         following=following,
         first=before is None,
         may_create=may_create(),
+    )
+
+
+def icon() -> Response:
+    """Send the icon to browsers that look for it where it always was: for what is no page of ours."""
+    return send_from_directory(
+        Path(__file__).parent / "static", "icon.svg", mimetype="image/svg+xml", max_age=timedelta(days=1)
     )
 
 

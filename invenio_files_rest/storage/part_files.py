@@ -169,7 +169,7 @@ class PartFiles:
                 raise
         # Whoever renamed it may have been killed before the name was durable.
         self._folder.sync()
-        return self._finished(total, self._read_again())
+        return self._finished(total, self._read_again() if checksum is None else checksum)
 
     def to_read(self, state: State, receipts: list[Receipt], checksum: str | None) -> int:
         """Return the number of all bytes, since all are copied."""

@@ -148,7 +148,9 @@ class Uploads(Protocol):
         progress: Callable[[int | None, int], Any] | None = None,
         sources: Sequence[Uploads] | None = None,
     ) -> Stored:
-        """Make the file of some extents, and remove all others. A second call finds the file, and reads it.
+        """Make the file of some extents, and remove all others. A second call finds the file.
+
+        It reads the file for the checksum, unless that is given.
 
         :param state: State of the upload.
         :param receipts: Receipts of the extents, in the order of their bytes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from operator import methodcaller
 from typing import Any
@@ -40,6 +40,7 @@ from ..tus import draft
 from ..utils import load_or_import_from_config
 from .base import FilesView, log_failure
 from .decorators import (
+    actions_of_conditions,
     check_permission,
     ensure_acceptable,
     ensure_input_stream_is_not_exhausted,
@@ -61,11 +62,6 @@ def _check_live_head(conditions: Mapping[str, str], head: ObjectVersion | None) 
     check_write_conditions(conditions, head)
     if head is None:
         abort(404, description=NOT_FOUND)
-
-
-def _actions_of_conditions() -> Iterable[str]:
-    """Return the actions that a request needs whose answer tells whether its conditions hold."""
-    return ["object-read"] if write_conditions(request) else []
 
 
 _OPEN_ATTEMPTS = 5
@@ -273,7 +269,7 @@ class ObjectResource(MultipartMixin, ObjectUploadsMixin, FilesView):
         return response
 
     @pass_bucket
-    @need_bucket_permission("bucket-update", along=_actions_of_conditions)
+    @need_bucket_permission("bucket-update", along=actions_of_conditions)
     @ensure_unlocked
     @use_kwargs(UPLOAD, location="query")
     @ensure_acceptable
@@ -294,7 +290,7 @@ class ObjectResource(MultipartMixin, ObjectUploadsMixin, FilesView):
         return self.create_object(bucket, key)
 
     @pass_bucket
-    @need_bucket_permission("bucket-update", along=_actions_of_conditions)
+    @need_bucket_permission("bucket-update", along=actions_of_conditions)
     @ensure_unlocked
     @use_kwargs({**UPLOAD, "uploads": flag("uploads")}, location="query")
     @ensure_acceptable

@@ -28,11 +28,14 @@ from ..conditions import check_write_conditions
 from ..presence import ensure_reachable
 from ..transactions import in_transaction, release_connection
 from .access import Backend, backend, ensure_open, held
-from .ending import forget_sources, remove_all, remove_bytes
+from .ending import end_sources, fail, remove_all, remove_bytes
 from .errors import UploadBusy, UploadClosed, UploadGone
 
 TOUCH_SECONDS = 60.0
 """Interval in seconds at which an upload is marked as still being completed."""
+
+LOCKED = "The bucket is locked. All bytes are kept, and become the object once it is not, until the upload expires."
+"""What is said of an upload that waits for its bucket to be unlocked."""
 
 
 class Chooser(Protocol):
@@ -85,7 +88,7 @@ def begin_completion(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | N
             if upload.plan != "appended":
                 # The client may complete it once the condition holds.
                 raise
-            _fail(upload, str(error.description))
+            fail(upload, str(error.description))
             return error
         upload.status = COMPLETING
         UploadExtent.forget(upload_id, *(extent.number for extent in chosen))
@@ -107,6 +110,7 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
     :param progress: Called with the size of the file and the number of bytes done.
     :returns: Identifier of the version.
     :raises PreconditionFailed: If a condition of the upload does not hold any more; it has failed then.
+    :raises BucketLockedError: If the bucket is locked. It may be tried again until the upload expires.
     :raises UploadGone: If there is no such upload.
     :raises UploadClosed: If it has failed.
     :raises UploadBusy: If somebody writes still, who has been told to stop.
@@ -143,9 +147,12 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
         return made_meanwhile(look, work.state["uri"], error)
     try:
         version = in_transaction(lambda: _record(upload_id, stored))
+    except BucketLockedError as error:
+        in_transaction(lambda: _postpone(upload_id))
+        raise BucketLockedError(description=LOCKED) from error
     except _FINAL as error:
         reason = str(error.description)
-        in_transaction(lambda: _fail(held(upload_id), reason))
+        in_transaction(lambda: fail(held(upload_id), reason))
         remove_bytes(upload_id)
         remove_all(work.states.items())
         raise
@@ -200,7 +207,7 @@ def _checksum(store: Backend, work: _Work) -> str | None:
     return f"{algorithm}:{work.digests[algorithm]}" if algorithm in work.digests else None
 
 
-_FINAL = (PreconditionFailed, BucketLockedError, BucketDeletedError, FileSizeError, InvalidOperationError)
+_FINAL = (PreconditionFailed, BucketDeletedError, FileSizeError, InvalidOperationError)
 """Errors after which an upload can no longer become a version."""
 
 
@@ -209,7 +216,7 @@ def _record(upload_id: uuid.UUID, stored: Stored) -> ObjectVersion | None:
     upload = Upload.hold(upload_id, Upload.status == COMPLETING)
     if upload is None:
         return None
-    forget_sources(upload)
+    end_sources(upload)
     # Released, since recording the version claims its size.
     upload.claim(0, 0)
     file = FileInstance(id=upload_id, last_check=True)
@@ -223,20 +230,18 @@ def _record(upload_id: uuid.UUID, stored: Stored) -> ObjectVersion | None:
         tags=upload.tags,
         precondition=lambda head: check_write_conditions(upload.conditions or {}, head),
     )
-    upload.status = DONE
+    upload.status, upload.reason = DONE, None
     upload.length = stored.size
     upload.used()
     UploadExtent.forget(upload_id)
     return version
 
 
-def _fail(upload: Upload, reason: str) -> None:
-    """Mark an upload, which is locked, as failed."""
-    forget_sources(upload)
-    upload.status, upload.reason = FAILED, reason
-    upload.claim(0, 0)
-    UploadExtent.forget(upload.id)
-    upload.used()
+def _postpone(upload_id: uuid.UUID) -> None:
+    """Note that an upload waits, unless another process has ended it."""
+    upload = Upload.hold(upload_id, Upload.status == COMPLETING)
+    if upload is not None:
+        upload.reason = LOCKED
 
 
 def _found(upload_id: uuid.UUID, abort: Callable[[State], None], state: State) -> uuid.UUID:
