@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from _typeshed import SupportsRead
 
 GROWING_CHUNK = 256 * 1024
-"""Bytes that are read at a time. A process that is killed loses a few times as many."""
+"""Bytes that are passed on at a time, unless more came at once. A process that is killed loses a few times as many."""
 
 MARK = "whole"
 """Name of the file that exists as long as the upload does."""
@@ -122,8 +122,8 @@ class PartFiles:
                 told = target.durable
                 saved(receipt_to(told))
 
-        chunk_size = GROWING_CHUNK if saved is not None else None
-        return pump(stream, target, extent.digest, size=extent.size, chunk_size=chunk_size, progress_callback=tell)
+        least = GROWING_CHUNK if saved is not None else None
+        return pump(stream, target, extent.digest, size=extent.size, least=least, progress_callback=tell)
 
     def kept(
         self, state: State, number: int, receipt: Receipt | None, *, epoch: int, timeout: float = WAIT_SECONDS

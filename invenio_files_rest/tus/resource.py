@@ -12,7 +12,7 @@ from flask import abort, current_app, request
 from flask_login import current_user
 from werkzeug.exceptions import ClientDisconnected
 
-from ..http.bodies import request_body
+from ..http.bodies import keeps_what_came, request_body
 from ..http.interruption import interrupter
 from ..models import Bucket, Upload
 from ..models.base import utcnow
@@ -157,6 +157,7 @@ def append(
         length=length,
         whole=bool(digests),
         shut=interrupter(request.environ),
+        lossless=keeps_what_came(request.environ),
     )
 
 

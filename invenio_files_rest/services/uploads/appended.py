@@ -42,6 +42,7 @@ class Appended(FreePlan):
         length: int | None = None,
         whole: bool = False,
         shut: Callable[[], Any] | None = None,
+        lossless: bool = False,
     ) -> Progress:
         """Append the bytes of a stream, and commit them.
 
@@ -54,6 +55,7 @@ class Appended(FreePlan):
         :param length: Length of the upload, if the request declares it.
         :param whole: Whether to keep nothing of a stream that fails or is too short, as when it has a checksum.
         :param shut: Function that ends a waiting read of the stream, for when another request takes over.
+        :param lossless: Whether a read of a stream that breaks off returns what came, however much is asked for.
         :returns: How far the upload has come, and whether the stream broke off.
         :raises UploadOffsetMismatch: If the run ends elsewhere.
         :raises UploadLengthMismatch: If another length was declared before.
@@ -72,7 +74,7 @@ class Appended(FreePlan):
             grant = settle(upload_id, grant, store)
             if place != grant.size:
                 raise UploadOffsetMismatch(grant.size)
-            return _append(upload_id, grant, store, stream, size, whole, shut)
+            return _append(upload_id, grant, store, stream, size, whole, shut, lossless)
 
     def offset(self, upload_id: uuid.UUID, take_over: bool = False) -> Progress:
         """Return how far an upload has come, including bytes that arrived but could not be recorded.
@@ -127,6 +129,7 @@ def _append(
     size: int | None,
     whole: bool,
     shut: Callable[[], Any] | None,
+    lossless: bool,
 ) -> Progress:
     """Write a stream at the end of the run, and record it."""
     algorithm, empty = store.new_digest()
@@ -181,6 +184,7 @@ def _append(
             limit=None if grant.length is None else grant.length - grant.size,
             claim=claim if grant.length is None else None,
             salvage=not whole,
+            lossless=lossless,
         )
         try:
             extent = ExtentWrite(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,12 @@ bodies.
 """
 
 MIB = 1024**2
+LARGEST_PIECE = MIB
+"""Largest number of bytes to read at a time otherwise. Servers take as long for each read as for many bytes."""
+
+QUICK_SECONDS = 0.05
+"""Time that a read may take before a larger one is tried: of a slow client, what is there is to be kept soon."""
+
 FIRST_CLAIM, LARGEST_CLAIM = 8 * MIB, 1024 * MIB
 """Bytes to claim at a time for a body of unknown length: at first, and at most after being doubled each time."""
 
@@ -33,6 +40,7 @@ class Source:
     :param claim: Function that claims more bytes: it takes the wanted and the needed total, and returns the total that
         is claimed. ``None`` if nothing needs to be claimed.
     :param salvage: Whether the stream just ends if reading it fails; :attr:`error` then has the reason.
+    :param lossless: Whether a read returns what came before the body broke off.
     """
 
     def __init__(
@@ -44,6 +52,7 @@ class Source:
         limit: int | None = None,
         claim: Callable[[int, int], int] | None = None,
         salvage: bool = False,
+        lossless: bool = False,
     ) -> None:
         """Start with nothing received."""
         self._stream = stream
@@ -55,6 +64,7 @@ class Source:
         self._claim = claim
         self._step = FIRST_CLAIM
         self._salvage = salvage
+        self._piece, self._largest_piece = PIECE, LARGEST_PIECE if lossless else PIECE
         self.received = 0
         """Number of bytes received."""
         self.error: Exception | None = None
@@ -92,7 +102,7 @@ class Source:
             raise UploadLost()
         wanted = MIB if size < 0 else size
         if self._salvage:
-            wanted = min(wanted, PIECE)
+            wanted = min(wanted, self._piece)
         if self._limit is not None:
             room = self._limit - self.received
             if room <= 0:
@@ -111,7 +121,10 @@ class Source:
                     self._step = min(2 * self._step, LARGEST_CLAIM)
                 return data
             wanted = min(wanted, room)
+        begun = time.monotonic()
         data = self._stream.read(wanted)
+        is_quick = time.monotonic() - begun < QUICK_SECONDS
+        self._piece = min(2 * self._piece, self._largest_piece) if is_quick else PIECE
         if not data and self._lease.lost:
             # It has ended because we shut it.
             raise UploadLost()
