@@ -19,7 +19,7 @@ from invenio_files_rest.errors import FileSizeError, InvalidOperationError, Prec
 from invenio_files_rest.models import Bucket, ObjectVersion, Upload, UploadExtent
 from invenio_files_rest.models.upload import COMPLETING, DONE, FAILED, JOINED
 from invenio_files_rest.services.uploads import completion
-from invenio_files_rest.services.uploads.completion import bytes_to_read, finish_upload
+from invenio_files_rest.services.uploads.completion import finish_promptly, finish_upload
 from invenio_files_rest.services.uploads.errors import UploadClosed, UploadGone, UploadIncomplete
 from invenio_files_rest.services.uploads.joining import join_uploads, joined_before
 from invenio_files_rest.services.uploads.plans import APPENDED
@@ -55,7 +55,7 @@ def test_others_become_one_version_in_the_order_that_is_said(bucket: Bucket, kin
         db.session.commit()
     parts = [partial(bucket, content) for content in CONTENTS]
     final = join(bucket, [*parts, parts[0]], meta={"mimetype": "image/png"}, tags={"one": "1"})
-    assert bytes_to_read(final) == len(WHOLE) + len(CONTENTS[0])
+    assert finish_promptly(final, len(WHOLE) + len(CONTENTS[0]) - 1) is None
     version = finish_upload(final)
     assert finish_upload(final) == version
     found = db.session.get(ObjectVersion, version)

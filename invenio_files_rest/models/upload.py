@@ -232,7 +232,9 @@ class Upload(db.Model, Held):
         :raises BucketLockedError: If the bucket is locked, and more bytes are wanted.
         """
         more = wanted - self.claimed
-        if more <= 0:
+        if not more:
+            return
+        if more < 0:
             Bucket.claim(self.bucket_id, more, deleted=True, locked=True)
         else:
             Bucket.claim(self.bucket_id, more)

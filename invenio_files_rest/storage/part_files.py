@@ -13,7 +13,7 @@ from .failures import translated_errors
 from .pieces import SAVE_SECONDS, Folder, LocalFolder, Piece, SavedFile, Window, ensure_enough
 from .pump import pump
 from .store import DigestFactory
-from .uploads import WAIT_SECONDS, ExtentWrite, Receipt, State, Stored, Uploads
+from .uploads import WAIT_SECONDS, ExtentWrite, Receipt, State, Stored, Uploads, nothing
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -83,7 +83,7 @@ class PartFiles:
 
     def write(self, state: State, extent: ExtentWrite, stream: SupportsRead[bytes]) -> Receipt:
         """Write a stream to a file of its own, whatever its offset."""
-        extent.ready()
+        extent.ready(nothing)
         name = f"{extent.number}-{extent.epoch}"
         pieces = pieces_of(extent.receipt)
 

@@ -136,10 +136,8 @@ class _Worker(Thread):
             self.join()
 
 
-def _blocks(
-    source: SupportsRead[bytes], block_size: int, least: int, check: Callable[[int], None]
-) -> Iterator[bytes]:
-    """Read a source to its end in blocks of some size, of which the last may be smaller, however short the reads are."""
+def _blocks(source: SupportsRead[bytes], block_size: int, least: int, check: Callable[[int], None]) -> Iterator[bytes]:
+    """Read a source to its end in blocks of some size, of which the last may be smaller, however short reads are."""
     total = 0
     while True:
         parts: list[bytes] = []
@@ -198,8 +196,10 @@ def pump(
     if size is not None:
         check_sizelimit(size_limit, size, size)
     consumers: list[Callable[[bytes], Any]] = [write]
+    # One that follows in a thread of its own needs none of these.
+    followers: list[Callable[[bytes], Any]] = []
     if message_digest is not None:
-        consumers.append(message_digest.update)
+        (followers if getattr(message_digest, "follows", False) else consumers).append(message_digest.update)
     workers: list[_Worker] = []
     done = 0
     try:
@@ -209,7 +209,7 @@ def pump(
                 for consumer in consumers:
                     workers.append(_Worker(consumer))
                 consumers = [worker.put for worker in workers]
-            for consumer in consumers:
+            for consumer in (*followers, *consumers):
                 consumer(block)
             done += len(block)
             if progress_callback is not None:

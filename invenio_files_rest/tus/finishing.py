@@ -12,7 +12,7 @@ from ..models import Upload
 from ..models.upload import COMPLETING, DONE, FAILED
 from ..services.dispatch import send_task
 from ..services.transactions import release_connection
-from ..services.uploads.completion import begin_completion, bytes_to_read, finish_upload
+from ..services.uploads.completion import begin_completion, finish_promptly
 from ..services.uploads.errors import UploadClosed, UploadGone
 from ..services.uploads.plans import APPENDED
 
@@ -41,8 +41,9 @@ def finish(upload_id: uuid.UUID) -> uuid.UUID | None:
     :raises BucketLockedError: If the bucket is locked. It may be tried again until the upload expires.
     :raises UploadClosed: If it has failed for another reason.
     """
-    if bytes_to_read(upload_id) <= PROMPT_BYTES:
-        return finish_upload(upload_id)
+    made = finish_promptly(upload_id, PROMPT_BYTES)
+    if made is not None:
+        return made
     release_connection()
     send_task("complete_upload", str(upload_id))
     return wait(upload_id)

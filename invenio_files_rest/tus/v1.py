@@ -223,7 +223,7 @@ def patch(found: Resource) -> Response:
     offset, length = fields.whole_number("Upload-Offset"), fields.whole_number("Upload-Length")
     if offset is None:
         abort(400, description="The request needs an Upload-Offset.")
-    version = found.version
+    version, expires = found.version, found.expires
     if found.is_closed:
         if body_size() != 0 or offset != found.length:
             raise UploadClosed()
@@ -235,10 +235,10 @@ def patch(found: Resource) -> Response:
         with errors_of_tus():
             progress = append(found.id, offset, length, fields.checksum())
         raise_broken(progress)
-        offset = progress.offset
+        offset, expires = progress.offset, progress.expires or expires
         if found.key is not None and offset == progress.length:
             version = finishing.complete(found.id)
-    headers = {"Upload-Offset": str(offset), **_expiry(found.id), **_became(found, version)}
+    headers = {"Upload-Offset": str(offset), "Upload-Expires": http_date(expires), **_became(found, version)}
     return _answer(204, headers)
 
 

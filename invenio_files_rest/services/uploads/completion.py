@@ -116,13 +116,27 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
     :raises UploadBusy: If somebody writes still, who has been told to stop.
     :raises StorageError: If the storage fails, or the location is away. It may be tried again.
     """
+    work = in_transaction(lambda: _look(upload_id))
+    return work if isinstance(work, uuid.UUID) else _finish(upload_id, work, progress)
 
-    def look() -> _Work | uuid.UUID:
-        return _look(upload_id)
 
-    work = in_transaction(look)
+def finish_promptly(upload_id: uuid.UUID, most: int) -> uuid.UUID | None:
+    """Do what :func:`finish_upload` does, unless that takes long.
+
+    :param upload_id: Identifier of the upload.
+    :param most: Number of bytes that may have to be read.
+    :returns: Identifier of the version; ``None`` if there are more bytes to read.
+    """
+    work = in_transaction(lambda: _look(upload_id))
     if isinstance(work, uuid.UUID):
         return work
+    store = backend(upload_id, work.state)
+    if store.uploads.to_read(work.state, work.receipts, _checksum(store, work)) > most:
+        return None
+    return _finish(upload_id, work)
+
+
+def _finish(upload_id: uuid.UUID, work: _Work, progress: Callable[[int | None, int], Any] | None = None) -> uuid.UUID:
     release_connection()
     store = backend(upload_id, work.state)
     joined = {"sources": [backend(each, work.states[each]).uploads for each in work.sources]} if work.sources else {}
@@ -144,7 +158,7 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
     except TimeoutError as error:
         raise UploadBusy() from error
     except FileNotFoundError as error:
-        return made_meanwhile(look, work.state["uri"], error)
+        return made_meanwhile(lambda: _look(upload_id), work.state["uri"], error)
     try:
         version = in_transaction(lambda: _record(upload_id, stored))
     except BucketLockedError as error:
@@ -161,18 +175,6 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
     remove_all(work.states.items())
     notify(file_uploaded, version)
     return version.version_id
-
-
-def bytes_to_read(upload_id: uuid.UUID) -> int:
-    """Return how many bytes :func:`finish_upload` would have to read, which tells whether it takes long.
-
-    :param upload_id: Identifier of the upload, which takes no more bytes.
-    """
-    work = in_transaction(lambda: _look(upload_id))
-    if isinstance(work, uuid.UUID):
-        return 0
-    store = backend(upload_id, work.state)
-    return store.uploads.to_read(work.state, work.receipts, _checksum(store, work))
 
 
 def _look(upload_id: uuid.UUID) -> _Work | uuid.UUID:
