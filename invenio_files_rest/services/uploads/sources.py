@@ -24,7 +24,7 @@ LARGEST_PIECE = MIB
 """Largest number of bytes to read at a time otherwise. Servers take as long for each read as for many bytes."""
 
 QUICK_SECONDS = 0.05
-"""Time that a read may take before a larger one is tried: of a slow client, what is there is to be kept soon."""
+"""Time that a read may take before smaller ones are made: of a slow client, what is there is to be kept soon."""
 
 FIRST_CLAIM, LARGEST_CLAIM = 8 * MIB, 1024 * MIB
 """Bytes to claim at a time for a body of unknown length: at first, and at most after being doubled each time."""
@@ -64,7 +64,7 @@ class Source:
         self._claim = claim
         self._step = FIRST_CLAIM
         self._salvage = salvage
-        self._piece, self._largest_piece = PIECE, LARGEST_PIECE if lossless else PIECE
+        self._piece = self._largest_piece = LARGEST_PIECE if lossless else PIECE
         self.received = 0
         """Number of bytes received."""
         self.error: Exception | None = None
