@@ -153,7 +153,9 @@ def test_tus_js_client_goes_on_where_the_connection_was_cut(place: Place, option
 
 @needs_node
 @pytest.mark.parametrize(
-    ("options", "last"), [({}, b"PATCH /"), ({"parallelUploads": 2}, b"Upload-Concat: final")], ids=["plain", "parallel"]
+    ("options", "last"),
+    [({}, b"PATCH /"), ({"parallelUploads": 2}, b"Upload-Concat: final")],
+    ids=["plain", "parallel"],
 )
 def test_tus_js_client_that_did_not_get_the_last_answer_sends_nothing_again(
     place: Place, options: dict[str, Any], last: bytes

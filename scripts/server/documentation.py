@@ -30,15 +30,18 @@ blueprint = Blueprint("documentation", __name__, url_prefix="/documentation")
 
 
 def pages() -> dict[str, str]:
-    """Return the texts of all pages, by their names, in the order of the table of contents."""
+    """Return the texts of all pages, by their names, in the order of the table of contents.
+
+    A page begins with its title; another one is made of files elsewhere.
+    """
     names = re.findall(r"^   ([\w/]+)$", (DOCS / "index.rst").read_text(), re.MULTILINE)
-    return {name: path.read_text() for name in names if (path := DOCS / f"{name}.rst").is_file()}
+    found = {name: path.read_text() for name in names if (path := DOCS / f"{name}.rst").is_file()}
+    return {name: text for name, text in found.items() if not text.startswith("..")}
 
 
 def title_of(text: str) -> str:
-    """Return the title of a page, which is underlined."""
-    found = re.search(r"^(.+)\n(=|-|~)\2+$", text, re.MULTILINE)
-    return found[1] if found else "Documentation"
+    """Return the title of a page."""
+    return text.partition("\n")[0]
 
 
 @blueprint.get("/")
@@ -56,10 +59,10 @@ def page(name: str) -> str:
         abort(404)
 
     def link(reference: re.Match[str]) -> str:
-        target = join(name.rpartition("/")[0], reference[1])
-        return f'<a href="{url_for(".page", name=target)}">{target}</a>' if target in found else reference[0]
+        text, target = reference[1] or reference[2], join(name.rpartition("/")[0], reference[2])
+        return f'<a href="{url_for(".page", name=target)}">{text}</a>' if target in found else reference[0]
 
-    text = re.sub(r":doc:`([\w/]+)`", link, escape(found[name]))
+    text = re.sub(r":doc:`(?:([^`]+) &lt;)?([\w/]+)(?:&gt;)?`", link, str(escape(found[name])))
     return render_template_string(TEMPLATE, title=title_of(found[name]), text=Markup(text))
 
 

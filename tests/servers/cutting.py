@@ -83,9 +83,7 @@ class Cutting:
 
 
 @contextmanager
-def cutting(
-    port: int, after: list[int], pace: float | None = None, unheard: bytes | None = None
-) -> Iterator[Cutting]:
+def cutting(port: int, after: list[int], pace: float | None = None, unheard: bytes | None = None) -> Iterator[Cutting]:
     """Run one; see :class:`Cutting`."""
     between = Cutting(port, after, pace, unheard)
     try:
