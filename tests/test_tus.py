@@ -687,7 +687,8 @@ def test_no_statement_is_one_for_each_request_before(tus: TusClient) -> None:
             tus.patch(upload, offset, CONTENT)
         counts.append(len(found))
     assert counts[0] == counts[1]
-    assert counts[0] <= 20
+    # Two fewer where an update returns the row.
+    assert counts[0] <= 13
 
 
 def test_an_upload_that_is_being_completed_takes_no_more(tus: TusClient) -> None:

@@ -22,7 +22,7 @@ from .free import FreePlan
 from .interface import Progress
 from .leases import Lease
 from .runs import RUN, Grant, ensure_current, ensure_room, give_up, look, note, of_epoch, settle, take, writer_of
-from .sources import Source
+from .sources import Source, Touching
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -185,7 +185,7 @@ def _append(
 
     with Lease(upload_id, RUN, grant.epoch, shut) as lease:
         source = Source(
-            stream,
+            Touching(stream, lambda: used_open(upload_id)),
             lease,
             size=size,
             limit=None if grant.length is None else grant.length - grant.size,

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from flask import current_app
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..transactions import in_transaction
 from .errors import UploadLost, UploadOverrun
 from .leases import Lease
 
@@ -26,8 +30,39 @@ LARGEST_PIECE = MIB
 QUICK_SECONDS = 0.05
 """Time that a read may take before smaller ones are made: of a slow client, what is there is to be kept soon."""
 
+TOUCH_SECONDS = 60.0
+"""Interval in seconds at which an upload that takes bytes is marked as being in use."""
+
 FIRST_CLAIM, LARGEST_CLAIM = 8 * MIB, 1024 * MIB
 """Bytes to claim at a time for a body of unknown length: at first, and at most after being doubled each time."""
+
+
+class Touching:
+    """A stream that has something done every minute while it is read, e.g. to show that an upload is in use.
+
+    :param stream: The stream.
+    :param touch: What is done, in a transaction. A failure of the database is only logged.
+    """
+
+    def __init__(self, stream: SupportsRead[bytes], touch: Callable[[], Any]) -> None:
+        """Begin the first minute."""
+        self._stream = stream
+        self._touch = touch
+        self._since = time.monotonic()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read bytes.
+
+        :param size: Largest number of bytes; negative for any number.
+        """
+        data = self._stream.read(size)
+        if time.monotonic() - self._since > TOUCH_SECONDS:
+            self._since = time.monotonic()
+            try:
+                in_transaction(self._touch)
+            except SQLAlchemyError:
+                current_app.logger.exception("That an upload is in use could not be recorded.")
+        return data
 
 
 class Source:
