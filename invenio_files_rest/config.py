@@ -134,8 +134,8 @@ FILES_REST_MULTIPART_PART_FACTORIES = [
 FILES_REST_OBJECT_KEY_MAX_LEN = 255
 """Largest length of an object's key, in characters. On MySQL and MariaDB, the column is limited to 255."""
 
-FILES_REST_PAGES_DOCS = "https://invenio-files-rest.readthedocs.io/"
-"""Where pages send people who want to read the documentation; ``None`` for nowhere."""
+FILES_REST_PAGES_DOCS: str | None = None
+"""Where pages send people who want to read the documentation of this service; ``None`` for nowhere."""
 
 FILES_REST_PAGES_ENABLED = False
 """Show pages for people in the user interface, at ``/`` and ``/buckets``: see :doc:`pages`."""

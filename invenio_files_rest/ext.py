@@ -15,6 +15,7 @@ from .checksums import new_digest
 from .cli import files as files_cli
 from .errors import InvalidArguments, MultipartNoPart, field_errors
 from .http.streamed_form import with_whole_form
+from .http.talisman import keep_referrer_policies
 from .models import bulk
 from .services import batch, deposit, presence
 from .telemetry import setup as telemetry
@@ -137,6 +138,7 @@ class InvenioFilesREST:
         app.cli.add_command(files_cli)
         app.extensions["invenio-files-rest"] = FilesRESTState(app)
         telemetry.init_app(app)
+        keep_referrer_policies(app)
 
     def init_config(self, app: Flask) -> None:
         """Set the defaults of the settings that the application does not set.

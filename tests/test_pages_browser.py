@@ -165,6 +165,50 @@ def test_pages_of_other_modules_that_look_the_same_lead_on(browser: Browser, sit
     assert "Log in" not in browser.texts("header nav a")
 
 
+def test_the_home_page_of_the_administration_leads_to_its_views_and_out_of_it(
+    browser: Browser, picture: Callable[..., None], site: Instance
+) -> None:
+    browser.open(f"{site.url}/admin/")
+    picture("admin-home")
+    assert {"Bucket", "Location", "Object Version"} <= set(browser.texts(".list-group-item h3"))
+    assert "Where files are stored." in browser.texts(".list-group-item-text")
+    assert browser.complaints() == []
+    browser.click(".list-group-item[href$='/location/']")
+    browser.arrive()
+    assert path_of(browser) == "/admin/location/"
+    assert browser.texts(".navbar-right li") == ["Start page", "Documentation", EMAIL, "Log out"]
+    browser.click(".navbar-right a")
+    browser.arrive()
+    assert path_of(browser) == "/"
+    browser.open(f"{site.url}/admin/")
+    browser.click(".navbar-right a[href*=logout]")
+    browser.arrive()
+    assert "Log in" in browser.texts("header nav a")
+
+
+def test_the_documentation_of_this_version_is_there_to_read(browser: Browser, site: Instance) -> None:
+    browser.click("header nav a")
+    browser.arrive()
+    assert path_of(browser) == "/documentation/"
+    assert "REST API" in browser.texts("li a")
+    browser.open(f"{site.url}/documentation/resumable")
+    assert browser.texts("pre")[0].startswith("Uploads that go on where they broke")
+    assert "in parts" in browser.texts("pre a")
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert browser.complaints() == []
+    for name in ("nothing", "../README", "%2e%2e/README"):
+        assert requests.get(f"{site.url}/documentation/{name}", timeout=60).status_code == 404
+
+
+def test_pages_do_not_tell_other_sites_where_they_are_and_have_an_icon(site: Instance) -> None:
+    for path in ("/", "/buckets/none", "/admin/location/"):
+        answer = requests.get(f"{site.url}{path}", headers=site.authorization, allow_redirects=False, timeout=60)
+        assert answer.headers["Referrer-Policy"] == "same-origin", path
+    icon = requests.get(f"{site.url}/favicon.ico", timeout=60)
+    assert (icon.status_code, icon.headers["Content-Type"]) == (200, "image/svg+xml; charset=utf-8")
+    assert "max-age" in icon.headers["Cache-Control"]
+
+
 def test_pages_fit_a_phone_and_are_dark_where_one_likes_that(
     browser: Browser, picture: Callable[..., None], site: Instance, bucket: str
 ) -> None:

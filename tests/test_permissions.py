@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 from helpers.rest import CONTENT, Unreadable, error, put_stream, rows, statements, url
+from helpers.tus import metadata
 from invenio_access.models import ActionSystemRoles, ActionUsers
 from invenio_access.permissions import any_user, authenticated_user
 from invenio_accounts.testutils import create_test_user, login_user_via_session
@@ -269,6 +270,15 @@ def test_the_permissions_of_a_conditional_request_take_one_statement(site: Site,
     client = site.caller("owner")
     with statements() as found:
         assert client.open(path, method=method, data=body, headers={"If-None-Match": "*"}).status_code == 200
+    assert sum("access_actions" in statement for statement in found) == 1
+
+
+def test_the_permissions_of_a_conditional_upload_of_tus_take_one_statement(site: Site) -> None:
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "1", "If-None-Match": "*"}
+    client = site.caller("owner")
+    with statements() as found:
+        response = client.post(f"{url(site.bucket)}?tus", headers={**headers, "Upload-Metadata": metadata(key="new")})
+        assert response.status_code == 201, response.text
     assert sum("access_actions" in statement for statement in found) == 1
 
 

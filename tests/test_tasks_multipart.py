@@ -20,8 +20,9 @@ from sqlalchemy import URL
 
 from invenio_files_rest.errors import InvalidOperationError, MultipartNotCompleted
 from invenio_files_rest.models import FileInstance, MultipartObject, ObjectVersion
+from invenio_files_rest.services.uploads import sources
 from invenio_files_rest.signals import file_uploaded
-from invenio_files_rest.storage import PyFSFileStorage
+from invenio_files_rest.storage import FileStorage, PyFSFileStorage
 from invenio_files_rest.tasks import merge_multipartobject, remove_expired_multipartobjects
 
 pytestmark = pytest.mark.usefixtures("allow_all", "small_parts")
@@ -295,6 +296,32 @@ def test_an_upload_to_which_a_part_is_being_sent_is_in_use(client: Any, bucket: 
     query = {"uploadId": upload.id, "partNumber": 0}
     assert put_stream(client, bucket, "a", Watched(size, run), size, query=query).status_code == 200
     assert removed == [0]
+    assert list(upload.parts()) == [0]
+
+
+def test_an_upload_whose_only_part_is_being_sent_for_days_is_in_use_where_there_are_no_locks(
+    client: Any, bucket: Any, app: Any, db: Any, monkeypatch: Any
+) -> None:
+    class Lockless(PyFSFileStorage):
+        locked_region = FileStorage.locked_region
+
+    monkeypatch.setattr(sources, "TOUCH_SECONDS", 0)
+    size = 4 * 1024**2
+    removed: list[int] = []
+
+    def run() -> None:
+        # What is read after that shows that it is in use.
+        if not removed:
+            age(upload.id, 5)
+        if len(removed) < 3:
+            removed.append(expire() if removed else 0)
+            db.session.remove()
+
+    with storage_class(app, monkeypatch, Lockless):
+        upload = begin(client, bucket, "a", 2 * size, size)
+        query = {"uploadId": upload.id, "partNumber": 0}
+        assert put_stream(client, bucket, "a", Watched(size, run), size, query=query).status_code == 200
+    assert removed == [0, 0, 0]
     assert list(upload.parts()) == [0]
 
 

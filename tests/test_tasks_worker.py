@@ -139,7 +139,10 @@ def test_an_upload_is_merged_and_the_expired_are_removed(machine: Machine, witne
     assert "links" in requests.post(address, params=upload, timeout=60).json()
     assert requests.get(address, timeout=60).content == CONTENT
     begin()
-    change = "UPDATE files_multipartobject SET created = created - interval '9 days' RETURNING upload_id"
+    change = """
+        UPDATE files_multipartobject SET created = created - interval '9 days', updated = updated - interval '9 days'
+        RETURNING upload_id
+    """
     witness.ask(change)
     machine.send("remove_expired_multipartobjects")
     wait_until(lambda: witness.ask("SELECT 1 FROM files_multipartobject") == [])

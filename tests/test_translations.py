@@ -21,7 +21,8 @@ def test_translations_are_found_by_their_entry_point():
 def test_the_template_has_every_text_and_no_other():
     """Made by ``pybabel extract --no-location --sort-output -k lazy_gettext``."""
     keywords = {"_": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2)}
-    methods = [("**.py", "python"), ("pages/templates/**.html", "jinja2")]
+    templates = "pages/templates/**.html", "admin/templates/**/base.html"
+    methods = [("**.py", "python"), *((path, "jinja2") for path in templates)]
     used = {text for _, _, text, _, _ in extract_from_dir(PACKAGE, methods, keywords=keywords)}
     with (PACKAGE / "translations" / "messages.pot").open("rb") as file:
         offered = {message.id for message in read_po(file) if message.id}

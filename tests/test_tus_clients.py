@@ -152,6 +152,27 @@ def test_tus_js_client_goes_on_where_the_connection_was_cut(place: Place, option
 
 
 @needs_node
+@pytest.mark.parametrize(
+    ("options", "last"),
+    [({}, b"PATCH /"), ({"parallelUploads": 2}, b"Upload-Concat: final")],
+    ids=["plain", "parallel"],
+)
+def test_tus_js_client_that_did_not_get_the_last_answer_sends_nothing_again(
+    place: Place, options: dict[str, Any], last: bytes
+) -> None:
+    key = "unheard" + "-".join(options)
+    with cutting(place.server.port, [], unheard=last) as between:
+        # It asks for the last request of a parallel upload only where a person does.
+        answer = node(place, key, place.through(between.port), what={"again": 1}, **options)
+        assert between.cuts == 1
+        # What is asked is less than a block.
+        assert between.passed < SIZE + 65536
+    assert "HEAD" in [method for method, _ in answer["requests"]]
+    assert place.content(key) == CONTENT
+    assert place.versions(key) == 1
+
+
+@needs_node
 def test_tus_js_client_ends_an_upload(place: Place) -> None:
     stopped = node(place, "ended", what={"abortAt": 500_000}, chunkSize=500_000)
     assert node(place, "ended", what={"terminate": stopped["url"]}) == {"terminated": True}

@@ -42,7 +42,8 @@ from invenio_files_rest.services.uploads.errors import (
 from invenio_files_rest.services.uploads.plans import APPENDED
 from invenio_files_rest.services.uploads.runs import declare_length
 from invenio_files_rest.storage import VerifiedStream
-from invenio_files_rest.tasks import complete_upload
+from invenio_files_rest.storage.part_files import PartFiles
+from invenio_files_rest.tasks import complete_upload, remove_expired_multipartobjects
 from invenio_files_rest.testing.storage import MemoryStorage
 
 CONTENT = b"0123456789"
@@ -69,8 +70,8 @@ def row(upload: Any) -> Upload:
 
 def test_a_run_in_several_requests_becomes_a_version(bucket: Bucket) -> None:
     upload = begin(bucket, 10, tags={"one": "1"})
-    assert append(upload, 0, CONTENT[:4]) == (4, 10, False, None)
-    assert append(upload, 4, CONTENT[4:]) == (10, 10, False, None)
+    assert append(upload, 0, CONTENT[:4])[:4] == (4, 10, False, None)
+    assert append(upload, 4, CONTENT[4:])[:4] == (10, 10, False, None)
     with note_signals() as seen:
         version = APPENDED.complete(upload)
         assert APPENDED.complete(upload) == version
@@ -99,7 +100,7 @@ def test_bytes_go_on_where_those_that_are_there_end(bucket: Bucket) -> None:
         with pytest.raises(UploadOffsetMismatch) as error:
             append(upload, offset, b"x")
         assert error.value.offset == 4
-    assert APPENDED.offset(upload) == (4, None, False, None)
+    assert APPENDED.offset(upload)[:4] == (4, None, False, None)
     append(upload, 4, CONTENT[4:])
     assert content(APPENDED.complete(upload)) == CONTENT
 
@@ -132,7 +133,7 @@ def test_what_came_before_the_connection_broke_is_kept(bucket: Bucket, announced
     progress = APPENDED.write(upload, 0, Breaking(CONTENT[:7], how), size=10 if announced else None)
     if how == "ends" and not announced:
         # Nobody can tell that from the end.
-        assert progress == (7, 10, False, None)
+        assert progress[:4] == (7, 10, False, None)
     else:
         assert progress[:3] == (7, 10, True)
         assert isinstance(progress.error, ConnectionResetError) is (how == "raises")
@@ -161,7 +162,7 @@ def test_the_length_is_declared_late(bucket: Bucket) -> None:
     append(upload, 0, CONTENT[:4])
     declare_length(upload, 10)
     declare_length(upload, 10)
-    assert APPENDED.offset(upload) == (4, 10, False, None)
+    assert APPENDED.offset(upload)[:4] == (4, 10, False, None)
     assert bucket_size(bucket) == 10
     for length in (9, 11):
         with pytest.raises(UploadLengthMismatch):
@@ -175,7 +176,7 @@ def test_the_length_is_declared_late(bucket: Bucket) -> None:
 def test_the_length_is_declared_with_the_last_bytes(bucket: Bucket) -> None:
     upload = begin(bucket)
     append(upload, 0, CONTENT[:4])
-    assert append(upload, 4, CONTENT[4:], length=10) == (10, 10, False, None)
+    assert append(upload, 4, CONTENT[4:], length=10)[:4] == (10, 10, False, None)
     assert APPENDED.missing(upload) == []
 
 
@@ -273,12 +274,12 @@ def test_a_length_over_the_quota_is_refused_at_the_beginning(bucket: Bucket) -> 
 def test_bytes_of_unknown_number_fill_the_quota_exactly(bucket: Bucket) -> None:
     bucket.quota_size = 20
     upload = begin(bucket)
-    assert APPENDED.write(upload, 0, BytesIO(CONTENT)) == (10, None, False, None)
+    assert APPENDED.write(upload, 0, BytesIO(CONTENT))[:4] == (10, None, False, None)
     assert bucket_size(bucket) == 10
-    assert APPENDED.write(upload, 10, BytesIO(CONTENT)) == (20, None, False, None)
+    assert APPENDED.write(upload, 10, BytesIO(CONTENT))[:4] == (20, None, False, None)
     with pytest.raises(FileSizeError, match="quota"):
         APPENDED.write(upload, 20, BytesIO(b"x"))
-    assert APPENDED.write(upload, 20, BytesIO(b"")) == (20, None, False, None)
+    assert APPENDED.write(upload, 20, BytesIO(b""))[:4] == (20, None, False, None)
     assert bucket_size(bucket) == 20
     assert content(APPENDED.complete(upload)) == CONTENT * 2
     assert bucket_size(bucket) == 20
@@ -470,17 +471,35 @@ def test_conditions_are_judged_again_when_the_version_is_recorded(
     assert bucket_size(bucket) == 6
 
 
-def test_an_upload_to_a_bucket_that_was_locked_meanwhile_fails(bucket: Bucket) -> None:
+@pytest.mark.parametrize("unlocked", [True, False])
+def test_an_upload_to_a_bucket_that_was_locked_meanwhile_waits_until_it_expires(
+    bucket: Bucket, unlocked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     upload = begin(bucket, 10)
     append(upload, 0, CONTENT)
     bucket.locked = True
     db.session.commit()
     with pytest.raises(BucketLockedError):
         APPENDED.abort(upload)
-    with pytest.raises(BucketLockedError):
-        APPENDED.complete(upload)
-    assert row(upload).status == "failed"
-    assert (files_in(bucket), bucket_size(bucket)) == ([], 0)
+    for _ in range(2):
+        with pytest.raises(BucketLockedError, match="kept"):
+            APPENDED.complete(upload)
+    assert row(upload).status == "completing"
+    assert bucket_size(bucket) == 10
+    bucket.locked = not unlocked
+    db.session.commit()
+    # Whoever unlocks the bucket after that time does not lose it, either. It has been hashed.
+    age(upload)
+    monkeypatch.setattr(PartFiles, "_read_again", None)
+    assert remove_expired_multipartobjects() == (0 if unlocked else 1)
+    if unlocked:
+        head = ObjectVersion.get(bucket, "key")
+        assert head is not None
+        assert content(head.version_id) == CONTENT
+        assert row(upload).reason is None
+    else:
+        assert Upload.query.count() == 0
+        assert (files_in(bucket), bucket_size(bucket)) == ([], 0)
 
 
 def test_an_upload_that_is_aborted_while_it_is_completed_becomes_nothing(
@@ -569,7 +588,7 @@ def test_a_run_that_one_process_has_taken_is_not_read_again(bucket: Bucket, monk
     append(upload, 6, CONTENT[6:])
     version = APPENDED.complete(upload)
     expected = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
-    assert seen == [expected]
+    assert seen == []
     assert db.session.get(ObjectVersion, version).file.checksum == expected
 
 

@@ -17,11 +17,11 @@ from sqlalchemy.exc import OperationalError
 
 from invenio_files_rest.errors import FileSizeError, InvalidOperationError, PreconditionFailed
 from invenio_files_rest.models import Bucket, ObjectVersion, Upload, UploadExtent
-from invenio_files_rest.models.upload import COMPLETING, FAILED, JOINED
+from invenio_files_rest.models.upload import COMPLETING, DONE, FAILED, JOINED
 from invenio_files_rest.services.uploads import completion
-from invenio_files_rest.services.uploads.completion import bytes_to_read, finish_upload
+from invenio_files_rest.services.uploads.completion import finish_promptly, finish_upload
 from invenio_files_rest.services.uploads.errors import UploadClosed, UploadGone, UploadIncomplete
-from invenio_files_rest.services.uploads.joining import join_uploads
+from invenio_files_rest.services.uploads.joining import join_uploads, joined_before
 from invenio_files_rest.services.uploads.plans import APPENDED
 from invenio_files_rest.tasks import remove_expired_multipartobjects
 
@@ -55,7 +55,7 @@ def test_others_become_one_version_in_the_order_that_is_said(bucket: Bucket, kin
         db.session.commit()
     parts = [partial(bucket, content) for content in CONTENTS]
     final = join(bucket, [*parts, parts[0]], meta={"mimetype": "image/png"}, tags={"one": "1"})
-    assert bytes_to_read(final) == len(WHOLE) + len(CONTENTS[0])
+    assert finish_promptly(final, len(WHOLE) + len(CONTENTS[0]) - 1) is None
     version = finish_upload(final)
     assert finish_upload(final) == version
     found = db.session.get(ObjectVersion, version)
@@ -63,7 +63,7 @@ def test_others_become_one_version_in_the_order_that_is_said(bucket: Bucket, kin
     assert Path(found.file.uri.removeprefix("osfs://")).read_bytes() == expected
     assert found.file.checksum == f"md5:{hashlib.md5(expected).hexdigest()}"
     assert (found.mimetype, found.get_tags()) == ("image/png", {"one": "1"})
-    assert [upload.id for upload in Upload.query] == [final]
+    assert {upload.id: upload.status for upload in Upload.query} == dict.fromkeys([final, *parts], DONE)
     assert UploadExtent.query.count() == 0
     assert bucket_size(bucket) == len(expected)
     assert sum(len(names) for _, _, names in os.walk(bucket.location.uri.removeprefix("osfs://"))) == 1
@@ -93,8 +93,33 @@ def test_what_is_joined_takes_no_bytes_and_is_joined_once(bucket: Bucket) -> Non
     with pytest.raises(UploadClosed):
         join(bucket, parts[:1], "other")
     finish_upload(final)
-    with pytest.raises(UploadGone):
+    with pytest.raises(UploadClosed):
         join(bucket, parts[:1], "other")
+
+
+def test_who_asks_again_for_the_same_finds_what_was_made(bucket: Bucket) -> None:
+    parts = [partial(bucket, content) for content in CONTENTS]
+
+    def again(sources: list[Any], key: str = "key", to: Bucket = bucket) -> Any:
+        return joined_before(to, key, sources, lambda upload: None)
+
+    assert again(parts) is None
+    final = join(bucket, parts)
+    for _ in range(2):
+        assert again(parts) == final
+        assert again(parts, "other") is again(parts[::-1]) is again(parts[:2]) is None
+        assert again(parts, to=Bucket.create(bucket.location)) is None
+        finish_upload(final)
+
+    def hide(upload: Upload) -> None:
+        raise UploadGone()
+
+    with pytest.raises(UploadGone):
+        joined_before(bucket, "key", parts, hide)
+    APPENDED.abort(final)
+    assert again(parts) is None
+    assert Upload.query.count() == 0
+    assert bucket_size(bucket) == len(WHOLE)
 
 
 def test_what_is_joined_is_not_ended_before_the_other_has_its_bytes(bucket: Bucket) -> None:
@@ -109,8 +134,22 @@ def test_what_is_joined_is_not_ended_before_the_other_has_its_bytes(bucket: Buck
     assert version is not None
     assert Path(version.file.uri).read_bytes() == WHOLE
     for part in parts:
-        with pytest.raises(UploadGone):
-            APPENDED.abort(part)
+        APPENDED.abort(part)
+    assert Path(version.file.uri).read_bytes() == WHOLE
+    assert bucket_size(bucket) == len(WHOLE)
+
+
+def test_what_was_joined_is_forgotten_when_it_expires(bucket: Bucket) -> None:
+    parts = [partial(bucket, content) for content in CONTENTS]
+    final = join(bucket, parts)
+    finish_upload(final)
+    assert remove_expired_multipartobjects() == 0
+    for upload in (final, *parts):
+        age(upload)
+    assert remove_expired_multipartobjects() == len(parts) + 1
+    assert Upload.query.count() == 0
+    assert files_in(bucket) == ["data"]
+    assert bucket_size(bucket) == len(WHOLE)
 
 
 def test_only_what_is_whole_and_no_object_by_itself_is_joined(bucket: Bucket) -> None:

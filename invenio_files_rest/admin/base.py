@@ -18,6 +18,7 @@ from invenio_i18n import gettext, lazy_gettext
 from jinja2 import ChoiceLoader, FileSystemLoader
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementError
 
+from ..http.talisman import keep_referrer_policy
 from .formatting import TYPES
 
 
@@ -75,6 +76,9 @@ No page has a script in itself, unless ``ADMIN_BASE_TEMPLATE`` names one of othe
 its pages, so that they cannot be forbidden.
 """
 
+_WITHOUT_SCRIPTS = ("admin/", "invenio_files_rest/admin/")
+"""What the names of base templates begin with that have no script in them."""
+
 _HERE = Path(__file__).parent
 
 _LARGEST_PAGE = 1000
@@ -93,6 +97,9 @@ def _is_no_value(error: Exception) -> bool:
 
 class FilesView(ModelView):
     """What the views have in common: they show, and change nothing."""
+
+    summary: Any = None
+    """What the view shows, for the home page of the administration."""
 
     form_base_class = SecureForm
     filter_converter = FilesFilterConverter()
@@ -117,9 +124,10 @@ class FilesView(ModelView):
 
     def _guarded(self, response: Response) -> Response:
         for name, value in HEADERS.items():
-            if not (self.admin.base_template or "admin/").startswith("admin/"):
+            if not (self.admin.base_template or "admin/").startswith(_WITHOUT_SCRIPTS):
                 value = value.replace(_OWN_SCRIPTS, _ANY_SCRIPTS)
             response.headers.setdefault(name, value)
+        keep_referrer_policy(HEADERS["Referrer-Policy"])
         return response
 
     @property

@@ -41,6 +41,7 @@ def _objects(view: Any, context: Any, row: Any, name: str) -> Markup:
 class BucketModelView(FilesView):
     """Buckets, whose limits and lock can be changed."""
 
+    summary = lazy_gettext("What keeps objects together: their sizes, limits and locks.")
     can_edit = True
     form_columns = ("quota_size", "max_file_size", "locked")
     form_overrides = {"quota_size": SizeField, "max_file_size": SizeField}

@@ -33,6 +33,7 @@ def _last_check(view: Any, context: Any, row: Any, name: str) -> Markup:
 class FileInstanceModelView(FilesView):
     """Files, whose checksums can be verified."""
 
+    summary = lazy_gettext("What lies in storage, and whether it was as it should be when it was last verified.")
     column_list = (
         "id",
         "objects",

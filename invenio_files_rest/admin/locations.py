@@ -37,6 +37,7 @@ def _buckets(view: Any, context: Any, row: Any, name: str) -> Markup:
 class LocationModelView(FilesView):
     """Locations, to be added, renamed and, while nothing uses them, deleted. The URI of one stays what it is."""
 
+    summary = lazy_gettext("Where files are stored.")
     can_create = True
     can_edit = True
     can_delete = True

@@ -12,6 +12,7 @@ from .formatting import exact_size, identifier, path, size, to_details
 class MultipartObjectModelView(FilesView):
     """Multipart uploads that are not merged yet."""
 
+    summary = lazy_gettext("Uploads in parts that are not finished.")
     column_list = ("upload_id", "bucket_id", "key", "size", "chunk_size", "completed", "created")
     column_details_list = (*column_list, "updated")
     column_labels = {"upload_id": lazy_gettext("Upload"), "bucket_id": lazy_gettext("Bucket")}

@@ -29,6 +29,7 @@ def _links(view: Any, context: Any, row: Any, name: str) -> Markup:
 class ObjectModelView(FilesView):
     """Versions of objects."""
 
+    summary = lazy_gettext("What people store and fetch, with all versions.")
     column_list = (
         "bucket_id",
         "key",

@@ -100,6 +100,14 @@ def _length(environ: WSGIEnvironment) -> int | None:
     return length
 
 
+def keeps_what_came(environ: WSGIEnvironment) -> bool:
+    """Return whether a read of the body returns what came of it if the client disconnects meanwhile.
+
+    :param environ: Environment of the request.
+    """
+    return "gunicorn.socket" in environ and _length(environ) is not None
+
+
 def request_body(environ: WSGIEnvironment) -> IO[bytes] | None:
     """Return the body of a request, which may have any length.
 

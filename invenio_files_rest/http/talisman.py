@@ -9,11 +9,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from flask import current_app, has_request_context, request
+from flask import Flask, Response, current_app, has_request_context, request, request_finished
 from werkzeug.local import LocalProxy
 
 _OPTIONS = "invenio_files_rest.talisman_view_options"
 """Key of the options in the environment of a request."""
+
+_REFERRER_POLICY = "invenio_files_rest.referrer_policy"
+"""Key of the value of ``Referrer-Policy`` in the environment of a request."""
 
 
 def keep_policy(content_security_policy: str, frame_options: str) -> None:
@@ -42,3 +45,25 @@ def _options(usual: dict[str, Any]) -> dict[str, Any]:
     # A copy, since Talisman adds the options of the application, and the view may be in several applications.
     options: dict[str, Any] = request.environ.setdefault(_OPTIONS, dict(usual))
     return options
+
+
+def keep_referrer_policy(value: str) -> None:
+    """Set how much of its address the page of this response tells others, for which Talisman has no option of a view.
+
+    :param value: Value of ``Referrer-Policy``.
+    """
+    request.environ[_REFERRER_POLICY] = value
+
+
+def keep_referrer_policies(app: Flask) -> None:
+    """Let :func:`keep_referrer_policy` have the last word in an application.
+
+    :param app: The application.
+    """
+    request_finished.connect(_set_referrer_policy, app)
+
+
+def _set_referrer_policy(sender: Flask, response: Response, **kwargs: Any) -> None:
+    value = request.environ.get(_REFERRER_POLICY)
+    if value is not None:
+        response.headers["Referrer-Policy"] = value

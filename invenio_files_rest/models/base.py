@@ -102,17 +102,21 @@ class Held(Timestamp):
     """Lets a row be held while a transaction changes what belongs to it."""
 
     @classmethod
-    def hold(cls, identity: uuid.UUID, *conditions: Any) -> Any:
+    def hold(cls, identity: uuid.UUID, *conditions: Any, **values: Any) -> Any:
         """Return a row as it is now, and keep others from changing it until the end of the transaction.
 
         :param identity: Its primary key.
         :param conditions: What has to be true of it.
+        :param values: New values of columns.
         :returns: The row; ``None`` where it is gone, or a condition is not true.
         """
         db.session.flush()
         (key,) = inspect(cls, raiseerr=True).primary_key
         # An update is what locks on every database.
-        taken = update(cls).where(key == identity, *conditions).values(updated=utcnow())
+        taken = update(cls).where(key == identity, *conditions).values(updated=utcnow(), **values)
+        if db.engine.dialect.update_returning:
+            options = {"synchronize_session": False, "populate_existing": True}
+            return db.session.scalars(taken.returning(cls), execution_options=options).one_or_none()
         if not execute(taken).rowcount:
             return None
         return db.session.get(cls, identity, populate_existing=True, with_for_update=True)

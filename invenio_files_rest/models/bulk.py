@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from invenio_db import db
@@ -25,7 +26,11 @@ from .succession import Times, next_times
 from .upload import Upload
 from .upload_extent import UploadExtent
 
-_Source = aliased(ObjectVersion, name="source")
+
+@cache
+def _source() -> Any:
+    """Return the alias of the objects that are copied: not on import, since it has all models be configured."""
+    return aliased(ObjectVersion, name="source")
 
 
 def _live_heads(bucket_id: uuid.UUID, of: Any = ObjectVersion) -> Any:
@@ -66,7 +71,7 @@ def copy_heads(source_id: uuid.UUID, destination_id: uuid.UUID) -> list[dict[str
         return []
     _claim_and_hold(destination_id, source_id)
     times = times_after_heads(destination_id)
-    replaced = select(_Source.key).where(_live_heads(source_id, _Source)).subquery()
+    replaced = select(_source().key).where(_live_heads(source_id, _source())).subquery()
     step_down(destination_id, select(replaced.c.key))
     _insert_heads(source_id, destination_id, times)
     columns = ObjectVersion.__table__.columns
@@ -105,13 +110,13 @@ def _insert_heads(source_id: uuid.UUID, destination_id: uuid.UUID, times: Times)
 
     :param times: Times of the new rows.
     """
-    source = _live_heads(source_id, _Source)
-    _insert_versions(destination_id, times, _Source.file_id, _Source._mimetype, source, is_head=True)
+    source = _live_heads(source_id, _source())
+    _insert_versions(destination_id, times, _source().file_id, _source()._mimetype, source, is_head=True)
     _copy_tags(source_id, destination_id, times.created)
     copied = (
         select(func.coalesce(func.sum(FileInstance.size), 0))
-        .select_from(_Source)
-        .join(FileInstance, FileInstance.id == _Source.file_id)
+        .select_from(_source())
+        .join(FileInstance, FileInstance.id == _source().file_id)
         .where(source)
         .scalar_subquery()
     )
@@ -136,7 +141,7 @@ def _insert_versions(
     names = ["version_id", "key", "bucket_id", "file_id", "_mimetype", "is_head", "created", "updated"]
     rows = select(
         random_uuid(),
-        _Source.key,
+        _source().key,
         literal(bucket_id, columns.bucket_id.type),
         file_id,
         mimetype,
@@ -243,7 +248,7 @@ def apply_differences(
     times = times_after_heads(destination_id)
     replaced, extra = _differences(source_id, destination_id, delete_extras)
     # Not heads yet, since each key can have only one.
-    count = _insert_versions(destination_id, times, _Source.file_id, _Source._mimetype, replaced)
+    count = _insert_versions(destination_id, times, _source().file_id, _source()._mimetype, replaced)
     count += _insert_versions(destination_id, times, null(), null(), extra)
     if not count:
         return None
@@ -275,12 +280,12 @@ def _sizes(of: Any) -> tuple[int, int]:
 def _differences(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: bool) -> tuple[Any, Any]:
     """Return the conditions on heads of the source to copy, and on heads of the destination to delete."""
     other = aliased(ObjectVersion, name="other")
-    same_key = and_(other.key == _Source.key, other.is_head)
-    has_it = exists().where(other.bucket_id == destination_id, same_key, other.file_id == _Source.file_id)
+    same_key = and_(other.key == _source().key, other.is_head)
+    has_it = exists().where(other.bucket_id == destination_id, same_key, other.file_id == _source().file_id)
     deleted = exists().where(other.bucket_id == source_id, same_key, other.file_id.is_(None))
     missing = ~exists().where(other.bucket_id == source_id, same_key)
     gone = or_(deleted, missing) if delete_extras else deleted
-    return and_(_live_heads(source_id, _Source), ~has_it), and_(_live_heads(destination_id, _Source), gone)
+    return and_(_live_heads(source_id, _source()), ~has_it), and_(_live_heads(destination_id, _source()), gone)
 
 
 def _copy_tags(source_id: uuid.UUID, destination_id: uuid.UUID, created: datetime) -> None:
@@ -290,7 +295,7 @@ def _copy_tags(source_id: uuid.UUID, destination_id: uuid.UUID, created: datetim
     """
     copied = and_(
         ObjectVersion.bucket_id == destination_id,
-        ObjectVersion.key == _Source.key,
+        ObjectVersion.key == _source().key,
         ObjectVersion.is_head,
         ObjectVersion.created == created,
     )
@@ -298,10 +303,10 @@ def _copy_tags(source_id: uuid.UUID, destination_id: uuid.UUID, created: datetim
         insert(ObjectVersionTag.__table__).from_select(
             ["version_id", "key", "value"],
             select(ObjectVersion.version_id, ObjectVersionTag.key, ObjectVersionTag.value)
-            .select_from(_Source)
-            .join(ObjectVersionTag, ObjectVersionTag.version_id == _Source.version_id)
+            .select_from(_source())
+            .join(ObjectVersionTag, ObjectVersionTag.version_id == _source().version_id)
             .join(ObjectVersion, copied)
-            .where(_live_heads(source_id, _Source)),
+            .where(_live_heads(source_id, _source())),
             include_defaults=False,
         )
     )

@@ -74,9 +74,9 @@ class MultipartQueries(Held):
     def query_expired(cls, dt: datetime | timedelta, bucket: Bucket | uuid.UUID | str | None = None) -> Query[Any]:
         """Return a query of the uploads that were begun before a time, and have not been in use since.
 
-        One has been in use where a part of it has arrived, or where it has been completed and may be merging. So a
-        completed upload is among them only where it was completed before the time as well, and its merge failed or was
-        never run: one that was merged is gone.
+        One has been in use where a part of it has arrived, or was arriving in a storage without locks, or where it has
+        been completed and may be merging. So a completed upload is among them only where it was completed before the
+        time as well, and its merge failed or was never run: one that was merged is gone.
 
         :param dt: The time, in UTC where it names no zone; or how long ago it was.
         :param bucket: A bucket to confine it to, or its identifier.
@@ -94,6 +94,6 @@ class MultipartQueries(Held):
         """
         return and_(
             cls.created < time,
+            cls.updated < time,
             ~cls.parts.any(Part.updated >= time),
-            ~cls.completed | (cls.updated < time),
         )

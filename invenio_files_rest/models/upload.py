@@ -104,7 +104,7 @@ class Upload(db.Model, Held):
     """:data:`OPEN`, :data:`COMPLETING`, :data:`DONE`, :data:`FAILED` or :data:`JOINED`."""
 
     reason = db.Column(db.Text, nullable=True)
-    """Why it failed, for the client."""
+    """Why it failed, or why it waits to become a version, for the client."""
 
     expires = db.Column(UTCTimestamp, nullable=False, index=True)
     """When it may be removed; each use sets it anew."""
@@ -171,6 +171,12 @@ class Upload(db.Model, Held):
         """Identifiers of the uploads that this one is being made of, in the order of their bytes; one may be twice."""
         return [uuid.UUID(each) for each in (self.meta or {}).get("sources", ())]
 
+    @property
+    def joined_into(self) -> uuid.UUID | None:
+        """Identifier of the upload that is, or was, made of this one and others; ``None`` if there is none."""
+        into = (self.meta or {}).get("into")
+        return into and uuid.UUID(into)
+
     @classmethod
     def count_open(cls, bucket_id: uuid.UUID) -> int:
         """Return how many uploads of a bucket are open, or being completed.
@@ -198,10 +204,24 @@ class Upload(db.Model, Held):
     def query_forgotten(cls, before: datetime) -> Query[Any]:
         """Return a query of the uploads that have expired, and of those whose completion has stopped.
 
-        :param before: Completion counts as stopped if it was last active before this time.
+        :param before: Completion counts as stopped if it was last active before this time. While the bucket is locked
+            it waits.
         """
-        expired = and_(cls.status.notin_((COMPLETING, JOINED)), cls.expires < utcnow())
-        return db.session.query(cls).filter(or_(expired, and_(cls.status == COMPLETING, cls.updated < before)))
+        stopped = and_(cls.status == COMPLETING, cls.updated < before, ~cls._in_locked_bucket())
+        return db.session.query(cls).filter(or_(cls.is_expired(), stopped))
+
+    @classmethod
+    def is_expired(cls) -> Any:
+        """Return the condition that an upload may be removed.
+
+        One that has all its bytes may only be if its bucket is still locked; otherwise it is to be completed.
+        """
+        ended = cls.status.notin_((COMPLETING, JOINED))
+        return and_(cls.expires < utcnow(), or_(ended, and_(cls.status == COMPLETING, cls._in_locked_bucket())))
+
+    @classmethod
+    def _in_locked_bucket(cls) -> Any:
+        return cls.bucket_id.in_(select(Bucket.id).where(Bucket.locked))
 
     def claim(self, wanted: int, needed: int) -> None:
         """Change the total that the upload has claimed, as far as the limits allow.
@@ -212,7 +232,9 @@ class Upload(db.Model, Held):
         :raises BucketLockedError: If the bucket is locked, and more bytes are wanted.
         """
         more = wanted - self.claimed
-        if more <= 0:
+        if not more:
+            return
+        if more < 0:
             Bucket.claim(self.bucket_id, more, deleted=True, locked=True)
         else:
             Bucket.claim(self.bucket_id, more)

@@ -46,11 +46,12 @@ class UploadExtent(db.Model, Timestamp):
     """How many times a writer has begun to write it."""
 
     writer = db.Column(db.String(64), nullable=True)
-    """Machine and epoch of a writer that may have written more than is recorded; what it wrote is kept."""
+    """Machine and epoch of a writer that may have written more than is recorded, which is kept; something else if what
+    is not recorded is not to be kept; ``None`` if everything is recorded."""
 
     @classmethod
-    def take(cls, upload_id: uuid.UUID, number: int) -> UploadExtent:
-        """Begin a new epoch of an extent, which ends the previous one. The transaction has locked the upload.
+    def held(cls, upload_id: uuid.UUID, number: int) -> UploadExtent:
+        """Return an extent as it is now. The transaction has locked the upload.
 
         :param upload_id: Identifier of the upload.
         :param number: Number of the extent, which is added if it is new.
@@ -59,6 +60,16 @@ class UploadExtent(db.Model, Timestamp):
         if extent is None:
             extent = cls(upload_id=upload_id, number=number, epoch=0, claimed=0, writer=None)
             db.session.add(extent)
+        return extent
+
+    @classmethod
+    def take(cls, upload_id: uuid.UUID, number: int) -> UploadExtent:
+        """Begin a new epoch of an extent, which ends the previous one. The transaction has locked the upload.
+
+        :param upload_id: Identifier of the upload.
+        :param number: Number of the extent, which is added if it is new.
+        """
+        extent = cls.held(upload_id, number)
         extent.epoch += 1
         db.session.flush()
         return extent

@@ -31,6 +31,7 @@ def create_blueprint(app: Flask) -> Blueprint:
     )
     blueprint.record(lambda state: state.app.url_map.converters.update(files_rest_key=KeyConverter))
     blueprint.add_url_rule("/", "start", views.start)
+    blueprint.add_url_rule("/favicon.ico", "icon", views.icon)
     blueprint.add_url_rule("/", "create_bucket", views.create_bucket, methods=["POST"])
     blueprint.add_url_rule("/buckets/<string:bucket_id>", "bucket", views.show_bucket)
     blueprint.add_url_rule("/buckets/<string:bucket_id>", "upload", views.upload, methods=["POST"])

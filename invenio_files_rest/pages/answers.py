@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, ServiceUnavailable
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..errors import FilesException
-from ..http.talisman import keep_policy
+from ..http.talisman import keep_policy, keep_referrer_policy
 from ..views.base import report, report_busy
 
 POLICY = (
@@ -31,10 +31,11 @@ def guarded(response: Response) -> Response:
     """Give a page its headers. A file has its own."""
     if response.mimetype == "text/html" and "Content-Security-Policy" not in response.headers:
         keep_policy(POLICY, "DENY")
+        # Forms are taken by the origin that they tell, which "no-referrer" would hide.
+        keep_referrer_policy("same-origin")
         response.headers["Content-Security-Policy"] = POLICY
         response.headers["X-Frame-Options"] = "DENY"
         response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "same-origin"
     if request.endpoint != f"{request.blueprint}.static":
         response.headers.setdefault("Cache-Control", "private, no-store")
         response.vary.add("Cookie")

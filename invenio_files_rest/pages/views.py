@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
-from flask import Response, abort, flash, redirect, render_template, url_for
+from flask import Response, abort, flash, redirect, render_template, send_file, url_for
 from invenio_i18n import gettext
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -22,6 +23,8 @@ from ..services.transactions import in_transaction
 from ..views.decorators import check_permission
 from ..views.object import ObjectResource
 from .usable import Usable, access_to, may_create, usable_buckets
+
+_ICON, _DAY = Path(__file__).parent / "static" / "icon.svg", 86400
 
 KEYS = 100
 """Number of files and folders on a page."""
@@ -41,6 +44,11 @@ def start(before: Place | None = None) -> str:
         first=before is None,
         may_create=may_create(),
     )
+
+
+def icon() -> Response:
+    """Send the icon to browsers that look for it where it always was: for what is no page of ours."""
+    return send_file(_ICON, mimetype="image/svg+xml", max_age=_DAY)
 
 
 def create_bucket() -> BaseResponse:

@@ -17,7 +17,7 @@ from .locking import locked_region
 from .part_files import MARK, Located, PartFiles, receipt_of
 from .pieces import LocalFolder, Piece, ensure_enough
 from .store import DigestFactory
-from .uploads import WAIT_SECONDS, ExtentWrite, Receipt, State
+from .uploads import WAIT_SECONDS, ExtentWrite, Receipt, State, nothing
 from .writeback import StreamedFile
 
 if TYPE_CHECKING:
@@ -77,9 +77,10 @@ class InPlace(PartFiles):
         if offset is not None and state["locks"]:
             # A length of 0 would lock everything that follows.
             with self._locked(offset, TO_THE_END if size is None else max(size, 1), extent.timeout) as file:
-                extent.ready()
                 if size is None:
+                    extent.ready(lambda: self._clear(file, offset))
                     return self._grow(file, offset, extent, stream)
+                extent.ready(nothing)
                 if self._can_reach(file, offset, size):
                     written = self._write_at(offset, extent, stream)
                     return receipt_of([Piece(MARK, offset, written)])
@@ -105,11 +106,16 @@ class InPlace(PartFiles):
             return False
         return True
 
-    def _grow(self, file: IO[bytes], offset: int, extent: ExtentWrite, stream: SupportsRead[bytes]) -> Receipt:
+    @staticmethod
+    def _clear(file: IO[bytes], offset: int) -> None:
+        """Remove the bytes that follow, which have never been acknowledged."""
         with translated_errors():
-            ensure_enough(os.fstat(file.fileno()).st_size, offset)
-            # The bytes that follow have never been acknowledged.
-            os.ftruncate(file.fileno(), offset)
+            size = os.fstat(file.fileno()).st_size
+            ensure_enough(size, offset)
+            if size > offset:
+                os.ftruncate(file.fileno(), offset)
+
+    def _grow(self, file: IO[bytes], offset: int, extent: ExtentWrite, stream: SupportsRead[bytes]) -> Receipt:
         try:
             written = self._write_at(offset, extent, stream)
         except BaseException:
@@ -188,14 +194,15 @@ class InPlace(PartFiles):
         with self._locked(0, TO_THE_END, FINISH_SECONDS):
             if not self._settled(pieces):
                 return super()._put_together(state, pieces, total, checksum, progress)
-            with translated_errors():
-                target = StreamedFile(io.FileIO(self._path, "r+b"))
-            with closed_quietly(target):
-                checksum = self._fill(target, pieces, total, checksum, progress, self._is_ours)
+            if checksum is None or os.path.getsize(self._path) != total or not all(map(self._is_ours, pieces)):
                 with translated_errors():
-                    target.flush()
-                    os.ftruncate(target.fileno(), total)
-                    os.fsync(target.fileno())
+                    target = StreamedFile(io.FileIO(self._path, "r+b"))
+                with closed_quietly(target):
+                    checksum = self._fill(target, pieces, total, checksum, progress, self._is_ours)
+                    with translated_errors():
+                        target.flush()
+                        os.ftruncate(target.fileno(), total)
+                        os.fsync(target.fileno())
             with translated_errors():
                 os.rename(self._path, self._folder.file.path)
             self._folder.sync()

@@ -172,6 +172,30 @@ class LocalFile:
                 file.flush()
                 os.fsync(file.fileno())
 
+    def create(self) -> None:
+        """Make the file, empty, and its folder, durably. After an error no new folder is left.
+
+        :raises OSError: If it cannot be made, or exists.
+        """
+        made: list[str] = []
+        folder_path, name = os.path.split(self.path)
+        try:
+            with translated_errors():
+                folder, file = self._open_new(folder_path, name, made)
+                try:
+                    with file:
+                        os.fsync(file.fileno())
+                    sync_above(made)
+                    _sync_folder(folder)
+                except BaseException:
+                    os.unlink(name, dir_fd=folder)
+                    raise
+                finally:
+                    os.close(folder)
+        except BaseException:
+            _remove_folders(made[::-1])
+            raise
+
     @contextmanager
     def replace(self) -> Iterator[IO[bytes]]:
         """Open a new file, which durably replaces this one when the block ends without an error.
@@ -183,7 +207,7 @@ class LocalFile:
         temporary = temporary_name()
         try:
             with translated_errors():
-                folder, file = self._open_temporary(folder_path, temporary, made)
+                folder, file = self._open_new(folder_path, temporary, made)
             try:
                 with closed_quietly(file):
                     yield file
@@ -243,7 +267,7 @@ class LocalFile:
         raise AssertionError("unreachable")
 
     @staticmethod
-    def _open_temporary(folder_path: str, name: str, made: list[str]) -> tuple[int, IO[bytes]]:
+    def _open_new(folder_path: str, name: str, made: list[str]) -> tuple[int, IO[bytes]]:
         """Open a new file and its folder, which others may remove while it is empty."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         for attempt in range(ATTEMPTS):

@@ -13,13 +13,13 @@ from .failures import translated_errors
 from .pieces import SAVE_SECONDS, Folder, LocalFolder, Piece, SavedFile, Window, ensure_enough
 from .pump import pump
 from .store import DigestFactory
-from .uploads import WAIT_SECONDS, ExtentWrite, Receipt, State, Stored, Uploads
+from .uploads import WAIT_SECONDS, ExtentWrite, Receipt, State, Stored, Uploads, nothing
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
 
 GROWING_CHUNK = 256 * 1024
-"""Bytes that are read at a time. A process that is killed loses a few times as many."""
+"""Bytes that are passed on at a time, unless more came at once. A process that is killed loses a few times as many."""
 
 MARK = "whole"
 """Name of the file that exists as long as the upload does."""
@@ -83,7 +83,7 @@ class PartFiles:
 
     def write(self, state: State, extent: ExtentWrite, stream: SupportsRead[bytes]) -> Receipt:
         """Write a stream to a file of its own, whatever its offset."""
-        extent.ready()
+        extent.ready(nothing)
         name = f"{extent.number}-{extent.epoch}"
         pieces = pieces_of(extent.receipt)
 
@@ -122,8 +122,8 @@ class PartFiles:
                 told = target.durable
                 saved(receipt_to(told))
 
-        chunk_size = GROWING_CHUNK if saved is not None else None
-        return pump(stream, target, extent.digest, size=extent.size, chunk_size=chunk_size, progress_callback=tell)
+        least = GROWING_CHUNK if saved is not None else None
+        return pump(stream, target, extent.digest, size=extent.size, least=least, progress_callback=tell)
 
     def kept(
         self, state: State, number: int, receipt: Receipt | None, *, epoch: int, timeout: float = WAIT_SECONDS
@@ -169,7 +169,7 @@ class PartFiles:
                 raise
         # Whoever renamed it may have been killed before the name was durable.
         self._folder.sync()
-        return self._finished(total, self._read_again())
+        return self._finished(total, self._read_again() if checksum is None else checksum)
 
     def to_read(self, state: State, receipts: list[Receipt], checksum: str | None) -> int:
         """Return the number of all bytes, since all are copied."""

@@ -103,8 +103,7 @@ class LocalFolder:
 
     def make(self, name: str) -> None:
         """Make the folder and an empty file in it, durably."""
-        with LocalFile(self.path_of(name)).replace():
-            pass
+        LocalFile(self.path_of(name)).create()
 
     @contextmanager
     def create(self, name: str) -> Iterator[IO[bytes]]:

@@ -136,20 +136,20 @@ class _Worker(Thread):
             self.join()
 
 
-def _blocks(source: SupportsRead[bytes], block_size: int, check: Callable[[int], None]) -> Iterator[bytes]:
-    """Read a source to its end in blocks of one size, of which the last may be smaller, however short the reads are."""
+def _blocks(source: SupportsRead[bytes], block_size: int, least: int, check: Callable[[int], None]) -> Iterator[bytes]:
+    """Read a source to its end in blocks of some size, of which the last may be smaller, however short reads are."""
     total = 0
     while True:
         parts: list[bytes] = []
         held = 0
-        while held < block_size and (data := source.read(block_size - held)):
+        while held < least and (data := source.read(block_size - held)):
             held += len(data)
             total += len(data)
             check(total)
             parts.append(data)
         if held:
             yield parts[0] if len(parts) == 1 else b"".join(parts)
-        if held < block_size:
+        if held < least:
             return
 
 
@@ -161,6 +161,7 @@ def pump(
     size: int | None = None,
     size_limit: int | FileSizeLimit | None = None,
     chunk_size: int | None = None,
+    least: int | None = None,
     progress_callback: Callable[[int | None, int], Any] | None = None,
 ) -> int:
     """Copy a source to a destination, to the source's end.
@@ -172,7 +173,8 @@ def pump(
     :param message_digest: Digest to feed with the bytes.
     :param size: Number of bytes that the source must have; ``None`` if that is not known.
     :param size_limit: Largest number of bytes that it may have. Nothing beyond the limit is written.
-    :param chunk_size: Number of bytes to pass on at a time.
+    :param chunk_size: Largest number of bytes to pass on at a time.
+    :param least: Number of bytes to pass on before more are waited for; by default as many.
     :param progress_callback: Function that is called with the size, ``None`` if it is not known, and the number of
         bytes so far; at the end they are equal.
     :returns: Number of bytes copied.
@@ -194,17 +196,20 @@ def pump(
     if size is not None:
         check_sizelimit(size_limit, size, size)
     consumers: list[Callable[[bytes], Any]] = [write]
+    # One that follows in a thread of its own needs none of these.
+    followers: list[Callable[[bytes], Any]] = []
     if message_digest is not None:
-        consumers.append(message_digest.update)
+        (followers if getattr(message_digest, "follows", False) else consumers).append(message_digest.update)
     workers: list[_Worker] = []
     done = 0
     try:
-        for block in _blocks(source, chunk_size_or_default(chunk_size), check):
+        block_size = chunk_size_or_default(chunk_size)
+        for block in _blocks(source, block_size, least or block_size, check):
             if not workers and done >= INLINE_BYTES:
                 for consumer in consumers:
                     workers.append(_Worker(consumer))
                 consumers = [worker.put for worker in workers]
-            for consumer in consumers:
+            for consumer in (*followers, *consumers):
                 consumer(block)
             done += len(block)
             if progress_callback is not None:

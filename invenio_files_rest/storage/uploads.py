@@ -40,8 +40,16 @@ class Stored(NamedTuple):
     checksum: str | None
 
 
-def always() -> None:
-    """Admit every writer."""
+def always(clear: Callable[[], Any]) -> None:
+    """Admit every writer.
+
+    :param clear: Function that removes bytes that do not count.
+    """
+    clear()
+
+
+def nothing() -> None:
+    """Do nothing, where nothing is to be cleared."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,9 @@ class ExtentWrite:
     digest: MessageDigest | None = None
     """Digest to feed with the bytes."""
 
-    ready: Callable[[], Any] = always
-    """Called before the first byte, once there is no other writer of this place. What it raises is passed on."""
+    ready: Callable[[Callable[[], Any]], Any] = always
+    """Called before the first byte, once there is no other writer of this place, with a function that removes bytes of
+    others from there, which are not to be taken for bytes of this writer. What it raises is passed on."""
 
     saved: Callable[[Receipt], Any] | None = None
     """Called with a receipt of what is durable so far, by the calling thread, at most every
@@ -148,7 +157,9 @@ class Uploads(Protocol):
         progress: Callable[[int | None, int], Any] | None = None,
         sources: Sequence[Uploads] | None = None,
     ) -> Stored:
-        """Make the file of some extents, and remove all others. A second call finds the file, and reads it.
+        """Make the file of some extents, and remove all others. A second call finds the file.
+
+        It reads the file for the checksum, unless that is given.
 
         :param state: State of the upload.
         :param receipts: Receipts of the extents, in the order of their bytes.

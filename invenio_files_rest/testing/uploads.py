@@ -243,7 +243,7 @@ class UploadsContract(Contract):
     def test_who_is_not_admitted_writes_nothing(self, uploads: Uploads) -> None:
         """Nor is anything read from the stream."""
 
-        def refuse() -> None:
+        def refuse(clear: Any) -> None:
             raise PermissionError("Not now.")
 
         state, stream = uploads.begin(), io.BytesIO(b"0123")

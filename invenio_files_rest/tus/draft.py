@@ -200,7 +200,8 @@ def patch(bucket: Bucket, found: Resource, respond: Respond) -> Response:
         if body_size() != 0 or offset != found.length or not complete:
             raise completed_upload()
         # The client has not heard the answer.
-        return _final(found.version or finishing.wait(found.id), respond, offset)
+        made = finishing.finish(found.id) if found.waits else finishing.wait(found.id)
+        return _final(made, respond, offset)
     length = fields.integer("Upload-Length")
     if complete and (size := body_size()) is not None:
         if length not in (None, offset + size):

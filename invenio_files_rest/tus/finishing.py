@@ -7,12 +7,12 @@ import uuid
 
 from flask import current_app
 
-from ..errors import PreconditionFailed
+from ..errors import BucketLockedError, PreconditionFailed
 from ..models import Upload
-from ..models.upload import DONE, FAILED
+from ..models.upload import COMPLETING, DONE, FAILED
 from ..services.dispatch import send_task
 from ..services.transactions import release_connection
-from ..services.uploads.completion import begin_completion, bytes_to_read, finish_upload
+from ..services.uploads.completion import begin_completion, finish_promptly
 from ..services.uploads.errors import UploadClosed, UploadGone
 from ..services.uploads.plans import APPENDED
 
@@ -38,10 +38,12 @@ def finish(upload_id: uuid.UUID) -> uuid.UUID | None:
     :param upload_id: Identifier of the upload.
     :returns: Identifier of the version; ``None`` where it takes longer than ``FILES_REST_UPLOADS_WAIT_SECONDS``.
     :raises PreconditionFailed: If a condition of the upload does not hold.
+    :raises BucketLockedError: If the bucket is locked. It may be tried again until the upload expires.
     :raises UploadClosed: If it has failed for another reason.
     """
-    if bytes_to_read(upload_id) <= PROMPT_BYTES:
-        return finish_upload(upload_id)
+    made = finish_promptly(upload_id, PROMPT_BYTES)
+    if made is not None:
+        return made
     release_connection()
     send_task("complete_upload", str(upload_id))
     return wait(upload_id)
@@ -69,6 +71,8 @@ def wait(upload_id: uuid.UUID) -> uuid.UUID | None:
             return version_id
         if status == FAILED:
             raise PreconditionFailed(description=reason) if has_conditions else UploadClosed(description=reason)
+        if status == COMPLETING and reason is not None:
+            raise BucketLockedError(description=reason)
         if time.monotonic() > give_up:
             return None
         time.sleep(pause)

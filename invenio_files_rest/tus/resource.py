@@ -12,11 +12,11 @@ from flask import abort, current_app, request
 from flask_login import current_user
 from werkzeug.exceptions import ClientDisconnected
 
-from ..http.bodies import request_body
+from ..http.bodies import keeps_what_came, request_body
 from ..http.interruption import interrupter
 from ..models import Bucket, Upload
 from ..models.base import utcnow
-from ..models.upload import COMPLETING, DONE, FAILED, OPEN
+from ..models.upload import COMPLETING, DONE, FAILED, JOINED, OPEN
 from ..proxies import current_permission_factory
 from ..services.transactions import release_connection
 from ..services.uploads.errors import UploadExpired, UploadGone
@@ -51,8 +51,13 @@ class Resource(NamedTuple):
 
     @property
     def is_closed(self) -> bool:
-        """Whether it has all its bytes, and takes no more."""
-        return self.status in (COMPLETING, DONE)
+        """Whether it has all its bytes, and takes no more, also if another upload is made of it."""
+        return self.status in (COMPLETING, DONE, JOINED)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has all its bytes, but its bucket was locked when it was to become a version."""
+        return self.status == COMPLETING and self.reason is not None
 
     @property
     def version(self) -> uuid.UUID | None:
@@ -152,6 +157,7 @@ def append(
         length=length,
         whole=bool(digests),
         shut=interrupter(request.environ),
+        lossless=keeps_what_came(request.environ),
     )
 
 

@@ -16,7 +16,7 @@ from ..http.upload_body import parse_header_tags, parse_tags
 from ..models import Bucket, Upload
 from ..services.uploads.ending import abort_upload
 from ..services.uploads.errors import UploadClosed
-from ..services.uploads.joining import join_uploads
+from ..services.uploads.joining import join_uploads, joined_before
 from ..services.uploads.plans import APPENDED
 from ..services.validation import minsize_validator
 from . import fields, finishing
@@ -149,6 +149,10 @@ def _join(bucket: Bucket, key: str, sources: list[uuid.UUID], about: dict[str, A
         if (source.meta or {}).get("concat") != PARTIAL:
             raise InvalidOperationError(description=f"The upload {source.id} is not a partial one.")
 
+    again = joined_before(bucket, key, sources, check)
+    if again is not None:
+        finishing.wait(again)
+        return _created(bucket_id, again, {})
     with errors_of_tus():
         upload_id = join_uploads(bucket, key, sources, check, **about)
     finishing.finish(upload_id)
@@ -219,20 +223,22 @@ def patch(found: Resource) -> Response:
     offset, length = fields.whole_number("Upload-Offset"), fields.whole_number("Upload-Length")
     if offset is None:
         abort(400, description="The request needs an Upload-Offset.")
-    version = found.version
+    version, expires = found.version, found.expires
     if found.is_closed:
         if body_size() != 0 or offset != found.length:
             raise UploadClosed()
+        if found.waits:
+            version = finishing.finish(found.id)
     else:
         if found.key is not None and length is not None:
             minsize_validator(length)
         with errors_of_tus():
             progress = append(found.id, offset, length, fields.checksum())
         raise_broken(progress)
-        offset = progress.offset
+        offset, expires = progress.offset, progress.expires or expires
         if found.key is not None and offset == progress.length:
             version = finishing.complete(found.id)
-    headers = {"Upload-Offset": str(offset), **_expiry(found.id), **_became(found, version)}
+    headers = {"Upload-Offset": str(offset), "Upload-Expires": http_date(expires), **_became(found, version)}
     return _answer(204, headers)
 
 

@@ -12,6 +12,7 @@ from flask_login import current_user
 from ..errors import BucketLockedError, ExhaustedStreamError
 from ..http.arguments import NOT_FOUND, as_uuid
 from ..http.observation import observer
+from ..http.preconditions import write_conditions
 from ..http.streamed_form import form_file
 from ..models import Bucket
 from ..permissions import expect_actions
@@ -122,6 +123,11 @@ def need_permissions(
         return inner  # type: ignore[return-value]
 
     return decorator
+
+
+def actions_of_conditions() -> Iterable[str]:
+    """Return the actions that a request needs whose answer tells whether its conditions hold."""
+    return ["object-read"] if write_conditions(request) else []
 
 
 need_location_permission = partial(need_permissions, lambda *args, **kwargs: kwargs.get("location"))

@@ -25,6 +25,7 @@ from ..services.transactions import in_transaction
 from ..services.uploads.plans import FIXED
 from ..storage import VerifiedStream
 from .decorators import (
+    actions_of_conditions,
     ensure_acceptable,
     ensure_input_stream_is_not_exhausted,
     ensure_unlocked,
@@ -51,7 +52,7 @@ class ExtractionMixin:
         return answer
 
     @pass_bucket
-    @need_bucket_permission("bucket-update", along=lambda: ["object-read"] if write_conditions(request) else [])
+    @need_bucket_permission("bucket-update", along=actions_of_conditions)
     @ensure_unlocked
     @use_kwargs(ARGUMENTS, location="query")
     @ensure_acceptable

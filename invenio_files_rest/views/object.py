@@ -41,6 +41,7 @@ from ..utils import load_or_import_from_config
 from .base import FilesView, log_failure
 from .copying import RESTORE, CopyMixin, expect_source_actions, is_copy
 from .decorators import (
+    actions_of_conditions,
     check_permission,
     ensure_acceptable,
     ensure_input_stream_is_not_exhausted,
@@ -67,9 +68,7 @@ def _check_live_head(conditions: Mapping[str, str], head: ObjectVersion | None) 
 
 def _actions_of_change() -> Iterable[str]:
     """Return the actions, other than to change the bucket, that a request will be checked for."""
-    # Whether a condition holds tells what is there.
-    of_conditions = ["object-read"] if write_conditions(request) else []
-    return [*of_conditions, *expect_source_actions()]
+    return [*actions_of_conditions(), *expect_source_actions()]
 
 
 _OPEN_ATTEMPTS = 5

@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 from flask import Response, abort, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
+from ..errors import BucketLockedError
 from ..http.arguments import NOT_FOUND, Identifier, as_uuid, refuse_stray_arguments, use_kwargs
 from ..http.json_streams import dumps
 from ..models import Bucket, ObjectVersion, as_object_version
 from ..proxies import current_permission_factory
 from ..services.uploads.errors import UploadBusy, UploadClosed, UploadLost
-from ..tus import discovery, draft, v1
+from ..tus import discovery, draft, finishing, v1
 from ..tus.resource import TUS, Resource, find
 from .decorators import (
+    actions_of_conditions,
     ensure_acceptable,
     ensure_input_stream_is_not_exhausted,
     ensure_unlocked,
@@ -118,7 +120,7 @@ class BucketUploadsMixin:
         return methods[method](**kwargs)
 
     @pass_bucket
-    @need_bucket_permission("bucket-update")
+    @need_bucket_permission("bucket-update", along=actions_of_conditions)
     @ensure_unlocked
     @ensure_input_stream_is_not_exhausted
     def _create_upload(self, bucket: Bucket) -> Response:
@@ -152,13 +154,20 @@ class BucketUploadsMixin:
     @use_kwargs(_ARGUMENTS, location="query")
     def _tell_offset(self, bucket: Bucket, upload_id: uuid.UUID) -> Response:
         def tell(found: Resource) -> Response:
+            if found.waits:
+                if bucket.locked:
+                    raise BucketLockedError(description=found.reason)
+                finishing.finish(found.id)
+                found = self._find(bucket, upload_id)
             return v1.head(found) if found.protocol == TUS else draft.head(bucket, found)
 
+        # Clients that are answered another 4xx take the upload for lost, and begin anew.
         try:
             return self._as_it_is(bucket, upload_id, tell)
         except UploadLost as error:
-            # Clients that are answered another 4xx take the upload for lost, and begin anew.
             raise UploadBusy() from error
+        except BucketLockedError as error:
+            raise UploadBusy(description=error.description) from error
 
     @pass_bucket
     @need_bucket_permission("bucket-update")

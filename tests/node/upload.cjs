@@ -5,7 +5,7 @@ const fs = require("fs");
 const { Readable } = require("stream");
 const tus = require("tus-js-client");
 
-const { path, stream, buffer, abortAt, terminate, options } = JSON.parse(process.argv[2]);
+const { path, stream, buffer, abortAt, terminate, again, options } = JSON.parse(process.argv[2]);
 
 function tell(what) {
   process.stdout.write(JSON.stringify(what) + "\n");
@@ -21,6 +21,8 @@ if (terminate) {
   // Of a stream without a path nobody knows how long it is.
   const source = stream ? Readable.from(file) : file;
   const requests = [];
+  // As a person who presses "retry".
+  let presses = again || 0;
   const upload = new tus.Upload(source, {
     ...options,
     onAfterResponse: (request, response) => {
@@ -34,7 +36,7 @@ if (terminate) {
         });
       }
     },
-    onError: (error) => tell({ error: error.message, requests }),
+    onError: (error) => (presses-- > 0 ? upload.start() : tell({ error: error.message, requests })),
     onSuccess: () => tell({ url: upload.url, requests }),
   });
   upload.start();

@@ -16,11 +16,13 @@ class Cutting:
     :param port: Port of the server.
     :param after: After how many bytes to cut, once each; then no more.
     :param pace: Largest number of bytes of a connection's client in a second, about.
+    :param unheard: What is in the first bytes of a request whose answer does not get through, once.
     """
 
-    def __init__(self, port: int, after: list[int], pace: float | None = None) -> None:
+    def __init__(self, port: int, after: list[int], pace: float | None = None, unheard: bytes | None = None) -> None:
         """Begin to listen."""
         self._pace = pace
+        self._unheard = unheard
         self.passed = 0
         """Bytes that clients have sent."""
         self._server = port
@@ -41,15 +43,25 @@ class Cutting:
 
     def _connect(self, client: socket.socket) -> None:
         with client, suppress(OSError), socket.create_connection(("127.0.0.1", self._server)) as server:
-            back = threading.Thread(target=self._pass_on, args=(server, client, False))
+            is_deaf = threading.Event()
+            back = threading.Thread(target=self._pass_on, args=(server, client, False, is_deaf))
             back.start()
-            self._pass_on(client, server, True)
+            self._pass_on(client, server, True, is_deaf)
             back.join()
 
-    def _pass_on(self, source: socket.socket, target: socket.socket, from_client: bool) -> None:
+    def _pass_on(
+        self, source: socket.socket, target: socket.socket, from_client: bool, is_deaf: threading.Event
+    ) -> None:
         passed = 0
         with suppress(OSError):
             while data := source.recv(65536):
+                if from_client and self._unheard and self._unheard in data:
+                    self._unheard = None
+                    is_deaf.set()
+                if not from_client and is_deaf.is_set():
+                    self.cuts += 1
+                    target.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    break
                 if from_client and self._after and passed + len(data) > self._after[0]:
                     target.sendall(data[: self._after.pop(0) - passed])
                     self.cuts += 1
@@ -71,9 +83,9 @@ class Cutting:
 
 
 @contextmanager
-def cutting(port: int, after: list[int], pace: float | None = None) -> Iterator[Cutting]:
+def cutting(port: int, after: list[int], pace: float | None = None, unheard: bytes | None = None) -> Iterator[Cutting]:
     """Run one; see :class:`Cutting`."""
-    between = Cutting(port, after, pace)
+    between = Cutting(port, after, pace, unheard)
     try:
         yield between
     finally:

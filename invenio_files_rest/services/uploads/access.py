@@ -89,6 +89,16 @@ def held_open(upload_id: uuid.UUID) -> Upload:
     return upload
 
 
+def used_open(upload_id: uuid.UUID) -> Upload:
+    """Lock an open upload as :func:`held_open` does, and postpone its expiry.
+
+    :param upload_id: Its identifier.
+    """
+    now, expires = utcnow(), Upload.next_expiry()
+    upload: Upload | None = Upload.hold(upload_id, Upload.status == OPEN, Upload.expires >= now, expires=expires)
+    return upload or held_open(upload_id)
+
+
 def ensure_open(upload: Upload) -> None:
     """Check that an upload is open.
 

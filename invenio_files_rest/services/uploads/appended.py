@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import current_app
@@ -14,14 +15,14 @@ from ...errors import FilesException
 from ...models import Upload, UploadExtent
 from ...storage.uploads import ExtentWrite, Receipt
 from ..transactions import in_transaction, release_connection
-from .access import Backend, backend, explained, held_open
-from .digests import running
+from .access import Backend, backend, explained, held_open, used_open
+from .digests import Following, running
 from .errors import UploadIncomplete, UploadOffsetMismatch, UploadOverrun
 from .free import FreePlan
 from .interface import Progress
 from .leases import Lease
-from .runs import RUN, Grant, ensure_room, give_up, look, note, of_epoch, settle, take, writer_of
-from .sources import Source
+from .runs import RUN, Grant, ensure_current, ensure_room, give_up, look, note, of_epoch, settle, take, writer_of
+from .sources import Source, Touching
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -42,6 +43,7 @@ class Appended(FreePlan):
         length: int | None = None,
         whole: bool = False,
         shut: Callable[[], Any] | None = None,
+        lossless: bool = False,
     ) -> Progress:
         """Append the bytes of a stream, and commit them.
 
@@ -54,6 +56,7 @@ class Appended(FreePlan):
         :param length: Length of the upload, if the request declares it.
         :param whole: Whether to keep nothing of a stream that fails or is too short, as when it has a checksum.
         :param shut: Function that ends a waiting read of the stream, for when another request takes over.
+        :param lossless: Whether a read of a stream that breaks off returns what came, however much is asked for.
         :returns: How far the upload has come, and whether the stream broke off.
         :raises UploadOffsetMismatch: If the run ends elsewhere.
         :raises UploadLengthMismatch: If another length was declared before.
@@ -66,13 +69,13 @@ class Appended(FreePlan):
         :raises StorageError: If the storage fails, or the location is away.
         """
         release_connection()
-        grant = in_transaction(lambda: take(upload_id, place, size, length))
+        grant = in_transaction(lambda: take(upload_id, place, size, length, whole))
         store = backend(upload_id, grant.state)
         with explained(grant.state["uri"], lambda: held_open(upload_id)):
             grant = settle(upload_id, grant, store)
             if place != grant.size:
                 raise UploadOffsetMismatch(grant.size)
-            return _append(upload_id, grant, store, stream, size, whole, shut)
+            return _append(upload_id, grant, store, stream, size, whole, shut, lossless)
 
     def offset(self, upload_id: uuid.UUID, take_over: bool = False) -> Progress:
         """Return how far an upload has come, including bytes that arrived but could not be recorded.
@@ -85,10 +88,7 @@ class Appended(FreePlan):
         :raises UploadClosed: If it takes no more bytes.
         """
         release_connection()
-        if take_over:
-            grant = in_transaction(lambda: take(upload_id, None, None, None))
-        else:
-            grant = in_transaction(lambda: look(upload_id))
+        grant = in_transaction(lambda: take(upload_id, None) if take_over else look(upload_id))
         store = backend(upload_id, grant.state)
         with explained(grant.state["uri"], lambda: held_open(upload_id)):
             if take_over:
@@ -127,18 +127,26 @@ def _append(
     size: int | None,
     whole: bool,
     shut: Callable[[], Any] | None,
+    lossless: bool,
 ) -> Progress:
     """Write a stream at the end of the run, and record it."""
     algorithm, empty = store.new_digest()
     digest = None
-    if algorithm is not None:
-        digest = empty if grant.size == 0 else running.take(upload_id, grant.size, algorithm)
+    if algorithm is not None and empty is not None:
+        digest = Following(empty) if grant.size == 0 else running.take(upload_id, grant.size, algorithm, keep=whole)
 
-    def admit() -> None:
+    def admit(clear: Callable[[], Any]) -> None:
+        if grant.is_clean and grant.length is not None:
+            in_transaction(lambda: ensure_current(upload_id, grant.epoch))
+            clear()
+        else:
+            in_transaction(lambda: claim_body(clear))
+
+    def claim_body(clear: Callable[[], Any]) -> None:
         upload = held_open(upload_id)
         extent = of_epoch(upload_id, grant.epoch)
-        # Not before: bytes of others that do not count may still lie behind the run until this writer removes them.
-        extent.writer = None if whole else writer_of(grant.epoch)
+        clear()
+        extent.writer = writer_of(grant.epoch, whole)
         if upload.length is None and size is not None:
             upload.claim(grant.size + size, grant.size + size)
         source.claimed = upload.claimed - grant.size
@@ -154,18 +162,20 @@ def _append(
 
         return in_transaction(more)
 
-    def record(receipt: Receipt, ended: bool) -> None:
-        upload = held_open(upload_id)
+    def record(receipt: Receipt, ended: bool) -> datetime:
+        upload = used_open(upload_id)
         extent = of_epoch(upload_id, grant.epoch)
         ensure_room(upload, receipt["size"])
         extent.offset, extent.size, extent.receipt, extent.digests = 0, receipt["size"], receipt, None
         if ended:
             extent.writer = None
-            if algorithm is not None and digest is not None:
+            # Where more is to come, they are not waited for.
+            if algorithm is not None and digest is not None and upload.length in (None, extent.size):
                 extent.digests = {algorithm: digest.hexdigest()}
             if upload.length is None:
                 upload.claim(extent.size, 0)
-        upload.used()
+        expires: datetime = upload.expires
+        return expires
 
     def saved(receipt: Receipt) -> None:
         try:
@@ -175,12 +185,13 @@ def _append(
 
     with Lease(upload_id, RUN, grant.epoch, shut) as lease:
         source = Source(
-            stream,
+            Touching(stream, lambda: used_open(upload_id)),
             lease,
             size=size,
             limit=None if grant.length is None else grant.length - grant.size,
             claim=claim if grant.length is None else None,
             salvage=not whole,
+            lossless=lossless,
         )
         try:
             extent = ExtentWrite(
@@ -189,16 +200,18 @@ def _append(
                 epoch=grant.epoch,
                 receipt=grant.receipt,
                 whole=whole,
-                ready=lambda: in_transaction(admit),
+                ready=admit,
                 digest=digest,
                 saved=None if whole else saved,
             )
             receipt = store.uploads.write(grant.state, extent, _Whole(source) if whole else source)
         except Exception:
             give_up(upload_id, grant.epoch)
+            if algorithm is not None and digest is not None and not source.received:
+                running.put(upload_id, grant.size, algorithm, digest)
             raise
         try:
-            in_transaction(lambda: record(receipt, ended=True))
+            expires = in_transaction(lambda: record(receipt, ended=True))
         except UploadOverrun:
             give_up(upload_id, grant.epoch)
             raise
@@ -207,7 +220,7 @@ def _append(
     if isinstance(source.error, FilesException):
         # Refused by us, as opposed to a broken connection.
         raise source.error
-    return Progress(receipt["size"], grant.length, source.broken, source.error)
+    return Progress(receipt["size"], grant.length, source.broken, source.error, expires)
 
 
 class _Whole:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -24,7 +25,7 @@ def begin_upload(
     plan: str,
     length: int | None,
     *,
-    first: Callable[[], Any] | None = None,
+    first: Callable[[uuid.UUID], Any] | None = None,
     **columns: Any,
 ) -> Upload:
     """Begin an upload, and commit.
@@ -33,7 +34,8 @@ def begin_upload(
     :param key: Key of the resulting object; ``None`` if it has none yet.
     :param plan: Name of its plan.
     :param length: Size of the file in bytes, if known.
-    :param first: Called first in the transaction, to make room for what is claimed then.
+    :param first: Called first in the transaction, with the identifier that the upload gets, to make room for what is
+        claimed then.
     :param columns: Other columns of the row: ``protocol``, ``owner``, ``tags``, ``meta``, and ``conditions`` as
         returned by :func:`.http.preconditions.write_conditions`, which must hold now and at the end.
     :returns: The upload.
@@ -62,7 +64,7 @@ def begin_upload(
         # One that the file could not keep must not be found at the end.
         file.uri = state["uri"]
         if first is not None:
-            first()
+            first(file.id)
         upload = Upload.record(
             id=file.id,
             bucket_id=bucket_id,

@@ -28,11 +28,14 @@ from ..conditions import check_write_conditions
 from ..presence import ensure_reachable
 from ..transactions import in_transaction, release_connection
 from .access import Backend, backend, ensure_open, held
-from .ending import forget_sources, remove_all, remove_bytes
+from .ending import end_sources, fail, remove_all, remove_bytes
 from .errors import UploadBusy, UploadClosed, UploadGone
 
 TOUCH_SECONDS = 60.0
 """Interval in seconds at which an upload is marked as still being completed."""
+
+LOCKED = "The bucket is locked. All bytes are kept, and become the object once it is not, until the upload expires."
+"""What is said of an upload that waits for its bucket to be unlocked."""
 
 
 class Chooser(Protocol):
@@ -85,7 +88,7 @@ def begin_completion(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | N
             if upload.plan != "appended":
                 # The client may complete it once the condition holds.
                 raise
-            _fail(upload, str(error.description))
+            fail(upload, str(error.description))
             return error
         upload.status = COMPLETING
         UploadExtent.forget(upload_id, *(extent.number for extent in chosen))
@@ -107,18 +110,33 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
     :param progress: Called with the size of the file and the number of bytes done.
     :returns: Identifier of the version.
     :raises PreconditionFailed: If a condition of the upload does not hold any more; it has failed then.
+    :raises BucketLockedError: If the bucket is locked. It may be tried again until the upload expires.
     :raises UploadGone: If there is no such upload.
     :raises UploadClosed: If it has failed.
     :raises UploadBusy: If somebody writes still, who has been told to stop.
     :raises StorageError: If the storage fails, or the location is away. It may be tried again.
     """
+    work = in_transaction(lambda: _look(upload_id))
+    return work if isinstance(work, uuid.UUID) else _finish(upload_id, work, progress)
 
-    def look() -> _Work | uuid.UUID:
-        return _look(upload_id)
 
-    work = in_transaction(look)
+def finish_promptly(upload_id: uuid.UUID, most: int) -> uuid.UUID | None:
+    """Do what :func:`finish_upload` does, unless that takes long.
+
+    :param upload_id: Identifier of the upload.
+    :param most: Number of bytes that may have to be read.
+    :returns: Identifier of the version; ``None`` if there are more bytes to read.
+    """
+    work = in_transaction(lambda: _look(upload_id))
     if isinstance(work, uuid.UUID):
         return work
+    store = backend(upload_id, work.state)
+    if store.uploads.to_read(work.state, work.receipts, _checksum(store, work)) > most:
+        return None
+    return _finish(upload_id, work)
+
+
+def _finish(upload_id: uuid.UUID, work: _Work, progress: Callable[[int | None, int], Any] | None = None) -> uuid.UUID:
     release_connection()
     store = backend(upload_id, work.state)
     joined = {"sources": [backend(each, work.states[each]).uploads for each in work.sources]} if work.sources else {}
@@ -140,12 +158,15 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
     except TimeoutError as error:
         raise UploadBusy() from error
     except FileNotFoundError as error:
-        return made_meanwhile(look, work.state["uri"], error)
+        return made_meanwhile(lambda: _look(upload_id), work.state["uri"], error)
     try:
         version = in_transaction(lambda: _record(upload_id, stored))
+    except BucketLockedError as error:
+        in_transaction(lambda: _postpone(upload_id))
+        raise BucketLockedError(description=LOCKED) from error
     except _FINAL as error:
         reason = str(error.description)
-        in_transaction(lambda: _fail(held(upload_id), reason))
+        in_transaction(lambda: fail(held(upload_id), reason))
         remove_bytes(upload_id)
         remove_all(work.states.items())
         raise
@@ -154,18 +175,6 @@ def finish_upload(upload_id: uuid.UUID, progress: Callable[[int | None, int], An
     remove_all(work.states.items())
     notify(file_uploaded, version)
     return version.version_id
-
-
-def bytes_to_read(upload_id: uuid.UUID) -> int:
-    """Return how many bytes :func:`finish_upload` would have to read, which tells whether it takes long.
-
-    :param upload_id: Identifier of the upload, which takes no more bytes.
-    """
-    work = in_transaction(lambda: _look(upload_id))
-    if isinstance(work, uuid.UUID):
-        return 0
-    store = backend(upload_id, work.state)
-    return store.uploads.to_read(work.state, work.receipts, _checksum(store, work))
 
 
 def _look(upload_id: uuid.UUID) -> _Work | uuid.UUID:
@@ -200,7 +209,7 @@ def _checksum(store: Backend, work: _Work) -> str | None:
     return f"{algorithm}:{work.digests[algorithm]}" if algorithm in work.digests else None
 
 
-_FINAL = (PreconditionFailed, BucketLockedError, BucketDeletedError, FileSizeError, InvalidOperationError)
+_FINAL = (PreconditionFailed, BucketDeletedError, FileSizeError, InvalidOperationError)
 """Errors after which an upload can no longer become a version."""
 
 
@@ -209,7 +218,7 @@ def _record(upload_id: uuid.UUID, stored: Stored) -> ObjectVersion | None:
     upload = Upload.hold(upload_id, Upload.status == COMPLETING)
     if upload is None:
         return None
-    forget_sources(upload)
+    end_sources(upload)
     # Released, since recording the version claims its size.
     upload.claim(0, 0)
     file = FileInstance(id=upload_id, last_check=True)
@@ -223,20 +232,18 @@ def _record(upload_id: uuid.UUID, stored: Stored) -> ObjectVersion | None:
         tags=upload.tags,
         precondition=lambda head: check_write_conditions(upload.conditions or {}, head),
     )
-    upload.status = DONE
+    upload.status, upload.reason = DONE, None
     upload.length = stored.size
     upload.used()
     UploadExtent.forget(upload_id)
     return version
 
 
-def _fail(upload: Upload, reason: str) -> None:
-    """Mark an upload, which is locked, as failed."""
-    forget_sources(upload)
-    upload.status, upload.reason = FAILED, reason
-    upload.claim(0, 0)
-    UploadExtent.forget(upload.id)
-    upload.used()
+def _postpone(upload_id: uuid.UUID) -> None:
+    """Note that an upload waits, unless another process has ended it."""
+    upload = Upload.hold(upload_id, Upload.status == COMPLETING)
+    if upload is not None:
+        upload.reason = LOCKED
 
 
 def _found(upload_id: uuid.UUID, abort: Callable[[State], None], state: State) -> uuid.UUID:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
-from threading import Lock
+from threading import Condition, Lock, Thread
 from typing import Any
 
 from ...checksums import MessageDigest, new_digest
 
 KEPT = 256
 """Number of running digests that this process keeps."""
+
+BEHIND = 4 * 1024**2
+"""Number of bytes that a digest may be behind."""
+
+SHORT = 128 * 1024
+"""Number of bytes that are hashed sooner than a thread is started."""
 
 
 class Digests:
@@ -38,27 +44,85 @@ class Digests:
         return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
 
+class Following:
+    """A digest that a thread computes while the next bytes come, and also after the request that brought them.
+
+    :param digest: The digest.
+    """
+
+    follows = True
+
+    def __init__(self, digest: MessageDigest) -> None:
+        """Begin without anything to do."""
+        self._digest: Any = digest
+        self._blocks: deque[bytes] = deque()
+        self._behind = 0
+        self._error: Exception | None = None
+        self._changed = Condition()
+
+    def update(self, data: bytes, /) -> None:
+        """Add more bytes. Wait while :data:`BEHIND` bytes are still to be done."""
+        with self._changed:
+            if not self._behind and len(data) < SHORT:
+                self._digest.update(data)
+                return
+            self._changed.wait_for(lambda: self._behind < BEHIND)
+            if not self._behind:
+                Thread(target=self._follow, name="files-rest-digest", daemon=True).start()
+            self._blocks.append(data)
+            self._behind += len(data)
+
+    def _follow(self) -> None:
+        while True:
+            with self._changed:
+                data = self._blocks.popleft()
+            try:
+                self._digest.update(data)
+            except Exception as error:
+                self._error = error
+            with self._changed:
+                self._behind -= len(data)
+                self._changed.notify_all()
+                if not self._blocks:
+                    return
+
+    def _done(self) -> Any:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._behind)
+        if self._error is not None:
+            raise self._error
+        return self._digest
+
+    def hexdigest(self) -> str:
+        """Return the digest of all bytes."""
+        return str(self._done().hexdigest())
+
+    def copy(self) -> Following:
+        """Return another digest of the same bytes."""
+        return Following(self._done().copy())
+
+
 class _Running:
     """The most recently used digests of the bytes that uploads have so far."""
 
     def __init__(self) -> None:
-        self._digests: OrderedDict[tuple[uuid.UUID, int, str], Any] = OrderedDict()
+        self._digests: OrderedDict[tuple[uuid.UUID, int, str], Following] = OrderedDict()
         self._lock = Lock()
 
-    def put(self, upload_id: uuid.UUID, offset: int, algorithm: str, digest: MessageDigest) -> None:
+    def put(self, upload_id: uuid.UUID, offset: int, algorithm: str, digest: Following) -> None:
         with self._lock:
             self._digests[upload_id, offset, algorithm] = digest
             while len(self._digests) > KEPT:
                 self._digests.popitem(last=False)
 
-    def take(self, upload_id: uuid.UUID, offset: int, algorithm: str) -> MessageDigest | None:
+    def take(self, upload_id: uuid.UUID, offset: int, algorithm: str, keep: bool) -> Following | None:
+        """Take a digest away; or return a copy, which waits for it."""
         with self._lock:
-            digest = self._digests.get((upload_id, offset, algorithm))
-            if digest is None:
-                return None
-            self._digests.move_to_end((upload_id, offset, algorithm))
-            copy: MessageDigest = digest.copy()
-            return copy
+            digest = self._digests.pop((upload_id, offset, algorithm), None)
+        if digest is None or not keep:
+            return digest
+        self.put(upload_id, offset, algorithm, digest)
+        return digest.copy()
 
 
 running = _Running()

@@ -11,7 +11,7 @@ from flask import current_app
 
 from ...models import Bucket, Upload, UploadExtent
 from ...models.base import utcnow
-from ...models.upload import COMPLETING, DONE, JOINED
+from ...models.upload import DONE, FAILED, JOINED
 from ...storage.uploads import State
 from ..batches import in_batches
 from ..transactions import in_transaction
@@ -35,7 +35,7 @@ def abort_upload(upload_id: uuid.UUID) -> None:
         upload = held(upload_id)
         if upload.status == JOINED:
             raise UploadClosed(description="Another upload is being made of this one, and ends it.")
-        left = forget_sources(upload)
+        left = _forget_sources(upload)
         Bucket.claim(upload.bucket_id, deleted=True)
         if upload.status != DONE:
             left.append((upload_id, upload.state))
@@ -46,20 +46,45 @@ def abort_upload(upload_id: uuid.UUID) -> None:
     remove_all(in_transaction(abort))
 
 
-def forget_sources(upload: Upload) -> list[tuple[uuid.UUID, State]]:
-    """Delete the uploads that one was to be made of, which is held and has no use for them any more.
+def _sources(upload: Upload) -> list[Upload]:
+    return Upload.hold_several(set(upload.sources)) if upload.sources else []
 
-    :param upload: The upload.
-    :returns: Their identifiers and states: their bytes can be removed after the commit.
-    """
-    if not upload.sources:
-        return []
+
+def _forget_sources(upload: Upload) -> list[tuple[uuid.UUID, State]]:
+    """Delete the uploads that one was made of, and return their identifiers and states."""
     left = []
-    for source in Upload.hold_several(set(upload.sources)):
+    for source in _sources(upload):
         left.append((source.id, source.state))
         UploadExtent.forget(source.id)
         source.forget()
     return left
+
+
+def end_sources(upload: Upload) -> None:
+    """Note that the uploads that one was made of are done. Their bytes can be removed after the commit.
+
+    Their rows stay until they expire: a client that did not get the last answer asks for their offsets, and would send
+    all bytes again if they were gone.
+
+    :param upload: The upload, which is held.
+    """
+    for source in _sources(upload):
+        UploadExtent.forget(source.id)
+        source.status = DONE
+        source.used()
+
+
+def fail(upload: Upload, reason: str) -> None:
+    """Mark an upload as failed, and forget those that it was to be made of. Bytes can be removed after the commit.
+
+    :param upload: The upload, which is held.
+    :param reason: Why it failed, for the client.
+    """
+    _forget_sources(upload)
+    upload.status, upload.reason = FAILED, reason
+    upload.claim(0, 0)
+    UploadExtent.forget(upload.id)
+    upload.used()
 
 
 def remove_all(uploads: Iterable[tuple[uuid.UUID, State]]) -> None:
@@ -93,9 +118,9 @@ def forgotten_uploads(grace: timedelta = STUCK_AFTER) -> Iterator[Any]:
     """Find the uploads that have expired, and those whose completion has stopped.
 
     :param grace: Time without progress after which a completion counts as stopped.
-    :returns: Rows of ``id``, ``key`` and ``claimed``, and ``status``, which is ``completing`` for the latter.
+    :returns: Rows of ``id``, ``key``, ``claimed``, and ``is_expired``, which is false for the latter.
     """
-    columns = Upload.id, Upload.key, Upload.claimed, Upload.status
+    columns = Upload.id, Upload.key, Upload.claimed, Upload.is_expired().label("is_expired")
     query = Upload.query_forgotten(utcnow() - grace).with_entities(*columns)
     for batch in in_batches(query, Upload.id):
         yield from batch
@@ -108,15 +133,17 @@ def expire_upload(upload_id: uuid.UUID) -> bool:
     :returns: Whether it was removed; ``False`` if it is in use again, or has already been removed.
     """
 
-    def expire() -> tuple[bool, State | None]:
-        upload = Upload.hold(upload_id, Upload.status != COMPLETING, Upload.expires < utcnow())
+    def expire() -> list[tuple[uuid.UUID, State]] | None:
+        upload = Upload.hold(upload_id, Upload.is_expired())
         if upload is None:
-            return False, None
-        state = None if upload.status == DONE else upload.state
+            return None
+        left = []
+        if upload.status != DONE:
+            left = [*_forget_sources(upload), (upload_id, upload.state)]
         UploadExtent.forget(upload_id)
         upload.forget()
-        return True, state
+        return left
 
-    removed, state = in_transaction(expire)
-    _remove(upload_id, state)
-    return removed
+    left = in_transaction(expire)
+    remove_all(left or ())
+    return left is not None

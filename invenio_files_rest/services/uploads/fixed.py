@@ -42,6 +42,7 @@ from .access import explained, held
 from .completion import made, made_meanwhile
 from .errors import UploadGone
 from .interface import Extent, Forgotten
+from .sources import Touching
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -182,7 +183,9 @@ class FixedParts:
         ):
             before = in_transaction(forget)
             try:
-                _, checksum = storage.update(stream, seek=start, size=expected)
+                # Where there are no locks, nothing else tells that a part is being sent.
+                body = stream if is_locked else Touching(stream, lambda: MultipartObject.hold(upload_id))
+                _, checksum = storage.update(body, seek=start, size=expected)
             except Exception as error:
                 # After an error of the disk nobody knows what it has.
                 is_known = is_locked and not isinstance(error, OSError)

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 from ...models import Bucket, Upload, UploadExtent
-from ...models.upload import COMPLETING
 from .beginning import begin_upload
 from .completion import begin_completion, finish_upload
 from .ending import STUCK_AFTER, abort_upload, expire_upload, forgotten_uploads
@@ -26,7 +25,7 @@ class FreeTables:
     def forgotten(self, grace: timedelta = STUCK_AFTER) -> Iterator[Forgotten]:
         """Find the uploads that have expired, and those that nobody has gone on to complete."""
         for upload in forgotten_uploads(grace):
-            yield Forgotten(upload.id, upload.key, upload.claimed, is_whole=upload.status == COMPLETING)
+            yield Forgotten(upload.id, upload.key, upload.claimed, is_whole=not upload.is_expired)
 
     def expire(self, upload_id: uuid.UUID) -> bool:
         """Remove an upload that has expired, still; commit, and remove its bytes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ class Progress(NamedTuple):
 
     error: Exception | None = None
     """Why reading the body failed, if it did."""
+
+    expires: datetime | None = None
+    """When the upload may be removed, if it was looked up."""
 
 
 class Forgotten(NamedTuple):

@@ -1,7 +1,8 @@
 """Concatenation: an upload that is made of others, whose bytes it claims in their place.
 
 The others are finished, and have no key of their own. They keep their bytes, and take no more, until the one is a
-version, or never will be one. Where the file system can, their blocks become those of the file.
+version, or never will be one. Where the file system can, their blocks become those of the file. Their rows stay until
+they expire, for clients that did not get the last answer.
 """
 
 from __future__ import annotations
@@ -21,12 +22,37 @@ from .errors import UploadGone, UploadIncomplete, UploadsUnsupported
 PLAN = "joined"
 """Name of the plan of an upload that is made of others."""
 
+Check = Callable[[Upload], Any]
+"""Function that is called with an upload that another one is to be made of, and raises if it may not be used."""
+
+
+def joined_before(bucket: Bucket, key: str, source_ids: list[uuid.UUID], check: Check) -> uuid.UUID | None:
+    """Return the upload that has been made of others already, since a client may ask again if it got no answer.
+
+    :param bucket: The bucket.
+    :param key: Key of the object that it becomes.
+    :param source_ids: Identifiers of the others, in the order of their bytes.
+    :param check: See :data:`Check`.
+    :returns: Its identifier; ``None`` if there is none with this key and of these others.
+    """
+    first = Upload.get(source_ids[0])
+    into = first and first.joined_into
+    found = into and Upload.get(into)
+    if not found or (found.bucket_id, found.key, found.sources) != (bucket.id, key, source_ids):
+        return None
+    for each in set(source_ids):
+        source = Upload.get(each)
+        if source is not None:
+            check(source)
+    identifier: uuid.UUID = found.id
+    return identifier
+
 
 def join_uploads(
     bucket: Bucket,
     key: str,
     source_ids: list[uuid.UUID],
-    check: Callable[[Upload], Any],
+    check: Check,
     *,
     meta: dict[str, Any],
     **columns: Any,
@@ -36,7 +62,7 @@ def join_uploads(
     :param bucket: The bucket.
     :param key: Key of the object that it becomes.
     :param source_ids: Identifiers of the others, in the order of their bytes; one may be named several times.
-    :param check: Called with each of them, and raises where it may not be used.
+    :param check: See :data:`Check`.
     :param meta: What the protocol keeps.
     :param columns: Other columns of the row; see :func:`~invenio_files_rest.services.uploads.beginning.begin_upload`.
     :returns: Identifier of the upload, for :func:`~invenio_files_rest.services.uploads.completion.finish_upload`.
@@ -69,12 +95,13 @@ def join_uploads(
 
     known = in_transaction(lambda: sizes([source for each in wanted if (source := Upload.get(each)) is not None]))
 
-    def take() -> None:
+    def take(upload_id: uuid.UUID) -> None:
         sources = Upload.hold_several(wanted)
         sizes(sources)
         for source in sources:
             source.claim(0, 0)
             source.status = JOINED
+            source.meta = {**(source.meta or {}), "into": str(upload_id)}
 
     upload = begin_upload(
         bucket,

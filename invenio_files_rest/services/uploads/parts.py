@@ -151,7 +151,7 @@ class AnyParts(FreePlan):
                     grant.offset,
                     epoch=grant.epoch,
                     size=size,
-                    ready=lambda: in_transaction(check),
+                    ready=lambda clear: (in_transaction(check), clear()),
                     digest=digests,
                 )
                 receipt = store.uploads.write(grant.state, extent, source)

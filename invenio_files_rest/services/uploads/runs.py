@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ...models import Upload, UploadExtent
 from ...storage.uploads import Receipt, State, machine
 from ..transactions import in_transaction, release_connection
-from .access import Backend, held_open
+from .access import Backend, held_open, used_open
 from .errors import UploadLengthMismatch, UploadLost, UploadOffsetMismatch, UploadOverrun
 
 RUN = 0
@@ -29,14 +29,22 @@ class Grant(NamedTuple):
     left_by: int | None
     """An epoch on this machine that may have written more than is recorded."""
 
+    is_clean: bool = False
+    """Whether nothing lies behind the run, so that the extent names its writer already."""
 
-def writer_of(epoch: int) -> str | None:
-    """Return the ``writer`` of an epoch on this machine; ``None`` if unrecorded bytes could not be trusted.
+
+LEFTOVERS = "-"
+"""The ``writer`` of a run behind which bytes may lie that do not count."""
+
+
+def writer_of(epoch: int, whole: bool) -> str:
+    """Return the ``writer`` of an epoch on this machine.
 
     :param epoch: The epoch.
+    :param whole: Whether unrecorded bytes of it are not to be kept.
     """
-    here = machine()
-    return here and f"{here}/{epoch}"
+    here = None if whole else machine()
+    return f"{here}/{epoch}" if here else LEFTOVERS
 
 
 def _left_by(writer: str | None) -> int | None:
@@ -85,34 +93,52 @@ def declare_length(upload_id: uuid.UUID, length: int) -> None:
     in_transaction(declare)
 
 
-def take(upload_id: uuid.UUID, offset: int | None, size: int | None, length: int | None) -> Grant:
+def take(
+    upload_id: uuid.UUID, offset: int | None, size: int | None = None, length: int | None = None, whole: bool = False
+) -> Grant:
     """Begin a new epoch of a run, and lock the upload until the end of the transaction.
 
     :param upload_id: Identifier of the upload.
     :param offset: Where the request continues, in bytes; ``None`` if it only asks for the offset.
     :param size: Number of bytes in the request, if known.
     :param length: Length of the upload, if the request declares it.
+    :param whole: Whether nothing is to be kept of a body that breaks off.
     :raises UploadOffsetMismatch: If the run certainly ends elsewhere.
     :raises UploadLengthMismatch: If another length was declared before.
     :raises UploadOverrun: If there are more bytes than declared.
     """
-    upload = held_open(upload_id)
-    run = UploadExtent.one(upload_id, RUN)
-    recorded = _size(run)
+    upload = used_open(upload_id)
+    extent = UploadExtent.held(upload_id, RUN)
+    recorded, left_by = _size(extent), _left_by(extent.writer)
     if length is not None:
         _declare(upload, length, recorded)
-    may_be_longer = run is not None and run.writer is not None
-    if offset is not None and (offset < recorded or (offset > recorded and not may_be_longer)):
+    if offset is not None and (offset < recorded or (offset > recorded and left_by is None)):
         # Checked first, so that a current writer is not disturbed: the run may have grown since, but never shrinks.
         raise UploadOffsetMismatch(recorded)
     if offset is not None:
         ensure_room(upload, offset + (size or 0))
-    extent = UploadExtent.take(upload_id, RUN)
-    upload.used()
-    left_by = _left_by(extent.writer)
-    if left_by is None:
-        extent.writer = None
-    return Grant(extent.epoch, upload.state, extent.receipt, _size(extent), upload.length, left_by)
+    extent.epoch += 1
+    is_clean = extent.writer is None and offset is not None
+    if is_clean:
+        extent.writer = writer_of(extent.epoch, whole)
+    elif extent.writer is not None and left_by is None:
+        # Of another machine, say.
+        extent.writer = LEFTOVERS
+    return Grant(extent.epoch, upload.state, extent.receipt, recorded, upload.length, left_by, is_clean)
+
+
+def ensure_current(upload_id: uuid.UUID, epoch: int) -> None:
+    """Check that an epoch has not ended. Whoever has the lock in storage loses nothing if it ends later.
+
+    :param upload_id: Identifier of the upload.
+    :param epoch: Epoch of the caller.
+    :raises UploadLost: If it has ended.
+    :raises UploadGone: If the upload has been aborted, or has expired.
+    :raises UploadClosed: If it takes no more bytes.
+    """
+    if UploadExtent.epochs({upload_id}).get((upload_id, RUN)) != epoch:
+        held_open(upload_id)
+        raise UploadLost()
 
 
 def of_epoch(upload_id: uuid.UUID, epoch: int) -> UploadExtent:
@@ -197,7 +223,7 @@ def give_up(upload_id: uuid.UUID, epoch: int) -> None:
         upload = Upload.hold(upload_id)
         extent = upload and UploadExtent.of_epoch(upload_id, RUN, epoch)
         if upload is not None and extent is not None:
-            extent.writer = None
+            extent.writer = LEFTOVERS
             if upload.length is None:
                 upload.claim(extent.size or 0, 0)
 
