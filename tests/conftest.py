@@ -27,6 +27,7 @@ from werkzeug.test import TestResponse
 if TYPE_CHECKING:
     from celery import Celery
     from flask_sqlalchemy import SQLAlchemy
+    from helpers.s3 import Store
     from sqlalchemy import Table
 
     from invenio_files_rest.models import Bucket, Location
@@ -60,7 +61,10 @@ def selected_databases(config: pytest.Config) -> list[str]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database" in metafunc.fixturenames:
-        metafunc.parametrize("database", selected_databases(metafunc.config), scope="session")
+        names = selected_databases(metafunc.config)
+        # What object stores do has nothing to do with the database.
+        names = names[:1] if "store" in metafunc.fixturenames else names
+        metafunc.parametrize("database", names, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -69,7 +73,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if "sqlite" in selected_databases(config):
         return
-    with_database = [item for item in items if "database" in getattr(item, "fixturenames", ())]
+    fixtures = {item: getattr(item, "fixturenames", ()) for item in items}
+    with_database = [item for item in items if "database" in fixtures[item] and "store" not in fixtures[item]]
     kept = set(with_database)
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = with_database
@@ -344,6 +349,16 @@ def begin_uploads(db: SQLAlchemy) -> Callable[[Bucket, Iterable[str]], None]:
 def small_parts(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let parts of multipart uploads have four bytes."""
     monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_CHUNKSIZE_MIN", 4)
+
+
+@pytest.fixture(params=["ceph", "seaweedfs"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """Give a prefix of its own in each object store that there is."""
+    from helpers.s3 import Store
+
+    store = Store(request.param)
+    yield store
+    store.clean()
 
 
 @pytest.fixture

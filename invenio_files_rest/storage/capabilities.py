@@ -28,6 +28,21 @@ class LocalPath(Protocol):
         ...
 
 
+class Signer(Protocol):
+    """Links to a file that are signed: whoever has one may read the file for a while, from the storage itself."""
+
+    def link(self, seconds: int, headers: dict[str, str]) -> str:
+        """Return a link. The storage is not asked, not even whether the file exists.
+
+        :param seconds: Time for which the link is valid.
+        :param headers: What the storage has to say of the file: ``Cache-Control``, ``Content-Disposition``,
+            ``Content-Type``.
+        :returns: The URL.
+        :raises StorageError: If it cannot be signed, e.g. without credentials.
+        """
+        ...
+
+
 class Entry(NamedTuple):
     """Something that the storage has made in a location, as :class:`Listable` finds it."""
 

@@ -259,6 +259,18 @@ class PyFSFileStorage(FileStorage):
             )
 
 
+def _in_object_store(fileurl: str, size: int | None, modified: datetime | float | None) -> FileStorage | None:
+    """Return the storage of a file in an object store; ``None`` if the settings name none for it."""
+    settings = current_app and current_app.config.get("FILES_REST_S3_LOCATIONS")
+    if not settings:
+        return None
+    # Who has no object store need not have boto3.
+    from .s3 import S3FileStorage, location_of
+
+    location = location_of(fileurl, settings)
+    return None if location is None else S3FileStorage(fileurl, location, size=size, modified=modified)
+
+
 def pyfs_storage_factory(
     fileinstance: Any = None,
     default_location: str | None = None,
@@ -268,9 +280,10 @@ def pyfs_storage_factory(
     size: int | None = None,
     modified: datetime | float | None = None,
     clean_dir: bool = True,
-) -> PyFSFileStorage:
+) -> FileStorage:
     """Make the storage of a file, from its row in the database or from its URL.
 
+    A file in one of ``FILES_REST_S3_LOCATIONS`` is in that object store, unless another class is asked for.
     It hashes with the algorithm that the file's checksum has, or else with ``FILES_REST_CHECKSUM_ALGORITHM``.
 
     :param fileinstance: The :class:`~invenio_files_rest.models.FileInstance`. Its URI, size and time are taken.
@@ -302,7 +315,11 @@ def pyfs_storage_factory(
     else:
         assert size is not None, "A URL without a file needs a size."
     assert fileurl, "A file or a URL is needed."
-    storage = filestorage_class(fileurl, size=size, modified=modified, clean_dir=clean_dir)
+    storage: FileStorage | None = None
+    if filestorage_class is PyFSFileStorage:
+        storage = _in_object_store(fileurl, size, modified)
+    if storage is None:
+        storage = filestorage_class(fileurl, size=size, modified=modified, clean_dir=clean_dir)
     configured = current_app and current_app.config.get("FILES_REST_CHECKSUM_ALGORITHM")
     storage.checksum_algorithm = algorithm_of(
         getattr(fileinstance, "checksum", None), default=configured or DEFAULT_ALGORITHM
