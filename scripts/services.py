@@ -5,7 +5,7 @@
 ``TEST_RABBITMQ_URL``, ``TEST_S3_CEPH`` and ``TEST_S3_SEAWEEDFS`` set. Without a command it prints them as exports for
 another shell, and serves until Ctrl-C. With ``--install`` it installs, as root of a Debian system, the packages of the
 servers that are missing, also of nginx, which the tests that need it start themselves, and of the clients that tests
-call, Node's among them; their services are not started. SeaweedFS comes from PyPI, with the extra ``tests``.
+call, Node's among them; their services are not started. SeaweedFS comes from PyPI, with the extra ``seaweedfs``.
 
 The databases listen on a socket in the temporary folder alone, the others on this machine's loopback interface. None
 waits for the disk. ``--durable`` starts PostgreSQL alone, on the loopback interface, and lets it wait for the disk.
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -46,16 +47,10 @@ def serve(command: Sequence[str], folder: Path, kinds: Sequence[type[Service]] =
     """
     started: list[Service] = []
     try:
-        for kind in kinds:
-            service = kind(folder)
-            # Before it starts, so that one that half starts is stopped too.
-            started.append(service)
-            try:
-                service.start()
-            except ServiceError as error:
-                say(f"No tests on {service.name}: {error}")
-                service.stop()
-                started.remove(service)
+        # Before they start, so that one that half starts is stopped too.
+        started.extend(kind(folder) for kind in kinds)
+        with ThreadPoolExecutor(len(started)) as pool:
+            started = [service for service in pool.map(start, started) if service is not None]
         variables = {service.variable: service.url for service in started}
         if command:
             return run(command, {**os.environ, **variables})
@@ -67,6 +62,20 @@ def serve(command: Sequence[str], folder: Path, kinds: Sequence[type[Service]] =
     finally:
         for service in started:
             service.stop()
+
+
+def start(service: Service) -> Service | None:
+    """Start a server; say so if it cannot be had.
+
+    :returns: The server, if it runs.
+    """
+    try:
+        service.start()
+    except ServiceError as error:
+        say(f"No tests on {service.name}: {error}")
+        service.stop()
+        return None
+    return service
 
 
 def run(command: Sequence[str], env: dict[str, str]) -> int:

@@ -60,6 +60,11 @@ def selected_databases(config: pytest.Config) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "store" in metafunc.fixturenames:
+        from helpers.s3 import chosen_stores
+
+        every = metafunc.definition.get_closest_marker("every_store") is not None
+        metafunc.parametrize("store", chosen_stores(every), indirect=True)
     if "database" in metafunc.fixturenames:
         names = selected_databases(metafunc.config)
         # What object stores do has nothing to do with the database.
@@ -351,14 +356,28 @@ def small_parts(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_CHUNKSIZE_MIN", 4)
 
 
-@pytest.fixture(params=["ceph", "seaweedfs"])
+@pytest.fixture
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """Give a prefix of its own in each object store that there is."""
+    """Give a prefix of its own in an object store; in each of them to a test that is marked ``every_store``."""
     from helpers.s3 import Store
 
     store = Store(request.param)
     yield store
     store.clean()
+
+
+@pytest.fixture
+def s3_bucket(app: Flask, db: SQLAlchemy, store: Store, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """Make a bucket of ours whose location is in an object store."""
+    from invenio_files_rest.models import Bucket, Location
+
+    monkeypatch.setitem(app.config, "FILES_REST_S3_LOCATIONS", {store.location.uri: store.settings})
+    location = Location(name="s3", uri=store.location.uri, default=True)
+    db.session.add(location)
+    db.session.commit()
+    bucket = Bucket.create(location)
+    db.session.commit()
+    return bucket
 
 
 @pytest.fixture

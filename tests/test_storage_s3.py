@@ -6,11 +6,8 @@ import hashlib
 import io
 import logging
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -19,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_sqlalchemy import SQLAlchemy
 from helpers.rest import error, put, url
-from helpers.s3 import BUCKET, Store
+from helpers.s3 import BUCKET, Store, asked
 
 from invenio_files_rest.errors import StorageBusyError
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
@@ -32,34 +29,6 @@ from invenio_files_rest.storage.uploads import ExtentWrite, Uploads
 pytestmark = pytest.mark.slow
 
 MIB = 1024**2
-
-
-@pytest.fixture
-def s3_bucket(app: Flask, db: SQLAlchemy, store: Store, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    """Make a bucket of ours whose location is in an object store."""
-    monkeypatch.setitem(app.config, "FILES_REST_S3_LOCATIONS", {store.location.uri: store.settings})
-    location = Location(name="s3", uri=store.location.uri, default=True)
-    db.session.add(location)
-    db.session.commit()
-    bucket = Bucket.create(location)
-    db.session.commit()
-    return bucket
-
-
-@contextmanager
-def asked(store: Store) -> Iterator[list[str]]:
-    """Note what an object store is asked for."""
-    names: list[str] = []
-
-    def note(event_name: str, **kwargs: Any) -> None:
-        names.append(event_name.rpartition(".")[2])
-
-    client = store.of_application()
-    client.meta.events.register("before-send.s3", note)
-    try:
-        yield names
-    finally:
-        client.meta.events.unregister("before-send.s3", note)
 
 
 def noise(size: int, seed: int = 0) -> bytes:

@@ -10,7 +10,7 @@ from helpers.s3 import Store
 from invenio_files_rest.storage.base import FileStorage
 from invenio_files_rest.testing import ListableContract, StorageContract, UploadsContract
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.every_store]
 
 
 class TestS3(StorageContract):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import random
 import threading
 import time
@@ -16,16 +15,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
-from flask_sqlalchemy import SQLAlchemy
 from helpers.rest import error, put, url
-from helpers.s3 import STORES, Store
+from helpers.s3 import Store
 from helpers.s3_proxy import Fault, FaultyProxy
 from private_servers.object_stores import SeaweedFS
 
 from invenio_files_rest.errors import StorageBusyError, StorageError, StorageFullError
-from invenio_files_rest.models import Bucket, Location
+from invenio_files_rest.models import Bucket
 from invenio_files_rest.services.uploads.plans import APPENDED
 from invenio_files_rest.storage.base import FileStorage
 from invenio_files_rest.storage.uploads import ExtentWrite, Uploads
@@ -34,6 +31,8 @@ from invenio_files_rest.testing.streams import GeneratedStream
 pytestmark = pytest.mark.slow
 
 MIB = 1024**2
+TIMEOUT = 1.0
+"""Seconds to wait for the store, less than the proxy takes when it is slow."""
 
 
 def noise(size: int, seed: int = 0) -> bytes:
@@ -41,16 +40,9 @@ def noise(size: int, seed: int = 0) -> bytes:
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
-    """Give a prefix in the first object store that there is: the faults are ours."""
-    store = Store(next((name for name in STORES if os.environ.get(STORES[name])), "ceph"))
-    yield store
-    store.clean()
-
-
-@pytest.fixture
-def proxy(store: Store) -> Iterator[FaultyProxy]:
-    """Put a proxy before each store."""
+def proxy(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """Put a proxy before the store, whose client tries again at once."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *args: 0.01)
     with FaultyProxy(store.settings["endpoint_url"]) as proxy:
         yield proxy
 
@@ -58,7 +50,7 @@ def proxy(store: Store) -> Iterator[FaultyProxy]:
 @pytest.fixture
 def storage(store: Store, proxy: FaultyProxy) -> FileStorage:
     """Make the storage of a file behind the proxy."""
-    return store.maker(endpoint_url=proxy.url, attempts=3, timeout=2.0)(str(uuid4()))
+    return store.maker(endpoint_url=proxy.url, attempts=3, timeout=TIMEOUT)(str(uuid4()))
 
 
 def read(storage: FileStorage) -> bytes:
@@ -151,18 +143,9 @@ def test_a_part_that_has_vanished_is_told_and_can_be_sent_again(storage: FileSto
 
 @pytest.mark.usefixtures("allow_all")
 class TestOverRest:
-    @pytest.fixture
-    def s3_bucket(
-        self, app: Flask, db: SQLAlchemy, store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
-    ) -> Bucket:
-        settings = {**store.settings, "endpoint_url": proxy.url, "attempts": 2, "timeout": 2.0}
-        monkeypatch.setitem(app.config, "FILES_REST_S3_LOCATIONS", {store.location.uri: settings})
-        location = Location(name="s3", uri=store.location.uri, default=True)
-        db.session.add(location)
-        db.session.commit()
-        bucket = Bucket.create(location)
-        db.session.commit()
-        return bucket
+    @pytest.fixture(autouse=True)
+    def behind_the_proxy(self, store: Store, proxy: FaultyProxy) -> None:
+        store.settings |= {"endpoint_url": proxy.url, "attempts": 2, "timeout": TIMEOUT}
 
     @pytest.mark.parametrize(("how", "status"), [("503 SlowDown", 503), ("507 InsufficientStorage", 507)])
     def test_the_client_learns_what_to_do_and_the_log_why_once(
@@ -273,7 +256,7 @@ def test_an_upload_ends_right_though_the_store_is_killed_and_started_again(tmp_p
             access_key_id="test",
             secret_access_key="testsecret",
             part_size=5 * MIB,
-            attempts=2,
+            attempts=1,
         )
         storage = S3FileStorage(f"{folder}/{uuid4()}/data", location)
         wait_for(lambda: client_of(location).create_bucket(Bucket="files"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,6 +20,15 @@ STORES = {"ceph": "TEST_S3_CEPH", "seaweedfs": "TEST_S3_SEAWEEDFS"}
 """The variables that have the URLs of the stores, with access key and secret key as user and password."""
 
 BUCKET = "files-rest-tests"
+
+
+def chosen_stores(every: bool) -> list[str]:
+    """Return the names of the stores that a test runs on.
+
+    :param every: Whether it is to run on every one, or else on the first that there is.
+    """
+    there = [name for name in STORES if os.environ.get(STORES[name])]
+    return list(STORES) if every else [*there, *STORES][:1]
 
 
 class Store:
@@ -87,3 +97,19 @@ class Store:
         from invenio_files_rest.storage.s3.client import client_of
 
         return client_of(S3Location(self.location.uri, **self.settings))
+
+
+@contextmanager
+def asked(store: Store) -> Iterator[list[str]]:
+    """Note what an object store is asked for."""
+    names: list[str] = []
+
+    def note(event_name: str, **kwargs: Any) -> None:
+        names.append(event_name.rpartition(".")[2])
+
+    client = store.of_application()
+    client.meta.events.register("before-send.s3", note)
+    try:
+        yield names
+    finally:
+        client.meta.events.unregister("before-send.s3", note)

@@ -9,6 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+SLOW_SECONDS = 1.5
+"""Seconds by which an answer is late."""
+
 _BROKEN = b"<?xml version='1.0'?><Error><Code>%s</Code><Message>Out of order.</Message></Error>"
 
 
@@ -86,7 +89,7 @@ class FaultyProxy:
             self._answer(request, int(status), [("Content-Type", "application/xml")], _BROKEN % code.encode())
             return
         if how == "slow":
-            time.sleep(3)
+            time.sleep(SLOW_SECONDS)
         connection = http.client.HTTPConnection(self._host)
         # The signature is for the address of the proxy.
         connection.request(request.command, request.path, body, dict(request.headers))
@@ -118,7 +121,7 @@ class FaultyProxy:
 
     def __enter__(self) -> FaultyProxy:
         """Serve."""
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, *error: Any) -> None:
