@@ -19,7 +19,7 @@ from ..errors import StorageError
 from ..paths import is_folder_for, make_path
 from ._pyfilesystem import OSFS, fs_errors
 from .base import FileStorage, ProgressCallback
-from .capabilities import C, Listable, LocalPath
+from .capabilities import BYTE_METHODS, C, Listable, LocalPath, bypasses
 from .failures import translated_errors
 from .filesystems import filesystem_of, local_path_of, store_of
 from .listing import Listing
@@ -32,29 +32,12 @@ if TYPE_CHECKING:
 
     from ..limiters import FileSizeLimit
 
-_BYTE_METHODS = (
-    "_get_fs",
-    "_write_stream",
-    "checksum",
-    "copy",
-    "delete",
-    "initialize",
-    "open",
-    "save",
-    "update",
-)
-"""Methods that determine how bytes are stored."""
-
 _GONE_ROUND: dict[type, tuple[str, ...]] = {
     Listable: (),
-    LocalPath: (*_BYTE_METHODS, "local_path"),
-    Uploads: _BYTE_METHODS,
+    LocalPath: (*BYTE_METHODS, "_get_fs", "local_path"),
+    Uploads: (*BYTE_METHODS, "_get_fs"),
 }
 """The capabilities, and the methods that each of them would bypass if a subclass overrode them."""
-
-
-def _overrides(own: type, name: str) -> bool:
-    return getattr(own, name) is not getattr(PyFSFileStorage, name)
 
 
 class FS(OSFS):
@@ -139,7 +122,7 @@ class PyFSFileStorage(FileStorage):
         it uses :meth:`_get_fs`, and files are removed with :meth:`delete`.
         """
         provide = {Listable: self._listable, LocalPath: self._local_path, Uploads: self._uploads}.get(kind)
-        if provide is None or any(_overrides(type(self), name) for name in _GONE_ROUND[kind]):
+        if provide is None or bypasses(type(self), PyFSFileStorage, _GONE_ROUND[kind]):
             return None
         return cast("C | None", provide())
 

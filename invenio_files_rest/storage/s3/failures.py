@@ -17,7 +17,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as StoreConnectionError
 
-from ...errors import StorageBusyError, StorageError, StorageFullError
+from ...errors import LocationAwayError, StorageBusyError, StorageError, StorageFullError
 
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
 _DENIED = frozenset({"401", "403", "AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
@@ -48,6 +48,8 @@ def _translate(error: Exception) -> Exception:
     if code in _MISSING:
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     text = f"The object store answers {code or status} to {error.operation_name}."
+    if code == "NoSuchBucket":
+        return LocationAwayError(text)
     if code in _FULL or status == 507:
         return StorageFullError(text)
     # Keys that have expired are renewed by whoever runs the installation; the client may try again.
@@ -61,6 +63,7 @@ def translated_errors() -> Iterator[None]:
     """Translate the errors of the store and of boto3 that are raised inside. Their texts have no credentials.
 
     :raises FileNotFoundError: If there is no such object or upload.
+    :raises LocationAwayError: If there is no such bucket.
     :raises StorageFullError: If the store has no room left.
     :raises StorageBusyError: If the store does not answer, or refuses everything at the moment.
     :raises StorageError: Otherwise.

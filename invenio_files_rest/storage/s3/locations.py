@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from ...paths import split_scheme
 
@@ -61,6 +62,11 @@ class S3Location:
             raise ValueError(f"The part_size of {self.uri} is not between {SMALLEST_PART} and {LARGEST_BUFFER} bytes.")
         if min(self.parallel_parts, self.attempts) < 1 or self.timeout <= 0:
             raise ValueError(f"A number in the settings of {self.uri} is too small.")
+        if self.endpoint_url is not None:
+            endpoint = urlsplit(self.endpoint_url)
+            # With a password in it, every message that names the store would tell it.
+            if endpoint.scheme not in ("http", "https") or not endpoint.hostname or "@" in endpoint.netloc:
+                raise ValueError(f"The endpoint_url of {self.uri} is not http(s)://host; keys have names of their own.")
         if split_scheme(f"{self.uri}/data")[0] != "s3":
             raise ValueError(f"The URI of a location in FILES_REST_S3_LOCATIONS does not begin with s3://: {self.uri}")
 
@@ -89,10 +95,23 @@ def location_of(uri: str, settings: Mapping[str, Mapping[str, Any]]) -> S3Locati
     found = [base for base in settings if path.startswith("/".join(filter(None, place_of(base))) + "/")]
     if not found:
         return None
-    base = max(found, key=lambda base: len(place_of(base)[1]))
+    return _described(max(found, key=lambda base: len(place_of(base)[1])), settings)
+
+
+def check_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check how locations are described.
+
+    :param settings: The value of ``FILES_REST_S3_LOCATIONS``.
+    :raises ValueError: If one is described wrongly.
+    """
+    for base in settings:
+        _described(base, settings)
+
+
+def _described(base: str, settings: Mapping[str, Mapping[str, Any]]) -> S3Location:
     try:
         return S3Location(base, **settings[base])
-    except TypeError as error:
-        # Not the error's own text, in which a misplaced value might stand.
+    except TypeError:
+        # Without the error's own text, in which a misplaced value might stand.
         known = ", ".join(sorted(set(S3Location.__dataclass_fields__) - {"uri"}))
-        raise ValueError(f"The settings of {base} in FILES_REST_S3_LOCATIONS may have these names: {known}.") from error
+        raise ValueError(f"The settings of {base} in FILES_REST_S3_LOCATIONS may have these names: {known}.") from None

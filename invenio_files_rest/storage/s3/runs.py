@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 GROWING_BLOCK = 64 * 1024
 """Number of bytes that are read at a time."""
 
+ON_THEIR_WAY = 10
+"""Number of parts that a writer may begin to send before it learns that another one has taken over."""
+
 EPOCHS = 4000
 """Number of parts that have to suffice for an upload of known length, since requests may end in the middle of one."""
 
@@ -53,14 +56,22 @@ class GrowingRun:
         pieces = pieces_of(extent.receipt)
         self._parts = [piece for piece in pieces if piece.kind == PART]
         self._end = next((piece for piece in pieces if piece.kind == OBJECT), None)
-        # An earlier epoch may still be sending the parts that follow those which it has recorded.
-        skipped = min(extent.epoch - (extent.receipt["epoch"] if extent.receipt else 0), 10)
-        self._first = self._number = (self._parts[-1].number if self._parts else 0) + skipped
+        self._first = self._number = self._free_number(state["upload"])
         self._sender = PartSender(target, state["upload"])
         self._buffer = self._new_buffer()
         self._came = False
         self._told = 0
         self._since = time.monotonic()
+
+    def _free_number(self, upload_id: str) -> int:
+        """Return the number of the first part, which no writer before this one can still be sending."""
+        last = self._parts[-1].number if self._parts else 0
+        receipt = self._extent.receipt
+        if self._extent.epoch - (receipt["epoch"] if receipt else 0) > 1:
+            # An epoch between them may have sent more than it could record, and have some on their way.
+            last = max((part.number for part in parts_there(self._target, upload_id, last)), default=last)
+            last += self._target.location.parallel_parts + ON_THEIR_WAY
+        return last + 1
 
     def write(self, stream: SupportsRead[bytes]) -> Receipt:
         """Send a stream to its end.

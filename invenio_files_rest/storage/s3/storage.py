@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from ..base import FileStorage, ProgressCallback
-from ..capabilities import C, Listable, Signer
+from ..capabilities import BYTE_METHODS, C, Listable, Signer, bypasses
 from ..uploads import Uploads
 from .links import S3Signer
 from .listing import S3Listing
@@ -43,7 +43,12 @@ class S3FileStorage(FileStorage):
         self._object = S3Object(location, fileurl)
 
     def capability(self, kind: type[C]) -> C | None:
-        """Return what this storage can do beyond the documented methods; see :meth:`.FileStorage.capability`."""
+        """Return what this storage can do beyond the documented methods; see :meth:`.FileStorage.capability`.
+
+        A subclass that overrides how bytes are read or written has to declare in this method what it can do.
+        """
+        if kind is not Listable and self._is_overridden():
+            return None
         provided = {
             Listable: lambda: S3Listing(self._object.location),
             Signer: lambda: S3Signer(self._object),
@@ -51,6 +56,9 @@ class S3FileStorage(FileStorage):
         }
         provide = provided.get(kind)
         return None if provide is None else cast("C", provide())
+
+    def _is_overridden(self) -> bool:
+        return bypasses(type(self), S3FileStorage, BYTE_METHODS)
 
     def _uploads(self) -> S3Uploads:
         return S3Uploads(self._object, self._init_hash)
@@ -80,7 +88,7 @@ class S3FileStorage(FileStorage):
 
     def _open_to_send(self) -> IO[bytes]:
         """Return the file; the store is asked once it is known which bytes are needed."""
-        return cast("IO[bytes]", S3File(self._object))
+        return super()._open_to_send() if self._is_overridden() else cast("IO[bytes]", S3File(self._object))
 
     def checksum(
         self, chunk_size: int | None = None, progress_callback: ProgressCallback | None = None, **kwargs: Any
