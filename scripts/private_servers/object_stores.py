@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 from .base import SBIN, Service, free_port
 
@@ -16,15 +17,18 @@ class ObjectStore(Service):
 
     stop_signal = signal.SIGKILL
 
-    def __init__(self, folder: Path) -> None:
-        """Choose a port of the loopback interface."""
+    def __init__(
+        self, folder: Path, port: int | None = None, access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY
+    ) -> None:
+        """Choose a port of the loopback interface if none is given."""
         super().__init__(folder)
-        self.port = free_port()
+        self.port = port or free_port()
+        self.access_key, self.secret_key = access_key, secret_key
 
     @property
     def url(self) -> str:
         """URL of the store, with access key and secret key as user and password."""
-        return f"http://{ACCESS_KEY}:{SECRET_KEY}@127.0.0.1:{self.port}"
+        return f"http://{self.access_key}:{self.secret_key}@127.0.0.1:{self.port}"
 
     def ping(self, bash: str) -> list[str]:
         """Return the command that succeeds once the port is open."""
@@ -39,9 +43,9 @@ class Ceph(ObjectStore):
     user = "ceph"
     variable = "TEST_S3_CEPH"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, *args: Any) -> None:
         """Choose a port for the monitor, too."""
-        super().__init__(folder)
+        super().__init__(*args)
         self.monitor_port = free_port()
 
     @classmethod
@@ -58,8 +62,8 @@ class Ceph(ObjectStore):
             "CEPH_CONF": f"{self.folder}/ceph.conf",
             "GATEWAY_PORT": str(self.port),
             "MONITOR_PORT": str(self.monitor_port),
-            "ACCESS_KEY": ACCESS_KEY,
-            "SECRET_KEY": SECRET_KEY,
+            "ACCESS_KEY": self.access_key,
+            "SECRET_KEY": self.secret_key,
             "PATH": SBIN,
         }
 
@@ -78,9 +82,9 @@ class SeaweedFS(ObjectStore):
     user = "root"
     variable = "TEST_S3_SEAWEEDFS"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, *args: Any) -> None:
         """Choose ports for its other parts, each of which has a second one."""
-        super().__init__(folder)
+        super().__init__(*args)
         parts = "master", "volume", "filer"
         ports = [(f"-{part}.port={free_port()}", f"-{part}.port.grpc={free_port()}") for part in parts]
         self.ports = [*sum(ports, ()), f"-s3.port={self.port}", f"-s3.port.grpc={free_port()}"]
@@ -92,7 +96,7 @@ class SeaweedFS(ObjectStore):
 
     def environment(self) -> dict[str, str]:
         """Say who may come in."""
-        return {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
 
     def commands(self, create: str, serve: str, ping: str) -> tuple[list[str], list[str], list[str]]:
         """Serve the folder."""
