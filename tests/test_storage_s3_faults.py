@@ -21,7 +21,7 @@ from helpers.s3 import Store
 from helpers.s3_proxy import Fault, FaultyProxy
 from private_servers.object_stores import SeaweedFS
 
-from invenio_files_rest.errors import StorageBusyError, StorageError, StorageFullError
+from invenio_files_rest.errors import LocationAwayError, StorageBusyError, StorageError, StorageFullError
 from invenio_files_rest.models import Bucket
 from invenio_files_rest.services.uploads.plans import APPENDED
 from invenio_files_rest.storage.base import FileStorage
@@ -96,6 +96,7 @@ def test_a_store_that_keeps_breaking_off_is_busy(storage: FileStorage, proxy: Fa
         ("reset", StorageBusyError),
         ("507 InsufficientStorage", StorageFullError),
         ("403 QuotaExceeded", StorageFullError),
+        ("404 NoSuchBucket", LocationAwayError),
     ],
 )
 def test_a_fault_that_stays_is_told_and_nothing_is_left(
