@@ -234,6 +234,8 @@ class TestMemory:
             store.maker()("file").save(GeneratedStream(3 * MIB))
         assert store.names() == []
         memory.budget.give_back(MIB)
+        monkeypatch.undo()
+        monkeypatch.setattr(memory, "budget", memory.Budget(5 * MIB))
         for _ in range(3):
             store.maker()("file").save(GeneratedStream(11 * MIB))
 
