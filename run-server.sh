@@ -22,13 +22,18 @@ Option             Variable              Default
   --broker URL     SERVER_BROKER_URL     none: tasks run at once. With one, a Celery worker is started too: redis://...
   --workers N      SERVER_WORKERS        1; more want a Redis for sessions and rate limits, see invenio.cfg
   --threads N      SERVER_THREADS        64 per worker: how many requests it serves at a time
+  --storage URI    SERVER_STORAGE        a folder in the instance; for a new instance: s3://bucket/prefix, with keys in
+                                         AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+  --s3-endpoint U  SERVER_S3_ENDPOINT    the URL of the object store; Amazon's
+  --demo-s3        SERVER_DEMO_S3=1      off: for a new instance, an object store of its own to try, SeaweedFS
   --open           SERVER_OPEN=1         off: everyone may do everything, without a token; on this machine alone
   --help
 
 URLs with a password are safer in their variables: a shell keeps what is typed, and others see arguments for a moment.
 
 PYTHON names the Python that makes the virtual environment (3.10 or newer); VENV names an environment that has been
-made, with invenio-files-rest[postgresql,server] and invenio-records-files[rest] in it, to use instead.
+made, with invenio-files-rest[postgresql,server] and invenio-records-files[rest] in it, to use instead. Object stores
+need the extra s3, and --demo-s3 the extra seaweedfs.
 HELP
 }
 
@@ -40,21 +45,26 @@ broker=${SERVER_BROKER_URL:-}
 workers=${SERVER_WORKERS:-1}
 threads=${SERVER_THREADS:-64}
 open=${SERVER_OPEN:-}
+storage=${SERVER_STORAGE:-}
+s3_endpoint=${SERVER_S3_ENDPOINT:-}
+demo_s3=${SERVER_DEMO_S3:-}
 secrets=
 
 while [ $# -gt 0 ]; do
     case "$1" in
     --open) open=1 && shift && continue ;;
-    --open=*) fail "--open takes no value." ;;
+    --demo-s3) demo_s3=1 && shift && continue ;;
+    --open=* | --demo-s3=*) fail "${1%%=*} takes no value." ;;
     -h | --help) usage && exit ;;
     --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
-    --port | --host | --instance | --database | --broker | --workers | --threads)
+    --port | --host | --instance | --database | --broker | --workers | --threads | --storage | --s3-endpoint)
         [ $# -gt 1 ] && [ -n "$2" ] || fail "$1 needs a value."
         ;;
     *) fail "there is no option $1; --help names those that there are." ;;
     esac
     case "$1" in --database | --broker) secrets=1 ;; esac
-    declare "${1#--}=$2"
+    option=${1#--}
+    declare "${option//-/_}=$2"
     shift 2
 done
 [[ $instance == /* ]] || instance="$caller/$instance"
@@ -63,6 +73,7 @@ if [ -n "$secrets" ]; then
     # Again, without arguments, which everyone on the machine can read.
     export SERVER_PORT="$port" SERVER_HOST="$host" SERVER_INSTANCE="$instance" SERVER_DATABASE_URL="$database"
     export SERVER_BROKER_URL="$broker" SERVER_WORKERS="$workers" SERVER_THREADS="$threads" SERVER_OPEN="$open"
+    export SERVER_STORAGE="$storage" SERVER_S3_ENDPOINT="$s3_endpoint" SERVER_DEMO_S3="$demo_s3"
     exec "$BASH" "./$(basename "$0")"
 fi
 
@@ -74,6 +85,10 @@ config="$instance/invenio.cfg"
 if [ -n "$database" ] && [ -e "$config" ] && [[ $(<"$config") != *"'$database'"* ]]; then
     fail "$instance has been made for another database: take another folder (--instance), or change $config."
 fi
+[ -z "$storage" ] || [[ $storage == s3://[^/]* ]] || fail "--storage needs s3://bucket or s3://bucket/prefix, not $storage."
+[ -z "$s3_endpoint" ] || [ -n "$storage" ] || fail "--s3-endpoint goes with --storage s3://bucket/prefix."
+[ -z "$demo_s3" ] || [ -z "$storage" ] || fail "--demo-s3 has a storage of its own: it does not go with --storage."
+[ -z "$demo_s3" ] && [ ! -d "$instance/s3" ] || own_store=1
 loopback=1 nginx=
 if [[ ! $host =~ ^(localhost|127(\.[0-9]{1,3}){3}|::1)$ ]]; then
     [ -z "$open" ] || fail "--open lets everyone in who reaches the server, so it goes with a loopback address only."
@@ -82,15 +97,32 @@ if [[ ! $host =~ ^(localhost|127(\.[0-9]{1,3}){3}|::1)$ ]]; then
         ensure_installable nginx "nginx is missing, without which one slow client could keep others from being served"
 fi
 
-environment "$PWD" postgresql,server rest
+extras=postgresql,server
+[ -z "$storage" ] && [ ! -e "$instance/s3.json" ] || extras+=,s3
+[ -z "${own_store:-}" ] || extras+=,seaweedfs
+environment "$PWD" "$extras" rest
 
 [ -e "$config" ] && new='' || new=new
+export SERVER_STORAGE="$storage" SERVER_S3_ENDPOINT="$s3_endpoint" SERVER_DEMO_S3="$demo_s3"
 checked=$(SERVER_DATABASE_URL="$database" SERVER_BROKER_URL="$broker" \
-    python -W ignore scripts/server/options.py "$host" "$port" "$new" 2>&1) || fail "$checked"
+    python -W ignore scripts/server/options.py "$host" "$port" "$new" "$instance" 2>&1) || fail "$checked"
 { read -r name && read -r names; } <<<"$checked"
 [ -n "$loopback" ] || [ -n "$nginx" ] || { install_package nginx && nginx=$(find_nginx); }
 
 # --- The instance ----------------------------------------------------------------------------------------------------
+
+pids=() store=
+stop() {
+    trap '' INT TERM
+    [ ${#pids[@]} -eq 0 ] || { kill -TERM "${pids[@]}" && wait "${pids[@]}"; } 2>/dev/null || true
+    # After those who use it. It keeps what it was told also when it is killed, and takes 15 seconds otherwise.
+    [ -z "$store" ] || kill -KILL "$store" 2>/dev/null || true
+    wait || true
+    rm -rf ${private:+"$private"} ${counts:+"$counts"}
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 umask 077
 mkdir -p "$instance/data" || fail "there can be no instance in $instance; name another folder with --instance."
@@ -99,6 +131,7 @@ export INVENIO_INSTANCE_PATH="$instance"
 config="$instance/invenio.cfg"
 
 if [ ! -e "$config" ]; then
+    [ -z "$storage$demo_s3" ] || python scripts/server/object_store.py describe >"$instance/s3.json"
     SERVER_DATABASE_URL="${database:-sqlite:///$instance/files.db}" python - scripts/server/invenio.cfg >"$config.new" <<'PYTHON'
 import os, secrets, sys
 from pathlib import Path
@@ -108,6 +141,12 @@ text = text.replace("@SECRET_KEY@", repr(secrets.token_urlsafe(48)))
 print(text.replace("@DATABASE_URL@", repr(os.environ["SERVER_DATABASE_URL"])), end="")
 PYTHON
     mv "$config.new" "$config"
+fi
+
+if [ -n "${own_store:-}" ]; then
+    mkdir -p "$instance/s3"
+    python scripts/server/object_store.py serve "$instance" >"$instance/s3.log" 2>&1 &
+    store=$!
 fi
 
 admin=admin@example.org
@@ -134,17 +173,6 @@ fi
 
 # Where processes count together what /api/files/metrics shows.
 [ -n "${PROMETHEUS_MULTIPROC_DIR:-}" ] || { counts=$(mktemp -d) && export PROMETHEUS_MULTIPROC_DIR="$counts"; }
-
-pids=()
-stop() {
-    trap '' INT TERM
-    [ ${#pids[@]} -eq 0 ] || kill -TERM "${pids[@]}" 2>/dev/null || true
-    wait || true
-    rm -rf ${private:+"$private"} ${counts:+"$counts"}
-}
-trap stop EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 if [ -n "$broker" ]; then
     # Whoever sends a task may wait for its result: Redis keeps it, other brokers send it back.
@@ -184,7 +212,8 @@ do
     sleep 0.3
 done
 
-token='' setting=''
+token='' setting='' files="$instance/data"
+[ ! -e "$instance/s3.json" ] || files=$(python scripts/server/object_store.py tell "$instance")
 if [ -n "$open" ]; then
     printf '\nWARNING: open to everyone on this machine, without a token.\n' >&2
 else
@@ -201,7 +230,7 @@ Serving. Ctrl-C stops it.
   REST API        $url/api/files
   Log in as       $admin, with the password in $instance/admin-password
   Settings        $config
-  Files           $instance/data
+  Files           $files
 
 To paste into another terminal: make a bucket, upload a file, list it, download it, the same for a record, and delete it.
 

@@ -10,8 +10,8 @@ usage() {
 Usage: ./run-tests.sh [--quick | --docs | ARGUMENT...]
 
 Checks lint, format, types and documentation, then runs the tests with their coverage on SQLite, PostgreSQL and
-MariaDB, with workers over Redis and RabbitMQ, beside the published 6.1, and with packages that build on this one. All of
-it runs, whatever fails; the end tells what did, and how long each stage took.
+MariaDB, with workers over Redis and RabbitMQ, on object stores of Ceph and SeaweedFS, beside the published 6.1, and with
+packages that build on this one. All of it runs, whatever fails; the end tells what did, and how long each stage took.
 
   --quick      lint, format, types, and the tests that are not slow, on SQLite: under five minutes
   --docs       the documentation alone, and the tests of what it says

@@ -6,7 +6,7 @@ The value of a setting for a factory is the factory itself or its import path.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flask import Response
@@ -155,6 +155,27 @@ FILES_REST_REQUIRE_SCOPES = False
 
 A token that has one of them is held to those it has in any case. Off, one that has neither, as all have that are older
 than these scopes, may do what its user may.
+"""
+
+FILES_REST_S3_LOCATIONS: dict[str, dict[str, Any]] = {}
+"""Locations in object stores with the API of S3, by their URIs ``s3://bucket/prefix``; see :doc:`s3`.
+
+Each is described by a dictionary, in which all may be left out: ``endpoint_url``, ``region_name``,
+``addressing_style``, ``access_key_id``, ``secret_access_key``, ``session_token``, ``part_size`` in bytes,
+``parallel_parts``, ``attempts``, ``timeout`` in seconds. What is left out boto3 takes from the environment. A URI
+``s3://`` that lies in none of these locations is PyFilesystem's.
+"""
+
+FILES_REST_S3_REDIRECT: timedelta | None = None
+"""Time for which the links are valid with which clients are sent to the object store to download a file.
+
+``None`` for no links: the application sends the file.
+"""
+
+FILES_REST_S3_REDIRECT_INLINE: list[str] = []
+"""MIME types of images that a browser may show when it is sent to the object store, e.g. ``image/png``.
+
+Everything else it saves, because the object store sends none of the headers that keep a file from being run.
 """
 
 FILES_REST_SIZE_LIMITERS = "invenio_files_rest.limiters.file_size_limiters"

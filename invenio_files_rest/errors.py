@@ -65,6 +65,19 @@ class LocationAwayError(StorageError):
     description = "File storage is offline."
 
 
+class StorageBusyError(StorageError):
+    """The storage does not answer, or takes nothing at the moment. It may be tried again."""
+
+    code = 503
+    description = "The file storage is busy. Try again later."
+    retry_after = 10
+    """Seconds after which to try again."""
+
+    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
+        """Add ``Retry-After`` (RFC 9110, section 10.2.3)."""
+        return [*super().get_headers(environ, scope), ("Retry-After", str(self.retry_after))]
+
+
 class FileSizeError(StorageError):
     """A file is larger or smaller than allowed."""
 

@@ -131,10 +131,16 @@ class InvenioFilesREST:
         """Register in an application: settings, commands, and ``app.extensions["invenio-files-rest"]``.
 
         :param app: The application.
-        :raises ValueError: If ``FILES_REST_CHECKSUM_ALGORITHM`` cannot be had, or ``FILES_REST_LOG_FORMAT``.
+        :raises ValueError: If ``FILES_REST_CHECKSUM_ALGORITHM`` or ``FILES_REST_LOG_FORMAT`` cannot be had, or
+            ``FILES_REST_S3_LOCATIONS`` is wrong.
         """
         self.init_config(app)
         new_digest(app.config["FILES_REST_CHECKSUM_ALGORITHM"])
+        if settings := app.config["FILES_REST_S3_LOCATIONS"]:
+            # Who has no object store need not have boto3.
+            from .storage.s3 import check_settings
+
+            check_settings(settings)
         app.cli.add_command(files_cli)
         app.extensions["invenio-files-rest"] = FilesRESTState(app)
         telemetry.init_app(app)

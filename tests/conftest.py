@@ -27,6 +27,7 @@ from werkzeug.test import TestResponse
 if TYPE_CHECKING:
     from celery import Celery
     from flask_sqlalchemy import SQLAlchemy
+    from helpers.s3 import Store
     from sqlalchemy import Table
 
     from invenio_files_rest.models import Bucket, Location
@@ -59,8 +60,16 @@ def selected_databases(config: pytest.Config) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "store" in metafunc.fixturenames:
+        from helpers.s3 import chosen_stores
+
+        every = metafunc.definition.get_closest_marker("every_store") is not None
+        metafunc.parametrize("store", chosen_stores(every), indirect=True)
     if "database" in metafunc.fixturenames:
-        metafunc.parametrize("database", selected_databases(metafunc.config), scope="session")
+        names = selected_databases(metafunc.config)
+        # What object stores do has nothing to do with the database.
+        names = names[:1] if "store" in metafunc.fixturenames else names
+        metafunc.parametrize("database", names, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -69,7 +78,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if "sqlite" in selected_databases(config):
         return
-    with_database = [item for item in items if "database" in getattr(item, "fixturenames", ())]
+    fixtures = {item: getattr(item, "fixturenames", ()) for item in items}
+    with_database = [item for item in items if "database" in fixtures[item] and "store" not in fixtures[item]]
     kept = set(with_database)
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = with_database
@@ -380,6 +390,30 @@ def begin_uploads(db: SQLAlchemy) -> Callable[[Bucket, Iterable[str]], None]:
 def small_parts(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let parts of multipart uploads have four bytes."""
     monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_CHUNKSIZE_MIN", 4)
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """Give a prefix of its own in an object store; in each of them to a test that is marked ``every_store``."""
+    from helpers.s3 import Store
+
+    store = Store(request.param)
+    yield store
+    store.clean()
+
+
+@pytest.fixture
+def s3_bucket(app: Flask, db: SQLAlchemy, store: Store, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """Make a bucket of ours whose location is in an object store."""
+    from invenio_files_rest.models import Bucket, Location
+
+    monkeypatch.setitem(app.config, "FILES_REST_S3_LOCATIONS", {store.location.uri: store.settings})
+    location = Location(name="s3", uri=store.location.uri, default=True)
+    db.session.add(location)
+    db.session.commit()
+    bucket = Bucket.create(location)
+    db.session.commit()
+    return bucket
 
 
 @pytest.fixture

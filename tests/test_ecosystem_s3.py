@@ -26,7 +26,7 @@ from werkzeug.utils import import_string
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 from invenio_files_rest.services.sweep import sweep
-from invenio_files_rest.storage import FileStorage, PyFSFileStorage
+from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
 from invenio_files_rest.tasks import remove_file_data
 from invenio_files_rest.testing import ListableContract, PartsContract, SavingContract
 
@@ -207,3 +207,24 @@ def test_an_object_on_s3_goes_up_and_down_over_rest(client: FlaskClient, allow_a
     version = stored.json["version_id"]
     assert client.delete(f"/files/{bucket}/data.txt?versionId={version}").status_code == 204
     assert not requests.get(answer.headers["Location"], timeout=10).ok
+
+
+def test_an_installation_with_invenio_s3_changes_over_and_back_without_moving_a_byte(
+    app: Flask, db: SQLAlchemy, s3_location: Location, s3_server: str, monkeypatch: pytest.MonkeyPatch
+):
+    theirs = app.extensions["invenio-files-rest"].storage_factory
+    keys = {"endpoint_url": s3_server, "access_key_id": "test", "secret_access_key": "test", "region_name": "us-east-1"}
+    monkeypatch.setitem(app.config, "FILES_REST_S3_LOCATIONS", {s3_location.uri: keys})
+    bucket = Bucket.create()
+    stored = {}
+    for name, factory in (("before", theirs), ("during", pyfs_storage_factory), ("after", theirs)):
+        monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
+        content = name.encode() * 1000
+        stored[content] = ObjectVersion.create(bucket, name, stream=io.BytesIO(content)).file
+        db.session.commit()
+        for expected, file in stored.items():
+            assert isinstance(file.storage(), PyFSFileStorage) == (factory is theirs)
+            with file.storage().open() as stream:
+                assert stream.read() == expected
+            assert file.verify_checksum()
+    assert list(sweep(timedelta(seconds=-1), delete=True)) == []

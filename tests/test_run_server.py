@@ -299,6 +299,11 @@ def test_other_database_for_an_instance_is_refused(server: Server, instance: Pat
         (["--database", "postgresql+psycopg2://u:secret@127.0.0.1:1/x"], "Connection refused"),
         (["--database", "sqlite:///relative.db"], "absolute path"),
         (["--broker", "redis://127.0.0.1:1"], "--broker"),
+        (["--storage", "/a/folder"], "--storage needs s3://bucket"),
+        (["--s3-endpoint", "http://127.0.0.1:1"], "--s3-endpoint goes with --storage"),
+        (["--demo-s3", "--storage", "s3://bucket"], "it does not go with --storage"),
+        (["--storage", "s3://b", "--s3-endpoint", "http://u:secret@127.0.0.1:1"], "keys have names of their own"),
+        (["--storage", "s3://b", "--s3-endpoint", "http://127.0.0.1:1"], "The object store does not answer"),
     ],
 )
 def test_wrong_options_are_told_before_anything_is_written(tmp_path: Path, options: list[str], message: str):

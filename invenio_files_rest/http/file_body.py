@@ -11,7 +11,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..checksums import chunk_size_or_default
 from ..errors import StorageError
@@ -21,6 +21,20 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
     from .observation import Observer
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A stream that asks another machine for its bytes."""
+
+    def prepare(self, start: int, length: int | None) -> None:
+        """Ask for the bytes that are going to be read.
+
+        :param start: Where they begin, in bytes.
+        :param length: Their number; ``None`` for all that follow.
+        :raises OSError: If there is no such file.
+        """
+        ...
 
 
 def ensure_size(stream: IO[bytes], size: int | None) -> None:

@@ -17,13 +17,15 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 
-from ..errors import StorageError
+from ..errors import FilesException, StorageError
+from ..storage.capabilities import Signer
 from ..utils import guess_mimetype
 from .disposition import content_disposition
-from .file_body import FilePart, ensure_size, served_by_server
+from .file_body import FilePart, Preparable, ensure_size, served_by_server
 from .observation import observer
 from .pacing import paced_file
 from .preconditions import check_preconditions, requested_range
+from .signed_redirect import redirect_to
 from .talisman import keep_policy
 
 MIMETYPE_WHITELIST = {
@@ -258,16 +260,23 @@ def time_of(mtime: float | None) -> datetime | None:
 
 
 def send_stored(
-    open_file: Callable[[], IO[bytes]], representation: Representation, chunk_size: int | None = None
+    open_file: Callable[[], IO[bytes]],
+    representation: Representation,
+    chunk_size: int | None = None,
+    signer: Signer | None = None,
 ) -> Response:
     """Make the response that sends a file of a storage, see :func:`send_opened`, whose errors may be any.
 
+    :param open_file: Function that opens the file.
+    :param representation: What is said of the file.
+    :param chunk_size: Number of bytes to send at a time.
+    :param signer: What signs links to the file, if the storage can.
     :raises werkzeug.exceptions.HTTPException: If a condition of the request does not hold, or its range.
     :raises StorageError: If the file cannot be sent.
     """
     try:
-        return send_opened(open_file, representation, chunk_size=chunk_size)
-    except HTTPException:
+        return send_opened(open_file, representation, chunk_size=chunk_size, signer=signer)
+    except (FilesException, HTTPException):
         raise
     except Exception as error:
         raise StorageError(f"Cannot send the file: {error}") from error
@@ -279,6 +288,7 @@ def send_opened(
     *,
     chunk_size: int | None = None,
     conditional: bool = True,
+    signer: Signer | None = None,
 ) -> Response:
     """Make the response that sends a file to the client, and open the file where the answer has bytes of it.
 
@@ -289,12 +299,14 @@ def send_opened(
     :param representation: What is said of the file.
     :param chunk_size: Number of bytes to send at a time, where the server does not choose itself.
     :param conditional: Whether to heed the conditions of the request, and its range.
+    :param signer: What signs links to the file, to one of which a client may be sent.
     :returns: The response.
     :raises PreconditionFailed: If a condition of the request does not hold.
     :raises RangeNotSatisfiable: If the file has nothing of the range that is asked for.
     :raises StorageError: If the file is shorter or longer than its size.
     """
     size, etag, last_modified = representation.size, representation.etag, representation.last_modified
+    filename = representation.filename
     response = representation.response()
     ranges_allowed = bool(
         conditional and size is not None and current_app.config.get("FILES_REST_ALLOW_RANGE_REQUESTS")
@@ -304,6 +316,8 @@ def send_opened(
     if conditional and not check_preconditions(request, etag, last_modified):
         response.status_code = 304
         return response
+    if signer is not None and request.method == "GET" and (elsewhere := redirect_to(signer, response, filename)):
+        return elsewhere
 
     start, length = 0, size
     if ranges_allowed and size is not None and (part := requested_range(request, size, etag, last_modified)):
@@ -319,6 +333,8 @@ def send_opened(
 
     stream = open_file()
     try:
+        if isinstance(stream, Preparable):
+            stream.prepare(start, length)
         ensure_size(stream, size)
         response.response = _body(stream, start, length, size, chunk_size)
     except BaseException:

@@ -39,6 +39,14 @@ def uploads_in_progress(upload_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
     return set(db.session.scalars(Upload.among(upload_ids)))
 
 
+def files_in_progress(file_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Return which files have a row and are not readable yet, as those whose parts are still being uploaded.
+
+    :param file_ids: Identifiers.
+    """
+    return set(db.session.scalars(select(FileInstance.id).where(FileInstance.id.in_(file_ids), ~FileInstance.readable)))
+
+
 def delete_unused(file_ids: Collection[uuid.UUID], before: datetime) -> set[uuid.UUID]:
     """Delete the rows of files that still nothing refers to; their bytes stay.
 

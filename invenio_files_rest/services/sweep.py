@@ -24,7 +24,7 @@ from ..errors import StorageError
 from ..instrumentation import sweep_ended, tell
 from ..models import FileInstance, Location
 from ..models.base import utcnow
-from ..models.inventory import delete_unused, known_files, uploads_in_progress
+from ..models.inventory import delete_unused, files_in_progress, known_files, uploads_in_progress
 from ..paths import folders_inside
 from ..storage.capabilities import Entry, Listable, capability_of
 from .batches import in_batches
@@ -155,7 +155,7 @@ def _storage(uri: str, roots: set[str], links: Links, before: float, delete: boo
     while batch := list(islice(entries, PATHS_PER_QUERY)):
         unnamed = _unnamed([entry for entry in batch if entry.kind == "file"])
         temporary = {entry.file_id for entry in batch if entry.file_id and entry.kind == "temporary"}
-        in_progress = in_transaction(partial(uploads_in_progress, temporary)) if temporary else set()
+        in_progress = in_transaction(partial(_in_progress, temporary)) if temporary else set()
         for entry in batch:
             if entry.kind == "temporary" and entry.file_id in in_progress:
                 continue
@@ -175,6 +175,11 @@ def _storage(uri: str, roots: set[str], links: Links, before: float, delete: boo
             }[entry.kind]
             finding = Finding(entry.kind, entry.path, text, entry.size)
             yield from _tried(finding, delete, partial(_remove, listable, uri, entry))
+
+
+def _in_progress(file_ids: set[Any]) -> set[Any]:
+    """Return which files are not complete yet, and still may be."""
+    return uploads_in_progress(file_ids) | files_in_progress(file_ids)
 
 
 def _listable(uri: str) -> Listable:

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ..checksums import DEFAULT_ALGORITHM, Digests, MessageDigest, compute_checksum, new_digest
 from ..errors import StorageError
-from .capabilities import C
+from .capabilities import C, Signer
 from .pump import check_size, check_sizelimit, pump
 
 if TYPE_CHECKING:
@@ -132,8 +132,9 @@ class FileStorage:
         A storage that wraps another one asks that.
 
         :param kind: The capability: :class:`~invenio_files_rest.storage.uploads.Uploads`,
-            :class:`~invenio_files_rest.storage.capabilities.Listable` or
-            :class:`~invenio_files_rest.storage.capabilities.LocalPath`.
+            :class:`~invenio_files_rest.storage.capabilities.Listable`,
+            :class:`~invenio_files_rest.storage.capabilities.LocalPath` or
+            :class:`~invenio_files_rest.storage.capabilities.Signer`.
         :returns: Its implementation for this file; ``None`` if the storage does not have it, as here.
         """
         return None
@@ -200,7 +201,15 @@ class FileStorage:
             content_md5=md5_of(checksum),
             trusted=trusted,
         )
-        return send_stored(partial(self.open, mode="rb"), representation, chunk_size)
+        return send_stored(self._open_to_send, representation, chunk_size, signer=self.capability(Signer))
+
+    def _open_to_send(self) -> IO[bytes]:
+        """Open the file to send it, or a part of it.
+
+        A storage that has to ask for bytes may ask later, for no more than are sent, if what it returns has the method
+        ``prepare(start, length)``; see :class:`~invenio_files_rest.http.file_body.Preparable`.
+        """
+        return self.open(mode="rb")
 
     def checksum(
         self, chunk_size: int | None = None, progress_callback: ProgressCallback | None = None, **kwargs: Any

@@ -10,7 +10,7 @@ One more capability is :class:`~invenio_files_rest.storage.uploads.Uploads`.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -54,6 +54,21 @@ class LocalPath(Protocol):
     @property
     def path(self) -> str:
         """Its absolute path. The file need not exist yet."""
+        ...
+
+
+class Signer(Protocol):
+    """Links to a file that are signed: whoever has one may read the file for a while, from the storage itself."""
+
+    def link(self, seconds: int, headers: dict[str, str]) -> str:
+        """Return a link. The storage is not asked, not even whether the file exists.
+
+        :param seconds: Time for which the link is valid.
+        :param headers: What the storage has to say of the file: ``Cache-Control``, ``Content-Disposition``,
+            ``Content-Type``.
+        :returns: The URL.
+        :raises StorageError: If it cannot be signed, e.g. without credentials.
+        """
         ...
 
 
@@ -106,6 +121,20 @@ class Listable(Protocol):
         :raises OSError: If it cannot be removed: ``ENOTEMPTY`` for a folder that is no longer empty.
         """
         ...
+
+
+BYTE_METHODS = ("_write_stream", "checksum", "copy", "delete", "initialize", "open", "save", "update")
+"""Methods of a storage that determine how bytes are stored."""
+
+
+def bypasses(own: type, base: type, methods: Iterable[str]) -> bool:
+    """Return whether a capability of a class would bypass methods of a subclass, which has it no more then.
+
+    :param own: The subclass.
+    :param base: The class.
+    :param methods: Names of the methods that the capability does not call.
+    """
+    return any(getattr(own, name) is not getattr(base, name) for name in methods)
 
 
 def capability_of(storage: Any, kind: type[C]) -> C | None:

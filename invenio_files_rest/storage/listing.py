@@ -33,10 +33,14 @@ def is_prefix(text: str) -> bool:
     return len(text) < 36 and _begins_an_identifier(text)
 
 
-def _identifier(below: str) -> uuid.UUID | None:
-    """Return the identifier of the file that a folder belongs to; ``None`` if it is shared by several files."""
+def identifier_of(below: str) -> uuid.UUID | None:
+    """Return the identifier of the file that a folder belongs to.
+
+    :param below: Path of the folder below its location.
+    :returns: The identifier; ``None`` if the folder is shared by several files, or not made by the storage.
+    """
     text = below.replace("/", "")
-    return uuid.UUID(text) if len(text) == 36 else None
+    return uuid.UUID(text) if len(text) == 36 and _begins_an_identifier(text) else None
 
 
 class Listing:
@@ -89,7 +93,7 @@ class _Walk:
 
     def into(self, folder: str, below: str) -> Generator[Entry, None, bool]:
         """Find what is in a folder, and tell whether that has nothing else in it."""
-        names, file_id = below.replace("/", ""), _identifier(below)
+        names, file_id = below.replace("/", ""), identifier_of(below)
         is_empty = True
         try:
             for item in self._store.items(folder):
@@ -121,7 +125,7 @@ class _Walk:
         inner = yield from self.into(item.path, below)
         if not inner or changed is None or changed >= self._before:
             return False
-        yield Entry(item.path, below, "folder", _identifier(below), 0)
+        yield Entry(item.path, below, "folder", identifier_of(below), 0)
         return True
 
     def _file(self, item: Item, file_id: uuid.UUID, below: str) -> Iterator[Entry]:

@@ -19,7 +19,7 @@ from ..errors import StorageError
 from ..paths import is_folder_for, make_path
 from ._pyfilesystem import OSFS, fs_errors
 from .base import FileStorage, ProgressCallback
-from .capabilities import C, Deferred, Listable, LocalPath
+from .capabilities import BYTE_METHODS, C, Deferred, Listable, LocalPath, bypasses
 from .failures import translated_errors
 from .filesystems import filesystem_of, local_path_of, store_of
 from .listing import Listing
@@ -35,30 +35,13 @@ if TYPE_CHECKING:
 
     from ..limiters import FileSizeLimit
 
-_BYTE_METHODS = (
-    "_get_fs",
-    "_write_stream",
-    "checksum",
-    "copy",
-    "delete",
-    "initialize",
-    "open",
-    "save",
-    "update",
-)
-"""Methods that determine how bytes are stored."""
-
 _GONE_ROUND: dict[type, tuple[str, ...]] = {
-    Deferred: _BYTE_METHODS,
+    Deferred: (*BYTE_METHODS, "_get_fs"),
     Listable: (),
-    LocalPath: (*_BYTE_METHODS, "local_path"),
-    Uploads: _BYTE_METHODS,
+    LocalPath: (*BYTE_METHODS, "_get_fs", "local_path"),
+    Uploads: (*BYTE_METHODS, "_get_fs"),
 }
 """The capabilities, and the methods that each of them would bypass if a subclass overrode them."""
-
-
-def _overrides(own: type, name: str) -> bool:
-    return getattr(own, name) is not getattr(PyFSFileStorage, name)
 
 
 class FS(OSFS):
@@ -148,7 +131,7 @@ class PyFSFileStorage(FileStorage):
             LocalPath: self._local_path,
             Uploads: self._uploads,
         }.get(kind)
-        if provide is None or any(_overrides(type(self), name) for name in _GONE_ROUND[kind]):
+        if provide is None or bypasses(type(self), PyFSFileStorage, _GONE_ROUND[kind]):
             return None
         return cast("C | None", provide())
 
@@ -294,6 +277,18 @@ class _DeferredFile:
         return self._storage.fileurl, size, checksum
 
 
+def _in_object_store(fileurl: str, size: int | None, modified: datetime | float | None) -> FileStorage | None:
+    """Return the storage of a file in an object store; ``None`` if the settings name none for it."""
+    settings = current_app and current_app.config.get("FILES_REST_S3_LOCATIONS")
+    if not settings:
+        return None
+    # Who has no object store need not have boto3.
+    from .s3 import S3FileStorage, location_of
+
+    location = location_of(fileurl, settings)
+    return None if location is None else S3FileStorage(fileurl, location, size=size, modified=modified)
+
+
 def pyfs_storage_factory(
     fileinstance: Any = None,
     default_location: str | None = None,
@@ -303,9 +298,10 @@ def pyfs_storage_factory(
     size: int | None = None,
     modified: datetime | float | None = None,
     clean_dir: bool = True,
-) -> PyFSFileStorage:
+) -> FileStorage:
     """Make the storage of a file, from its row in the database or from its URL.
 
+    A file in one of ``FILES_REST_S3_LOCATIONS`` is in that object store, unless another class is asked for.
     It hashes with the algorithm that the file's checksum has, or else with ``FILES_REST_CHECKSUM_ALGORITHM``.
 
     :param fileinstance: The :class:`~invenio_files_rest.models.FileInstance`. Its URI, size and time are taken.
@@ -337,7 +333,11 @@ def pyfs_storage_factory(
     else:
         assert size is not None, "A URL without a file needs a size."
     assert fileurl, "A file or a URL is needed."
-    storage = filestorage_class(fileurl, size=size, modified=modified, clean_dir=clean_dir)
+    storage: FileStorage | None = None
+    if filestorage_class is PyFSFileStorage:
+        storage = _in_object_store(fileurl, size, modified)
+    if storage is None:
+        storage = filestorage_class(fileurl, size=size, modified=modified, clean_dir=clean_dir)
     configured = current_app and current_app.config.get("FILES_REST_CHECKSUM_ALGORITHM")
     storage.checksum_algorithm = algorithm_of(
         getattr(fileinstance, "checksum", None), default=configured or DEFAULT_ALGORITHM

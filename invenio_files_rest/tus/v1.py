@@ -16,7 +16,7 @@ from ..http.upload_body import parse_header_tags, parse_tags
 from ..models import Bucket, Upload
 from ..services.uploads.ending import abort_upload
 from ..services.uploads.errors import UploadClosed
-from ..services.uploads.joining import join_uploads, joined_before
+from ..services.uploads.joining import ensure_joins, join_uploads, joined_before
 from ..services.uploads.plans import APPENDED
 from ..services.validation import minsize_validator
 from . import fields, finishing
@@ -81,6 +81,9 @@ def create(bucket: Bucket, conditions: Conditions) -> Response:
     pairs, concat = fields.metadata(), request.headers.get("Upload-Concat", "")
     if concat not in ("", PARTIAL) and not concat.startswith(fields.FINAL):
         abort(400, description="Upload-Concat has to be partial, or final; and URLs.")
+    if concat == PARTIAL:
+        # Before all its bytes have come in vain.
+        ensure_joins(bucket)
     meta = {"metadata": request.headers.get("Upload-Metadata"), "concat": concat}
     about: dict[str, Any] = {"protocol": TUS, "owner": owner(), "meta": meta}
     key = None

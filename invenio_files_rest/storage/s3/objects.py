@@ -1,0 +1,116 @@
+"""An object of a store, which need not exist, and what the store can be asked about it and those around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from .client import client_of
+from .failures import translated_errors
+from .locations import S3Location, place_of
+
+
+class S3Item(NamedTuple):
+    """An object in a listing."""
+
+    name: str
+    size: int
+    modified: float
+    """When it was last changed, as Unix time."""
+
+
+class S3Upload(NamedTuple):
+    """An upload in parts that is not completed, in a listing."""
+
+    key: str
+    upload_id: str
+    begun: float
+    """When it was begun, as Unix time."""
+
+
+class S3Object:
+    """An object of a store.
+
+    :param location: Its location.
+    :param uri: Its URI.
+    """
+
+    def __init__(self, location: S3Location, uri: str) -> None:
+        """Find bucket and key."""
+        self.location = location
+        self.uri = uri
+        bucket, key = place_of(uri)
+        self.address = {"Bucket": bucket, "Key": key}
+
+    def beside(self, name: str) -> S3Object:
+        """Return the object of another name in the same folder.
+
+        :param name: The name.
+        """
+        return S3Object(self.location, f"{self.uri.rpartition('/')[0]}/{name}")
+
+    def call(self, operation: str, **kwargs: Any) -> dict[str, Any]:
+        """Have the store do something with this object.
+
+        :param operation: Name of a method of boto3's client.
+        :param kwargs: Its arguments besides bucket and key.
+        :returns: What it returns.
+        :raises FileNotFoundError: If there is no such object or upload.
+        :raises StorageError: If the store fails; see :func:`.translated_errors`.
+        """
+        with translated_errors():
+            answer: dict[str, Any] = getattr(client_of(self.location), operation)(**self.address, **kwargs)
+        return answer
+
+    def ask(self, operation: str, **kwargs: Any) -> dict[str, Any]:
+        """Have the store list something of the bucket; see :meth:`call`.
+
+        :param operation: Name of a method of boto3's client.
+        :param kwargs: Its arguments besides the bucket.
+        """
+        with translated_errors():
+            answer: dict[str, Any] = getattr(client_of(self.location), operation)(
+                Bucket=self.address["Bucket"], **kwargs
+            )
+        return answer
+
+    def folder(self) -> Iterator[S3Item]:
+        """Find the objects that lie beside this one, and itself."""
+        prefix = self.address["Key"].rpartition("/")[0] + "/"
+        for key, size, modified in self.keys(prefix):
+            yield S3Item(key.removeprefix(prefix), size, modified)
+
+    def keys(self, prefix: str) -> Iterator[S3Item]:
+        """Find the objects of the bucket whose keys begin alike, a page at a time.
+
+        :param prefix: What the keys begin with.
+        """
+        after = ""
+        while True:
+            answer = self.ask("list_objects_v2", Prefix=prefix, StartAfter=after)
+            for item in answer.get("Contents", []):
+                after = item["Key"]
+                yield S3Item(after, item["Size"], item["LastModified"].timestamp())
+            if not answer.get("IsTruncated"):
+                return
+
+    def uploads(self, prefix: str) -> Iterator[S3Upload]:
+        """Find the uploads of the bucket that are neither completed nor aborted, whose keys begin alike.
+
+        :param prefix: What the keys begin with.
+        """
+        markers: dict[str, str] = {}
+        while True:
+            answer = self.ask("list_multipart_uploads", Prefix=prefix, **markers)
+            for item in answer.get("Uploads", []):
+                yield S3Upload(item["Key"], item["UploadId"], item["Initiated"].timestamp())
+            if not answer.get("IsTruncated"):
+                return
+            markers = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
+    def size(self) -> int | None:
+        """Return the size in bytes; ``None`` if there is no such object."""
+        try:
+            return int(self.call("head_object")["ContentLength"])
+        except FileNotFoundError:
+            return None

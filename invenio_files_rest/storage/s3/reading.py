@@ -1,0 +1,141 @@
+"""Reading an object, or a range of it, with as few requests as possible."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError
+from urllib3.exceptions import HTTPError
+
+from ...errors import StorageBusyError, StorageError
+from .objects import S3Object
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+ATTEMPTS = 3
+"""Number of times that reading goes on at the same position after the connection broke."""
+
+
+class S3File(io.RawIOBase):
+    """An object as a file that can seek.
+
+    The store is asked for bytes when they are read. One request gives all bytes up to the end, or up to that of the
+    range which :meth:`prepare` has named.
+
+    :param source: The object.
+    """
+
+    def __init__(self, source: S3Object) -> None:
+        """Ask for nothing yet."""
+        super().__init__()
+        self._source = source
+        self._position = 0
+        self._at = 0
+        self._end: int | None = None
+        self._size: int | None = None
+        self._tag: str | None = None
+        self._body: Any = None
+        self.name = source.uri
+
+    def prepare(self, start: int, length: int | None) -> None:
+        """Ask the store for the bytes that are going to be read.
+
+        :param start: Where they begin.
+        :param length: Their number; ``None`` for all that follow.
+        :raises FileNotFoundError: If there is no such object.
+        :raises StorageError: If the store fails, or the object has no such bytes.
+        """
+        self.seek(start)
+        self._end = None if length is None else start + length
+        self._ask()
+
+    def _ask(self) -> None:
+        self._hang_up()
+        wanted: dict[str, Any] = {}
+        if self._position or self._end is not None:
+            last = "" if self._end is None else str(self._end - 1)
+            # An empty object has no range.
+            if last != "-1":
+                wanted["Range"] = f"bytes={self._position}-{last}"
+        if self._tag:
+            # Bytes of two objects must not be mixed.
+            wanted["IfMatch"] = self._tag
+        answer = self._source.call("get_object", **wanted)
+        self._body, self._at = answer["Body"], self._position
+        self._tag = answer.get("ETag") or None
+        total = answer.get("ContentRange", "").rpartition("/")[2]
+        self._size = int(total) if total.isdigit() else int(answer["ContentLength"])
+
+    def _hang_up(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+
+    @property
+    def size(self) -> int:
+        """Size of the object in bytes."""
+        if self._size is None:
+            self._size = int(self._source.call("head_object")["ContentLength"])
+        return self._size
+
+    def readable(self) -> bool:
+        """Return ``True``."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return ``True``."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move to a position. The store is asked when something is read there."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position}.get(whence)
+        position = (self.size if base is None else base) + offset
+        if position < 0:
+            raise ValueError("There is no position before the beginning of a file.")
+        self._position = position
+        return position
+
+    def readinto(self, target: WriteableBuffer, /) -> int:
+        """Read bytes.
+
+        :raises StorageBusyError: If the connection keeps breaking.
+        """
+        view = memoryview(target).cast("B")
+        if not len(view) or self._position >= self.size:
+            return 0
+        for attempt in range(ATTEMPTS):
+            try:
+                data = self._read(len(view))
+                break
+            except (BotoCoreError, HTTPError, OSError) as error:
+                if isinstance(error, FileNotFoundError):
+                    raise
+                self._hang_up()
+                if attempt + 1 == ATTEMPTS:
+                    text = f"The object store broke off: {type(error).__name__}: {error}"
+                    raise StorageBusyError(text) from error
+        view[: len(data)] = data
+        return len(data)
+
+    def _read(self, size: int) -> bytes:
+        if self._end is not None and self._position >= self._end:
+            self._end = None
+            self._hang_up()
+        if self._body is None or self._at != self._position:
+            self._ask()
+        data: bytes = self._body.read(size)
+        if not data:
+            raise StorageError("The object has fewer bytes than the store has said.")
+        self._position = self._at = self._position + len(data)
+        return data
+
+    def close(self) -> None:
+        """End the request."""
+        self._hang_up()
+        super().close()

@@ -1,0 +1,299 @@
+"""Object stores that fail: requests are tried again, then answered clearly, and nothing half-done can be read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import random
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from flask.testing import FlaskClient
+from helpers.rest import error, put, url
+from helpers.s3 import Store
+from helpers.s3_proxy import Fault, FaultyProxy
+from private_servers.object_stores import SeaweedFS
+
+from invenio_files_rest.errors import LocationAwayError, StorageBusyError, StorageError, StorageFullError
+from invenio_files_rest.models import Bucket
+from invenio_files_rest.services.uploads.plans import APPENDED
+from invenio_files_rest.storage.base import FileStorage
+from invenio_files_rest.storage.uploads import ExtentWrite, Uploads
+from invenio_files_rest.testing.streams import GeneratedStream
+
+pytestmark = pytest.mark.slow
+
+MIB = 1024**2
+TIMEOUT = 1.0
+"""Seconds to wait for the store, less than the proxy takes when it is slow."""
+
+
+def noise(size: int, seed: int = 0) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+@pytest.fixture
+def proxy(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """Put a proxy before the store, whose client tries again at once."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *args: 0.01)
+    with FaultyProxy(store.settings["endpoint_url"]) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def storage(store: Store, proxy: FaultyProxy) -> FileStorage:
+    """Make the storage of a file behind the proxy."""
+    return store.maker(endpoint_url=proxy.url, attempts=3, timeout=TIMEOUT)(str(uuid4()))
+
+
+def read(storage: FileStorage) -> bytes:
+    with storage.open() as file:
+        return file.read()
+
+
+@pytest.mark.parametrize(
+    ("size", "how"),
+    [
+        *((10, how) for how in ("503 SlowDown", "500 InternalError", "reset", "lost", "slow")),
+        *((11 * MIB, how) for how in ("503 SlowDown", "reset", "lost")),
+    ],
+)
+def test_a_fault_that_passes_is_not_noticed(storage: FileStorage, proxy: FaultyProxy, how: str, size: int) -> None:
+    content = noise(size)
+    proxy.fail(Fault("PUT", "", how, times=1), Fault("POST", "uploadId", how, times=1))
+    assert storage.save(io.BytesIO(content), size=size)[1] == size
+    proxy.fail(Fault("GET", "", how, times=1))
+    assert read(storage) == content
+
+
+def test_reading_goes_on_where_a_connection_broke(storage: FileStorage, proxy: FaultyProxy) -> None:
+    content = noise(3 * MIB)
+    storage.save(io.BytesIO(content), size=len(content))
+    proxy.fail(Fault("GET", "", "short", times=2))
+    assert read(storage) == content
+    assert proxy.seen == ["GET"] * 3
+
+
+def test_a_store_that_keeps_breaking_off_is_busy(storage: FileStorage, proxy: FaultyProxy) -> None:
+    storage.save(io.BytesIO(noise(MIB)), size=MIB)
+    proxy.fail(Fault("GET", "", "short"))
+    with pytest.raises(StorageBusyError):
+        read(storage)
+
+
+@pytest.mark.parametrize(
+    ("how", "kind"),
+    [
+        ("503 SlowDown", StorageBusyError),
+        ("403 ExpiredToken", StorageBusyError),
+        ("reset", StorageBusyError),
+        ("507 InsufficientStorage", StorageFullError),
+        ("403 QuotaExceeded", StorageFullError),
+        ("404 NoSuchBucket", LocationAwayError),
+    ],
+)
+def test_a_fault_that_stays_is_told_and_nothing_is_left(
+    storage: FileStorage, proxy: FaultyProxy, store: Store, how: str, kind: type[StorageError]
+) -> None:
+    for size in (10, 11 * MIB):
+        proxy.fail(Fault("PUT", "", how))
+        with pytest.raises(kind):
+            storage.save(io.BytesIO(noise(size)), size=size)
+        assert store.names() == store.unfinished() == []
+        assert proxy.seen.count("PUT") <= 3 * 3
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize("how", ["503 SlowDown", "reset"])
+def test_a_large_part_that_the_store_refuses_can_be_sent_again(
+    storage: FileStorage, proxy: FaultyProxy, epoch: int, how: str
+) -> None:
+    content = noise(6 * MIB)
+    uploads = storage.capability(Uploads)
+    assert uploads is not None
+    state = uploads.begin()
+    extent = ExtentWrite(1, size=len(content), epoch=epoch)
+    proxy.fail(Fault("PUT", "", how))
+    with pytest.raises(StorageBusyError):
+        uploads.write(state, extent, io.BytesIO(content))
+    proxy.fail()
+    receipt = uploads.write(state, replace(extent, epoch=epoch + 1), io.BytesIO(content))
+    assert uploads.finish(state, [receipt]).checksum == f"md5:{hashlib.md5(content).hexdigest()}"
+
+
+def test_a_part_that_has_vanished_is_told_and_can_be_sent_again(storage: FileStorage, store: Store) -> None:
+    uploads = storage.capability(Uploads)
+    assert uploads is not None
+    state = uploads.begin()
+    first = uploads.write(state, ExtentWrite(1, size=5 * MIB), io.BytesIO(noise(5 * MIB)))
+    lost = {**first, "pieces": [["part", 3, 5 * MIB, '"gone"']]}
+    with pytest.raises(StorageError, match="not in the store"):
+        uploads.finish(state, [first, lost])
+    with pytest.raises(FileNotFoundError):
+        storage.open()
+    second = uploads.write(state, ExtentWrite(2, size=3), io.BytesIO(b"two"))
+    assert uploads.finish(state, [first, second]).size == 5 * MIB + 3
+
+
+@pytest.mark.usefixtures("allow_all")
+class TestOverRest:
+    @pytest.fixture(autouse=True)
+    def behind_the_proxy(self, store: Store, proxy: FaultyProxy) -> None:
+        store.settings |= {"endpoint_url": proxy.url, "attempts": 2, "timeout": TIMEOUT}
+
+    @pytest.mark.parametrize(("how", "status"), [("503 SlowDown", 503), ("507 InsufficientStorage", 507)])
+    def test_the_client_learns_what_to_do_and_the_log_why_once(
+        self,
+        client: FlaskClient,
+        s3_bucket: Bucket,
+        proxy: FaultyProxy,
+        caplog: pytest.LogCaptureFixture,
+        how: str,
+        status: int,
+    ) -> None:
+        proxy.fail(Fault("PUT", "", how))
+        with caplog.at_level(logging.ERROR):
+            answer = client.put(url(s3_bucket, "a.txt"), data=b"some")
+        shown = error(answer, status)
+        assert how.split()[1] not in shown["message"]
+        assert ("Retry-After" in answer.headers) == (status == 503)
+        assert caplog.text.count(f"The object store answers {how.split()[1]} to PutObject.") >= 1
+        assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
+        proxy.fail()
+        assert client.get(url(s3_bucket, "a.txt")).status_code == 404
+        put(client, s3_bucket, "a.txt", b"some")
+
+    def test_a_download_from_a_store_that_is_away_is_503(
+        self, client: FlaskClient, s3_bucket: Bucket, proxy: FaultyProxy
+    ) -> None:
+        put(client, s3_bucket, "a.txt", b"some")
+        proxy.fail(Fault("GET", "", "reset"))
+        answer = client.get(url(s3_bucket, "a.txt"))
+        assert error(answer, 503)
+        assert answer.headers["Retry-After"]
+
+    def test_a_run_goes_on_after_the_store_was_away(
+        self, client: FlaskClient, s3_bucket: Bucket, proxy: FaultyProxy
+    ) -> None:
+        content = noise(12 * MIB)
+        upload = APPENDED.begin(s3_bucket, "a.bin", len(content), protocol="test")
+        APPENDED.write(upload, 0, io.BytesIO(content[: 6 * MIB]))
+        proxy.fail(Fault("PUT", "", "reset"))
+        with pytest.raises(StorageBusyError):
+            APPENDED.write(upload, 6 * MIB, io.BytesIO(content[6 * MIB :]))
+        proxy.fail()
+        at = APPENDED.offset(upload, take_over=True).offset
+        assert at == 6 * MIB
+        APPENDED.write(upload, at, io.BytesIO(content[at:]))
+        APPENDED.complete(upload)
+        shown = client.get(url(s3_bucket, "a.bin"))
+        assert hashlib.md5(shown.data).digest() == hashlib.md5(content).digest()
+
+
+class TestMemory:
+    def test_many_uploads_share_the_memory_of_the_process(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        from invenio_files_rest.storage.s3 import memory
+
+        monkeypatch.setattr(memory, "budget", memory.Budget(24 * MIB))
+        make = store.maker(parallel_parts=3)
+        names = [str(uuid4()) for _ in range(8)]
+        # Loading what boto3 knows of S3 takes some, once.
+        make("first").save(io.BytesIO(b"first"))
+        threads = [
+            threading.Thread(target=lambda name=name: make(name).save(GeneratedStream(12 * MIB))) for name in names
+        ]
+        tracemalloc.start()
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert [make(name)._object.size() for name in names] == [12 * MIB] * 8
+        # The budget, and for each upload the blocks that its threads hand on.
+        assert peak < (24 + 8 * 3) * MIB
+
+    def test_who_finds_no_memory_in_time_is_told_to_try_again(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from invenio_files_rest.storage.s3 import memory
+
+        monkeypatch.setattr(memory, "budget", memory.Budget(5 * MIB))
+        monkeypatch.setattr(memory, "WAIT_SECONDS", 0.1)
+        memory.budget.take(MIB)
+        with pytest.raises(StorageBusyError):
+            store.maker()("file").save(GeneratedStream(3 * MIB))
+        assert store.names() == []
+        memory.budget.give_back(MIB)
+        monkeypatch.undo()
+        monkeypatch.setattr(memory, "budget", memory.Budget(5 * MIB))
+        for _ in range(3):
+            store.maker()("file").save(GeneratedStream(11 * MIB))
+
+
+def test_an_upload_ends_right_though_the_store_is_killed_and_started_again(tmp_path: Path) -> None:
+    """The one of SeaweedFS, which one process makes anew in seconds."""
+    server = SeaweedFS(tmp_path)
+    if not server.installed():
+        pytest.skip("The program weed is not there: no store is killed.")
+    pytest.importorskip("boto3", reason="the extra s3 is not installed")
+    from invenio_files_rest.storage.s3 import S3FileStorage, S3Location
+    from invenio_files_rest.storage.s3.client import client_of
+
+    content, folder = noise(16 * MIB), "s3://files/some"
+    server.start()
+    try:
+        location = S3Location(
+            folder,
+            endpoint_url=f"http://127.0.0.1:{server.port}",
+            region_name="us-east-1",
+            access_key_id="test",
+            secret_access_key="testsecret",
+            part_size=5 * MIB,
+            attempts=1,
+        )
+        storage = S3FileStorage(f"{folder}/{uuid4()}/data", location)
+        wait_for(lambda: client_of(location).create_bucket(Bucket="files"))
+        other = S3FileStorage(f"{folder}/{uuid4()}/data", location)
+        other.save(io.BytesIO(b"other"))
+        uploads = storage.capability(Uploads)
+        assert uploads is not None
+        state = uploads.begin()
+        run = uploads.write(state, ExtentWrite(0, 0, whole=False), io.BytesIO(content[: 6 * MIB]))
+        server.stop()
+        rest = io.BytesIO(content[6 * MIB :])
+        with pytest.raises(StorageBusyError):
+            uploads.write(state, ExtentWrite(0, 6 * MIB, epoch=2, receipt=run, whole=False), rest)
+        server.serve()
+        # It serves before it knows again where its bytes are.
+        wait_for(lambda: read(other))
+        run = uploads.kept(state, 0, run, epoch=2)
+        assert run["size"] == 6 * MIB
+        rest = io.BytesIO(content[run["size"] :])
+        run = uploads.write(state, ExtentWrite(0, run["size"], epoch=3, receipt=run, whole=False), rest)
+        assert uploads.finish(state, [run]).checksum == f"md5:{hashlib.md5(content).hexdigest()}"
+        assert read(storage) == content
+    finally:
+        server.stop()
+
+
+def wait_for(action: Callable[[], object], seconds: float = 30) -> None:
+    """Do something as soon as the store can."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            action()
+            return
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

@@ -1,0 +1,62 @@
+"""What is said of locations in object stores, and which storage their files have. No store is asked."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from invenio_files_rest import InvenioFilesREST
+from invenio_files_rest.storage.capabilities import BYTE_METHODS, Listable, Signer, capability_of
+from invenio_files_rest.storage.uploads import Uploads
+
+pytest.importorskip("boto3", reason="the extra s3 is not installed")
+from invenio_files_rest.storage.s3 import S3FileStorage, S3Location
+
+SECRET = "a-secret-of-the-test"
+LOCATION = S3Location("s3://bucket/prefix", endpoint_url="http://127.0.0.1:1", region_name="us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("uri", "settings", "message"),
+    [
+        ("s3://bucket", {"endpoint_url": f"https://key:{SECRET}@example.org"}, "keys have names of their own"),
+        ("s3://bucket", {"endpoint_url": "example.org"}, "is not http"),
+        ("s3://bucket", {"secret": SECRET}, "may have these names: access_key_id, addressing_style"),
+        ("s3://bucket", {SECRET: "value"}, "may have these names"),
+        ("s3://bucket", {"part_size": 1024}, "part_size"),
+        ("s3://bucket", {"part_size": SECRET}, "may have these names"),
+        ("s3://bucket", {"attempts": 0}, "too small"),
+        ("/a/folder", {}, "does not begin with s3://"),
+    ],
+)
+def test_locations_that_are_described_wrongly_are_told_at_the_start(
+    uri: str, settings: dict[str, Any], message: str
+) -> None:
+    app = Flask("wrong")
+    app.config["FILES_REST_S3_LOCATIONS"] = {uri: settings}
+    with pytest.raises(ValueError, match=message) as raised:
+        InvenioFilesREST(app)
+    assert SECRET not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize("name", BYTE_METHODS)
+def test_who_overrides_how_bytes_are_stored_is_gone_round_by_nothing(name: str) -> None:
+    original = getattr(S3FileStorage, name)
+    other = type("Other", (S3FileStorage,), {name: lambda self, *args, **kwargs: original(self, *args, **kwargs)})
+    kinds = Listable, Signer, Uploads
+    assert {kind for kind in kinds if capability_of(S3FileStorage("s3://bucket/a/data", LOCATION), kind)} == set(kinds)
+    assert {kind for kind in kinds if capability_of(other("s3://bucket/a/data", LOCATION), kind)} == {Listable}
+
+
+def test_a_file_that_is_opened_in_another_way_is_sent_as_it_is_opened() -> None:
+    class Other(S3FileStorage):
+        def open(self, mode: str | None = None) -> Any:
+            return io.BytesIO(b"other")
+
+    with Flask("other").test_request_context():
+        response = Other("s3://bucket/a/data", LOCATION, size=5).send_file("file.txt")
+        assert b"".join(response.response) == b"other"
