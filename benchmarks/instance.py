@@ -25,8 +25,8 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
-from . import report
-from .contestants import ROOT, Contestant, counted, instance
+from . import ROOT, report
+from .contestants import Contestant, counted, instance
 from .machine import describe
 from .measures import Measure, at_once, run, say
 from .services import with_postgresql
