@@ -20,7 +20,7 @@ from ..proxies import current_files_rest
 PAGE_SIZE = 20
 """Number of buckets on a page."""
 
-_MOST_ASKED = 200
+MOST_ASKED = 200
 """Number of buckets of which a page asks whether one may use them, at most."""
 
 _MOST_GRANTS = 1000
@@ -69,8 +69,8 @@ def usable_buckets(before: uuid.UUID | None) -> tuple[list[Usable], uuid.UUID | 
     """
     usable: list[Usable] = []
     last = None
-    buckets = list(Bucket.newest(_MOST_ASKED + 1, before=before, among=_granted()))
-    asked = buckets[:_MOST_ASKED]
+    buckets = list(Bucket.newest(MOST_ASKED + 1, before=before, among=_granted()))
+    asked = buckets[:MOST_ASKED]
     pages = (asked[start : start + PAGE_SIZE] for start in range(0, len(asked), PAGE_SIZE))
     for access in chain.from_iterable(map(_access_to, pages)):
         if len(usable) == PAGE_SIZE:
