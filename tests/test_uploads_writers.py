@@ -153,8 +153,7 @@ def test_what_a_killed_process_had_written_is_kept_unless_it_had_to_be_whole(
         assert writer.line() == "reading"
         writer.send(sent)
         time.sleep(0.5)
-        writer.process.send_signal(signal.SIGKILL)
-        writer.process.wait()
+        writer.kill()
     assert bucket_size(bucket) == 4 + 2 * len(sent)
     offset = APPENDED.offset(upload).offset
     if whole:
@@ -179,8 +178,7 @@ def test_what_was_written_before_the_machine_was_started_again_counts_as_far_as_
         assert writer.line() == "reading"
         writer.send(b"x" * MIB)
         time.sleep(0.5)
-        writer.process.send_signal(signal.SIGKILL)
-        writer.process.wait()
+        writer.kill()
     # After a power failure the file may have its size, and holes for bytes.
     UploadExtent.query.update({"writer": "another-start/2"})
     db.session.commit()
