@@ -4,6 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 . scripts/environment.sh
 . scripts/stages.sh
+# Containers set it, and each process of the tests would compile all of them anew.
+unset PYTHONDONTWRITEBYTECODE
 
 usage() {
     cat <<'HELP'
