@@ -325,8 +325,8 @@ def test_no_script_in_a_page_runs_unless_the_base_template_is_of_others(
     assert "script-src 'self';" in client.get("/admin/bucket/").headers["Content-Security-Policy"]
     assert not re.search(r"<script(?![^>]*src=)|\son[a-z]+=", client.get("/admin/location/").text)
     monkeypatch.setattr(app.extensions["admin"][0], "base_template", "of_others/admin.html")
-    headers = client.get("/admin/bucket/static/admin.css").headers
-    assert "script-src 'self' 'unsafe-inline';" in headers["Content-Security-Policy"]
+    with client.get("/admin/bucket/static/admin.css") as style:
+        assert "script-src 'self' 'unsafe-inline';" in style.headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("token", [None, "wrong"])
