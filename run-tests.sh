@@ -4,6 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 . scripts/environment.sh
 . scripts/stages.sh
+# Containers set it, and each process of the tests would compile all of them anew.
+unset PYTHONDONTWRITEBYTECODE
 
 usage() {
     cat <<'HELP'
@@ -31,12 +33,13 @@ Environment:
 HELP
 }
 
-on_two_processors() {
-    pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"
+# Two for each of the processors of the smallest machine that it has to be fast on: tests wait for servers half of the time.
+in_parallel() {
+    pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder "$@"
 }
 
 with_coverage() {
-    on_two_processors --cov --cov-report term-missing:skip-covered "$@"
+    in_parallel --cov --cov-report term-missing:skip-covered "$@"
 }
 
 format_of_code() {
@@ -55,31 +58,36 @@ checks() {
 
 quick() {
     checks
-    stage "Tests on SQLite that are not slow" on_two_processors --databases sqlite -m "not slow"
-    stage "Records' files" on_two_processors --databases sqlite -m "not slow" invenio-records-files/tests
+    stage "Tests on SQLite that are not slow" in_parallel --databases sqlite -m "not slow"
+    stage "Records' files" in_parallel --databases sqlite -m "not slow" invenio-records-files/tests
 }
 
 docs() {
     stage "Documentation" documentation
-    stage "What it says" on_two_processors --databases sqlite tests/test_docs*.py tests/test_multipart_docs.py \
+    stage "What it says" in_parallel --databases sqlite tests/test_docs*.py tests/test_multipart_docs.py \
         tests/test_example_upload.py
     stage "What it says of records' files" pytest --databases sqlite invenio-records-files/tests/test_records_docs.py
 }
 
+environments() {
+    published_environment "$PWD" && ecosystem_environment "$PWD"
+}
+
 # Within scripts/services.py, which has the servers.
 everything() {
+    meanwhile environments environments
+    meanwhile documentation documentation
     checks
-    stage "Documentation" documentation
+    stage "Documentation" await documentation
+    stage "Environments with the published 6.1, and with packages that build on this one" await environments
     # The coverage is measured on SQLite, since measuring takes as long as testing does.
     stage "Tests on SQLite" with_coverage --databases sqlite
-    stage "Environment with the published 6.1" published_environment "$PWD"
     if [ -n "${TEST_POSTGRESQL_URL:-}${TEST_MARIADB_URL:-}" ]; then
-        stage "Tests on other databases" on_two_processors --databases servers
+        stage "Tests on other databases" in_parallel --databases servers
     else
         left_out "Tests on other databases" "there are none"
     fi
     stage "Records' files" with_coverage --cov-config invenio-records-files/pyproject.toml invenio-records-files/tests
-    stage "Environment with packages that build on this one" ecosystem_environment "$PWD"
     stage "Packages that build on this one" .venv-ecosystem/bin/python -m pytest --databases sqlite tests/test_ecosystem_*.py
 }
 

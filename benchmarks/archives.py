@@ -21,7 +21,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .contestants import ROOT, SERVED, Contestant, free_port, ours, serving, wait_for_port
+from private_servers.base import free_port
+
+from . import ROOT
+from .contestants import SERVED, Contestant, ours, serving, wait_for_port
 from .measures import MIB, say
 from .report import number, print_table
 from .services import with_postgresql

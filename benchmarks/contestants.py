@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from private_servers.base import free_port
 from sqlalchemy import make_url
 from sqlalchemy_utils.functions import create_database, drop_database
 
+from . import ROOT
 from .client import Client, wait_for
 from .wire import CountedWire
 
-ROOT = Path(__file__).resolve().parent.parent
 SERVED = ROOT / "benchmarks" / "served"
 
 WORKERS, THREADS = 2, 4
@@ -74,13 +75,6 @@ def _run(python: str, program: str, environment: dict[str, str]) -> Any:
     # What another installation has to say about itself is not for us.
     output = subprocess.check_output([python, "-W", "ignore", str(SERVED / program)], env=environment, cwd="/")
     return json.loads(output.decode().strip().splitlines()[-1])
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -27,7 +27,8 @@ import psycopg2
 from psycopg2.extras import execute_values
 from sqlalchemy import make_url
 
-from .contestants import ROOT, Contestant, ours
+from . import ROOT
+from .contestants import Contestant, ours
 from .measures import MIB, say
 from .report import number, print_table
 from .services import with_postgresql

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from .contestants import ROOT
+from . import ROOT
 
 FILE = ROOT / "docs" / "performance" / "history.json"
 

@@ -29,8 +29,8 @@ from sqlalchemy import create_engine, text
 
 from invenio_files_rest import __version__
 
-from . import history, report
-from .contestants import ROOT, Contestant, counted, instance
+from . import ROOT, history, report
+from .contestants import Contestant, counted, instance
 from .cpu import taken
 from .machine import describe
 from .measures import Measure, at_once, run, say

@@ -12,7 +12,6 @@ import base64
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -21,15 +20,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from private_servers.base import free_port
+from servers import Server
+
+from . import ROOT
 from .client import Client
-from .contestants import ROOT, Contestant, free_port, ours, serving, wait_for_port
+from .contestants import Contestant, ours, serving, wait_for_port
 from .measures import MIB, LargeFiles
 from .report import number, print_table
 from .services import with_postgresql
-
-sys.path.insert(0, str(ROOT / "tests"))
-
-from servers import Server
 
 NODE = ROOT / "benchmarks" / "node"
 PIECE = 8 * MIB

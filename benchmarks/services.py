@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from .contestants import ROOT
+from . import ROOT
 
 
 def with_postgresql(module: str) -> None:

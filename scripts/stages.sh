@@ -1,6 +1,7 @@
 # The stages of run-tests.sh, which sources this file: each runs, whatever became of those before it.
 
 outcomes=()
+declare -A pids=() logs=()
 failed=0
 current=
 
@@ -13,6 +14,28 @@ stage() {
     "$@" || { outcome=FAILED && failed=1; }
     note $((SECONDS - begun)) "$outcome" "$current"
     current=
+}
+
+# Run a command beside the stages that follow: meanwhile NAME COMMAND...
+# A stage waits for it and shows what it said: stage NAME await NAME
+meanwhile() {
+    local name="$1" log
+    log=$(mktemp)
+    shift
+    # In a process group of its own, so that all of it can be ended.
+    set -m
+    "$@" </dev/null >"$log" 2>&1 &
+    set +m
+    pids["$name"]=$! logs["$name"]=$log
+}
+
+await() {
+    local status=0
+    wait "${pids[$1]}" || status=$?
+    cat "${logs[$1]}"
+    rm "${logs[$1]}"
+    unset "pids[$1]" "logs[$1]"
+    return "$status"
 }
 
 # Say why a stage does not run: left_out NAME REASON
@@ -32,9 +55,13 @@ summary() {
     exit "$failed"
 }
 
-# Ctrl-C is for the stage that runs, and for those after it.
+# Ctrl-C is for the stage that runs, for those after it, and for what runs beside them.
 interrupted() {
     failed=130
+    for name in "${!pids[@]}"; do
+        kill -- "-${pids[$name]}" 2>/dev/null || true
+        rm -f "${logs[$name]}"
+    done
     [ -z "$current" ] || note $((SECONDS - begun)) stopped "$current"
     summary
 }

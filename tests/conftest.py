@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextvars
 import logging
 import os
+import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ import pytest
 from click.testing import Result
 from flask import Flask, has_app_context, request
 from flask.testing import FlaskClient
-from sqlalchemy import URL, insert, make_url
+from sqlalchemy import URL, event, exists, insert, literal, make_url, select, union_all
 from sqlalchemy_utils.functions import create_database, drop_database
 from werkzeug.test import TestResponse
 
@@ -147,10 +148,24 @@ def no_secret_is_logged() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def database_url(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
-    """Give the database of the application."""
-    with temporary_database(database, tmp_path_factory.mktemp("database")) as url:
-        yield url
+def made_once() -> Iterator[Callable[[str, Callable[[], AbstractContextManager[Any]]], Any]]:
+    """Return a function that makes what is kept until the end, though pytest goes from one database to another."""
+    made: dict[str, Any] = {}
+    with ExitStack() as stack:
+
+        def make(name: str, context: Callable[[], AbstractContextManager[Any]]) -> Any:
+            if name not in made:
+                made[name] = stack.enter_context(context())
+            return made[name]
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def database_url(database: str, made_once: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> URL:
+    """Return the database of the application."""
+    folder = tmp_path_factory.mktemp("database")
+    return made_once(f"database {database}", lambda: temporary_database(database, folder))
 
 
 @pytest.fixture
@@ -216,8 +231,26 @@ def own_tables(db: SQLAlchemy) -> list[Table]:
 
 
 @pytest.fixture(scope="session")
-def base_app(app_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    """Make the API of an Invenio application that has this module and what it builds on."""
+def base_app(
+    database: str, app_config: dict[str, Any], made_once: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Flask:
+    """Return the API of an Invenio application that has this module and what it builds on."""
+    folder = tmp_path_factory.mktemp("instance")
+    return made_once(f"application {database}", lambda: application(app_config, folder))
+
+
+def without_waiting_for_the_disk(connection: Any, record: Any) -> None:
+    """Let a connection to SQLite not wait, as the servers of other databases in tests do not."""
+    connection.execute("PRAGMA synchronous = OFF")
+
+
+@contextmanager
+def application(app_config: dict[str, Any], folder: Path) -> Iterator[Flask]:
+    """Make an application and its tables.
+
+    :param app_config: Its settings.
+    :param folder: Its instance path.
+    """
     from invenio_access import InvenioAccess
     from invenio_accounts import InvenioAccountsREST
     from invenio_celery import InvenioCelery
@@ -229,7 +262,7 @@ def base_app(app_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactor
     from invenio_files_rest.app import Flask
     from invenio_files_rest.views import blueprint
 
-    app = Flask("testapp", instance_path=str(tmp_path_factory.mktemp("instance")))
+    app = Flask("testapp", instance_path=str(folder))
     app.test_client_class = IsolatedClient
     app.config.update(app_config)
     extensions = (
@@ -245,6 +278,8 @@ def base_app(app_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactor
         extension(app)
     app.register_blueprint(blueprint)
     with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            event.listen(db.engine, "connect", without_waiting_for_the_disk)
         db.metadata.create_all(db.engine, tables=own_tables(db))
     yield app
     with app.app_context():
@@ -278,9 +313,17 @@ def db(app: Flask) -> Iterator[SQLAlchemy]:
 
     yield db
     db.session.remove()
+    tables = own_tables(db)
     with db.engine.begin() as connection:
-        for table in reversed(own_tables(db)):
-            connection.execute(table.delete())
+        # Asking for all at once takes less than emptying each, which most tests have not filled.
+        filled = set(
+            connection.scalars(
+                union_all(*(select(literal(table.name)).where(exists(select(table))) for table in tables))
+            )
+        )
+        for table in reversed(tables):
+            if table.name in filled:
+                connection.execute(table.delete())
 
 
 @pytest.fixture
@@ -321,6 +364,18 @@ def location(db: SQLAlchemy, tmp_path: Path) -> Location:
     db.session.add(location)
     db.session.commit()
     return location
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of 8 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"A file system cannot be mounted here: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture

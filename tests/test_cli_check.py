@@ -89,21 +89,24 @@ def test_the_file_of_an_upload_has_to_be_there(
     assert findings(run("files", "check", "--json")) == [("missing", str(upload.file_id))]
 
 
-def test_a_file_that_is_removed_meanwhile_is_no_problem(bucket: Bucket, db: Any, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_that_is_removed_meanwhile_is_no_problem(
+    app: Any, bucket: Bucket, db: Any, monkeypatch: pytest.MonkeyPatch
+):
     version = store(bucket)
-    original = checking._damage
+    file_id, path = version.file_id, Path(version.file.uri)
 
-    def damage(file: FileInstance) -> Any:
-        current = db.session.get(FileInstance, file.id)
-        version.remove()
-        storage = current.storage()
-        current.delete()
-        db.session.commit()
-        storage.delete()
-        return original(file)
+    def factory(**kwargs: Any) -> PyFSFileStorage:
+        """Remove the file when its row has been read, before anybody looks at it."""
+        if path.exists():
+            version.remove()
+            db.session.get(FileInstance, file_id).delete()
+            db.session.commit()
+            path.unlink()
+        return pyfs_storage_factory(**kwargs)
 
-    monkeypatch.setattr(checking, "_damage", damage)
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
     assert not any(check(checksum=False, repair=False))
+    assert FileInstance.query.count() == 0
 
 
 def test_a_file_that_other_file_systems_have_is_held_against_them(run: Run, bucket: Bucket, db: Any):

@@ -19,9 +19,9 @@ import pytest
 from click.testing import Result
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from helpers.faults import refusing
 from helpers.stored import store
 from invenio_db import db
-from sqlalchemy.exc import OperationalError
 
 from invenio_files_rest.models import Bucket, FileInstance, Location
 from invenio_files_rest.services.locations import create_location
@@ -276,14 +276,9 @@ def test_a_storage_that_acknowledges_what_it_has_not_stored_is_refused(
     assert list(folder.iterdir()) == []
 
 
-def test_a_database_that_fails_is_told_without_its_statement(
-    run: Run, app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch
-):
-    def fail(*args: Any) -> None:
-        raise OperationalError("INSERT INTO files_location", ("archive",), Exception("The server is away."))
-
-    monkeypatch.setattr("invenio_files_rest.services.locations.in_transaction", fail)
-    result = run("files", "location", "create", "archive", "data")
+def test_a_database_that_fails_is_told_without_its_statement(run: Run, folder: Path):
+    with refusing("INSERT INTO files_location"):
+        result = run("files", "location", "create", "archive", "data")
     assert (result.exit_code, result.stderr) == (1, "Error: The database failed: The server is away.\n")
     assert list(folder.iterdir()) == []
 

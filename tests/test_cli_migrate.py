@@ -71,17 +71,17 @@ def test_a_second_run_goes_on_where_the_first_ended(
 ):
     for key in "abcde":
         store(bucket, key)
-    original, left = migrating.migrate_file, iter(range(2))
+    original, left = PyFSFileStorage.copy, iter(range(2))
 
-    def migrate_file(*args: Any) -> Any:
+    def copy(*args: Any, **kwargs: Any) -> Any:
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return original(*args)
+        return original(*args, **kwargs)
 
-    monkeypatch.setattr(migrating, "migrate_file", migrate_file)
-    assert run("files", "migrate", "--location", "testloc", "new").exit_code == 130
+    with monkeypatch.context() as patch:
+        patch.setattr(PyFSFileStorage, "copy", copy)
+        assert run("files", "migrate", "--location", "testloc", "new").exit_code == 130
     assert len(stored(new)) == 2
-    monkeypatch.setattr(migrating, "migrate_file", original)
     result = run("files", "migrate", "--location", "testloc", "new", "--json")
     assert json.loads(result.stdout.splitlines()[-1])["found"] == {"file": 3}
     assert len(stored(new)) == 5
@@ -147,22 +147,22 @@ def test_a_source_is_in_use_again_where_the_copy_is_damaged(
 ):
     old = bucket.location
     versions = [store(bucket, key) for key in "ab"]
-    source_id = versions[0].file.id
-    original = migrating.migrate_file
+    sources = [version.file.id for version in versions]
+    original, first = PyFSFileStorage.checksum, iter([True])
 
-    def migrate_file(file_id: str, *args: Any) -> Any:
-        copy_id = original(file_id, *args)
-        if file_id == str(source_id):
-            damage(FileInstance.get(copy_id), content)
-        return copy_id
+    def checksum(self: PyFSFileStorage, *args: Any, **kwargs: Any) -> Any:
+        """Read a copy before its source is removed."""
+        if next(first, False):
+            damage(FileInstance.get_by_uri(self.fileurl), content)
+        return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(migrating, "migrate_file", migrate_file)
+    monkeypatch.setattr(PyFSFileStorage, "checksum", checksum)
     result = run("files", "migrate", "--location", "testloc", "new", "--remove-source", "--json")
     assert result.exit_code == 1
     assert findings(result)[-1]["left"] == {"file": 1}
     assert (stored(old), stored(new)) == ([CONTENT], [CONTENT])
     db.session.expire_all()
-    assert [version.file.id == source_id for version in versions] == [True, False]
+    assert sum(version.file.id == source for version, source in zip(versions, sources, strict=True)) == 1
     assert FileInstance.query.count() == 2
 
 
@@ -205,18 +205,23 @@ def test_readers_and_writers_are_at_work_meanwhile(
 ):
     for key in "abc":
         store(bucket, key)
-    original = migrating.migrate_file
+    copy, checksum = PyFSFileStorage.copy, PyFSFileStorage.checksum
     answers = []
 
-    def migrate_file(*args: Any) -> Any:
+    def copied(*args: Any, **kwargs: Any) -> Any:
         answers.extend(client.get(url(bucket, key)).status_code for key in "abc")
         answers.append(client.put(url(bucket, "a"), data=b"new").status_code)
-        copy_id = original(*args)
-        answers.extend(client.get(url(bucket, key)).status_code for key in "abc")
-        return copy_id
+        return copy(*args, **kwargs)
 
-    monkeypatch.setattr(migrating, "migrate_file", migrate_file)
+    def verified(*args: Any, **kwargs: Any) -> Any:
+        """Read a copy that is in use, before its source is removed."""
+        answers.extend(client.get(url(bucket, key)).status_code for key in "abc")
+        return checksum(*args, **kwargs)
+
+    monkeypatch.setattr(PyFSFileStorage, "copy", copied)
+    monkeypatch.setattr(PyFSFileStorage, "checksum", verified)
     assert run("files", "migrate", "--location", "testloc", "new", "--remove-source").exit_code == 0
+    assert len(answers) >= 7 * 3
     assert set(answers) == {200}
     assert client.get(url(bucket, "a")).data == b"new"
 

@@ -9,7 +9,6 @@ import stat
 import threading
 import tracemalloc
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,6 +23,7 @@ from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVers
 from invenio_files_rest.services import reading
 from invenio_files_rest.services.reading import list_objects
 from invenio_files_rest.signals import file_uploaded
+from invenio_files_rest.storage import PyFSFileStorage, pyfs_storage_factory
 
 Run = Callable[..., Result]
 
@@ -219,20 +219,21 @@ def test_get_replaces_no_pipe_and_makes_no_folder(run: Run, bucket: Bucket, tmp_
 
 
 def test_get_follows_a_file_that_is_migrated_meanwhile(
-    run: Run, bucket: Bucket, db: SQLAlchemy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app: Flask, run: Run, bucket: Bucket, db: SQLAlchemy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     file = store(bucket, "a", b"content").file
-    moved = tmp_path / "moved"
-    release = reading.release_connection
+    file_id, moved = file.id, tmp_path / "moved"
 
-    def migrate() -> None:
-        monkeypatch.setattr(reading, "release_connection", release)
-        os.rename(FileInstance.get(file_id).uri, moved)
-        FileInstance.get(file_id).uri = str(moved)
-        release()
+    def factory(**kwargs: Any) -> PyFSFileStorage:
+        """Migrate the file when its row has been read, before it is opened."""
+        storage = pyfs_storage_factory(**kwargs)
+        if not moved.exists():
+            os.rename(FileInstance.get(file_id).uri, moved)
+            FileInstance.get(file_id).uri = str(moved)
+            db.session.commit()
+        return storage
 
-    file_id = file.id
-    monkeypatch.setattr(reading, "release_connection", migrate)
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
     assert run("files", "object", "get", str(bucket.id), "a").stdout_bytes == b"content"
 
 
@@ -270,14 +271,14 @@ def test_of_two_that_put_where_nothing_is_one_does(
     run_with: Callable[..., Result], bucket: Bucket, location: Location, monkeypatch: pytest.MonkeyPatch
 ):
     """The condition holds when the bytes are read, and not any more when they are recorded."""
-    from invenio_files_rest.cli import object as command
+    save = PyFSFileStorage.save
 
-    def store_object(found: Bucket, key: str, body: Any, **kwargs: Any) -> Any:
-        stored(found, key, BytesIO(b"other"))
-        return stored(found, key, body, **kwargs)
+    def save_later(self: PyFSFileStorage, *args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(PyFSFileStorage, "save", save)
+        store(bucket, "a", b"other")
+        return save(self, *args, **kwargs)
 
-    stored = command.store_object
-    monkeypatch.setattr(command, "store_object", store_object)
+    monkeypatch.setattr(PyFSFileStorage, "save", save_later)
     result = run_with(b"mine", "files", "object", "put", str(bucket.id), "a", "--if-absent")
     assert result.exit_code == 3
     assert bytes_of(bucket, "a") == b"other"

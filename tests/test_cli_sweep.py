@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
 import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 from click.testing import Result
+from helpers.faults import factory_of
 from helpers.rest import nothing_stays, statements, stored, tree
 from helpers.stored import CONTENT, ago, findings, kinds, orphan, store
 from sqlalchemy import update
@@ -22,8 +24,7 @@ from invenio_files_rest.paths import make_path
 from invenio_files_rest.services import sweep as sweeping
 from invenio_files_rest.services.sweep import sweep
 from invenio_files_rest.storage import PyFSFileStorage
-from invenio_files_rest.storage.capabilities import Entry
-from invenio_files_rest.storage.local_store import LocalStore
+from invenio_files_rest.storage.capabilities import Entry, Listable
 from invenio_files_rest.storage.locking import locked_region
 
 Run = Callable[..., Result]
@@ -227,32 +228,20 @@ def test_a_file_that_comes_into_use_meanwhile_stays(bucket: Bucket, db: Any, mon
     assert stored(bucket.location) == [CONTENT]
 
 
-def test_a_folder_that_comes_into_use_meanwhile_stays(bucket: Bucket):
-    folder = Path(bucket.location.uri, "abc")
-    folder.mkdir()
-    age(folder)
-    findings = sweep(timedelta(hours=1), delete=True)
-    entry = Entry(str(folder), "abc/", "folder", None, 0)
-    (folder / "cd").mkdir()
-    with pytest.raises(sweeping._UsedAgainError):
-        sweeping._remove(sweeping._listable(bucket.location.uri), bucket.location.uri, entry)
-    assert list(findings) == []
-
-
 def test_what_comes_into_use_meanwhile_is_not_left_over(
-    run: Run, bucket: Bucket, upload: MultipartObject, monkeypatch: pytest.MonkeyPatch
+    app: Any, run: Run, bucket: Bucket, upload: MultipartObject, monkeypatch: pytest.MonkeyPatch
 ):
     folder = Path(bucket.location.uri, "abc")
     folder.mkdir()
     age(folder)
     (file,) = (path for path in Path(bucket.location.uri).rglob("data") if path.is_file())
-    original = LocalStore.remove_folder
 
-    def remove_folder(self: LocalStore, path: str) -> None:
-        Path(path, "cd").mkdir()
-        original(self, path)
+    def remove(usual: Callable[..., None], uri: str, entry: Entry) -> None:
+        Path(entry.path, "cd").mkdir()
+        usual(uri, entry)
 
-    monkeypatch.setattr(LocalStore, "remove_folder", remove_folder)
+    factory = factory_of(Listable, "remove", remove)
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
     with file.open("r+b") as sending, locked_region(sending, 0, 1, timeout=0):
         result = run("files", "sweep", "--delete", "--json")
     assert (result.exit_code, kinds(result)) == (0, ["summary"])
@@ -260,18 +249,16 @@ def test_what_comes_into_use_meanwhile_is_not_left_over(
     assert (folder / "cd").is_dir()
 
 
-def test_a_folder_that_cannot_be_removed_is_a_problem(run: Run, bucket: Bucket, monkeypatch: pytest.MonkeyPatch):
-    folder = Path(bucket.location.uri, "abc")
+def test_a_folder_that_cannot_be_removed_is_a_problem(run: Run, bucket: Bucket, db: Any, small_disk: Path):
+    bucket.location.uri = str(small_disk)
+    db.session.commit()
+    folder = small_disk / "abc"
     folder.mkdir()
     age(folder)
-
-    def remove_folder(self: LocalStore, path: str) -> None:
-        raise PermissionError("not mine")
-
-    monkeypatch.setattr(LocalStore, "remove_folder", remove_folder)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     result = run("files", "sweep", "--delete", "--json")
     assert (result.exit_code, kinds(result)) == (1, ["folder", "summary"])
-    assert findings(result)[0]["error"] == "PermissionError: not mine"
+    assert findings(result)[0]["error"].endswith(f"Read-only file system: '{folder}'")
 
 
 def test_a_failure_is_told_logged_and_does_not_end_the_sweep(

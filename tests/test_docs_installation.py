@@ -50,7 +50,8 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         """Begin with nothing of the tests' environment, but for its variables."""
         self.folder, self.port = folder, free_port()
-        away = {"PYTHONPATH", "VIRTUAL_ENV", "VENV"}
+        # Nor what keeps Python from keeping what it has compiled, which it does for each command then.
+        away = {"PYTHONPATH", "VIRTUAL_ENV", "VENV", "PYTHONDONTWRITEBYTECODE"}
         self.environment = {name: value for name, value in os.environ.items() if name not in away}
         # Installs what pip would, in a fraction of the time.
         self.before = (

@@ -81,10 +81,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(tmp_path_factory.mktemp("example"))
 
 
-@pytest.fixture
-def server(place: Place) -> Iterator[Server]:
-    with place.served() as server:
-        yield server
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Give a place whose server runs, and is left alone."""
+    place = Place(tmp_path_factory.mktemp("served"))
+    with place.served():
+        yield place
 
 
 def started(path: Path, bucket: str, *options: str) -> subprocess.Popen[str]:
@@ -156,47 +158,43 @@ def test_a_large_file_arrives_though_client_and_server_are_killed(place: Place, 
         assert versions["size"] == SIZE * MIB
 
 
-@pytest.mark.usefixtures("server")
-def test_a_small_file_is_one_request(place: Place, tmp_path: Path) -> None:
+def test_a_small_file_is_one_request(served: Place, tmp_path: Path) -> None:
     path = tmp_path / "ž small.txt"
     path.write_bytes(b"small")
-    code, output, errors = uploaded(path, place.bucket, "--key", "folder/ž small.txt")
-    assert (code, output) == (0, f"{place.bucket}/folder/%C5%BE%20small.txt\n"), errors
+    code, output, errors = uploaded(path, served.bucket, "--key", "folder/ž small.txt")
+    assert (code, output) == (0, f"{served.bucket}/folder/%C5%BE%20small.txt\n"), errors
     assert requests.get(output.strip()).content == b"small"
 
 
-@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("size", [2 * PART, 2 * PART + 1])
-def test_the_last_part_may_be_full_or_not(place: Place, tmp_path: Path, size: int) -> None:
+def test_the_last_part_may_be_full_or_not(served: Place, tmp_path: Path, size: int) -> None:
     path = tmp_path / f"{size}.bin"
     checksum = made(path, size)
-    code, output, errors = uploaded(path, place.bucket)
+    code, output, errors = uploaded(path, served.bucket)
     assert code == 0, errors
     assert requests.head(output.strip()).headers["ETag"] == f'"{checksum}"'
 
 
-@pytest.mark.usefixtures("server")
-def test_a_file_that_has_changed_since_arrives_as_it_is_now(place: Place, tmp_path: Path) -> None:
+def test_a_file_that_has_changed_since_arrives_as_it_is_now(served: Place, tmp_path: Path) -> None:
     path = tmp_path / "changed.bin"
     made(path, 3 * PART)
-    begun = requests.post(f"{place.bucket}/changed.bin?uploads&size={3 * PART * MIB}&partSize={PART * MIB}").json()
+    begun = requests.post(f"{served.bucket}/changed.bin?uploads&size={3 * PART * MIB}&partSize={PART * MIB}").json()
     with path.open("rb") as file:
         body = file.read(PART * MIB)
     assert requests.put(f"{begun['links']['self']}&partNumber=0", data=body).status_code == 200
     with path.open("r+b") as file:
         file.write(b"changed")
-    code, output, errors = uploaded(path, place.bucket)
+    code, output, errors = uploaded(path, served.bucket)
     assert code == 0, errors
     checksum = hashlib.md5(path.read_bytes()).hexdigest()
     assert requests.head(output.strip()).headers["ETag"] == f'"md5:{checksum}"'
 
 
-@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("size", [1, 3 * PART])
-def test_a_refusal_is_told_at_once(place: Place, tmp_path: Path, size: int) -> None:
+def test_a_refusal_is_told_at_once(served: Place, tmp_path: Path, size: int) -> None:
     path = tmp_path / "refused.bin"
     made(path, size)
-    code, _, errors = uploaded(path, place.locked)
+    code, _, errors = uploaded(path, served.locked)
     assert code == 1
     assert "403: Bucket is locked" in errors
     assert "Traceback" not in errors
@@ -248,32 +246,30 @@ def test_parts_that_have_arrived_are_not_sent_again_whatever_they_are_hashed_wit
     assert [number for number in range(3) if f"partNumber={number}" in done.stderr] == [1, 2]
 
 
-@pytest.mark.usefixtures("server")
 def test_a_large_file_arrives_by_tus_though_the_connection_breaks_and_the_client_is_stopped(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    served: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path, size = tmp_path / "by tus.bin", 4 * PART
     checksum = made(path, size)
-    with cutting(place.port, [size * MIB // 4], pace=size * MIB / 6) as between:
-        bucket = place.bucket.replace(str(place.port), str(between.port))
+    with cutting(served.port, [size * MIB // 4], pace=size * MIB / 6) as between:
+        bucket = served.bucket.replace(str(served.port), str(between.port))
         first = started(path, bucket, "--tus")
         wait_until(lambda: between.passed > size * MIB // 2, first.poll)
         first.send_signal(signal.SIGINT)
         _, errors = first.communicate(timeout=60)
         assert first.returncode == 130, errors
         assert "Traceback" not in errors
-        assert place.versions(path.name) == []
+        assert served.versions(path.name) == []
         code, output, errors = uploaded(path, bucket, "--tus")
         assert (code, output) == (0, f"{bucket}/by%20tus.bin\n"), errors
-        assert place.versions(path.name) == [checksum]
+        assert served.versions(path.name) == [checksum]
         assert between.cuts == 1
         assert between.passed < 1.5 * size * MIB
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.usefixtures("server")
-def test_a_folder_of_many_files_arrives_once(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_many_files_arrives_once(served: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder, expected = tmp_path / "folder", {}
     count = int(os.environ.get("TEST_UPLOAD_FILES", "100"))
@@ -287,15 +283,15 @@ def test_a_folder_of_many_files_arrives_once(place: Place, tmp_path: Path, monke
     (folder / "1" / ".broken").symlink_to(folder / "nowhere")
     bad = folder / os.fsdecode(b"not \xff.txt")
     bad.write_text("refused")
-    code, output, errors = uploaded(folder, place.bucket, *options)
+    code, output, errors = uploaded(folder, served.bucket, *options)
     assert code == 1
     assert "--key" in errors
     assert "Traceback" not in errors
     assert len(output.splitlines()) == count
     bad.unlink()
-    code, _, errors = uploaded(folder, place.bucket, *options)
+    code, _, errors = uploaded(folder, served.bucket, *options)
     assert code == 0, errors
-    listed = requests.get(f"{place.bucket}?versions&prefix=of/", timeout=60).json()["contents"]
+    listed = requests.get(f"{served.bucket}?versions&prefix=of/", timeout=60).json()["contents"]
     found = [(each["key"], each["checksum"]) for each in listed if each["key"].startswith("of/")]
     assert sorted(found) == sorted(expected.items())
 
@@ -310,15 +306,14 @@ def test_who_may_not_read_may_upload(place: Place, tmp_path: Path, size: int) ->
         assert place.versions(path.name) == [checksum]
 
 
-@pytest.mark.usefixtures("server")
-def test_a_name_that_is_not_in_utf_8_is_told(place: Place, tmp_path: Path) -> None:
+def test_a_name_that_is_not_in_utf_8_is_told(served: Place, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"not \xff.txt")
     path.write_bytes(b"content")
-    code, output, errors = uploaded(path, place.bucket)
+    code, output, errors = uploaded(path, served.bucket)
     assert (code, output) == (1, "")
     assert "--key" in errors
     assert "Traceback" not in errors
-    assert uploaded(path, place.bucket, "--key", "named.txt")[0] == 0
+    assert uploaded(path, served.bucket, "--key", "named.txt")[0] == 0
 
 
 def test_an_answer_that_is_lost_adds_no_second_version(tmp_path: Path) -> None:
@@ -349,17 +344,16 @@ def test_an_answer_that_is_lost_adds_no_second_version(tmp_path: Path) -> None:
     assert stored == [b"content"]
 
 
-@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("key", ["..", "../other/x", "a/.", "./a"])
-def test_a_key_that_would_lead_elsewhere_is_refused(place: Place, tmp_path: Path, key: str) -> None:
+def test_a_key_that_would_lead_elsewhere_is_refused(served: Place, tmp_path: Path, key: str) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"a")
-    before = requests.get(f"{place.bucket}?versions").json()
-    code, output, errors = uploaded(path, place.bucket, "--key", key)
+    before = requests.get(f"{served.bucket}?versions").json()
+    code, output, errors = uploaded(path, served.bucket, "--key", key)
     assert (code, output) == (1, "")
     assert f"{key} cannot be the key" in errors
     assert "Traceback" not in errors
-    assert requests.get(f"{place.bucket}?versions").json() == before
+    assert requests.get(f"{served.bucket}?versions").json() == before
 
 
 def test_a_server_that_is_away_is_told(place: Place, tmp_path: Path) -> None:

@@ -29,22 +29,10 @@ MEBIBYTE = 1024 * 1024
 
 
 @pytest.fixture
-def small(db: Any, tmp_path: Path) -> Iterator[Path]:
-    """Mount a file system of 8 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"A file system cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@pytest.fixture
-def bucket(app: Flask, db: Any, small: Path, allow_all: None, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+def bucket(app: Flask, db: Any, small_disk: Path, allow_all: None, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """Make a bucket in a location of 8 MiB, in an application that answers as it does outside of tests."""
     monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
-    location = Location(name="small", uri=str(small), default=True)
+    location = Location(name="small", uri=str(small_disk), default=True)
     db.session.add(location)
     bucket = Bucket.create(location)
     db.session.commit()
@@ -69,71 +57,73 @@ def plain(answer: dict[str, Any], *secrets: str) -> None:
         assert secret not in str(answer)
 
 
-def test_a_full_disk_answers_507_and_heals(client: Any, bucket: Bucket, small: Path, caplog: pytest.LogCaptureFixture):
+def test_a_full_disk_answers_507_and_heals(
+    client: Any, bucket: Bucket, small_disk: Path, caplog: pytest.LogCaptureFixture
+):
     put(client, bucket, "kept", CONTENT)
     with nothing_stays(bucket.location):
         answer = error(client.put(url(bucket, "large"), data=bytes(16 * MEBIBYTE)), 507)
-    plain(answer, str(small))
+    plain(answer, str(small_disk))
     told_once(caplog, "No space left on device")
     assert client.get(url(bucket, "kept")).data == CONTENT
     put(client, bucket, "large", bytes(4 * MEBIBYTE))
 
 
 def test_a_disk_that_fills_between_two_parts_answers_507_and_the_part_can_be_sent_again(
-    client: Any, app: Any, bucket: Bucket, small: Path, monkeypatch: pytest.MonkeyPatch
+    client: Any, app: Any, bucket: Bucket, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_CHUNKSIZE_MIN", 1)
     query = {"size": 4 * MEBIBYTE, "partSize": 2 * MEBIBYTE}
     upload = client.post(url(bucket, "key", uploads=True, **query)).json["id"]
-    (small / "other").write_bytes(bytes(7 * MEBIBYTE))
+    (small_disk / "other").write_bytes(bytes(7 * MEBIBYTE))
 
     def send(number: int) -> Any:
         part = bytes([number]) * 2 * MEBIBYTE
         return client.put(url(bucket, "key", uploadId=upload, partNumber=number), data=part)
 
-    plain(error(send(0), 507), str(small))
+    plain(error(send(0), 507), str(small_disk))
     assert client.get(url(bucket, "key", uploadId=upload)).json["parts"] == []
-    (small / "other").unlink()
+    (small_disk / "other").unlink()
     assert [send(number).status_code for number in (0, 1)] == [200, 200]
     assert client.post(url(bucket, "key", uploadId=upload)).status_code == 200
     assert client.get(url(bucket, "key")).data == bytes([0]) * 2 * MEBIBYTE + bytes([1]) * 2 * MEBIBYTE
 
 
 def test_a_folder_that_turns_read_only_answers_500_and_heals(
-    client: Any, bucket: Bucket, small: Path, caplog: pytest.LogCaptureFixture
+    client: Any, bucket: Bucket, small_disk: Path, caplog: pytest.LogCaptureFixture
 ):
     put(client, bucket, "kept", CONTENT)
-    remount(small, "ro")
+    remount(small_disk, "ro")
     with nothing_stays(bucket.location):
-        plain(error(client.put(url(bucket, "key"), data=CONTENT), 500), str(small))
+        plain(error(client.put(url(bucket, "key"), data=CONTENT), 500), str(small_disk))
     told_once(caplog, "Read-only file system")
     assert client.get(url(bucket, "kept")).data == CONTENT
-    remount(small, "rw")
+    remount(small_disk, "rw")
     put(client, bucket, "key", CONTENT)
 
 
 def test_a_version_that_is_removed_from_a_read_only_folder_leaves_bytes_to_the_sweep(
-    client: Any, run: Callable[..., Any], bucket: Bucket, small: Path, caplog: pytest.LogCaptureFixture
+    client: Any, run: Callable[..., Any], bucket: Bucket, small_disk: Path, caplog: pytest.LogCaptureFixture
 ):
     version = put(client, bucket, "key", CONTENT)["version_id"]
-    remount(small, "ro")
+    remount(small_disk, "ro")
     assert client.delete(url(bucket, "key", versionId=version)).status_code == 204
     told_once(caplog, "Read-only file system")
     assert stored(bucket.location) == [CONTENT]
     assert run("files", "sweep", "--delete", "--grace", "0").exit_code == 1
-    remount(small, "rw")
+    remount(small_disk, "rw")
     assert run("files", "sweep", "--delete", "--grace", "0").exit_code == 0
     assert stored(bucket.location) == []
     assert (ObjectVersion.query.count(), FileInstance.query.count()) == (0, 0)
 
 
 def test_a_file_that_is_removed_under_us_answers_500_until_it_is_back(
-    client: Any, bucket: Bucket, small: Path, caplog: pytest.LogCaptureFixture
+    client: Any, bucket: Bucket, small_disk: Path, caplog: pytest.LogCaptureFixture
 ):
     put(client, bucket, "key", CONTENT)
     file = FileInstance.query.one()
     damage(file, None)
-    plain(error(client.get(url(bucket, "key")), 500), str(small))
+    plain(error(client.get(url(bucket, "key")), 500), str(small_disk))
     told_once(caplog, "FileNotFoundError")
     Path(file.uri).write_bytes(CONTENT)
     assert client.get(url(bucket, "key")).data == CONTENT

@@ -46,9 +46,24 @@ def test_a_failure_in_the_middle_of_a_stage_is_one_of_the_stage() -> None:
     assert "passed    Last" in done.stdout
 
 
-def test_ctrl_c_ends_all_stages(tmp_path: Path) -> None:
+def test_what_runs_beside_a_stage_is_a_stage_that_waits_for_it() -> None:
+    done = stages(
+        "late() { sleep 0.2; echo was late; false; }\nmeanwhile late late\nmeanwhile second echo second\n"
+        "stage First echo first\nstage Second await second\nstage Late await late"
+    )
+    assert done.returncode == 1
+    assert "== First\nfirst\n\n== Second\nsecond\n\n== Late\nwas late\n" in done.stdout
+    assert re.findall(r"(\w+)  +(\w+)$", done.stdout, re.MULTILINE) == [
+        ("passed", "First"),
+        ("passed", "Second"),
+        ("FAILED", "Late"),
+    ]
+
+
+def test_ctrl_c_ends_all_stages_and_what_runs_beside_them(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    script = f"{BEGIN}stage First sleep 100\nstage Second echo too late\nsummary"
+    beside = f"beside() {{ sleep 100 & echo $! >{tmp_path}/pid; wait; }}\nmeanwhile beside beside"
+    script = f"{BEGIN}{beside}\nstage First sleep 100\nstage Second echo too late\nsummary"
     with log.open("w") as output:
         process = subprocess.Popen(
             ["bash", "-c", script],
@@ -58,11 +73,13 @@ def test_ctrl_c_ends_all_stages(tmp_path: Path) -> None:
             # Which they ignore whose shell has begun the tests in the background.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-    wait_until(lambda: "First" in log.read_text())
+    pid = tmp_path / "pid"
+    wait_until(lambda: "First" in log.read_text() and pid.exists() and pid.read_text())
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(60) == 130
     assert "stopped   First" in log.read_text()
     assert "too late" not in log.read_text()
+    wait_until(lambda: not Path(f"/proc/{int(pid.read_text())}").exists())
 
 
 @pytest.fixture

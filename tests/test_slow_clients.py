@@ -229,9 +229,17 @@ def test_a_connection_that_is_no_socket_is_read_and_leaves_no_descriptor_open() 
     with open(reading, "rb") as body, open(writing, "wb", buffering=0) as sender:
         sender.write(b"s" * 100)
         before = os.listdir("/proc/self/fd")
-        stream = PacedStream(body, reading, rate=1000, patience=1)
-        assert stream.read(100) == b"s" * 100
-        stream._give_up()
+        assert PacedStream(body, reading, rate=1000, patience=60).read(100) == b"s" * 100
+        late = PacedStream(body, reading, rate=1_000_000, patience=0)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(late.read, 100)
+            sender.write(b"s" * 50)
+            time.sleep(0.01)
+            late.look()
+            # Nobody can end the wait for what is no socket, but the bytes come too late.
+            sender.write(b"s" * 50)
+            with pytest.raises(RequestTimeout):
+                waiting.result(SECONDS)
         assert os.listdir("/proc/self/fd") == before
 
 

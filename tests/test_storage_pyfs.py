@@ -57,6 +57,12 @@ def content_of(storage: PyFSFileStorage) -> bytes:
         return file.read()
 
 
+def told(storage: PyFSFileStorage) -> tuple[int | None, float | None]:
+    """Return what a response tells of the file: its size, and as Unix time, when it was changed."""
+    with Flask("app").test_request_context(), storage.send_file("data") as response:
+        return response.content_length, response.last_modified and response.last_modified.timestamp()
+
+
 def test_saving_returns_the_url_as_it_was_given(location: Path) -> None:
     for url in (f"{location}/a/data", f"osfs://{location}/b/data", "mem://x/c/data", "temp://d/data"):
         storage = PyFSFileStorage(url)
@@ -354,8 +360,9 @@ def test_a_file_in_memory_in_place_of_the_folder_is_an_os_error() -> None:
         datetime(2020, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))),
     ],
 )
-def test_a_time_becomes_a_timestamp(modified: datetime | int) -> None:
-    assert PyFSFileStorage("/data", modified=modified)._modified == 1577836800
+def test_a_time_is_that_of_the_response(storage: PyFSFileStorage, modified: datetime | int) -> None:
+    save(storage)
+    assert told(PyFSFileStorage(storage.fileurl, size=7, modified=modified)) == (7, 1577836800)
 
 
 class FolderLikeS3:
@@ -436,28 +443,30 @@ def test_the_factory_makes_a_path_for_a_new_file(paths_app: Flask) -> None:
             pyfs_storage_factory(fileinstance=file)
 
 
-def test_the_factory_takes_the_uri_of_a_file() -> None:
-    file = SimpleNamespace(id=uuid.UUID(ID), uri="/other/data", size=5, updated=datetime(2020, 1, 1))
-    storage = pyfs_storage_factory(fileinstance=file, default_location="/base")
-    assert (storage.fileurl, storage._size, storage._modified) == ("/other/data", 5, 1577836800)
+def test_the_factory_takes_the_uri_of_a_file(storage: PyFSFileStorage) -> None:
+    save(storage)
+    file = SimpleNamespace(id=uuid.UUID(ID), uri=storage.fileurl, size=7, updated=datetime(2020, 1, 1))
+    found = pyfs_storage_factory(fileinstance=file, default_location="/base")
+    assert (found.fileurl, told(found)) == (storage.fileurl, (7, 1577836800))
 
 
 def test_the_factory_asks_a_file_that_has_a_uri_for_no_identifier(location: Path) -> None:
     save(PyFSFileStorage(f"{location}/data"))
     storage = pyfs_storage_factory(SimpleNamespace(uri=f"{location}/data", size=7, updated=None))
-    assert (content_of(storage), storage._size, storage._modified) == (b"content", 7, None)
+    assert (content_of(storage), told(storage)) == (b"content", (7, None))
     # Nothing tells that the folder is the file's own.
     storage.delete()
     assert location.is_dir()
 
 
-def test_the_factory_takes_a_url_and_a_size() -> None:
+def test_the_factory_takes_a_url_and_a_size(location: Path) -> None:
     class Special(PyFSFileStorage):
         pass
 
-    storage = pyfs_storage_factory(fileurl="/data", size=0, clean_dir=False, filestorage_class=Special)
+    save(PyFSFileStorage(f"{location}/data"), b"")
+    storage = pyfs_storage_factory(fileurl=f"{location}/data", size=0, clean_dir=False, filestorage_class=Special)
     assert isinstance(storage, Special)
-    assert (storage.fileurl, storage._size, storage.clean_dir) == ("/data", 0, False)
+    assert (storage.fileurl, told(storage), storage.clean_dir) == (f"{location}/data", (0, None), False)
 
 
 @pytest.mark.parametrize("arguments", [{}, {"fileurl": "/data"}, {"size": 5}])

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from helpers.storages import OnPyFilesystem
+from helpers.uploading import Transferred
 
 from invenio_files_rest.storage import PyFSFileStorage
 from invenio_files_rest.storage.in_place import InPlace
@@ -126,22 +127,6 @@ def uploads(tmp_path: Path) -> InPlace:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
-
-
-class Transferred:
-    """What this process reads from files and writes to them, whatever the cache of the system has."""
-
-    def __enter__(self) -> Transferred:
-        self._begun = self._now()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.read, self.written = (after - before for before, after in zip(self._begun, self._now(), strict=True))
-
-    @staticmethod
-    def _now() -> list[int]:
-        lines = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
-        return [int(lines["rchar"]), int(lines["wchar"])]
 
 
 def write_parts(uploads: Uploads, sizes: list[int], offsets: list[int | None]) -> tuple[Any, list[Any]]:

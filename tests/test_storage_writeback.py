@@ -8,10 +8,10 @@ import hashlib
 import mmap
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +24,7 @@ MIB = 1024**2
 BEGIN, WAIT = 2, 1 | 2 | 4
 """Flags of sync_file_range(2): begin to write, and wait until all is written."""
 
-pytestmark = pytest.mark.skipif(writeback._sync_file_range is None, reason="needs sync_file_range of Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs sync_file_range of Linux")
 
 LITTLE_MEMORY = 256 * MIB
 """Bytes of a machine where files of more than 8 MiB do not stay in memory."""
@@ -107,11 +107,11 @@ def ranges(little_memory: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, li
     """Collect the ranges of the file that are asked to be written, waited for, and given back."""
     found: dict[str, list[tuple[int, int]]] = {"begun": [], "awaited": [], "released": []}
 
-    def sync(descriptor: int, offset: ctypes.c_int64, size: ctypes.c_int64, flags: int) -> int:
-        assert os.fstat(descriptor).st_size >= offset.value + size.value
+    def sync(descriptor: int, offset: int, size: int, flags: int) -> None:
+        assert os.fstat(descriptor).st_size >= offset + size
         kind = {BEGIN: "begun", WAIT: "awaited"}[flags]
-        found[kind].append((offset.value, offset.value + size.value))
-        return int(sync_file_range(descriptor, offset, size, flags))
+        found[kind].append((offset, offset + size))
+        sync_file_range(descriptor, offset, size, flags)
 
     def advise(descriptor: int, offset: int, size: int, advice: int) -> None:
         assert advice == os.POSIX_FADV_DONTNEED
@@ -120,8 +120,8 @@ def ranges(little_memory: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, li
         # It may be refused.
         raise OSError(errno.ENOSYS, "no advice is taken")
 
-    sync_file_range = writeback._sync_file_range
-    monkeypatch.setattr(writeback, "_sync_file_range", sync)
+    sync_file_range = writeback.sync_file_range
+    monkeypatch.setattr(writeback, "sync_file_range", sync)
     monkeypatch.setattr(os, "posix_fadvise", advise)
     return found
 
@@ -163,14 +163,13 @@ def refuse(little_memory: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[in
     def set_refusal(flags: int, number: int) -> None:
         refusals = iter([number])
 
-        def sync(descriptor: int, offset: Any, size: Any, asked: int) -> int:
+        def sync(descriptor: int, offset: int, size: int, asked: int) -> None:
             if asked == flags and (error := next(refusals, 0)):
-                ctypes.set_errno(error)
-                return -1
-            return int(sync_file_range(descriptor, offset, size, asked))
+                raise OSError(error, os.strerror(error))
+            sync_file_range(descriptor, offset, size, asked)
 
-        sync_file_range = writeback._sync_file_range
-        monkeypatch.setattr(writeback, "_sync_file_range", sync)
+        sync_file_range = writeback.sync_file_range
+        monkeypatch.setattr(writeback, "sync_file_range", sync)
 
     return set_refusal
 

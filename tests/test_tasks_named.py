@@ -104,7 +104,7 @@ def test_a_caller_in_python_may_give_any_function(bucket: Bucket):
 
 def come_back(task: Any, task_id: str, *args: Any) -> Any:
     """Run a task as a worker does whose broker says that it has given the message to another worker before."""
-    run = build_tracer(task.name, task, app=current_celery_app._get_current_object())
+    run = build_tracer(task.name, task, app=task.app)
     return run(task_id, args, {}, {"id": task_id, "delivery_info": {"redelivered": True}})
 
 

@@ -10,11 +10,10 @@ from uuid import uuid4
 
 import pytest
 from helpers.rest import stored
-from helpers.stored import CONTENT, orphan, store
+from helpers.stored import CONTENT, damage, orphan, store
 from sqlalchemy.exc import IntegrityError
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
-from invenio_files_rest.services.uploads.fixed import FixedParts
 from invenio_files_rest.storage import PyFSFileStorage
 from invenio_files_rest.tasks import clear_orphaned_files, remove_expired_multipartobjects, remove_file_data
 
@@ -180,20 +179,16 @@ def test_one_upload_that_fails_does_not_keep_the_others(
 ):
     monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_CHUNKSIZE_MIN", 1)
     monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_EXPIRES", timedelta(0))
-    uploads = [MultipartObject.create(bucket, "key", 2, 1).upload_id for _ in range(3)]
+    uploads = [MultipartObject.create(bucket, "key", 2, 1) for _ in range(3)]
     db.session.commit()
-    original = FixedParts.expire
-
-    def expire(self: FixedParts, upload_id: Any) -> bool:
-        if upload_id == uploads[1]:
-            raise OSError
-        return original(self, upload_id)
-
-    monkeypatch.setattr(FixedParts, "expire", expire)
+    damage(uploads[1].file, None)
+    # Which cannot be opened.
+    Path(uploads[1].file.uri).mkdir()
+    broken = uploads[1].upload_id
     assert remove_expired_multipartobjects() == 2
-    assert [upload.upload_id for upload in MultipartObject.query] == [uploads[1]]
+    assert [upload.upload_id for upload in MultipartObject.query] == [broken]
     assert len(caplog.records) == 1
-    assert len(stored(bucket.location)) == 1
+    assert stored(bucket.location) == []
 
 
 def test_a_broker_that_is_down_leaves_the_file_to_the_sweep(

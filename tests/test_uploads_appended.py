@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import ExitStack, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
-from helpers.uploading import Breaking, age, bucket_size, files_in, folders_in, note_signals
+from helpers.faults import factory_of, refusing
+from helpers.uploading import Breaking, Transferred, age, bucket_size, files_in, folders_in, note_signals
 from helpers.waiting import SECONDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from invenio_db import db
-from sqlalchemy.exc import OperationalError
 
+from invenio_files_rest.checksums import new_digest
 from invenio_files_rest.errors import (
     BucketLockedError,
     DigestMismatchError,
@@ -28,8 +31,7 @@ from invenio_files_rest.errors import (
 )
 from invenio_files_rest.models import Bucket, ObjectVersion, Upload, UploadExtent
 from invenio_files_rest.services.transactions import release_connection
-from invenio_files_rest.services.uploads import appended
-from invenio_files_rest.services.uploads.digests import running
+from invenio_files_rest.services.uploads.digests import KEPT, running
 from invenio_files_rest.services.uploads.errors import (
     TooManyUploads,
     UploadClosed,
@@ -43,7 +45,8 @@ from invenio_files_rest.services.uploads.plans import APPENDED
 from invenio_files_rest.services.uploads.runs import declare_length
 from invenio_files_rest.storage import VerifiedStream
 from invenio_files_rest.storage.part_files import PartFiles
-from invenio_files_rest.tasks import complete_upload, remove_expired_multipartobjects
+from invenio_files_rest.storage.uploads import Uploads
+from invenio_files_rest.tasks import complete_upload
 from invenio_files_rest.testing.storage import MemoryStorage
 
 CONTENT = b"0123456789"
@@ -233,26 +236,21 @@ def test_an_error_of_the_database_meanwhile_does_not_end_the_upload(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("invenio_files_rest.storage.part_files.SAVE_SECONDS", 0)
-    upload, failing = begin(bucket), [True]
-    of_epoch = appended.of_epoch
+    upload = begin(bucket)
 
-    class Failing(BytesIO):
+    class Meanwhile(BytesIO):
         """The database is away as long as bytes come."""
 
         def read(self, size: int | None = -1, /) -> bytes:
-            data = super().read(size)
-            failing[0] = bool(data)
+            begins, data = not self.tell(), super().read(size)
+            if begins:
+                stack.enter_context(refusing())
+            if not data:
+                stack.close()
             return data
 
-    def fail(*args: Any) -> Any:
-        if failing[0] and body.tell():
-            raise OperationalError("UPDATE", {}, Exception("The server has gone away."))
-        return of_epoch(*args)
-
-    body = Failing(bytes(2_000_000))
-    with monkeypatch.context() as patch:
-        patch.setattr(appended, "of_epoch", fail)
-        assert APPENDED.write(upload, 0, body, size=2_000_000).offset == 2_000_000
+    with ExitStack() as stack:
+        assert APPENDED.write(upload, 0, Meanwhile(bytes(2_000_000)), size=2_000_000).offset == 2_000_000
     assert APPENDED.offset(upload).offset == 2_000_000
 
 
@@ -448,20 +446,19 @@ def test_an_upload_to_a_location_that_is_away_waits_for_it(bucket: Bucket) -> No
 
 
 def test_conditions_are_judged_again_when_the_version_is_recorded(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    app: Flask, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from invenio_files_rest.storage.in_place import InPlace
-
     upload = begin(bucket, 10, conditions={"If-None-Match": "*"})
     append(upload, 0, CONTENT)
-    bucket_id, finish = bucket.id, InPlace.finish
+    bucket_id = bucket.id
 
-    def meanwhile(*args: Any, **kwargs: Any) -> Any:
+    def meanwhile(finish: Any, *args: Any, **kwargs: Any) -> Any:
         ObjectVersion.create(bucket_id, "key", stream=BytesIO(b"faster"))
         db.session.commit()
         return finish(*args, **kwargs)
 
-    monkeypatch.setattr(InPlace, "finish", meanwhile)
+    factory = factory_of(Uploads, "finish", meanwhile)
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
     with note_signals() as seen, pytest.raises(PreconditionFailed):
         APPENDED.complete(upload)
     assert seen == []
@@ -503,19 +500,18 @@ def test_an_upload_to_a_bucket_that_was_locked_meanwhile_waits_until_it_expires(
 
 
 def test_an_upload_that_is_aborted_while_it_is_completed_becomes_nothing(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    app: Flask, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from invenio_files_rest.storage.in_place import InPlace
-
-    upload, finish = begin(bucket, 10), InPlace.finish
+    upload = begin(bucket, 10)
     append(upload, 0, CONTENT)
 
-    def meanwhile(*args: Any, **kwargs: Any) -> Any:
+    def meanwhile(finish: Any, *args: Any, **kwargs: Any) -> Any:
         stored = finish(*args, **kwargs)
         APPENDED.abort(upload)
         return stored
 
-    monkeypatch.setattr(InPlace, "finish", meanwhile)
+    factory = factory_of(Uploads, "finish", meanwhile)
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
     with pytest.raises(UploadGone):
         APPENDED.complete(upload)
     assert (files_in(bucket), folders_in(bucket), bucket_size(bucket)) == ([], [], 0)
@@ -566,43 +562,33 @@ def test_a_storage_without_the_capability_takes_none(
 # Digests
 
 
-def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    from invenio_files_rest.storage.part_files import PartFiles
-
-    seen: list[Any] = []
-    put_together = PartFiles._fill
-
-    def fill(self: Any, target: Any, pieces: Any, total: int, checksum: Any, *rest: Any) -> Any:
-        seen.append(checksum)
-        return put_together(self, target, pieces, total, checksum, *rest)
-
-    monkeypatch.setattr(PartFiles, "_fill", fill)
-    return seen
+LONG = bytes(range(256)) * 32768
+"""More than all else that is read meanwhile."""
 
 
-def test_a_run_that_one_process_has_taken_is_not_read_again(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = count_reads(monkeypatch)
+def test_a_run_that_one_process_has_taken_is_not_read_again(bucket: Bucket) -> None:
+    third = len(LONG) // 3
     upload = begin(bucket)
-    append(upload, 0, CONTENT[:4])
-    APPENDED.write(upload, 4, Breaking(CONTENT[4:6], "raises"), size=6)
-    append(upload, 6, CONTENT[6:])
-    version = APPENDED.complete(upload)
-    expected = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
-    assert seen == []
-    assert db.session.get(ObjectVersion, version).file.checksum == expected
+    append(upload, 0, LONG[:third])
+    APPENDED.write(upload, third, Breaking(LONG[third : 2 * third], "raises"), size=len(LONG) - third)
+    append(upload, 2 * third, LONG[2 * third :])
+    with Transferred() as transferred:
+        version = APPENDED.complete(upload)
+    assert transferred.read < len(LONG) // 2
+    assert db.session.get(ObjectVersion, version).file.checksum == f"md5:{hashlib.md5(LONG).hexdigest()}"
 
 
-def test_a_run_whose_beginning_another_process_has_taken_is_read_once(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = count_reads(monkeypatch)
+def test_a_run_whose_beginning_this_process_knows_no_more_is_read_once(bucket: Bucket) -> None:
+    """As one whose beginning another process has taken."""
     upload = begin(bucket)
-    append(upload, 0, CONTENT[:4])
-    running._digests.clear()
-    append(upload, 4, CONTENT[4:])
-    version = APPENDED.complete(upload)
-    assert seen == [None]
-    assert db.session.get(ObjectVersion, version).file.checksum == f"md5:{hashlib.md5(CONTENT).hexdigest()}"
+    append(upload, 0, LONG[:1000])
+    for _ in range(KEPT):
+        running.put(uuid4(), 1, "md5", new_digest("md5"))
+    append(upload, 1000, LONG[1000:])
+    with Transferred() as transferred:
+        version = APPENDED.complete(upload)
+    assert len(LONG) <= transferred.read < 1.5 * len(LONG)
+    assert db.session.get(ObjectVersion, version).file.checksum == f"md5:{hashlib.md5(LONG).hexdigest()}"
 
 
 def test_files_are_hashed_with_the_algorithm_of_the_settings(
@@ -615,21 +601,22 @@ def test_files_are_hashed_with_the_algorithm_of_the_settings(
     assert db.session.get(ObjectVersion, version).file.checksum == f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 
-def test_a_full_disk_leaves_what_was_acknowledged(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_what_was_acknowledged(bucket: Bucket, small_disk: Path) -> None:
+    bucket.location.uri = str(small_disk)
+    db.session.commit()
     upload = begin(bucket)
     append(upload, 0, CONTENT[:4])
-
-    def full(*args: Any, **kwargs: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("invenio_files_rest.storage.pieces.SavedFile.write", full)
-        with pytest.raises(StorageFullError):
-            append(upload, 4, CONTENT[4:])
-    assert APPENDED.offset(upload).offset == 4
-    assert bucket_size(bucket) == 4
-    append(upload, 4, CONTENT[4:])
-    assert content(APPENDED.complete(upload)) == CONTENT
+    filler, rest = small_disk / "filler", bytes(1024**2)
+    with suppress(OSError):
+        filler.write_bytes(bytes(9 * 1024**2))
+    with pytest.raises(StorageFullError):
+        append(upload, 4, rest)
+    filler.unlink()
+    offset = APPENDED.offset(upload).offset
+    assert offset >= 4
+    assert bucket_size(bucket) == offset
+    append(upload, offset, rest[offset - 4 :])
+    assert content(APPENDED.complete(upload)) == CONTENT[:4] + rest
 
 
 @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from helpers.faults import factory_of
 from helpers.parts import PARTS as FIXED_PARTS
 from helpers.uploading import Breaking, bucket_size, elsewhere
 from invenio_db import db
@@ -18,7 +19,7 @@ from invenio_files_rest.models import Bucket, MultipartObject, ObjectVersion, Pa
 from invenio_files_rest.services.uploads.errors import UploadOverrun
 from invenio_files_rest.services.uploads.plans import APPENDED, FIXED, PARTS
 from invenio_files_rest.services.uploads.runs import declare_length
-from invenio_files_rest.storage.in_place import InPlace
+from invenio_files_rest.storage.uploads import Uploads
 
 
 def end_reading_on_sqlite() -> None:
@@ -67,13 +68,13 @@ def test_bytes_that_do_not_count_are_not_taken_for_those_of_the_next_writer(
     with whole.open("ab") as file:
         file.write(b"damaged")
     offsets = []
-    write = InPlace.write
 
-    def asked_before(self: InPlace, *args: Any) -> Any:
+    def asked_before(write: Any, *args: Any) -> Any:
         offsets.append(elsewhere(app, lambda: APPENDED.offset(upload).offset))
-        return write(self, *args)
+        return write(*args)
 
-    monkeypatch.setattr(InPlace, "write", asked_before)
+    factory = factory_of(Uploads, "write", asked_before)
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
     assert APPENDED.write(upload, 4, BytesIO(b"4567")).offset == 8
     assert offsets == [4]
 

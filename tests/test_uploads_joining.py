@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
+from helpers.faults import factory_of, refusing
 from helpers.uploading import age, bucket_size, files_in
 from invenio_db import db
 from sqlalchemy.exc import OperationalError
@@ -18,11 +20,11 @@ from sqlalchemy.exc import OperationalError
 from invenio_files_rest.errors import FileSizeError, InvalidOperationError, PreconditionFailed
 from invenio_files_rest.models import Bucket, ObjectVersion, Upload, UploadExtent
 from invenio_files_rest.models.upload import COMPLETING, DONE, FAILED, JOINED
-from invenio_files_rest.services.uploads import completion
-from invenio_files_rest.services.uploads.completion import finish_promptly, finish_upload
+from invenio_files_rest.services.uploads.completion import bytes_to_read, finish_promptly, finish_upload
 from invenio_files_rest.services.uploads.errors import UploadClosed, UploadGone, UploadIncomplete
 from invenio_files_rest.services.uploads.joining import join_uploads, joined_before
 from invenio_files_rest.services.uploads.plans import APPENDED
+from invenio_files_rest.storage.uploads import Uploads
 from invenio_files_rest.tasks import remove_expired_multipartobjects
 
 CONTENTS = [b"0123456789" * 100, b"", b"abc" * 1000]
@@ -172,28 +174,30 @@ def test_only_what_is_whole_and_no_object_by_itself_is_joined(bucket: Bucket) ->
         join(bucket, [partial(bucket, b"12")], conditions={"If-Match": "*"})
 
 
-def fail_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    def fail(*args: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(completion, name, fail)
+def killed(*args: Any, **kwargs: Any) -> None:
+    raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("killed_at", ["backend", "_record", "remove_all"])
+@pytest.mark.parametrize("killed_at", ["finish", "record", "abort"])
 def test_who_is_killed_loses_nothing_and_the_sweep_goes_on(
-    bucket: Bucket, killed_at: str, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Any]
+    app: Flask, bucket: Bucket, killed_at: str, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Any]
 ) -> None:
+    """Before the bytes are put together, before the version is recorded, before what it was made of is removed."""
     parts = [partial(bucket, content) for content in CONTENTS]
     final = join(bucket, parts)
-    with monkeypatch.context() as patched:
-        fail_at(patched, killed_at)
+    with monkeypatch.context() as patched, ExitStack() as stack:
+        if killed_at == "record":
+            stack.enter_context(refusing("INSERT INTO files_files", error=KeyboardInterrupt()))
+        else:
+            factory = factory_of(Uploads, killed_at, killed)
+            patched.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
         with pytest.raises(KeyboardInterrupt):
             finish_upload(final)
     db.session.rollback()
     for part in parts:
         if Upload.get(part) is not None:
             age(part)
-    if killed_at != "remove_all":
+    if killed_at != "abort":
         age(final)
     # What is joined has not expired, whatever its age.
     remove_expired_multipartobjects()
@@ -223,18 +227,10 @@ def test_one_that_never_becomes_a_version_takes_the_others_along(bucket: Bucket,
     assert bucket_size(bucket) == 6 * left
 
 
-def test_a_failing_database_leaves_the_others_as_they_were(
-    bucket: Bucket, app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_database_leaves_the_others_as_they_were(bucket: Bucket) -> None:
     parts = [partial(bucket, content) for content in CONTENTS]
-
-    def fail(*args: Any, **kwargs: Any) -> None:
-        raise OperationalError("INSERT", {}, Exception("away"))
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Upload, "record", fail)
-        with pytest.raises(OperationalError):
-            join(bucket, parts)
+    with refusing("INSERT INTO files_upload"), pytest.raises(OperationalError):
+        join(bucket, parts)
     assert [state(part) for part in parts] == ["open"] * 3
     assert bucket_size(bucket) == len(WHOLE)
     finish_upload(join(bucket, parts))

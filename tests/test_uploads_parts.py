@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
+from helpers.faults import factory_of, losing_a_commit
 from helpers.uploading import Breaking, bucket_size, files_in, folders_in, note_signals
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,8 +18,6 @@ from sqlalchemy.exc import OperationalError
 
 from invenio_files_rest.errors import FileSizeError, InvalidOperationError, PreconditionFailed, UnexpectedFileSizeError
 from invenio_files_rest.models import Bucket, ObjectVersion, Upload, UploadExtent
-from invenio_files_rest.services.transactions import in_transaction
-from invenio_files_rest.services.uploads import parts
 from invenio_files_rest.services.uploads.errors import (
     UploadClosed,
     UploadGone,
@@ -29,7 +27,7 @@ from invenio_files_rest.services.uploads.errors import (
 )
 from invenio_files_rest.services.uploads.interface import Extent
 from invenio_files_rest.services.uploads.plans import PARTS
-from invenio_files_rest.storage.in_place import InPlace
+from invenio_files_rest.storage.uploads import Uploads
 
 
 def begin(bucket: Bucket, length: int | None = None, key: str | None = "key", **about: Any) -> Any:
@@ -212,7 +210,9 @@ def test_a_condition_that_does_not_hold_leaves_the_upload_open(bucket: Bucket) -
     assert content(PARTS.complete(upload)) == b"xy"
 
 
-def test_a_storage_that_fails_leaves_an_upload_to_be_completed(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_storage_that_fails_leaves_an_upload_to_be_completed(
+    app: Flask, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     upload = begin(bucket)
     put(upload, 1, b"x")
 
@@ -220,7 +220,8 @@ def test_a_storage_that_fails_leaves_an_upload_to_be_completed(bucket: Bucket, m
         raise OSError(5, "The disk has failed.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(InPlace, "finish", fail)
+        factory = factory_of(Uploads, "finish", fail)
+        patch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
         with pytest.raises(OSError, match="The disk has failed"):
             PARTS.complete(upload)
     assert bucket_size(bucket) == 1
@@ -284,18 +285,9 @@ def test_a_part_without_digests_that_is_sent_anew_is_the_new_one(bucket: Bucket)
     assert content(PARTS.complete(upload)) == b"new."
 
 
-def test_a_part_is_counted_though_the_answer_to_its_commit_was_lost(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_part_is_counted_though_the_answer_to_its_commit_was_lost(bucket: Bucket) -> None:
     upload = begin(bucket)
-
-    def lost(work: Callable[[], Any], undo: Callable[[], Any]) -> None:
-        in_transaction(work)
-        raise OperationalError("COMMIT", {}, Exception("The server has gone."), connection_invalidated=True)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(parts, "commit_or_undo", lost)
-        with pytest.raises(OperationalError):
-            put(upload, 1, b"0123")
+    with losing_a_commit(3), pytest.raises(OperationalError):
+        put(upload, 1, b"0123")
     assert bucket_size(bucket) == 4
     assert content(PARTS.complete(upload)) == b"0123"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from helpers.faults import factory_of
 from helpers.uploaders import uploader
 from helpers.uploading import bucket_size
 from helpers.waiting import allowed
@@ -23,7 +24,7 @@ from invenio_files_rest.errors import FileSizeError
 from invenio_files_rest.models import Bucket, ObjectVersion, UploadExtent
 from invenio_files_rest.services.uploads.errors import UploadBusy, UploadClosed, UploadLost, UploadOffsetMismatch
 from invenio_files_rest.services.uploads.plans import APPENDED, PARTS
-from invenio_files_rest.storage.in_place import InPlace
+from invenio_files_rest.storage.uploads import Uploads
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -152,8 +153,7 @@ def test_what_a_killed_process_had_written_is_kept_unless_it_had_to_be_whole(
         assert writer.line() == "reading"
         writer.send(sent)
         time.sleep(0.5)
-        writer.process.send_signal(signal.SIGKILL)
-        writer.process.wait()
+        writer.kill()
     assert bucket_size(bucket) == 4 + 2 * len(sent)
     offset = APPENDED.offset(upload).offset
     if whole:
@@ -178,8 +178,7 @@ def test_what_was_written_before_the_machine_was_started_again_counts_as_far_as_
         assert writer.line() == "reading"
         writer.send(b"x" * MIB)
         time.sleep(0.5)
-        writer.process.send_signal(signal.SIGKILL)
-        writer.process.wait()
+        writer.kill()
     # After a power failure the file may have its size, and holes for bytes.
     UploadExtent.query.update({"writer": "another-start/2"})
     db.session.commit()
@@ -219,11 +218,11 @@ def test_a_writer_that_was_stopped_and_goes_on_harms_nobody(bucket: Bucket, data
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("plan", [PARTS, APPENDED], ids=["parts", "appended"])
 def test_who_was_overtaken_records_nothing_and_writes_over_nothing(
-    bucket: Bucket, locks: bool, plan: Any, when: str, monkeypatch: pytest.MonkeyPatch
+    app: Flask, bucket: Bucket, locks: bool, plan: Any, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before it gets to the place, or before it records what it wrote there."""
     upload, place = plan.begin(bucket, "key", None, protocol="test"), 1 if plan is PARTS else 0
-    write, overtaken = InPlace.write, threading.Event()
+    overtaken = threading.Event()
 
     def overtake() -> None:
         if not overtaken.is_set():
@@ -232,7 +231,7 @@ def test_who_was_overtaken_records_nothing_and_writes_over_nothing(
             assert offset in (0, 1, 4)
             plan.write(upload, offset, BytesIO(b"next"), size=4)
 
-    def slow(*args: Any, **kwargs: Any) -> Any:
+    def slow(write: Any, *args: Any, **kwargs: Any) -> Any:
         if overtaken.is_set() or when == "before":
             overtake()
             return write(*args, **kwargs)
@@ -240,7 +239,8 @@ def test_who_was_overtaken_records_nothing_and_writes_over_nothing(
         overtake()
         return receipt
 
-    monkeypatch.setattr(InPlace, "write", slow)
+    factory = factory_of(Uploads, "write", slow)
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
     with pytest.raises(UploadLost):
         plan.write(upload, place, BytesIO(b"late"), size=4)
     kept = b"late" if plan is APPENDED and when == "after" else b""

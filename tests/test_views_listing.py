@@ -294,7 +294,7 @@ def test_only_a_listing_that_does_not_fit_in_memory_is_sent_from_a_file(
             assert response.content_length == len(response.data)
             whole = response.data
         for limit, in_memory in ((len(whole), True), (len(whole) - 1, False)):
-            monkeypatch.setattr(json_streams, "_SPOOLED_IN_MEMORY", limit)
+            monkeypatch.setattr(json_streams, "SPOOLED_IN_MEMORY", limit)
             with json_serializer(objects, context=context) as response:
                 assert response.is_sequence is in_memory
                 assert response.content_length == len(whole)

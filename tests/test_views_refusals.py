@@ -7,6 +7,8 @@ import hashlib
 import io
 import logging
 import os
+from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +16,7 @@ import pytest
 from helpers.rest import CONTENT, Unreadable, error, nothing_stays, put, put_stream, url
 
 from invenio_files_rest.models import Bucket, ObjectVersion
-from invenio_files_rest.storage.local import LocalFile
+from invenio_files_rest.storage import PyFSFileStorage, pyfs_storage_factory
 
 MD5 = base64.b64encode(hashlib.md5(CONTENT).digest()).decode()
 SHA256 = base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()
@@ -271,11 +273,13 @@ def test_a_body_that_something_has_read_is_refused(
 def test_a_failing_storage_tells_clients_nothing_and_the_log_everything(
     client: Any, bucket: Any, location: Any, allow_all: None, app: Any, monkeypatch: Any, caplog: Any
 ) -> None:
-    def fail(self: LocalFile) -> Any:
-        raise OSError(5, "Input/output error", self.path)
+    class Failing(PyFSFileStorage):
+        def save(self, *args: Any, **kwargs: Any) -> Any:
+            raise OSError(5, "Input/output error", self.fileurl)
 
+    factory = partial(pyfs_storage_factory, filestorage_class=Failing)
     monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
-    monkeypatch.setattr(LocalFile, "replace", fail)
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
     with nothing_stays(location), caplog.at_level(logging.ERROR):
         answer = error(client.put(url(bucket, "a"), data=CONTENT), 500)
     assert location.uri not in str(answer)
@@ -284,17 +288,13 @@ def test_a_failing_storage_tells_clients_nothing_and_the_log_everything(
     assert "Input/output error" in caplog.text
 
 
-def test_a_full_disk_is_507(client: Any, bucket: Any, location: Any, allow_all: None, monkeypatch: Any) -> None:
-    real = LocalFile._open_temporary
-
-    def on_a_full_disk(folder: str, name: str, made: list[str]) -> Any:
-        descriptor, file = real(folder, name, made)
-        file.close()
-        return descriptor, open("/dev/full", "wb", buffering=0)
-
-    monkeypatch.setattr(LocalFile, "_open_temporary", staticmethod(on_a_full_disk))
+def test_a_full_disk_is_507(
+    client: Any, bucket: Any, location: Any, allow_all: None, db: Any, small_disk: Path
+) -> None:
+    location.uri = str(small_disk)
+    db.session.commit()
     with nothing_stays(location):
-        answer = error(client.put(url(bucket, "a"), data=CONTENT), 507)
+        answer = error(client.put(url(bucket, "a"), data=bytes(9 * 1024**2)), 507)
     assert location.uri not in str(answer)
 
 

@@ -81,9 +81,6 @@ _WITHOUT_SCRIPTS = ("admin/", "invenio_files_rest/admin/")
 
 _HERE = Path(__file__).parent
 
-_LARGEST_PAGE = 1000
-"""The largest number of rows on a page."""
-
 _LARGEST_OFFSET = 2**63 - 1
 """The largest number of rows that databases pass over."""
 
@@ -110,6 +107,9 @@ class FilesView(ModelView):
     column_display_pk = True
     column_default_sort = ("created", True)
     page_size = 25
+    max_page_size = 1000
+    """The largest number of rows on a page."""
+
     list_template = "invenio_files_rest/admin/list.html"
     column_type_formatters = column_type_formatters_detail = TYPES
 
@@ -188,9 +188,9 @@ class FilesView(ModelView):
             return None
 
     def _get_list_extra_args(self) -> Any:
-        """Read the arguments of a list, whose pages have :data:`_LARGEST_PAGE` rows at most."""
+        """Read the arguments of a list, whose pages have :attr:`max_page_size` rows at most."""
         arguments = super()._get_list_extra_args()
-        arguments.page_size = min(max(arguments.page_size, 0), _LARGEST_PAGE)
+        arguments.page_size = min(max(arguments.page_size, 0), self.max_page_size)
         return arguments
 
     def get_list(self, page: int, *args: Any, page_size: int | None = None, **kwargs: Any) -> Any:

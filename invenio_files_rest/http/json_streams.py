@@ -14,7 +14,7 @@ from werkzeug.wsgi import wrap_file
 
 from .pacing import paced_file
 
-_SPOOLED_IN_MEMORY = 1024**2
+SPOOLED_IN_MEMORY = 1024**2
 """Largest size of a listing that is kept in memory, in bytes."""
 
 _ITEMS_AT_A_TIME = 100
@@ -68,7 +68,7 @@ def _new_spool() -> SpooledTemporaryFile[bytes]:
     The response is sent from this file, so that memory does not grow with the listing, and a slow client does not hold
     a database connection.
     """
-    return SpooledTemporaryFile(_SPOOLED_IN_MEMORY, mode="w+b")
+    return SpooledTemporaryFile(SPOOLED_IN_MEMORY, mode="w+b")
 
 
 def _write_items(spool: SpooledTemporaryFile[bytes], items: Iterable[dict[str, Any]], margin: str | None) -> None:
@@ -94,7 +94,7 @@ def _spooled(spool: SpooledTemporaryFile[bytes]) -> Response:
     size = spool.tell()
     spool.seek(0)
     body = paced_file(spool)
-    in_memory = size <= _SPOOLED_IN_MEMORY
+    in_memory = size <= SPOOLED_IN_MEMORY
     sent = spool.read() if in_memory else wrap_file(request.environ, body, _BLOCK)
     response = current_app.response_class(sent, mimetype="application/json")
     response.content_length = size

@@ -20,10 +20,10 @@ from .file_instance import FileInstance
 from .object_tag import ObjectVersionTag
 from .object_version import ObjectVersion
 
-_AT_A_TIME = 1000
+ROWS_AT_A_TIME = 1000
 """Number of rows fetched at a time, and of keys that a statement reads at most when there is a delimiter."""
 
-_FEW = 100
+FEW_KEYS = 100
 """Number of keys that a statement reads after one that found keys of a single group only, since groups may be large.
 
 With fewer, many groups that are slightly larger than this would need a statement each.
@@ -96,13 +96,13 @@ class Listing:
         """
         most = None if self.max_keys is None else self.max_keys + 1
         if self.delimiter and most is None:
-            most = _AT_A_TIME
+            most = ROWS_AT_A_TIME
         listed, last, limit = 0, self.start_after, most
         while (bounds := self._bounds(last)) is not None:
             read, listed_before, key, group = 0, listed, None, None
             statement = _statement(self.versions, limit is not None, *bounds)
             values = {"bucket": self.bucket_id, "keys": limit} | bounds
-            with db.session.execute(statement, values, execution_options={"yield_per": _AT_A_TIME}) as rows:
+            with db.session.execute(statement, values, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:
                 for item in self._objects(chain.from_iterable(rows.partitions())):
                     if item.key != key:
                         key, read = item.key, read + 1
@@ -118,7 +118,7 @@ class Listing:
                         yield item
             if limit is None or most is None or read < limit:
                 return
-            limit = min(most, 2 * limit if listed > listed_before + 1 else _FEW)
+            limit = min(most, 2 * limit if listed > listed_before + 1 else FEW_KEYS)
 
     def _common_prefix(self, key: str) -> str | None:
         if not self.delimiter:

@@ -14,7 +14,7 @@ from ..proxies import current_files_rest
 PAGE_SIZE = 20
 """Number of buckets on a page."""
 
-_MOST_ASKED = 200
+MOST_ASKED = 200
 """Number of buckets of which a page asks whether one may use them, at most."""
 
 _READ, _WRITE = "bucket-read", "bucket-update"
@@ -57,5 +57,5 @@ def usable_buckets(before: Place | None) -> tuple[list[Usable], Place | None]:
     :returns: The buckets, and what the next page goes on after; ``None`` where there is none. Of many buckets that one
         may not use, a page may have less than there is room for, or none.
     """
-    buckets, following = usable(before, PAGE_SIZE, _MOST_ASKED, (_READ, _WRITE))
+    buckets, following = usable(before, PAGE_SIZE, MOST_ASKED, (_READ, _WRITE))
     return [_shown(*found) for found in buckets], following

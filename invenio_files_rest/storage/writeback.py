@@ -29,9 +29,10 @@ PIECE = 8 * 1024**2
 KEPT = 32 * 1024**2
 """Number of bytes before the current position of a longer file that stay in memory, written or not."""
 
-_sync_file_range: Any = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
 """Flags of sync_file_range(2), from ``linux/fs.h``."""
+
+_system_call: Any = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
 
 _UNABLE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP, errno.EPERM})
 """Errors if the file cannot be written in this way, or a sandbox does not know the call."""
@@ -42,6 +43,22 @@ def largest_cached() -> float:
     setting = "FILES_REST_UPLOAD_CACHED_SHARE"
     share = current_app.config.get(setting) if current_app else FILES_REST_UPLOAD_CACHED_SHARE
     return memory_size() * (share or 0)
+
+
+def sync_file_range(descriptor: int, offset: int, size: int, flags: int) -> None:
+    """Start or await the writing of a part of a file, by the system call that :mod:`os` lacks.
+
+    :param descriptor: File descriptor.
+    :param offset: Position of the first byte.
+    :param size: Number of bytes.
+    :param flags: What to do with them.
+    :raises OSError: If the system call fails, or the system has none.
+    """
+    if _system_call is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if _system_call(descriptor, ctypes.c_int64(offset), ctypes.c_int64(size), flags):
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
 
 
 class StreamedFile(io.BufferedWriter):
@@ -59,7 +76,7 @@ class StreamedFile(io.BufferedWriter):
         """Begin at the current position of the file."""
         super().__init__(raw)
         self._cached = largest_cached() if cached is None else cached
-        self._able = _sync_file_range is not None
+        self._able = True
         self._begun = self._released = self.tell()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
@@ -91,7 +108,7 @@ class StreamedFile(io.BufferedWriter):
     def _begin(self, end: int) -> None:
         """Start writing everything before an offset in bytes to the disk, without waiting for it."""
         try:
-            self._sync(self._begun, end, _WRITE)
+            sync_file_range(self.fileno(), self._begun, end - self._begun, _WRITE)
         except OSError as error:
             if error.errno not in _UNABLE:
                 raise
@@ -105,13 +122,9 @@ class StreamedFile(io.BufferedWriter):
         """
         if end <= self._released:
             return
-        self._sync(self._released, end, _WAIT_BEFORE | _WRITE | _WAIT_AFTER)
+        start, size = self._released, end - self._released
+        sync_file_range(self.fileno(), start, size, _WAIT_BEFORE | _WRITE | _WAIT_AFTER)
         # This is only advice, which may be refused.
         with suppress(OSError):
-            os.posix_fadvise(self.fileno(), self._released, end - self._released, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(self.fileno(), start, size, os.POSIX_FADV_DONTNEED)
         self._released = end
-
-    def _sync(self, start: int, end: int, flags: int) -> None:
-        if _sync_file_range(self.fileno(), ctypes.c_int64(start), ctypes.c_int64(end - start), flags):
-            error = ctypes.get_errno()
-            raise OSError(error, os.strerror(error))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from private_servers.base import free_port as free_port
 
 HERE = Path(__file__).parent
 START_SECONDS = 60
@@ -155,10 +156,3 @@ def serving(name: str, arguments: list[str], port: int, folder: Path, **settings
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
