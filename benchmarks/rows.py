@@ -38,7 +38,8 @@ FILL = {
     "files": """
         INSERT INTO files_files (id, created, updated, uri, storage_class, size, checksum, readable, writable,
             last_check_at, last_check)
-        SELECT id, at, at, :folder || '/' || id || '/data', 'S', 1000, 'md5:' || md5(id::text), true, false,
+        SELECT id, at, at, :folder || regexp_replace(id::text, '^(..)(..)', '/\\1/\\2/') || '/data', 'S', 1000,
+            'md5:' || md5(id::text), true, false,
             CASE WHEN random() < 0.999 THEN now() - random() * interval '31 days' END, true
         FROM (SELECT gen_random_uuid() AS id, now() - random() * interval '2000 days' AS at
               FROM generate_series(1, :rows)) AS new

@@ -7,12 +7,14 @@ the blocks that the database went through, and the tables that it read from end 
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from application import application
@@ -26,6 +28,10 @@ from invenio_files_rest.models.inventory import count_and_size, known_files, ver
 from invenio_files_rest.services import fixity
 from invenio_files_rest.services.batches import in_batches
 from invenio_files_rest.services.presence import AwayLocations
+from invenio_files_rest.services.sweep import sweep
+
+FILES = 20_000
+"""Files that are there for the sweep, empty ones."""
 
 TURNS = 15
 """How often what takes milliseconds is done."""
@@ -67,6 +73,15 @@ def explained(statement: Statement) -> dict[str, Any]:
     }
 
 
+def make_files() -> None:
+    """Make files that rows name, which the sweep may look at, since they are old."""
+    for uri in db.session.scalars(db.select(FileInstance.uri).where(FileInstance.size == 1000).limit(FILES)):
+        path = Path(uri)
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (0, 0))
+
+
 def operations() -> Iterator[tuple[str, Callable[[int], Any], int]]:
     """Return operations: what each is called, what does it, and how often that is done."""
     client = application.test_client()
@@ -96,6 +111,8 @@ def operations() -> Iterator[tuple[str, Callable[[int], Any], int]]:
     yield "sweep: 500 files of a folder", lambda n: known_files(ids, uris), TURNS
     unused = FileInstance.query_orphaned().filter(FileInstance.updated < utcnow() - timedelta(days=1))
     yield "sweep: rows that nothing uses, all", lambda n: list(in_batches(unused, FileInstance.id)), 1
+    make_files()
+    yield f"sweep: all, {FILES:,} files in the folder", lambda n: list(sweep(timedelta(days=1), delete=False)), 1
     files, before = verifiable_files(), utcnow() - timedelta(days=30)
 
     def due(number: int) -> None:
