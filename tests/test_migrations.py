@@ -36,6 +36,8 @@ from invenio_files_rest.models import (
     Upload,
     UploadExtent,
 )
+from invenio_files_rest.models.base import utcnow
+from invenio_files_rest.models.pages import page as rows_after
 
 REVISIONS = [
     "52ce868f33c3",
@@ -53,11 +55,13 @@ REVISIONS = [
     "b7c3d5e1f902",
     "b7d4f1a9c263",
     "d2a6c8f4b915",
+    "f3b8d6c2e417",
 ]
 LAST_OF_6_1 = "08e4a71525b6"
 KNOWN_TO_6_1 = (Location, FileInstance, Bucket, BucketTag, ObjectVersion, ObjectVersionTag, MultipartObject, Part)
 MODELS = (*KNOWN_TO_6_1, FileCRC, LocationMark, Upload, UploadExtent)
 ADDED_INDEXES = {
+    "files_files": {"ix_files_files_last_check_at_id": ["last_check_at", "id"]},
     "files_multipartobject": {"ix_files_multipartobject_file_id": ["file_id"]},
     "files_object": {
         "ix_files_object_bucket_id_key_is_head": ["bucket_id", "key", "is_head"],
@@ -457,8 +461,10 @@ def test_postgresql_answers_lookups_from_indexes(app: Flask, database: str) -> N
             VALUES (1, 'a', '/a', true, now(), now());
         INSERT INTO files_bucket (id, default_location, default_storage_class, size, locked, deleted, created, updated)
             SELECT md5('b' || n)::uuid, 1, 'S', 0, false, false, now(), now() FROM generate_series(0, 3) n;
-        INSERT INTO files_files (id, uri, size, readable, writable, created, updated)
-            SELECT md5('f' || n)::uuid, '/a/' || n, 1, true, false, now(), now() FROM generate_series(1, 20000) n;
+        INSERT INTO files_files (id, uri, size, readable, writable, last_check_at, created, updated)
+            SELECT md5('f' || n)::uuid, '/a/' || n, 1, true, false,
+                CASE WHEN n % 100 > 0 THEN now() - n * interval '1 minute' END, now(), now()
+            FROM generate_series(1, 20000) n;
         INSERT INTO files_object (version_id, key, bucket_id, file_id, is_head, created, updated)
             SELECT md5('v' || n)::uuid, 'k' || n / 2, md5('b' || n / 2 % 4)::uuid, md5('f' || n)::uuid, n % 2 = 0,
                 now(), now()
@@ -501,3 +507,12 @@ def test_postgresql_answers_lookups_from_indexes(app: Flask, database: str) -> N
     page = plan(heads.where(ObjectVersion.key > "k4").order_by(ObjectVersion.key).limit(10))
     assert "Index Scan using" in page
     assert "Sort" not in page
+    checked_at = FileInstance.last_check_at
+    oldest = FileInstance.query.order_by(checked_at).first()
+    for query, keys, after in (
+        (FileInstance.query.filter(checked_at.is_(None)), (FileInstance.id,), oldest),
+        (FileInstance.query.filter(checked_at < utcnow()), (checked_at, FileInstance.id), oldest),
+    ):
+        due = plan(rows_after(query, keys, 100, after).statement)
+        assert "ix_files_files_last_check_at_id" in due
+        assert "Seq Scan" not in due

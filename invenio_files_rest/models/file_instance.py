@@ -29,6 +29,8 @@ class FileInstance(FileContents, db.Model, Timestamp):
 
     __tablename__ = "files_files"
 
+    __table_args__ = (db.Index("ix_files_files_last_check_at_id", "last_check_at", "id"),)
+
     id = db.Column(UUIDType, primary_key=True, default=uuid.uuid4)
     """Identifier of the file."""
 

@@ -24,5 +24,6 @@ def page(query: Query[Any], keys: Sequence[Any], size: int, after: Any = None) -
             and_(keys[n] > last[n], *(key == value for key, value in zip(keys[:n], last, strict=False)))
             for n in range(len(keys))
         )
-        query = query.filter(or_(*beyond))
+        # Implied by the other condition, but databases only look up this one in an index.
+        query = query.filter(keys[0] >= last[0], or_(*beyond))
     return query.limit(size)
