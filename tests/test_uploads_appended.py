@@ -46,7 +46,7 @@ from invenio_files_rest.services.uploads.runs import declare_length
 from invenio_files_rest.storage import VerifiedStream
 from invenio_files_rest.storage.part_files import PartFiles
 from invenio_files_rest.storage.uploads import Uploads
-from invenio_files_rest.tasks import complete_upload
+from invenio_files_rest.tasks import complete_upload, remove_expired_multipartobjects
 from invenio_files_rest.testing.storage import MemoryStorage
 
 CONTENT = b"0123456789"

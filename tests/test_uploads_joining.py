@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 from invenio_files_rest.errors import FileSizeError, InvalidOperationError, PreconditionFailed
 from invenio_files_rest.models import Bucket, ObjectVersion, Upload, UploadExtent
 from invenio_files_rest.models.upload import COMPLETING, DONE, FAILED, JOINED
-from invenio_files_rest.services.uploads.completion import bytes_to_read, finish_promptly, finish_upload
+from invenio_files_rest.services.uploads.completion import finish_promptly, finish_upload
 from invenio_files_rest.services.uploads.errors import UploadClosed, UploadGone, UploadIncomplete
 from invenio_files_rest.services.uploads.joining import join_uploads, joined_before
 from invenio_files_rest.services.uploads.plans import APPENDED

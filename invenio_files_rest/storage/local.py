@@ -230,7 +230,7 @@ class LocalFile:
             raise
 
     @contextmanager
-    def create(self, settling: Settling) -> Iterator[IO[bytes]]:
+    def write_new(self, settling: Settling) -> Iterator[IO[bytes]]:
         """Open this file, which must not exist; it is durable once the file systems are settled, and not before.
 
         After an error no file and no new folder is left.
@@ -238,33 +238,23 @@ class LocalFile:
         :param settling: Where its file system is noted.
         """
         made: list[str] = []
+        folder_path, name = os.path.split(self.path)
         try:
             with translated_errors():
-                file = self._open_new(made)
+                folder, file = self._open_new(folder_path, name, made)
             try:
                 settling.note(file.fileno())
                 with closed_quietly(file):
                     yield file
             except BaseException:
                 with suppress(OSError):
-                    os.unlink(self.path)
+                    os.unlink(name, dir_fd=folder)
                 raise
+            finally:
+                os.close(folder)
         except BaseException:
             _remove_folders(made[::-1])
             raise
-
-    def _open_new(self, made: list[str]) -> IO[bytes]:
-        """Open a new file and make its folder, which others may remove while it is empty."""
-        folder = os.path.dirname(self.path)
-        for attempt in range(1, ATTEMPTS + 1):
-            if folder:
-                _make_folders(folder, made)
-            try:
-                return StreamedFile(io.FileIO(self.path, "xb"))
-            except FileNotFoundError:
-                if attempt == ATTEMPTS:
-                    raise
-        raise AssertionError("unreachable")
 
     @staticmethod
     def _open_new(folder_path: str, name: str, made: list[str]) -> tuple[int, IO[bytes]]:

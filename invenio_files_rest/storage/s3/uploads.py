@@ -16,7 +16,7 @@ from ...errors import StorageError
 from ..local import TEMPORARY_PREFIX
 from ..pump import pump
 from ..store import DigestFactory
-from ..uploads import WAIT_SECONDS, ExtentWrite, Receipt, State, Stored, Uploads
+from ..uploads import WAIT_SECONDS, ExtentWrite, Receipt, State, Stored, Uploads, nothing
 from .assembly import Assembly, PiecesStream
 from .bodies import Buffer, PassedOn
 from .locations import MIB, SMALLEST_PART
@@ -57,7 +57,7 @@ class S3Uploads:
 
     def write(self, state: State, extent: ExtentWrite, stream: SupportsRead[bytes]) -> Receipt:
         """Send a stream to the store."""
-        extent.ready()
+        extent.ready(nothing)
         if extent.offset is not None and extent.size is None:
             return GrowingRun(self._target, state, extent).write(stream)
         slot = extent.number + 1 if extent.number < MOST_PARTS else 0
