@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from invenio_files_rest.config import FILES_REST_UPLOAD_CACHED_SHARE
 from invenio_files_rest.storage import PyFSFileStorage, memory, writeback
 from invenio_files_rest.storage.writeback import KEPT, PIECE
 from invenio_files_rest.testing.storage import GeneratedStream
@@ -77,6 +78,7 @@ def test_the_default_suits_small_and_large_servers(monkeypatch: pytest.MonkeyPat
     for gib, cached in ((4, 128), (256, 8192)):
         monkeypatch.setattr(writeback, "memory_size", lambda gib=gib: gib * 1024 * MIB)
         assert writeback.largest_cached() == cached * MIB
+    assert writeback.CACHED_SHARE == FILES_REST_UPLOAD_CACHED_SHARE
 
 
 @pytest.mark.parametrize(

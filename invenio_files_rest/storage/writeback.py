@@ -20,11 +20,13 @@ from typing import Any
 
 from flask import current_app
 
-from ..config import FILES_REST_UPLOAD_CACHED_SHARE
 from .memory import memory_size
 
 PIECE = 8 * 1024**2
 """Minimum number of bytes after which the system is asked to write them to the disk."""
+
+CACHED_SHARE = 1 / 32
+"""Largest size of a file that stays in memory as a whole, as a share of the memory, outside of applications."""
 
 KEPT = 32 * 1024**2
 """Number of bytes before the current position of a longer file that stay in memory, written or not."""
@@ -40,9 +42,8 @@ _UNABLE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP,
 
 def largest_cached() -> float:
     """Return the size, in bytes, up to which the whole of a new file stays in memory."""
-    setting = "FILES_REST_UPLOAD_CACHED_SHARE"
-    share = current_app.config.get(setting) if current_app else FILES_REST_UPLOAD_CACHED_SHARE
-    return memory_size() * (share or 0)
+    configured = current_app.config.get("FILES_REST_UPLOAD_CACHED_SHARE") if current_app else None
+    return memory_size() * (CACHED_SHARE if configured is None else configured)
 
 
 def sync_file_range(descriptor: int, offset: int, size: int, flags: int) -> None:
