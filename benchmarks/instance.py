@@ -165,7 +165,7 @@ def processors_table(results: dict[str, Any]) -> list[list[str]]:
     """Return the rows of the table of what requests take of the processors."""
     rows = [["Milliseconds of CPU", "Who", *CPU_PARTS, "Cores busy"]]
     for measure, by_server in results["processors"].items():
-        for name, found in by_server.items():
+        for name, found in sorted(by_server.items(), key=lambda item: item[0] != "ours"):
             parts = (f"{found[part]:.1f}" for part in CPU_PARTS)
             rows.append([measure, name, *parts, f"{found['cores busy']:.2f}"])
     return rows
