@@ -96,7 +96,11 @@ def times_after_heads(bucket_id: uuid.UUID, *conditions: Any) -> Times:
 
 
 def step_down(bucket_id: uuid.UUID, keys: Any) -> None:
-    """Make the heads of some objects ordinary versions."""
+    """Make the heads of some objects ordinary versions.
+
+    :param bucket_id: Identifier of the bucket, which the transaction has locked.
+    :param keys: Keys of the objects, or a statement that selects them.
+    """
     heads = ObjectVersion.bucket_id == bucket_id, ObjectVersion.is_head, ObjectVersion.key.in_(keys)
     execute(update(ObjectVersion).where(*heads).values(is_head=False))
     for known in list(db.session.identity_map.values()):

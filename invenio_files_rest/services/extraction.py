@@ -94,7 +94,7 @@ def _store(bucket_id: uuid.UUID, entries: Iterable[Entry], prefix: str, manifest
         with batch:
             listed, more = _store_batch(batch, waiting, prefix, limit, manifest)
             batch.settle()
-            in_transaction(lambda files=batch.files: add_file_rows([file.twin() for file in files]))  # type: ignore[misc]
+            in_transaction(partial(add_file_rows, batch.files))
         for one in listed:
             manifest.add(one)
         _check_limit(bucket_id, manifest)

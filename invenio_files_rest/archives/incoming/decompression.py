@@ -109,6 +109,8 @@ class Decompressed:
         :raises InvalidArchiveError: If the stream is damaged or ends too early, needs too much memory, or expands too
             much.
         """
+        if size == 0:
+            return b""
         try:
             data = self._read(min(size, BLOCK) if size >= 0 else BLOCK)
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:

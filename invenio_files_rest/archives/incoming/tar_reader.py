@@ -117,7 +117,7 @@ class TarReader:
         if any("\ud800" <= character <= "\udfff" for character in name):
             shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             raise refused(shown, "the name is not in UTF-8")
-        if any(key.startswith("GNU.sparse.") for key in extended) or "SCHILY.realsize" in extended:
+        if "sparse" in extended:
             raise refused(name, "it is a sparse file, and only files and folders are taken")
         if info.type == tarfile.DIRTYPE or (info.type in _FILES and name.endswith("/")):
             self._skip(info.size)
@@ -136,8 +136,12 @@ class TarReader:
         return int(text)
 
     def _records(self, info: tarfile.TarInfo) -> dict[str, str]:
-        """Read an extended header: lines of their length in decimal, a space, and ``key=value`` (pax Header Block)."""
-        data, records = self._bytes(info), {}
+        """Read an extended header: lines of their length in decimal, a space, and ``key=value`` (pax Header Block).
+
+        :returns: ``path`` and ``size`` where they are given, and ``sparse`` where the entry is a sparse file.
+        """
+        data = self._bytes(info)
+        records: dict[str, str] = {}
         while data.strip(b"\0"):
             length, _, _ = data.partition(b" ")
             if not length.isdigit() or len(length) > 6 or not len(length) + 2 < int(length) <= len(data):
@@ -146,7 +150,11 @@ class TarReader:
             key, equals, value = line.partition(b"=")
             if not equals or not value.endswith(b"\n"):
                 raise self._damaged()
-            records[key.decode("utf-8", "replace")] = value[:-1].decode("utf-8", "surrogateescape")
+            # Of several headers before an entry, which could have any number of records, no others are kept.
+            if key in (b"path", b"size"):
+                records[key.decode()] = value[:-1].decode("utf-8", "surrogateescape")
+            elif key.startswith(b"GNU.sparse.") or key == b"SCHILY.realsize":
+                records["sparse"] = ""
         return records
 
     def _text(self, info: tarfile.TarInfo) -> str:
