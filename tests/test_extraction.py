@@ -8,7 +8,9 @@ import hashlib
 import io
 import lzma
 import os
+import shutil
 import stat
+import subprocess
 import tarfile
 import tracemalloc
 import uuid
@@ -121,6 +123,40 @@ def test_compressed_streams_after_another_are_one(client: FlaskClient, bucket: B
         halves = compress(archive[:700]) + compress(archive[700:])
         assert send(client, bucket, halves, prefix=compress.__module__).status_code == 200
     assert len(objects(bucket)) == 3 * len(FILES)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "tar -cf ARCHIVE .",
+        "tar --format=ustar -cf ARCHIVE .",
+        "tar -cJf ARCHIVE .",
+        "bsdtar -cf ARCHIVE .",
+        "bsdtar --format=ustar -cjf ARCHIVE .",
+        "bsdtar -a -cf ARCHIVE.zip .",
+        "7z a -bd -tzip ARCHIVE.zip .",
+        "7z a -bd -ttar ARCHIVE.tar .",
+    ],
+)
+def test_what_programs_pack_is_taken_apart(client: FlaskClient, bucket: Bucket, tmp_path: Path, command: str):
+    program, *arguments = command.replace("ARCHIVE", f"{tmp_path}/archive").split()
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed; scripts/services.py installs it")
+    # A segment of more than 100 characters does not fit into ustar.
+    files = {name: content for name, content in FILES.items() if "ustar" not in command or len(name) < 100}
+    for name, content in files.items():
+        path = tmp_path / "folder" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    subprocess.run([program, *arguments], cwd=tmp_path / "folder", check=True, capture_output=True, env=environment)
+    (archive,) = tmp_path.glob("archive*")
+    if archive.suffix == ".zip":
+        answer = send(client, bucket, b"", uploadId=upload(client, bucket, archive.read_bytes()))
+    else:
+        answer = send(client, bucket, archive.read_bytes())
+    assert answer.status_code == 200, answer.text
+    assert objects(bucket) == files
 
 
 def test_segments_that_say_nothing_are_left_out_of_names(client: FlaskClient, bucket: Bucket):
