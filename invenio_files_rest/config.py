@@ -157,6 +157,12 @@ A token that has one of them is held to those it has in any case. Off, one that 
 than these scopes, may do what its user may.
 """
 
+FILES_REST_S3_DIRECT_UPLOAD: timedelta | None = None
+"""Time for which the links are valid with which clients send parts of multipart uploads to the object store themselves.
+
+``None`` for no links: parts come through the application.
+"""
+
 FILES_REST_S3_LOCATIONS: dict[str, dict[str, Any]] = {}
 """Locations in object stores with the API of S3, by their URIs ``s3://bucket/prefix``; see :doc:`s3`.
 

@@ -234,6 +234,13 @@ class MultipartAlreadyCompleted(MultipartException):
     description = "Multipart upload is already completed."
 
 
+class MultipartPartsDiffer(MultipartException):
+    """Parts that a client has sent to the object store are not what it has said. The upload is gone."""
+
+    code = 400
+    description = "The parts are not those that were announced. The upload has been aborted."
+
+
 class MultipartNotCompleted(MultipartException):
     """The multipart upload has to be completed first."""
 

@@ -186,6 +186,14 @@ class MultipartObjectSchema(BaseSchema):
     part_size = fields.Integer(attribute="chunk_size")
     last_part_number = fields.Integer()
     last_part_size = fields.Integer()
+    direct = fields.Method("dump_direct", dump_only=True)
+
+    def dump_direct(self, obj: Any) -> Any:
+        """Return where clients send missing parts themselves; ``missing`` if they do not."""
+        links = _asked("direct")
+        if links is None:
+            return missing
+        return [{**link._asdict(), "expires": link.expires.isoformat()} for link in links]
 
     def dump_links(self, obj: Any) -> dict[str, str]:
         """Return the links of an upload, including that of the resulting version, if it is in the context."""

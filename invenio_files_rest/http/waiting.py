@@ -12,13 +12,14 @@ from typing import Any
 from celery.exceptions import TimeoutError as TaskTimeoutError
 from flask import Response, current_app, stream_with_context
 
-from ..errors import LocationAwayError, PreconditionFailed
+from ..errors import LocationAwayError, MultipartPartsDiffer, PreconditionFailed
 from ..models import MultipartObject, as_object_version
 from ..services.transactions import release_connection
 
 NOT_MERGED = "The parts could not be merged. Completing again may succeed."
 
 _MESSAGES = {
+    400: MultipartPartsDiffer.description,
     412: f"{PreconditionFailed.description} The upload is open again.",
     500: NOT_MERGED,
     503: f"{LocationAwayError.description} {NOT_MERGED}",
@@ -97,8 +98,8 @@ def _state_tells(result: Any, seconds: float) -> int | None:
 def _status(result: Any) -> int:
     if result.successful():
         return 200
-    # 412 or 503; the cause of any other error is only logged.
-    kinds = (PreconditionFailed, LocationAwayError)
+    # 400, 412 or 503; the cause of any other error is only logged.
+    kinds = (MultipartPartsDiffer, PreconditionFailed, LocationAwayError)
     return result.result.code if isinstance(result.result, kinds) else 500
 
 

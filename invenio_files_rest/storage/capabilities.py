@@ -10,7 +10,7 @@ One more capability is :class:`~invenio_files_rest.storage.uploads.Uploads`.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -68,6 +68,39 @@ class Signer(Protocol):
             ``Content-Type``.
         :returns: The URL.
         :raises StorageError: If it cannot be signed, e.g. without credentials.
+        """
+        ...
+
+
+class DirectParts(Protocol):
+    """Parts of a file that has been initialized, which clients send to the storage themselves."""
+
+    def link(self, start: int, size: int, seconds: int) -> str | None:
+        """Return a link with which a client sends one part, of this size and no other, by ``PUT``.
+
+        :param start: Where the part begins in the file, in bytes.
+        :param size: Its size in bytes.
+        :param seconds: Time for which the link is valid.
+        :returns: The URL; ``None`` if such a part cannot be sent in this way.
+        :raises StorageError: If the storage fails.
+        """
+        ...
+
+    def there(self, sizes: Mapping[int, int]) -> dict[int, str]:
+        """Return which parts the storage has.
+
+        :param sizes: Sizes of all parts in bytes, by where they begin.
+        :returns: The MD5 of those that are there and have their size, by where they begin.
+        :raises StorageError: If the storage fails.
+        """
+        ...
+
+    def settle(self, expected: Mapping[int, str]) -> None:
+        """Put the file together if all parts are there.
+
+        :param expected: The MD5 that parts must have, by where they begin.
+        :raises MultipartPartsDiffer: If one has another.
+        :raises StorageError: If the storage fails.
         """
         ...
 

@@ -22,6 +22,7 @@ from ..models import Bucket, MultipartObject, ObjectVersion, Part
 from ..proxies import current_files_rest
 from ..services.dispatch import task_named
 from ..services.transactions import release_connection
+from ..services.uploads.direct import direct_links
 from ..services.uploads.plans import FIXED
 from ..storage.pump import VerifiedStream
 from .decorators import need_permissions
@@ -129,6 +130,16 @@ def _log_failure(result: EagerResult, upload_id: uuid.UUID) -> None:
         current_app.logger.error("The merge of upload %s failed.", upload_id, exc_info=result.result)
 
 
+def _announced() -> dict[int, str]:
+    """Return the checksums of parts that a client says it has sent to the storage, by their numbers."""
+    if not (request.is_json and request.content_length):
+        return {}
+    try:
+        return {int(part["part_number"]): str(part["checksum"]) for part in request.get_json().get("parts", ())}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        abort(400, description="The parts have to be a list of objects with part_number and checksum.")
+
+
 class MultipartMixin:
     """What an object's resource does with multipart uploads."""
 
@@ -155,7 +166,8 @@ class MultipartMixin:
             raise MissingQueryParameter("partSize")
         conditions, _ = self.readable_conditions(bucket, key)
         upload = FIXED.begin(bucket, key, size, part_size=part_size, conditions=conditions)
-        return self.make_response(data=upload, context={"class": MultipartObject, "bucket": bucket})
+        context = {"class": MultipartObject, "bucket": bucket, "direct": direct_links(upload)}
+        return self.make_response(data=upload, context=context)
 
     @pass_multipart(with_completed=True)
     def multipart_uploadpart(self, multipart: MultipartObject) -> Response:
@@ -183,7 +195,9 @@ class MultipartMixin:
         :param multipart: The upload.
         """
         parts = Part.query_by_multipart(multipart).all()
-        return self.make_response(data=parts, context={"class": Part, "multipart": multipart, "many": True})
+        direct = direct_links(multipart, {part.part_number for part in parts})
+        context = {"class": Part, "multipart": multipart, "many": True, "direct": direct}
+        return self.make_response(data=parts, context=context)
 
     @pass_multipart(with_completed=True)
     def multipart_complete(self, multipart: MultipartObject) -> Response:
@@ -197,7 +211,7 @@ class MultipartMixin:
         :param multipart: The upload.
         """
         conditions, _ = self.readable_conditions(multipart.bucket, multipart.key)
-        FIXED.close(multipart, conditions)
+        FIXED.close(multipart, conditions, _announced())
         upload_id, version_id = multipart.upload_id, multipart.version_id
         context = {"class": MultipartObject, "object_version_id": version_id}
         response = self.make_response(data=multipart, context=context)

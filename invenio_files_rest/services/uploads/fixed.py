@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from ...errors import (
     MultipartInvalidSize,
     MultipartNotCompleted,
     MultipartPartBusy,
+    MultipartPartsDiffer,
     PreconditionFailed,
 )
 from ...models import Bucket, MultipartObject, ObjectVersion, Part
@@ -38,6 +39,7 @@ from ..deposit import commit_or_discard
 from ..dispatch import send_task
 from ..removal import remove_file_data
 from ..transactions import in_transaction, release_connection
+from . import direct
 from .access import explained, held
 from .completion import made, made_meanwhile
 from .errors import UploadGone
@@ -208,16 +210,25 @@ class FixedParts:
         """Return the numbers of the parts that are not there."""
         return _row(upload).missing_parts()
 
-    def close(self, upload: MultipartObject | uuid.UUID, conditions: Mapping[str, str] | None = None) -> None:
+    def close(
+        self,
+        upload: MultipartObject | uuid.UUID,
+        conditions: Mapping[str, str] | None = None,
+        announced: Mapping[int, str] | None = None,
+    ) -> None:
         """Take no more parts, and commit. Of one that takes none already, the conditions alone are looked at.
 
         :param upload: The upload.
+        :param announced: Checksums of parts that the client has sent to the storage itself, by their numbers.
         :param conditions: What has to be true of the object; see :func:`.http.preconditions.write_conditions`.
         :raises PreconditionFailed: If a condition does not hold; nothing has changed then.
         :raises MultipartMissingParts: If parts are missing; the message names them.
+        :raises MultipartPartsDiffer: If parts are not what was announced. The upload is aborted then.
         :raises UploadGone: If the upload has been aborted, or become a version.
         """
         upload_id = _id(upload)
+        with self._aborted_if_parts_differ(upload_id):
+            direct.take_in(upload_id, announced or {})
 
         def close() -> None:
             upload = held(upload_id, model=MultipartObject)
@@ -249,6 +260,7 @@ class FixedParts:
         :raises UploadGone: If there is no such upload.
         :raises StorageError: If the storage fails, or the location is away. It may be tried again.
         :raises PreconditionFailed: If a condition does not hold. The upload is open again then, with all its parts.
+        :raises MultipartPartsDiffer: If the storage has other parts. The upload is aborted then.
         """
         version_id = version_id or MultipartObject.version_id_of(upload_id)
 
@@ -263,8 +275,11 @@ class FixedParts:
         if isinstance(found, uuid.UUID):
             return found
         storage, uri, parts = found.file.storage(), found.file.uri, found.parts_there()
+        expected = direct.recorded(found)
         release_connection()
         try:
+            with self._aborted_if_parts_differ(upload_id):
+                direct.settle(storage, expected)
             checksum = storage.checksum(progress_callback=progress)
         except FileNotFoundError as error:
             return made_meanwhile(look, uri, error)
@@ -290,6 +305,15 @@ class FixedParts:
             return made(version_id)
         notify(file_uploaded, version)
         return version_id
+
+    @contextmanager
+    def _aborted_if_parts_differ(self, upload_id: uuid.UUID) -> Iterator[None]:
+        try:
+            yield
+        except MultipartPartsDiffer:
+            with suppress(UploadGone):
+                self.abort(upload_id)
+            raise
 
     def complete(self, upload: MultipartObject | uuid.UUID) -> uuid.UUID:
         """Make the upload a version of its object, and commit. Doing it again returns the same."""

@@ -1,4 +1,4 @@
-"""Links to an object that are signed, so that whoever has one may read the object for a while."""
+"""Links that are signed, so that whoever has one may read an object, or send a part of an upload, for a while."""
 
 from __future__ import annotations
 
@@ -26,3 +26,21 @@ class S3Signer:
                     "get_object", Params={**self._source.address, **fields}, ExpiresIn=seconds
                 )
             )
+
+
+def part_link(target: S3Object, upload_id: str, number: int, size: int, seconds: int) -> str:
+    """Sign a link with which one part of an S3 upload is sent. The store is not asked.
+
+    :param target: The object that the upload becomes.
+    :param upload_id: The store's identifier of the upload.
+    :param number: Number of the part.
+    :param size: Its size in bytes, which is signed.
+    :param seconds: Time for which the link is valid.
+    """
+    place = {"UploadId": upload_id, "PartNumber": number, "ContentLength": size}
+    with translated_errors():
+        return str(
+            client_of(target.location).generate_presigned_url(
+                "upload_part", Params={**target.address, **place}, ExpiresIn=seconds
+            )
+        )

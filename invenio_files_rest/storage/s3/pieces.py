@@ -59,3 +59,11 @@ def numbered(pieces: list[S3Piece]) -> list[S3Piece] | None:
     large = all(piece.size >= SMALLEST_PART for piece in found[:-1])
     has_parts = any(piece.kind == PART for piece in found)
     return found if has_parts and ascending and large and found[-1].number <= 10_000 else None
+
+
+def md5_of_tag(tag: str) -> str:
+    """Return the MD5 that the entity tag of a part is, unless the store encrypts with keys of its own.
+
+    :param tag: The tag.
+    """
+    return tag.strip('"')

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import closing
+from itertools import accumulate
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...errors import StorageError
+from ...errors import MultipartPartsDiffer, StorageError
 from ..local import TEMPORARY_PREFIX
 from ..pump import pump
 from ..uploads import ExtentWrite
+from .links import part_link
 from .locations import SMALLEST_PART
 from .objects import S3Object
-from .pieces import OBJECT, S3Piece, receipt_of
+from .pieces import OBJECT, PART, S3Piece, md5_of_tag, receipt_of
 from .reading import S3File
 from .runs import parts_there
 from .uploads import BLOCK, S3Uploads, remove_temporary
@@ -154,11 +157,13 @@ class PartsOfRoom:
         """
         return 1 + start * MOST_PARTS // total
 
-    def settle(self) -> io.RawIOBase | None:
+    def settle(self, expected: Mapping[int, str] | None = None) -> io.RawIOBase | None:
         """Put the file together if all parts are there.
 
+        :param expected: The MD5 that parts must have, by where they begin.
         :returns: The file as it is now if some are not, which has zeros, or the old bytes, in their places; ``None`` if
             it is complete, or there is no room for one.
+        :raises MultipartPartsDiffer: If one has another.
         :raises StorageError: If some are missing, and the others cannot be read yet.
         """
         room = self._find()
@@ -185,6 +190,11 @@ class PartsOfRoom:
                 break
             pieces.append(piece._replace(number=self._slot(at, total)))
             at += piece.size
+        if expected:
+            begins = accumulate((piece.size for piece in pieces), initial=0)
+            for begin, piece in zip(begins, pieces, strict=False):
+                if piece.kind == PART and expected.get(begin, md5_of_tag(piece.where)) != md5_of_tag(piece.where):
+                    raise MultipartPartsDiffer()
         if at == total:
             # Its checksum is computed by whoever asked for it.
             self._uploads.finish(self._state(room), [receipt_of(pieces)], checksum="")
@@ -193,6 +203,24 @@ class PartsOfRoom:
         if parts:
             raise StorageError("Parts of the file are missing.")
         return Layers(self._target, None, objects, total)
+
+    def link(self, start: int, size: int, seconds: int) -> str | None:
+        """Return a link to send a part with; see :class:`~invenio_files_rest.storage.capabilities.DirectParts`."""
+        room = _rooms.get(self._target.uri) or self._find()
+        is_part = size >= SMALLEST_PART or (room is not None and start + size == room.size)
+        if room is None or not room.upload_id or not is_part:
+            return None
+        _rooms.put(self._target.uri, room)
+        return part_link(self._target, room.upload_id, self._slot(start, room.size), size, seconds)
+
+    def there(self, sizes: Mapping[int, int]) -> dict[int, str]:
+        """Return the parts that the store has; see :class:`~invenio_files_rest.storage.capabilities.DirectParts`."""
+        room = self._find()
+        if room is None or not room.upload_id:
+            return {}
+        parts = {part.number: part for part in parts_there(self._target, room.upload_id)}
+        found = {start: parts.get(self._slot(start, room.size)) for start in sizes}
+        return {start: md5_of_tag(part.where) for start, part in found.items() if part and part.size == sizes[start]}
 
     def _replace(self, room: Room, objects: dict[int, S3Piece]) -> None:
         """Write a complete file anew with the parts that replace some of its bytes."""

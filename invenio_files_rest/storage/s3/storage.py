@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from ..base import FileStorage, ProgressCallback
-from ..capabilities import BYTE_METHODS, C, Listable, Signer, bypasses
+from ..capabilities import BYTE_METHODS, C, DirectParts, Listable, Signer, bypasses
 from ..uploads import Uploads
 from .links import S3Signer
 from .listing import S3Listing
@@ -50,6 +50,7 @@ class S3FileStorage(FileStorage):
         if kind is not Listable and self._is_overridden():
             return None
         provided = {
+            DirectParts: self._parts,
             Listable: lambda: S3Listing(self._object.location),
             Signer: lambda: S3Signer(self._object),
             Uploads: self._uploads,

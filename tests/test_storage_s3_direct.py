@@ -1,0 +1,157 @@
+"""Parts that clients send to the object store themselves, with signed links."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+from helpers.rest import error, url
+from helpers.s3 import Store
+from helpers.uploading import bucket_size
+
+from invenio_files_rest.models import Bucket, MultipartObject
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("allow_all")]
+
+MIB = 1024**2
+PART = 5 * MIB
+CONTENT = random.Random(4).randbytes(PART + 1000)
+PARTS = [CONTENT[:PART], CONTENT[PART:]]
+
+
+@pytest.fixture(autouse=True)
+def direct(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.config, "FILES_REST_S3_DIRECT_UPLOAD", timedelta(minutes=5))
+
+
+@pytest.fixture
+def begun(client: FlaskClient, s3_bucket: Bucket) -> dict[str, Any]:
+    answer = client.post(url(s3_bucket, "key", uploads=True, size=len(CONTENT), partSize=PART))
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json)
+
+
+def send(link: dict[str, Any], data: bytes) -> int:
+    return requests.put(link["url"], data=data, timeout=60).status_code
+
+
+def path(upload: dict[str, Any]) -> str:
+    return str(upload["links"]["self"].removeprefix("http://localhost"))
+
+
+def checksums(parts: list[bytes]) -> dict[str, Any]:
+    md5 = [f"md5:{hashlib.md5(part).hexdigest()}" for part in parts]
+    return {"parts": [{"part_number": number, "checksum": checksum} for number, checksum in enumerate(md5)]}
+
+
+def nothing_stays(client: FlaskClient, bucket: Bucket, store: Store) -> None:
+    assert client.get(url(bucket, "key")).status_code == 404
+    assert bucket_size(bucket) == 0
+    assert MultipartObject.query.count() == 0
+    assert store.names() == store.unfinished() == []
+
+
+@pytest.mark.every_store
+@pytest.mark.parametrize("is_announced", [True, False], ids=["announced", "unannounced"])
+def test_parts_go_straight_to_the_store_and_become_the_object(
+    client: FlaskClient, s3_bucket: Bucket, store: Store, begun: dict[str, Any], is_announced: bool
+) -> None:
+    ranges = [(link["part_number"], link["start_byte"], link["end_byte"]) for link in begun["direct"]]
+    assert ranges == [(0, 0, PART), (1, PART, len(CONTENT))]
+    for link, part in zip(begun["direct"], PARTS, strict=True):
+        assert link["url"].startswith(store.settings["endpoint_url"])
+        assert store.settings["secret_access_key"] not in link["url"]
+        assert send(link, part) == 200
+    shown = client.get(path(begun)).json
+    assert shown["direct"] == []
+    announced = {"json": checksums(PARTS)} if is_announced else {}
+    answer = client.post(path(begun), **announced)
+    assert answer.status_code == 200, answer.text
+    assert "status" not in answer.json
+    found = client.get(url(s3_bucket, "key"))
+    assert found.data == CONTENT
+    assert found.headers["ETag"] == f'"md5:{hashlib.md5(CONTENT).hexdigest()}"'
+    assert [key.rpartition("/")[2] for key in store.names()] == ["data"]
+    assert store.unfinished() == []
+
+
+def test_parts_may_come_in_both_ways(client: FlaskClient, s3_bucket: Bucket, begun: dict[str, Any]) -> None:
+    assert client.put(f"{path(begun)}&partNumber=0", data=PARTS[0]).status_code == 200
+    (link,) = client.get(path(begun)).json["direct"]
+    assert (link["part_number"], send(link, PARTS[1])) == (1, 200)
+    assert client.post(path(begun)).status_code == 200
+    assert client.get(url(s3_bucket, "key")).data == CONTENT
+
+
+@pytest.mark.every_store
+def test_a_link_is_for_one_part_and_its_exact_length(begun: dict[str, Any]) -> None:
+    first, last = begun["direct"]
+    assert send(first, PARTS[0][:-1]) == send(first, PARTS[0] + b"x") == send(last, b"") == 403
+    other = {"url": first["url"].replace("partNumber=1&", "partNumber=2&")}
+    assert other != first
+    assert send(other, PARTS[0]) == 403
+    assert requests.get(first["url"], timeout=60).status_code == 403
+
+
+def test_parts_that_are_missing_are_named_and_the_upload_stays(client: FlaskClient, begun: dict[str, Any]) -> None:
+    assert send(begun["direct"][0], PARTS[0]) == 200
+    assert "1 missing: 1" in error(client.post(path(begun)), 400)["message"]
+    assert send(begun["direct"][1], PARTS[1]) == 200
+    assert client.post(path(begun)).status_code == 200
+
+
+def test_who_announces_other_bytes_than_came_gets_400_and_nothing_stays(
+    client: FlaskClient, s3_bucket: Bucket, store: Store, begun: dict[str, Any]
+) -> None:
+    for link, part in zip(begun["direct"], [PARTS[0], b"x" * 1000], strict=True):
+        assert send(link, part) == 200
+    answer = error(client.post(path(begun), json=checksums(PARTS)), 400)
+    assert answer["message"].startswith("The parts are not those that were announced.")
+    nothing_stays(client, s3_bucket, store)
+
+
+def test_who_sends_other_bytes_after_completing_gets_400_and_nothing_stays(
+    client: FlaskClient, s3_bucket: Bucket, store: Store, begun: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link is still valid then."""
+    from invenio_files_rest.services.uploads import direct
+
+    for link, part in zip(begun["direct"], PARTS, strict=True):
+        assert send(link, part) == 200
+    settle = direct.settle
+
+    def late(*args: Any) -> None:
+        assert send(begun["direct"][0], bytes(PART)) == 200
+        settle(*args)
+
+    monkeypatch.setattr(direct, "settle", late)
+    answer = client.post(path(begun), json=checksums(PARTS))
+    assert answer.json["status"] == 400
+    nothing_stays(client, s3_bucket, store)
+
+
+@pytest.mark.parametrize("body", [{"parts": 1}, {"parts": [1]}, {"parts": [{"part_number": 0}]}, [1]])
+def test_nonsense_is_refused_and_the_upload_stays(client: FlaskClient, begun: dict[str, Any], body: Any) -> None:
+    error(client.post(path(begun), json=body), 400)
+    assert client.get(path(begun)).status_code == 200
+
+
+def test_without_the_setting_parts_come_through_the_application(
+    app: Flask, client: FlaskClient, s3_bucket: Bucket
+) -> None:
+    app.config["FILES_REST_S3_DIRECT_UPLOAD"] = None
+    answer = client.post(url(s3_bucket, "key", uploads=True, size=len(CONTENT), partSize=PART))
+    assert "direct" not in answer.json
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_parts_that_the_store_does_not_take_have_no_links(client: FlaskClient, s3_bucket: Bucket) -> None:
+    """All but the last have 5 MiB at least."""
+    answer = client.post(url(s3_bucket, "key", uploads=True, size=2 * MIB + 1, partSize=MIB))
+    assert [link["part_number"] for link in answer.json["direct"]] == [2]
