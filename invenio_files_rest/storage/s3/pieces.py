@@ -61,8 +61,8 @@ def numbered(pieces: list[S3Piece]) -> list[S3Piece] | None:
     return found if has_parts and ascending and large and found[-1].number <= 10_000 else None
 
 
-def md5_of_tag(tag: str) -> str:
-    """Return the MD5 that the entity tag of a part is, unless the store encrypts with keys of its own.
+def unquoted(tag: str) -> str:
+    """Return an entity tag as it is without quotes: of a part the MD5, unless the store encrypts with keys of its own.
 
     :param tag: The tag.
     """

@@ -22,7 +22,7 @@ from ..uploads import ExtentWrite
 from .links import part_link
 from .locations import SMALLEST_PART
 from .objects import S3Object
-from .pieces import OBJECT, PART, S3Piece, md5_of_tag, receipt_of
+from .pieces import OBJECT, PART, S3Piece, receipt_of, unquoted
 from .reading import S3File
 from .runs import parts_there
 from .uploads import BLOCK, S3Uploads, remove_temporary
@@ -193,7 +193,7 @@ class PartsOfRoom:
         if expected:
             begins = accumulate((piece.size for piece in pieces), initial=0)
             for begin, piece in zip(begins, pieces, strict=False):
-                if piece.kind == PART and expected.get(begin, md5_of_tag(piece.where)) != md5_of_tag(piece.where):
+                if piece.kind == PART and expected.get(begin, unquoted(piece.where)) != unquoted(piece.where):
                     raise MultipartPartsDiffer()
         if at == total:
             # Its checksum is computed by whoever asked for it.
@@ -220,7 +220,7 @@ class PartsOfRoom:
             return {}
         parts = {part.number: part for part in parts_there(self._target, room.upload_id)}
         found = {start: parts.get(self._slot(start, room.size)) for start in sizes}
-        return {start: md5_of_tag(part.where) for start, part in found.items() if part and part.size == sizes[start]}
+        return {start: unquoted(part.where) for start, part in found.items() if part and part.size == sizes[start]}
 
     def _replace(self, room: Room, objects: dict[int, S3Piece]) -> None:
         """Write a complete file anew with the parts that replace some of its bytes."""

@@ -13,6 +13,7 @@ from ..uploads import Uploads
 from .links import S3Signer
 from .listing import S3Listing
 from .locations import S3Location
+from .native import NativeMultipartMixin
 from .objects import S3Object
 from .reading import S3File
 from .room import PartsOfRoom
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ...limiters import FileSizeLimit
 
 
-class S3FileStorage(FileStorage):
+class S3FileStorage(NativeMultipartMixin, FileStorage):
     """Storage of one file as an object.
 
     :param fileurl: URI of the file, ``s3://bucket/key``.
