@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,10 @@ from helpers.rest import error, url
 from helpers.s3 import Store
 from helpers.uploading import bucket_size
 
-from invenio_files_rest.models import Bucket, MultipartObject
+from invenio_files_rest.models import Bucket, Location, MultipartObject
+
+pytest.importorskip("boto3", reason="the extra s3 is not installed")
+from invenio_files_rest.storage.s3.objects import S3Object
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("allow_all")]
 
@@ -155,3 +159,34 @@ def test_parts_that_the_store_does_not_take_have_no_links(client: FlaskClient, s
     """All but the last have 5 MiB at least."""
     answer = client.post(url(s3_bucket, "key", uploads=True, size=2 * MIB + 1, partSize=MIB))
     assert [link["part_number"] for link in answer.json["direct"]] == [2]
+
+
+def test_where_the_store_cannot_tell_what_came_parts_come_through_the_application(
+    client: FlaskClient, s3_bucket: Bucket, store: Store, begun: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where it encrypts with keys of its own."""
+    call = S3Object.call
+
+    def encrypted(self: S3Object, operation: str, **kwargs: Any) -> dict[str, Any]:
+        answer = call(self, operation, **kwargs)
+        return answer | {"ServerSideEncryption": "aws:kms"} if operation == "create_multipart_upload" else answer
+
+    monkeypatch.setattr(S3Object, "call", encrypted)
+    upload = client.post(url(s3_bucket, "other", uploads=True, size=len(CONTENT), partSize=PART)).json
+    assert upload["direct"] == []
+    for number, part in enumerate(PARTS):
+        assert client.put(f"{path(upload)}&partNumber={number}", data=part).status_code == 200
+    assert "status" not in client.post(path(upload)).json
+    assert client.get(url(s3_bucket, "other")).data == CONTENT
+
+
+def test_rules_for_pages_of_other_sites_are_printed(run: Any, s3_bucket: Bucket, db: Any, tmp_path: Any) -> None:
+    told = run("files", "location", "cors", "s3", "https://app.example.org", "http://localhost:3000")
+    (rule,) = json.loads(told.stdout)["CORSRules"]
+    assert rule["AllowedOrigins"] == ["https://app.example.org", "http://localhost:3000"]
+    for origin in ("*", "app.example.org", "https://app.example.org/page"):
+        refused = run("files", "location", "cors", "s3", origin)
+        assert (refused.exit_code, "is no origin" in refused.stderr) == (1, True)
+    db.session.add(Location(name="folder", uri=str(tmp_path)))
+    refused = run("files", "location", "cors", "folder", "https://app.example.org")
+    assert (refused.exit_code, "is in no object store" in refused.stderr) == (1, True)

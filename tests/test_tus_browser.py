@@ -106,7 +106,7 @@ def train(tmp_path: Path) -> Iterator[Train]:
     with (
         serving("gunicorn", arguments, port, folder, **settings) as server,
         cutting(port, cuts, SIZE / SECONDS) as between,
-        ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site))) as pages,
+        ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site))) as pages,
         browsing(tmp_path) as browser,
     ):
         shown = shown.replace("https://example.org/api", f"http://127.0.0.1:{between.port}")
@@ -117,7 +117,7 @@ def train(tmp_path: Path) -> Iterator[Train]:
         pages.shutdown()
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *args: Any) -> None:
         pass
 

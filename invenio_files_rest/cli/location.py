@@ -9,6 +9,7 @@ from flask.cli import with_appcontext
 from invenio_db import db
 
 from ..models import Location
+from ..services.cors import cors_rules
 from ..services.locations import create_location, mark_location, remove_location
 from ..services.status import location_status
 from ..services.transactions import in_transaction
@@ -73,6 +74,20 @@ def mark(name: str, force: bool) -> None:
         location = found_location(name)
         mark_location(location, force)
         click.echo(f"Location {location.name} {location.uri} marked")
+
+
+@location.command()
+@click.argument("name", type=LOCATION)
+@click.argument("origins", metavar="ORIGIN...", nargs=-1, required=True)
+@with_appcontext
+def cors(name: str, origins: tuple[str, ...]) -> None:
+    """Print what the object store of the location NAME has to let pages of other sites do, in JSON.
+
+    ORIGIN is where a page comes from, as https://app.example.org. The store takes the rules with the operation
+    PutBucketCors of S3.
+    """
+    with told_in_one_line():
+        say_json(cors_rules(found_location(name), origins))
 
 
 @location.command("list")

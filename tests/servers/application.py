@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ def create_app() -> Flask:
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{FOLDER}/files.db",
     )
     app.config.update(json.loads(os.environ.get("FILES_SETTINGS", "{}")))
+    if seconds := app.config.get("FILES_REST_S3_DIRECT_UPLOAD"):
+        app.config["FILES_REST_S3_DIRECT_UPLOAD"] = timedelta(seconds=seconds)
     app.logger.setLevel("INFO")
     InvenioDB(app, entry_point_group=None)
     InvenioCelery(app, entry_point_group=None)

@@ -47,6 +47,9 @@ class Room(NamedTuple):
     size: int
     """Size of the file in bytes."""
 
+    has_md5: bool = True
+    """Whether the entity tag of a part is its MD5, as it is not if the store encrypts with keys of its own."""
+
 
 class _Rooms:
     """The rooms that this process has used last."""
@@ -92,10 +95,11 @@ class PartsOfRoom:
         if not size:
             self._target.call("put_object", Body=b"")
             return
-        self._mark(Room(self._target.call("create_multipart_upload")["UploadId"], size))
+        begun = self._target.call("create_multipart_upload")
+        self._mark(Room(begun["UploadId"], size, "kms" not in begun.get("ServerSideEncryption", "")))
 
     def _mark(self, room: Room) -> Room:
-        metadata = {"upload": room.upload_id, "size": str(room.size)}
+        metadata = {"upload": room.upload_id, "size": str(room.size), "md5": str(int(room.has_md5))}
         self._target.beside(_MARK).call("put_object", Body=b"", Metadata=metadata)
         _rooms.put(self._target.uri, room)
         return room
@@ -116,7 +120,7 @@ class PartsOfRoom:
             metadata = self._target.beside(_MARK).call("head_object")["Metadata"]
         except FileNotFoundError:
             return None
-        return Room(metadata.get("upload", ""), int(metadata["size"]))
+        return Room(metadata.get("upload", ""), int(metadata["size"]), metadata.get("md5") != "0")
 
     def write(self, stream: SupportsRead[bytes], start: int, size: int | None, digest: MessageDigest | None) -> int:
         """Write a part.
@@ -190,7 +194,7 @@ class PartsOfRoom:
                 break
             pieces.append(piece._replace(number=self._slot(at, total)))
             at += piece.size
-        if expected:
+        if expected and room.has_md5:
             begins = accumulate((piece.size for piece in pieces), initial=0)
             for begin, piece in zip(begins, pieces, strict=False):
                 if piece.kind == PART and expected.get(begin, unquoted(piece.where)) != unquoted(piece.where):
@@ -208,7 +212,7 @@ class PartsOfRoom:
         """Return a link to send a part with; see :class:`~invenio_files_rest.storage.capabilities.DirectParts`."""
         room = _rooms.get(self._target.uri) or self._find()
         is_part = size >= SMALLEST_PART or (room is not None and start + size == room.size)
-        if room is None or not room.upload_id or not is_part:
+        if room is None or not (room.upload_id and room.has_md5 and is_part):
             return None
         _rooms.put(self._target.uri, room)
         return part_link(self._target, room.upload_id, self._slot(start, room.size), size, seconds)
@@ -216,7 +220,7 @@ class PartsOfRoom:
     def there(self, sizes: Mapping[int, int]) -> dict[int, str]:
         """Return the parts that the store has; see :class:`~invenio_files_rest.storage.capabilities.DirectParts`."""
         room = self._find()
-        if room is None or not room.upload_id:
+        if room is None or not (room.upload_id and room.has_md5):
             return {}
         parts = {part.number: part for part in parts_there(self._target, room.upload_id)}
         found = {start: parts.get(self._slot(start, room.size)) for start in sizes}
