@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from invenio_files_rest import InvenioFilesREST
-from invenio_files_rest.storage.capabilities import BYTE_METHODS, Listable, Signer, capability_of
+from invenio_files_rest.storage.capabilities import BYTE_METHODS, DirectParts, Listable, Signer, capability_of
 from invenio_files_rest.storage.uploads import Uploads
 
 pytest.importorskip("boto3", reason="the extra s3 is not installed")
@@ -47,9 +47,11 @@ def test_locations_that_are_described_wrongly_are_told_at_the_start(
 def test_who_overrides_how_bytes_are_stored_is_gone_round_by_nothing(name: str) -> None:
     original = getattr(S3FileStorage, name)
     other = type("Other", (S3FileStorage,), {name: lambda self, *args, **kwargs: original(self, *args, **kwargs)})
-    kinds = Listable, Signer, Uploads
+    kinds = DirectParts, Listable, Signer, Uploads
     assert {kind for kind in kinds if capability_of(S3FileStorage("s3://bucket/a/data", LOCATION), kind)} == set(kinds)
     assert {kind for kind in kinds if capability_of(other("s3://bucket/a/data", LOCATION), kind)} == {Listable}
+    assert hasattr(S3FileStorage("s3://bucket/a/data", LOCATION), "multipart_set_content")
+    assert not [name for name in dir(other) if name.startswith("multipart_") and hasattr(other, name)]
 
 
 def test_a_file_that_is_opened_in_another_way_is_sent_as_it_is_opened() -> None:

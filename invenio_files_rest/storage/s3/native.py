@@ -25,6 +25,17 @@ if TYPE_CHECKING:
     from .uploads import S3Uploads
 
 
+class Absent:
+    """A method that a subclass does not have."""
+
+    def __get__(self, obj: Any, owner: type) -> Any:
+        """Let ``hasattr`` find nothing.
+
+        :raises AttributeError: Always.
+        """
+        raise AttributeError("This storage has no multipart uploads of its own.")
+
+
 class NativeMultipartMixin:
     """Multipart uploads of the store, as Invenio-Records-Resources calls them. Parts are counted from 1."""
 

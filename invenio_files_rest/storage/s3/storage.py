@@ -13,7 +13,7 @@ from ..uploads import Uploads
 from .links import S3Signer
 from .listing import S3Listing
 from .locations import S3Location
-from .native import NativeMultipartMixin
+from .native import Absent, NativeMultipartMixin
 from .objects import S3Object
 from .reading import S3File
 from .room import PartsOfRoom
@@ -42,6 +42,14 @@ class S3FileStorage(NativeMultipartMixin, FileStorage):
         super().__init__(size=size, modified=modified)
         self.fileurl = fileurl
         self._object = S3Object(location, fileurl)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Hide the multipart uploads of the store if the subclass has its own way to store bytes."""
+        super().__init_subclass__(**kwargs)
+        if bypasses(cls, S3FileStorage, BYTE_METHODS):
+            for name in vars(NativeMultipartMixin).keys() - vars(cls).keys():
+                if name.startswith("multipart_"):
+                    setattr(cls, name, Absent())
 
     def capability(self, kind: type[C]) -> C | None:
         """Return what this storage can do beyond the documented methods; see :meth:`.FileStorage.capability`.
