@@ -149,19 +149,19 @@ def ours(
 
 
 @contextmanager
-def ours_in_uwsgi(folder: Path, name: str = "ours, uWSGI", **settings: Any) -> Iterator[Contestant]:
+def ours_in_uwsgi(folder: Path) -> Iterator[Contestant]:
     """Serve this package with uWSGI, as :func:`peer` serves another.
 
     :param folder: Folder of all files.
-    :param name: Name of the contestant.
-    :param settings: Settings of the application.
     """
-    with _prepared(name, sys.executable, folder, ours=True) as (environment, setup):
-        environment["BENCHMARK_SETTINGS"] = json.dumps(settings)
-        with _uwsgi(folder, name, sys.executable, environment, "application") as (port, pid):
-            path = f"/files/{setup['bucket']}"
-            wait_for(port, path)
-            yield Contestant(name, port, path, setup, environment, keeps_connections=False, pid=pid)
+    name = "ours, uWSGI"
+    with (
+        _prepared(name, sys.executable, folder, ours=True) as (environment, setup),
+        _uwsgi(folder, name, sys.executable, environment, "application") as (port, pid),
+    ):
+        path = f"/files/{setup['bucket']}"
+        wait_for(port, path)
+        yield Contestant(name, port, path, setup, environment, keeps_connections=False, pid=pid)
 
 
 @contextmanager
