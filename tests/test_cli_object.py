@@ -268,7 +268,11 @@ def test_put_holds_to_its_conditions_and_exits_with_3(run_with: Callable[..., Re
 
 
 def test_of_two_that_put_where_nothing_is_one_does(
-    run_with: Callable[..., Result], bucket: Bucket, location: Location, monkeypatch: pytest.MonkeyPatch
+    run_with: Callable[..., Result],
+    bucket: Bucket,
+    location: Location,
+    db: SQLAlchemy,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     """The condition holds when the bytes are read, and not any more when they are recorded."""
     save = PyFSFileStorage.save
@@ -281,6 +285,7 @@ def test_of_two_that_put_where_nothing_is_one_does(
     monkeypatch.setattr(PyFSFileStorage, "save", save_later)
     result = run_with(b"mine", "files", "object", "put", str(bucket.id), "a", "--if-absent")
     assert result.exit_code == 3
+    db.session.rollback()
     assert bytes_of(bucket, "a") == b"other"
     assert len(stored_files(location)) == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import io
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,13 +91,14 @@ def nothing_stays(location: Any) -> Iterator[None]:
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """Collect the statements that are sent to the database."""
+    """Collect the statements that this thread sends to the database: another one looks after leases each second."""
     found: list[str] = []
-    engine = db.engine
+    engine, caller = db.engine, threading.get_ident()
     db.session.commit()
 
     def note(connection: Any, cursor: Any, statement: str, *args: Any) -> None:
-        found.append(statement)
+        if threading.get_ident() == caller:
+            found.append(statement)
 
     event.listen(engine, "before_cursor_execute", note)
     try:
