@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from helpers.statements import statements
+from helpers.uploading import elsewhere
 
 from invenio_files_rest.errors import InvalidOperationError
 from invenio_files_rest.models import Bucket, FileInstance, ObjectVersion, ObjectVersionTag
@@ -218,3 +220,23 @@ def test_files_are_neither_copied_nor_deleted(db: Any, source: Bucket) -> None:
     destination.remove()
     db.session.commit()
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_file_that_came_after_the_transaction_began_is_there_with_its_version(
+    app: Flask, db: Any, bucket: Bucket
+) -> None:
+    source, destination = bucket.id, Bucket.create().id
+    db.session.commit()
+    # On MariaDB the transaction sees from here on what is there now.
+    assert [db.session.get(Bucket, one).size for one in (source, destination)] == [0, 0]
+
+    def store() -> None:
+        ObjectVersion.create(source, "key", stream=BytesIO(b"content"))
+        db.session.commit()
+
+    if db.engine.dialect.name != "sqlite":
+        elsewhere(app, store)
+    else:
+        store()
+    [(_, version)] = db.session.get(Bucket, source).sync(db.session.get(Bucket, destination)).changes
+    assert version.file.size == 7

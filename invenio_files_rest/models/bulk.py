@@ -228,6 +228,9 @@ def sync_heads(source_id: uuid.UUID, destination_id: uuid.UUID, delete_extras: b
         return []
     new = and_(ObjectVersion.bucket_id == destination_id, ObjectVersion.created == created)
     changed = select(ObjectVersion).where(new).order_by(ObjectVersion.key).options(joinedload(ObjectVersion.file))
+    if reads_a_snapshot():
+        # A file may be newer than the snapshot.
+        changed = changed.with_for_update(read=True)
     versions = db.session.scalars(changed, execution_options={"populate_existing": True}).all()
     added = [version for version in versions if not version.deleted]
     return [("delete", version.key) for version in versions if version.deleted] + [("add", one) for one in added]
