@@ -125,11 +125,18 @@ def table(operations: list[dict[str, Any]]) -> list[list[str]]:
                 number(operation["seconds"] * 1000),
                 str(len(statements)),
                 number(sum(statement["seconds"] for statement in statements) * 1000),
-                f"{sum(statement['blocks'] for statement in statements):,}",
+                f"{sum(statement['blocks'] or 0 for statement in statements):,}",
                 ", ".join(scanned),
             ]
         )
     return rows
+
+
+def bytes_of_a_row(results: dict[str, Any]) -> list[list[str]]:
+    """Return the table of what a row takes on the disk."""
+    sizes = results["bytes"]
+    rows = [[name, number(size / results["rows"])] for name, size in sizes.items()]
+    return [["On the disk", "Bytes a row"], *rows]
 
 
 def main() -> None:
@@ -158,13 +165,13 @@ def main() -> None:
             results["operations"] = server.run("plans.py")
     rows = table(results["operations"])
     print_table(rows)
-    for name, size in results["bytes"].items():
-        print(f"{name}: {number(size / arguments.rows)} bytes a row")
+    print_table(bytes_of_a_row(results))
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "rows.json").write_text(json.dumps(results, indent=1) + "\n")
         (arguments.output / "rows.inc").write_text("\n".join(list_table(rows)))
         (arguments.output / "rows-machine.inc").write_text(told_of_machine(results))
+        (arguments.output / "rows-bytes.inc").write_text("\n".join(list_table(bytes_of_a_row(results))))
 
 
 if __name__ == "__main__":
