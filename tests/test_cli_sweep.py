@@ -50,7 +50,7 @@ def upload(app: Any, db: Any, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_CHUNKSIZE_MIN", 1)
     upload = MultipartObject.create(bucket, "key", 2, 1)
     db.session.commit()
-    upload.created = upload.updated = ago(days=5)
+    db.session.execute(update(MultipartObject).values(created=ago(days=5), updated=ago(days=5)))
     db.session.commit()
     return upload
 

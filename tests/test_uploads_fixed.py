@@ -143,9 +143,11 @@ def test_uploads_of_all_tables_are_forgotten_and_expire_in_the_same_way(bucket: 
 
 
 def test_the_rest_api_sends_the_statements_that_it_always_sent(client: FlaskClient, bucket: Bucket) -> None:
-    """They were counted before the plan was one of several. Some databases return what they have changed, in one."""
+    """Some databases return what they have changed, in one."""
     returning = int(db.engine.dialect.update_returning)
     address = url(bucket, "a.txt")
+    # Metrics ask once for the name of a location.
+    assert client.put(address, data=b"first").status_code == 200
 
     def count(method: str, query: dict[str, Any], **kwargs: Any) -> tuple[int, Any]:
         db.session.remove()
@@ -158,9 +160,9 @@ def test_the_rest_api_sends_the_statements_that_it_always_sent(client: FlaskClie
     upload = response.json["id"]
     for _ in range(2):
         sent, response = count("PUT", {"uploadId": upload, "partNumber": 0}, data=PARTS[0])
-        assert (sent, response.status_code) == (9, 200)
+        assert (sent, response.status_code) == (9 - 2 * returning, 200)
     sent, response = count("POST", {"uploadId": upload})
-    assert (sent, response.status_code) == (7, 400)
+    assert (sent, response.status_code) == (7 - 2 * returning, 400)
     sent, response = count("GET", {"uploadId": upload})
     assert (sent, response.status_code) == (3, 200)
 
