@@ -10,6 +10,7 @@ import lzma
 import os
 import shutil
 import stat
+import struct
 import subprocess
 import tarfile
 import tracemalloc
@@ -373,6 +374,14 @@ def special_zip(mode: int, name: str = "special", **attributes: Any) -> bytes:
     return packed.getvalue()
 
 
+def zip_with_end_at(offset: int) -> bytes:
+    """Make a ZIP whose locator says that the end of the directory in the form of ZIP64 is somewhere."""
+    archive = zipped({"special": b"content"})
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, offset, 1)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    return archive[: archive.rindex(b"PK\5\6")] + locator + end
+
+
 def damaged_zip() -> bytes:
     archive = bytearray(zipped({"special": b"content"}, zipfile.ZIP_STORED))
     archive[archive.index(b"content")] ^= 1
@@ -392,6 +401,9 @@ def damaged_zip() -> bytes:
         (zipped({"zeros": bytes(60 * MIB)}), "expands"),
         (zipped()[:-30], "ends before"),
         (b"PK\3\4" + bytes(100), "no ZIP"),
+        (zip_with_end_at(2**64 - 1), "damaged"),
+        (zip_with_end_at(2**63 - 1), "damaged"),
+        (zip_with_end_at(10**12), "damaged"),
     ],
     ids=lambda value: "" if isinstance(value, bytes) else str(value)[:20],
 )

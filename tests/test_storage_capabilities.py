@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -398,3 +399,20 @@ def test_a_file_that_is_there_is_not_replaced(tmp_path: Path) -> None:
     with Settling() as settling, pytest.raises(FileExistsError):
         deferred(storage).save(io.BytesIO(b"after"), settling)
     assert (tmp_path / "data").read_bytes() == b"before"
+
+
+def test_where_file_systems_may_not_be_settled_each_file_is_durable_at_once(tmp_path: Path, monkeypatch: Any) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr("invenio_files_rest.storage.settling._FILE_SYSTEMS", {})
+    monkeypatch.setattr(os, "fsync", noted)
+    path = tmp_path / "ab" / "cd" / "data"
+    with Settling() as settling:
+        deferred(PyFSFileStorage(str(path))).save(io.BytesIO(b"content"), settling)
+        assert {str(path), *map(str, list(path.parents)[:3])} <= {*synced}
+        settling.settle()

@@ -231,7 +231,7 @@ class LocalFile:
 
     @contextmanager
     def write_new(self, settling: Settling) -> Iterator[IO[bytes]]:
-        """Open this file, which must not exist; it is durable once the file systems are settled, and not before.
+        """Open this file, which must not exist; it is durable once the file systems are settled, at the latest.
 
         After an error no file and no new folder is left.
 
@@ -243,9 +243,15 @@ class LocalFile:
             with translated_errors():
                 folder, file = self._open_new(folder_path, name, made)
             try:
-                settling.note(file.fileno())
+                settled_later = settling.note(file.fileno())
                 with closed_quietly(file):
                     yield file
+                    if not settled_later:
+                        with translated_errors():
+                            file.flush()
+                            os.fsync(file.fileno())
+                            sync_above(made)
+                            _sync_folder(folder)
             except BaseException:
                 with suppress(OSError):
                     os.unlink(name, dir_fd=folder)

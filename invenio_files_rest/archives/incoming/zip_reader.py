@@ -157,6 +157,8 @@ class ZipReader:
         return start
 
     def _read(self, position: int, size: int) -> bytes:
+        if position + size > self._size:
+            raise _damaged()
         self._file.seek(position)
         data = self._file.read(size)
         while len(data) < size:
@@ -207,11 +209,11 @@ class _Content:
 
 
 def _extra_fields(data: bytes) -> dict[int, bytes]:
-    fields = {}
-    while len(data) >= 4:
-        kind, size = struct.unpack_from("<2H", data)
-        fields[kind] = data[4 : 4 + size]
-        data = data[4 + size :]
+    fields, start = {}, 0
+    while start + 4 <= len(data):
+        kind, size = struct.unpack_from("<2H", data, start)
+        fields[kind] = data[start + 4 : start + 4 + size]
+        start += 4 + size
     return fields
 
 
