@@ -26,6 +26,7 @@ from flask.testing import FlaskClient
 from helpers.rest import error, nothing_stays, put, rows, stored, url
 from helpers.statements import statements
 from helpers.stored import received
+from helpers.uploading import bucket_size
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from invenio_db import db
@@ -419,6 +420,30 @@ def test_a_zip_is_refused_as_a_whole_and_its_upload_stays(
     assert objects(bucket) == {}
     # It can be looked at, and removed.
     assert client.get(url(bucket, "archive", uploadId=upload_id)).json["completed"] is False
+
+
+def test_an_upload_is_taken_apart_once_however_often_it_is_asked_for(
+    client: FlaskClient, bucket: Bucket, location: Any, monkeypatch: Any
+):
+    from invenio_files_rest.services import extraction
+
+    upload_id = upload(client, bucket, zipped())
+    store, answers = extraction._store, []
+
+    def store_and_be_overtaken(*args: Any) -> None:
+        store(*args)
+        if not answers:
+            answers.append(None)
+            # A client that had no answer in time sends its request again.
+            answers[0] = send(client, bucket, b"", uploadId=upload_id).status_code
+
+    monkeypatch.setattr(extraction, "_store", store_and_be_overtaken)
+    error(send(client, bucket, b"", uploadId=upload_id), 404)
+    assert answers == [200]
+    assert objects(bucket) == FILES
+    assert ObjectVersion.query.count() == len(FILES)
+    assert bucket_size(bucket) == sum(map(len, FILES.values()))
+    assert len(stored(location)) == len(FILES)
 
 
 def test_an_upload_without_all_its_parts_is_no_archive(client: FlaskClient, bucket: Bucket):

@@ -7,7 +7,7 @@ rows are committed, to which nothing refers yet. If the process is killed before
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple
@@ -52,6 +52,7 @@ def extract(
     prefix: str = "",
     tags: Mapping[str, str] | None = None,
     if_absent: bool = False,
+    remove_archive: Callable[[], Any] | None = None,
 ) -> Manifest:
     """Store the files of an archive as objects, and commit.
 
@@ -60,6 +61,7 @@ def extract(
     :param prefix: What each key begins with.
     :param tags: Tags of each version.
     :param if_absent: Whether none of the objects may exist.
+    :param remove_archive: Called at the beginning of the transaction that adds the objects.
     :returns: The new objects, in the order of the archive. The caller closes it.
     :raises FilesException: If an entry is refused; the description names it. Nothing has been stored then.
     :raises PreconditionFailed: If an object exists that must not.
@@ -74,10 +76,13 @@ def extract(
         except BaseException:
             _remove(manifest)
             raise
-        commit_or_undo(
-            lambda: add_objects(bucket_id, manifest.size, manifest.batches(), tags or {}, if_absent),
-            partial(_remove, manifest),
-        )
+
+        def add() -> None:
+            if remove_archive is not None:
+                remove_archive()
+            add_objects(bucket_id, manifest.size, manifest.batches(), tags or {}, if_absent)
+
+        commit_or_undo(add, partial(_remove, manifest))
         _tell(manifest)
         return manifest
 

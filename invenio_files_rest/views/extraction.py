@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
-from flask import Response, abort, current_app, request
+from flask import Response, abort, request
 
 from ..archives.incoming.entries import entries_of_file, entries_of_stream
-from ..errors import FilesException
 from ..http.arguments import NOT_FOUND, PAGE, Identifier, refuse_stray_arguments, use_kwargs
 from ..http.bodies import request_body
 from ..http.json_streams import contents_response
@@ -97,24 +96,29 @@ def _if_absent(bucket: Bucket, prefix: str) -> bool:
 def _extract_upload(
     bucket: Bucket, upload_id: uuid.UUID, prefix: str, tags: Mapping[str, str], if_absent: bool
 ) -> Manifest:
-    """Take apart an upload that has all its parts, which is gone then; after an error it is as it was before."""
+    """Take apart an upload that has all its parts. It is gone as soon as there are the objects.
+
+    After an error it is as it was before.
+    """
     upload = MultipartObject.find(upload_id)
     if upload is None or upload.bucket_id != bucket.id:
         abort(404, description=NOT_FOUND)
     size, storage, was_open = upload.size, upload.file.storage(), not upload.completed
     FIXED.close(upload_id)
+    removed: list[uuid.UUID] = []
+
+    def remove() -> None:
+        # One that others have opened again may have other bytes than those that were read.
+        removed[:] = [FIXED.remove(upload_id, MultipartObject.completed)]
+
     try:
         with closing(storage.open(mode="rb")) as file:
-            manifest = extract(bucket, entries_of_file(file, size), prefix, tags, if_absent)
+            manifest = extract(bucket, entries_of_file(file, size), prefix, tags, if_absent, remove)
     except BaseException:
         if was_open:
             in_transaction(lambda: MultipartObject.reopen(upload_id))
         raise
-    try:
-        FIXED.abort(upload_id)
-    except FilesException:
-        # The objects are there. The upload expires.
-        current_app.logger.exception("The upload %s, which was an archive, could not be removed.", upload_id)
+    FIXED.remove_bytes(removed[0])
     return manifest
 
 

@@ -330,15 +330,30 @@ class FixedParts:
         :raises UploadGone: If somebody else has aborted it, or it has become a version.
         """
         upload_id = _id(upload)
+        self.remove_bytes(in_transaction(lambda: self.remove(upload_id)))
 
-        def abort() -> uuid.UUID:
-            upload = held(upload_id, model=MultipartObject)
-            file_id: uuid.UUID = upload.file_id
-            upload.delete()
-            return file_id
+    def remove(self, upload_id: uuid.UUID, *conditions: Any) -> uuid.UUID:
+        """Remove the row of the upload, in the transaction of the caller, who has the bytes removed after the commit.
 
+        :param upload_id: Identifier of the upload.
+        :param conditions: What has to be true of it.
+        :returns: Identifier of its file; see :meth:`remove_bytes`.
+        :raises BucketLockedError: If the bucket is locked.
+        :raises UploadGone: If somebody else has aborted it, or it has become a version, or the conditions are not true.
+        """
+        upload = held(upload_id, *conditions, model=MultipartObject)
+        file_id: uuid.UUID = upload.file_id
+        upload.delete()
+        return file_id
+
+    @staticmethod
+    def remove_bytes(file_id: uuid.UUID) -> None:
+        """Have the bytes of an upload that is gone removed by a worker.
+
+        :param file_id: Identifier of its file.
+        """
         # A completed file is not writable.
-        send_task("remove_file_data", str(in_transaction(abort)), force=True)
+        send_task("remove_file_data", str(file_id), force=True)
 
     def forgotten(self, grace: timedelta | None = None) -> Iterator[Forgotten]:
         """Find the uploads that have expired, be they completed or not.
