@@ -31,6 +31,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from invenio_db import db
 
+from invenio_files_rest.archives.incoming.zip_reader import ZipReader
 from invenio_files_rest.models import Bucket, ObjectVersion
 from invenio_files_rest.signals import file_uploaded
 
@@ -420,6 +421,24 @@ def test_a_zip_is_refused_as_a_whole_and_its_upload_stays(
     assert objects(bucket) == {}
     # It can be looked at, and removed.
     assert client.get(url(bucket, "archive", uploadId=upload_id)).json["completed"] is False
+
+
+def test_a_zip_is_read_from_its_beginning_to_its_end_with_few_jumps():
+    """Each jump is a request where files are in an object store."""
+    jumps: list[int] = []
+
+    class File(io.BytesIO):
+        def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
+            if position != self.tell():
+                jumps.append(position)
+            return super().seek(position, whence)
+
+    archive = zipped({f"{number:04}": b"content" for number in range(3000)})
+    names = [
+        entry.name for entry in ZipReader(File(archive), len(archive), 3000, 10) if list(iter(entry.stream.read, b""))
+    ]
+    assert len(names) == 3000
+    assert len(jumps) < 20
 
 
 def test_an_upload_is_taken_apart_once_however_often_it_is_asked_for(

@@ -65,6 +65,7 @@ class ZipReader:
         self._file, self._size, self._most = file, size, most
         self._left = max(FREE_BYTES, expansion * size)
         self._expansion = expansion
+        self._block, self._block_at = b"", 0
 
     def __iter__(self) -> Iterator[Entry]:
         """Return the files, each of which has to be read before the next one is asked for.
@@ -114,13 +115,13 @@ class ZipReader:
         """Read an entry of the directory; return the file, if it is one, and where the next entry begins."""
         if position + _CENTRAL.size > end:
             raise _damaged()
-        fields = _CENTRAL.unpack(self._read(position, _CENTRAL.size))
+        fields = _CENTRAL.unpack(self._read_entry(position, _CENTRAL.size, end))
         magic, made_by, _, flags, method, _, _, crc, packed, size = fields[:10]
         name_size, extra_size, comment_size, _, _, attributes, offset = fields[10:]
         following = position + _CENTRAL.size + name_size + extra_size + comment_size
         if magic != b"PK\1\2" or following > end:
             raise _damaged()
-        rest = self._read(position + _CENTRAL.size, name_size + extra_size)
+        rest = self._read_entry(position + _CENTRAL.size, name_size + extra_size, end)
         raw_name, extra = rest[:name_size], _extra_fields(rest[name_size:])
         name = _decoded(raw_name, flags, extra)
         kind = stat.S_IFMT(attributes >> 16) if made_by >> 8 == _UNIX else 0
@@ -149,12 +150,20 @@ class ZipReader:
         if not header.startswith(b"PK\3\4"):
             raise _damaged(member.name)
         *_, name_size, extra_size = _LOCAL.unpack(header)
-        if self._read(at + _LOCAL.size, name_size) != member.raw_name:
+        if self._read(at + _LOCAL.size, name_size + extra_size)[:name_size] != member.raw_name:
             raise _damaged(member.name)
         start = at + _LOCAL.size + name_size + extra_size
         if start + member.packed > directory.start:
             raise _damaged(member.name)
         return start
+
+    def _read_entry(self, position: int, size: int, end: int) -> bytes:
+        """Read from the directory, a block at a time: where files are in an object store, each jump is a request."""
+        start = position - self._block_at
+        if not 0 <= start <= len(self._block) - size:
+            self._block, start = self._read(position, max(size, min(BLOCK, end - position))), 0
+            self._block_at = position
+        return self._block[start : start + size]
 
     def _read(self, position: int, size: int) -> bytes:
         if position + size > self._size:
