@@ -16,6 +16,7 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
@@ -124,6 +125,13 @@ def test_a_zip_can_be_unpacked_while_it_comes(client: FlaskClient, filled: Bucke
 def test_only_what_is_under_a_prefix_is_in_it(client: FlaskClient, filled: Bucket):
     assert list(members(fetch(client, filled, "zip", prefix="data/"))) == ["data/b.bin", "data/deep/ü 漢字.txt"]
     assert "prefix=data" in stamped(client, filled, "tar", prefix="data/")
+
+
+def test_the_redirection_keeps_what_else_is_in_the_address(client: FlaskClient, filled: Bucket):
+    answer = client.get(url(filled, archive="zip", prefix="data/ü&", access_token="a b"))
+    given = parse_qs(urlsplit(answer.headers["Location"]).query)
+    assert given.pop("at")
+    assert given == {"archive": ["zip"], "prefix": ["data/ü&"], "access_token": ["a b"]}
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])

@@ -168,6 +168,12 @@ def test_segments_that_say_nothing_are_left_out_of_names(client: FlaskClient, bu
     assert list(objects(bucket)) == ["a", "b/c", "d/e"]
 
 
+def test_a_misspelt_prefix_is_not_passed_over(client: FlaskClient, bucket: Bucket):
+    assert "prefix" in error(send(client, bucket, tar(), Prefix="in/"), 400)["message"]
+    error(client.post(url(bucket, extract=True) + "&prefix=a/&prefix=b/", data=tar()), 400)
+    assert objects(bucket) == {}
+
+
 def test_an_archive_of_no_files_changes_nothing(client: FlaskClient, bucket: Bucket, location: Any):
     with nothing_stays(location):
         assert send(client, bucket, tar({})).json["contents"] == []
@@ -470,6 +476,8 @@ def test_an_upload_without_all_its_parts_is_no_archive(client: FlaskClient, buck
     assert "missing: 0, 1" in error(send(client, bucket, b"", uploadId=begun["id"]), 400)["message"]
     error(send(client, bucket, b"", uploadId=uuid.uuid4()), 404)
     error(send(client, bucket, b"", uploadId="x"), 422)
+    assert "body" in error(send(client, bucket, tar(), uploadId=upload(client, bucket, tar())), 400)["message"]
+    assert objects(bucket) == {}
 
 
 def test_memory_does_not_grow_with_the_archive(client: FlaskClient, bucket: Bucket, monkeypatch: Any):

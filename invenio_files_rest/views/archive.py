@@ -50,10 +50,12 @@ def send_archive(bucket: Bucket, name: str, prefix: str, at: str | None) -> Resp
             abort(400, description=f"The argument {argument} has no meaning for an archive.")
     if at is None:
         layout = lay_out(FORMATS[name], BucketState.latest(bucket.id, prefix, EPOCH), ensure_readable)
-        arguments = {"archive": name, "prefix": prefix, "at": make_stamp(layout.state.moment, layout.digest)}
-        given = {argument: value for argument, value in arguments.items() if value}
+        # With whatever else the request has, such as a token of who asks.
+        arguments = request.args.copy()
+        arguments["archive"], arguments["at"] = name, make_stamp(layout.state.moment, layout.digest)
+        query = urlencode(list(arguments.items(multi=True)))
         # The method is kept (RFC 9110, section 15.4.8).
-        response: Response = redirect(f"{bucket_url(bucket.id)}?{urlencode(given)}", 307, current_app.response_class)  # type: ignore[assignment]
+        response: Response = redirect(f"{bucket_url(bucket.id)}?{query}", 307, current_app.response_class)  # type: ignore[assignment]
         return response
     try:
         moment, digest = parse_stamp(at)

@@ -98,7 +98,7 @@ def refuse_body() -> None:
     :raises werkzeug.exceptions.BadRequest: If it has one.
     """
     if request.content_length or request.environ.get("HTTP_TRANSFER_ENCODING"):
-        abort(400, description="What is stored already is copied, so the request must not have a body.")
+        abort(400, description="The request takes what is stored already, so it must not have a body.")
 
 
 def need_permissions(

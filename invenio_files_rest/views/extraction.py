@@ -30,6 +30,7 @@ from .decorators import (
     ensure_unlocked,
     need_bucket_permission,
     pass_bucket,
+    refuse_body,
 )
 from .object import ObjectResource
 
@@ -67,9 +68,10 @@ class ExtractionMixin:
         tags = parse_header_tags()
         bucket_id = bucket.id
         if upload_id is not None:
-            refuse_stray_arguments("uploadId")
+            refuse_stray_arguments("extract", "prefix", "uploadId")
+            refuse_body()
             return _answer(bucket_id, _extract_upload(bucket, upload_id, prefix, tags, if_absent))
-        refuse_stray_arguments()
+        refuse_stray_arguments("extract", "prefix")
         stream: Any = request_body(request.environ)
         if stream is None:
             abort(400, description="The request has no archive: a body needs a Content-Length, or to be chunked.")
