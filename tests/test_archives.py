@@ -25,6 +25,7 @@ from helpers.statements import statements
 from helpers.stored import CONTENT, damage, store
 from invenio_db import db
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
 from invenio_files_rest.archives.formats import Member
 from invenio_files_rest.archives.zip_format import ZipFormat
@@ -348,6 +349,14 @@ def test_checksums_are_made_once_and_kept(client: FlaskClient, filled: Bucket, m
     db.session.commit()
     monkeypatch.setattr(zlib, "crc32", None)
     assert client.get(address).data == whole
+
+
+def test_an_archive_comes_also_where_no_checksum_can_be_kept(client: FlaskClient, filled: Bucket, monkeypatch: Any):
+    def fail(crcs: Any) -> None:
+        raise OperationalError("INSERT", {}, Exception("read-only"))
+
+    monkeypatch.setattr(FileCRC, "add", fail)
+    assert members(fetch(client, filled, "zip")) == FILES
 
 
 @pytest.fixture

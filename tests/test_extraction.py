@@ -30,6 +30,7 @@ from helpers.uploading import bucket_size
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from invenio_db import db
+from sqlalchemy.exc import OperationalError
 
 from invenio_files_rest.archives.incoming.zip_reader import ZipReader
 from invenio_files_rest.models import Bucket, ObjectVersion
@@ -538,6 +539,24 @@ def test_a_full_disk_leaves_nothing(client: FlaskClient, bucket: Bucket, locatio
     with nothing_stays(location):
         monkeypatch.setattr(Settling, "settle", full)
         error(send(client, bucket, tar()), 507)
+
+
+def test_no_row_stays_without_its_bytes_when_the_database_goes_away(
+    client: FlaskClient, bucket: Bucket, location: Any, monkeypatch: Any, app: Flask
+):
+    from invenio_files_rest.services import extraction
+
+    plain = extraction.add_file_rows
+
+    def committed_without_an_answer(*args: Any) -> None:
+        plain(*args)
+        db.session.commit()
+        raise OperationalError("COMMIT", {}, Exception("gone"), connection_invalidated=True)
+
+    monkeypatch.setattr(extraction, "add_file_rows", committed_without_an_answer)
+    monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
+    with nothing_stays(location):
+        assert send(client, bucket, tar()).status_code == 500
 
 
 def test_files_are_settled_before_their_rows_are_committed(client: FlaskClient, bucket: Bucket, monkeypatch: Any):

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from flask import current_app
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ..models import FileCRC
 from .transactions import in_transaction
@@ -40,3 +40,6 @@ def _try(work: Callable[[], Any], count: int) -> None:
     except IntegrityError:
         # Somebody else has added one, or deleted a file. They can be computed again.
         current_app.logger.info("The CRC-32 of %d files was not kept: others were writing.", count)
+    except SQLAlchemyError:
+        # What they were made for goes on without, e.g. a download from a database that is only read.
+        current_app.logger.warning("The CRC-32 of %d files could not be kept.", count, exc_info=True)

@@ -99,9 +99,10 @@ def _store(bucket_id: uuid.UUID, entries: Iterable[Entry], prefix: str, manifest
         with batch:
             listed, more = _store_batch(batch, waiting, prefix, limit, manifest)
             batch.settle()
-            in_transaction(partial(add_file_rows, batch.files))
         for one in listed:
             manifest.add(one)
+        # If nobody knows whether this has committed, they are removed as the others are: rows first, then bytes.
+        in_transaction(partial(add_file_rows, batch.files))
         _check_limit(bucket_id, manifest)
 
 
