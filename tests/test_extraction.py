@@ -169,6 +169,13 @@ def test_segments_that_say_nothing_are_left_out_of_names(client: FlaskClient, bu
     assert list(objects(bucket)) == ["a", "b/c", "d/e"]
 
 
+@pytest.mark.parametrize("size", [5, 1024])
+def test_the_size_of_a_folder_says_nothing_of_bytes(client: FlaskClient, bucket: Bucket, size: int):
+    folder = member("folder", size, type=tarfile.DIRTYPE).tobuf()
+    assert send(client, bucket, folder + tar()).status_code == 200
+    assert objects(bucket) == FILES
+
+
 def test_a_misspelt_prefix_is_not_passed_over(client: FlaskClient, bucket: Bucket):
     assert "prefix" in error(send(client, bucket, tar(), Prefix="in/"), 400)["message"]
     error(client.post(url(bucket, extract=True) + "&prefix=a/&prefix=b/", data=tar()), 400)
@@ -198,6 +205,7 @@ LONG = "n" * 300
         (tar({"a": b"a"}, member("odd", type=b"Z")), "odd"),
         (tar({"a": b"a"}, member("sparse", type=tarfile.GNUTYPE_SPARSE)), "sparse"),
         (tar({"a": b"a"}, member("sparse", pax_headers={"GNU.sparse.major": "1"})), "sparse"),
+        (tar({"a": b"a", "folder/": b"x"}), "folder/"),
         (tar({"a": b"a", "./a": b"b"}), "'a'"),
         (tar({"a": b"a", LONG: b"b"}), LONG[:20]),
         (tar({"a": b"a", "b": b""}), "'b'"),

@@ -119,13 +119,17 @@ class TarReader:
             raise refused(shown, "the name is not in UTF-8")
         if "sparse" in extended:
             raise refused(name, "it is a sparse file, and only files and folders are taken")
-        if info.type == tarfile.DIRTYPE or (info.type in _FILES and name.endswith("/")):
-            self._skip(info.size)
+        if info.type == tarfile.DIRTYPE:
+            # Its size is that which it may have, and no bytes follow (POSIX.1-2001, pax, ustar Interchange Format).
             return
         if info.type not in _FILES:
             kind = _KINDS.get(info.type, "of an unknown kind")
             raise refused(name, f"it is {kind}, and only files and folders are taken")
         size = self._size(extended["size"], name) if "size" in extended else info.size
+        if name.endswith("/"):
+            if size:
+                raise refused(name, "the name is that of a folder, and it has bytes")
+            return
         file = _File(self._stream, size, name)
         yield Entry(key_of(name), size, file)
         self._skip(file.left, -size % _BLOCK)
