@@ -381,7 +381,7 @@ def test_an_archive_that_was_uploaded_in_parts(client: FlaskClient, bucket: Buck
     error(send(client, bucket, b"", uploadId=upload_id), 404)
 
 
-def special_zip(mode: int, name: str = "special", **attributes: Any) -> bytes:
+def special_zip(mode: int, name: str = "special") -> bytes:
     info = zipfile.ZipInfo(name)
     info.external_attr, info.create_system = mode << 16, 3
     packed = io.BytesIO()
@@ -389,6 +389,13 @@ def special_zip(mode: int, name: str = "special", **attributes: Any) -> bytes:
         archive.writestr("a", b"a")
         archive.writestr(info, b"target")
     return packed.getvalue()
+
+
+def zip_that_counts_less() -> bytes:
+    """Make a ZIP as programs do that count to 65,535 and begin again."""
+    archive = bytearray(zipped())
+    struct.pack_into("<2H", archive, archive.rindex(b"PK\5\6") + 8, 2, 2)
+    return bytes(archive)
 
 
 def zip_with_end_at(offset: int) -> bytes:
@@ -411,13 +418,15 @@ def damaged_zip() -> bytes:
         (special_zip(stat.S_IFLNK | 0o777), "symbolic link"),
         (special_zip(stat.S_IFCHR), "device"),
         (special_zip(0, "../up"), "../up"),
-        (special_zip(0, "a/"), None),
+        (zipped({"a": b"a", "folder/": b""}), None),
         (special_zip(0, "./a"), "'a'"),
         (damaged_zip(), "special"),
         (zipped({"special": b"x"}, zipfile.ZIP_BZIP2), "another way"),
         (zipped({"zeros": bytes(60 * MIB)}), "expands"),
         (zipped()[:-30], "ends before"),
         (b"PK\3\4" + bytes(100), "no ZIP"),
+        (zip_that_counts_less(), "more than the 2 entries"),
+        (zipped({"special/": b"content"}), "folder"),
         (zip_with_end_at(2**64 - 1), "damaged"),
         (zip_with_end_at(2**63 - 1), "damaged"),
         (zip_with_end_at(10**12), "damaged"),

@@ -128,7 +128,7 @@ class TarReader:
         size = self._size(extended["size"], name) if "size" in extended else info.size
         if name.endswith("/"):
             if size:
-                raise refused(name, "the name is that of a folder, and it has bytes")
+                raise refused(name, "it is a folder, and it has bytes")
             return
         file = _File(self._stream, size, name)
         yield Entry(key_of(name), size, file)

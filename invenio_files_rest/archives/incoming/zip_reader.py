@@ -19,6 +19,7 @@ from .names import key_of, refused
 MAGIC = (b"PK\3\4", b"PK\5\6")
 """What a ZIP begins with; the second is that of an empty one."""
 
+_MAGIC_CENTRAL = b"PK\1\2"
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR64 = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -89,6 +90,11 @@ class ZipReader:
                 )
             data_at = self._data_at(member, directory)
             yield Entry(key_of(member.name), member.size, _Content(self._file, member, data_at))
+        # Without ZIP64, programs that do not heed it count to 65,535 and begin again.
+        if position + 4 <= end and self._read_entry(position, 4, end) == _MAGIC_CENTRAL:
+            raise InvalidArchiveError(
+                description=f"The directory of the ZIP has more than the {directory.entries} entries that it says."
+            )
 
     def _directory(self) -> _Directory:
         tail_at = max(0, self._size - _END.size - _LONGEST_COMMENT)
@@ -119,13 +125,15 @@ class ZipReader:
         magic, made_by, _, flags, method, _, _, crc, packed, size = fields[:10]
         name_size, extra_size, comment_size, _, _, attributes, offset = fields[10:]
         following = position + _CENTRAL.size + name_size + extra_size + comment_size
-        if magic != b"PK\1\2" or following > end:
+        if magic != _MAGIC_CENTRAL or following > end:
             raise _damaged()
         rest = self._read_entry(position + _CENTRAL.size, name_size + extra_size, end)
         raw_name, extra = rest[:name_size], _extra_fields(rest[name_size:])
         name = _decoded(raw_name, flags, extra)
         kind = stat.S_IFMT(attributes >> 16) if made_by >> 8 == _UNIX else 0
         if name.endswith("/") or kind == stat.S_IFDIR:
+            if size:
+                raise refused(name, "it is a folder, and it has bytes")
             return None, following
         if kind not in (0, stat.S_IFREG):
             raise refused(name, f"it is {_KINDS.get(kind, 'a device')}, and only files and folders are taken")
