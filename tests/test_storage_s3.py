@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import random
+import zipfile
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -126,6 +127,23 @@ class TestOverRest:
         assert shown.headers["ETag"] == f'"{md5(shown.data)}"'
         assert [key.rpartition("/")[2] for key in store.names()] == ["data"]
         assert store.unfinished() == []
+
+    def test_an_archive_that_was_refused_can_be_corrected_in_its_upload(
+        self, client: FlaskClient, s3_bucket: Bucket
+    ) -> None:
+        def archive(name: str) -> bytes:
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w") as opened:
+                opened.writestr(name, b"content")
+            return packed.getvalue()
+
+        wrong, right = archive("../a"), archive("in/a")
+        begun = client.post(url(s3_bucket, "x", uploads=True, size=len(right), partSize=5 * MIB)).json["id"]
+        for part, status in ((wrong, 400), (right, 200)):
+            assert client.put(url(s3_bucket, "x", uploadId=begun, partNumber=0), data=part).status_code == 200
+            answer = client.post(url(s3_bucket, extract=True, uploadId=begun))
+            assert answer.status_code == status, answer.text
+        assert client.get(url(s3_bucket, "in/a")).data == b"content"
 
     def test_nothing_is_left_of_a_multipart_upload_that_is_aborted(
         self, client: FlaskClient, s3_bucket: Bucket, store: Store

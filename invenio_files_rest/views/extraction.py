@@ -105,7 +105,7 @@ def _extract_upload(
     upload = MultipartObject.find(upload_id)
     if upload is None or upload.bucket_id != bucket.id:
         abort(404, description=NOT_FOUND)
-    size, storage, was_open = upload.size, upload.file.storage(), not upload.completed
+    size, was_open = upload.size, not upload.completed
     FIXED.close(upload_id)
     removed: list[uuid.UUID] = []
 
@@ -114,7 +114,7 @@ def _extract_upload(
         removed[:] = [FIXED.remove(upload_id, MultipartObject.completed)]
 
     try:
-        with closing(storage.open(mode="rb")) as file:
+        with closing(FIXED.open(upload)) as file:
             manifest = extract(bucket, entries_of_file(file, size), prefix, tags, if_absent, remove)
     except BaseException:
         if was_open:

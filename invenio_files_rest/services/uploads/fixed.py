@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from flask import current_app
 
@@ -32,6 +32,7 @@ from ...errors import (
 from ...models import Bucket, MultipartObject, ObjectVersion, Part
 from ...models.base import utcnow
 from ...signals import file_uploaded, notify
+from ...storage.capabilities import DirectParts, capability_of
 from ...storage.pieces import Piece, Window
 from ..batches import in_batches
 from ..conditions import check_write_conditions
@@ -305,6 +306,21 @@ class FixedParts:
             return made(version_id)
         notify(file_uploaded, version)
         return version_id
+
+    def open(self, upload: MultipartObject) -> IO[bytes]:
+        """Open the file of an upload that takes no more parts, with every part as it was sent last.
+
+        :param upload: The upload.
+        :returns: The file. The caller closes it.
+        :raises MultipartPartsDiffer: If the storage has other parts. The upload is aborted then.
+        :raises StorageError: If the storage fails.
+        """
+        upload_id, storage, expected = upload.upload_id, upload.file.storage(), direct.recorded(upload)
+        release_connection()
+        with self._aborted_if_parts_differ(upload_id):
+            if (parts := capability_of(storage, DirectParts)) is not None:
+                parts.settle(expected)
+        return storage.open(mode="rb")
 
     @contextmanager
     def _aborted_if_parts_differ(self, upload_id: uuid.UUID) -> Iterator[None]:
