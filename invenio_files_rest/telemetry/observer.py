@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -26,6 +27,9 @@ F = TypeVar("F", bound=Callable[..., None])
 LOGGED = "invenio_files_rest.logged"
 """Name in the environment of a request that has a line in the log, so that the server need not write one."""
 
+_SILENT_SECONDS = 60
+"""Seconds after a failure of telemetry for which another one is not logged."""
+
 _PREFIX = "invenio_files_rest"
 """How the names of our blueprints begin."""
 
@@ -47,15 +51,21 @@ def context() -> dict[str, Any]:
 def harmless(function: F) -> F:
     """Have a function log what goes wrong in it, for nobody's work fails because it is observed.
 
+    What is wrong now mostly is so with the next request, too, so that it is logged at most once a minute.
+
     :param function: The function, which returns nothing.
     """
+    silent_until = 0.0
 
     @wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
+        nonlocal silent_until
         try:
             function(*args, **kwargs)
         except Exception:
-            logging.getLogger(__name__).exception("Telemetry has failed.")
+            if time.monotonic() >= silent_until:
+                silent_until = time.monotonic() + _SILENT_SECONDS
+                logging.getLogger(__name__).exception("Telemetry has failed.")
 
     return run  # type: ignore[return-value]
 
