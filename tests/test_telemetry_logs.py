@@ -322,6 +322,18 @@ def test_what_is_wrong_with_telemetry_is_logged_once_a_minute(caplog: Any):
     assert [record.message for record in caplog.records] == ["Telemetry has failed."]
 
 
+def test_answers_that_cannot_be_observed_are_told_once_a_minute(
+    client: Any, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: Any
+):
+    def fail(*args: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(observer.Observation, "answer", fail)
+    monkeypatch.setattr(observer, "_silent_until", {})
+    assert [client.get(url(bucket)).status_code for _ in range(3)] == [200] * 3
+    assert [record.message for record in caplog.records].count("Telemetry has failed.") == 1
+
+
 SECRETS = {
     "token": "tok-9f8e7d6c5b4a",
     "cookie": "coo-1a2b3c4d5e6f",

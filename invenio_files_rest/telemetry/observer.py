@@ -30,6 +30,8 @@ LOGGED = "invenio_files_rest.logged"
 _SILENT_SECONDS = 60
 """Seconds after a failure of telemetry for which another one is not logged."""
 
+_silent_until: dict[Callable[..., None], float] = {}
+
 _PREFIX = "invenio_files_rest"
 """How the names of our blueprints begin."""
 
@@ -55,16 +57,14 @@ def harmless(function: F) -> F:
 
     :param function: The function, which returns nothing.
     """
-    silent_until = 0.0
 
     @wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
-        nonlocal silent_until
         try:
             function(*args, **kwargs)
         except Exception:
-            if time.monotonic() >= silent_until:
-                silent_until = time.monotonic() + _SILENT_SECONDS
+            if time.monotonic() >= _silent_until.get(function, 0):
+                _silent_until[function] = time.monotonic() + _SILENT_SECONDS
                 logging.getLogger(__name__).exception("Telemetry has failed.")
 
     return run  # type: ignore[return-value]
@@ -126,8 +126,12 @@ class Telemetry:
         if (current := observation()) is not None:
             if header := self._header:
                 response.headers[header] = current.request_id
-            harmless(current.answer)(request, response)
+            self._take_note(current, response)
         return response
+
+    @harmless
+    def _take_note(self, current: Observation, response: Response) -> None:
+        current.answer(request, response)
 
     def _tear_down(self, error: BaseException | None) -> None:
         # Nobody answers where errors are not handled, as in tests.
