@@ -291,7 +291,11 @@ def _in_object_store(fileurl: str, size: int | None, modified: datetime | float 
     from .s3 import S3FileStorage, location_of
 
     location = location_of(fileurl, settings)
-    return None if location is None else S3FileStorage(fileurl, location, size=size, modified=modified)
+    if location is None:
+        return None
+    storage = S3FileStorage(fileurl, location, size=size, modified=modified)
+    storage.direct_upload = current_app.config.get("FILES_REST_S3_DIRECT_UPLOAD")
+    return storage
 
 
 def pyfs_storage_factory(
@@ -306,7 +310,8 @@ def pyfs_storage_factory(
 ) -> FileStorage:
     """Make the storage of a file, from its row in the database or from its URL.
 
-    A file in one of ``FILES_REST_S3_LOCATIONS`` is in that object store, unless another class is asked for.
+    A file in one of ``FILES_REST_S3_LOCATIONS`` is in that object store, unless another class is asked for. Clients
+    themselves send it parts there where ``FILES_REST_S3_DIRECT_UPLOAD`` says so.
     Of a new file on this machine, up to ``FILES_REST_UPLOAD_CACHED_SHARE`` of the memory stays in the page cache.
     It hashes with the algorithm that the file's checksum has, or else with ``FILES_REST_CHECKSUM_ALGORITHM``.
 
