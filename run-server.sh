@@ -171,8 +171,12 @@ if [ -n "$nginx" ]; then
     printf 'Warning: tokens and files cross the network in the clear; put a proxy with HTTPS before this server.\n' >&2
 fi
 
-# Where processes count together what /api/files/metrics shows.
-[ -n "${PROMETHEUS_MULTIPROC_DIR:-}" ] || { counts=$(mktemp -d) && export PROMETHEUS_MULTIPROC_DIR="$counts"; }
+# Where processes count together what /api/files/metrics shows. They write into mapped files: on a disk that is full that
+# ends them (SIGBUS), so it is not one that uploads may fill.
+if [ -z "${PROMETHEUS_MULTIPROC_DIR:-}" ]; then
+    counts=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
+    export PROMETHEUS_MULTIPROC_DIR="$counts"
+fi
 
 if [ -n "$broker" ]; then
     # Whoever sends a task may wait for its result: Redis keeps it, other brokers send it back.

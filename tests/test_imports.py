@@ -163,3 +163,18 @@ def test_bytes_need_neither_database_nor_tasks(module: str) -> None:
     assert not {"sqlalchemy", "celery", "invenio_db"} & set(loaded)
     own = {name.removeprefix(f"{PACKAGE}.") for name in loaded if name.startswith(PACKAGE + ".")}
     assert {room(name) for name in own} <= {"checksums", "errors", "limiters", "paths", "proxies", "storage", "utils"}
+
+
+def test_storage_knows_the_configuration_in_its_factory_alone() -> None:
+    for name, path in modules().items():
+        if not name.startswith("storage"):
+            continue
+        tree = ast.parse(path.read_text())
+        factories = {node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        asked = {
+            function.name
+            for function in factories
+            for node in ast.walk(function)
+            if isinstance(node, ast.Name) and node.id == "current_app"
+        }
+        assert asked <= {"pyfs_storage_factory", "_in_object_store"}, name

@@ -48,6 +48,6 @@ def test_a_migration_whose_commit_was_not_answered_keeps_both_files(bucket: Buck
 
 
 def test_an_upload_that_the_database_refused_leaves_nothing(bucket: Bucket):
-    with refusing("INSERT INTO files_object"), pytest.raises(OperationalError):
+    with refusing("INSERT INTO files_object", "WITH "), pytest.raises(OperationalError):
         store_object(bucket, "key", BytesIO(CONTENT))
     assert stored(bucket.location) == []

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers.rest import CONTENT, put, statements, url
 from invenio_db import db as db_
-from sqlalchemy import column, event, inspect, literal, select, values
-from sqlalchemy.orm import Session
+from sqlalchemy import URL, column, event, inspect, literal, select, values
+from sqlalchemy.orm import Mapper, Session
 
 from invenio_files_rest.models import Bucket, BucketTag, FileInstance, ObjectVersion
 from invenio_files_rest.models import succession as succession_module
@@ -24,8 +29,8 @@ from invenio_files_rest.signals import file_deleted, file_uploaded
 
 
 @contextmanager
-def listening(target: Any, name: str, listener: Callable[..., None]) -> Iterator[None]:
-    event.listen(target, name, listener)
+def listening(target: Any, name: str, listener: Callable[..., None], **options: Any) -> Iterator[None]:
+    event.listen(target, name, listener, **options)
     try:
         yield
     finally:
@@ -150,19 +155,26 @@ def test_a_rollback_undoes_a_version(db: Any, bucket: Any, nested: bool, listene
 
 @pytest.mark.usefixtures("allow_all")
 @pytest.mark.parametrize(
-    ("target", "name"),
+    ("target", "name", "options"),
     [
-        *itertools.product((ObjectVersion, FileInstance), ("before_insert", "after_insert")),
-        *((Session, name) for name in ("before_flush", "after_flush", "after_flush_postexec")),
+        *((*each, {}) for each in itertools.product((ObjectVersion, FileInstance), ("before_insert", "after_insert"))),
+        *((Session, name, {}) for name in ("before_flush", "after_flush", "after_flush_postexec")),
+        # Those who listen to all models or sessions, and to what flushes set.
+        (Mapper, "after_insert", {}),
+        (db_.Model, "after_insert", {"propagate": True}),
+        (db_.session, "before_flush", {}),
+        (FileInstance, "refresh_flush", {}),
     ],
 )
-def test_who_listens_is_told_of_new_rows(client: Any, bucket: Any, target: Any, name: str) -> None:
+def test_who_listens_is_told_of_new_rows(
+    client: Any, bucket: Any, target: Any, name: str, options: dict[str, Any]
+) -> None:
     told: list[Any] = []
 
     def hear(*arguments: Any) -> None:
         told.append(arguments)
 
-    with listening(target, name, hear):
+    with listening(target, name, hear, **options):
         put(client, bucket, "key")
     assert told
     told.clear()
@@ -182,6 +194,50 @@ def test_a_version_is_recorded_in_two_statements_where_nobody_listens(client: An
         assert [len(at_once), len(told)] == [3, 5]
     else:
         assert len(at_once) == len(told)
+
+
+EXTENDED = """
+from io import BytesIO
+
+from invenio_db import db
+from servers.application import FOLDER, create_app
+from sqlalchemy.orm import column_property
+
+from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
+from invenio_files_rest.models.additions import add_file_rows
+
+FileInstance.kind = db.Column(db.String(10), server_default="plain")
+FileInstance.place = column_property("in " + FileInstance.__table__.c.uri)
+ObjectVersion.state = db.Column(db.String(10), server_default="new")
+ObjectVersion.path = column_property("/" + ObjectVersion.__table__.c.key)
+with create_app().app_context():
+    db.metadata.create_all(db.engine, [each for each in db.metadata.sorted_tables if each.name.startswith("files_")])
+    db.session.add(Location(name="files", uri=f"{FOLDER}/files", default=True))
+    bucket = Bucket.create()
+    version = ObjectVersion.create(bucket, "key", stream=BytesIO(b"1"))
+    (other,) = ObjectVersion.create_many(bucket, [("other", BytesIO(b"2"))])
+    for each in (version, other):
+        print(each.state, each.path, each.file.kind, each.file.place[:3])
+    file = FileInstance.new()
+    add_file_rows([file])
+    print(FileInstance.get(file.id).kind)
+"""
+
+
+def test_a_model_that_somebody_has_extended_gets_what_the_database_gives(
+    database: str, empty_database_url: URL, tmp_path: Path
+) -> None:
+    settings = {
+        "SQLALCHEMY_DATABASE_URI": empty_database_url.render_as_string(hide_password=False),
+        "SQLALCHEMY_TRACK_MODIFICATIONS": False,
+    }
+    (tmp_path / "files").mkdir()
+    known = {"FILES_FOLDER": str(tmp_path), "FILES_SETTINGS": json.dumps(settings)}
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent / "servers"), *sys.path])
+    environment = {**os.environ, **known, "PYTHONPATH": path}
+    said = subprocess.run([sys.executable, "-c", EXTENDED], env=environment, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.split() == ["new", "/key", "plain", "in", "new", "/other", "plain", "in", "plain"]
 
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=timezone.utc)
@@ -263,6 +319,23 @@ def test_a_permission_factory_that_writes_has_its_transaction(
     assert all(inside for statement, inside in sent[1:])
     db.session.expire_all()
     assert Bucket.get(bucket_id).get_tags() == ({"asked": "object-read"} if outcome == "commit" else {})
+
+
+@pytest.mark.parametrize(
+    "options", [{"stream_results": True}, {"isolation_level": "REPEATABLE READ"}, {"postgresql_readonly": True}]
+)
+def test_a_transaction_that_has_been_set_up_is_used_to_read(
+    db: Any, bucket: Any, sent: Any, options: dict[str, Any]
+) -> None:
+    if not is_postgresql(db):
+        pytest.skip("PostgreSQL alone reads without a transaction")
+    bucket_id = bucket.id
+    db.session.commit()
+    db.session.connection(execution_options=options)
+    sent.clear()
+    assert Bucket.get(bucket_id).id == bucket_id
+    assert sent == [("SELECT", True)]
+    db.session.rollback()
 
 
 def test_reading_commits_nothing_that_is_pending(db: Any, bucket: Any) -> None:

@@ -140,6 +140,15 @@ def test_this_machine_alone_has_the_metrics(server: Server):
     assert requests.get(metrics, headers={"X-Forwarded-For": "203.0.113.1"}).status_code == 404
 
 
+def test_it_counts_where_no_upload_fills_the_disk(server: Server):
+    requests.get(f"{server.url}/api/files/metrics")
+    processes = psutil.Process(server.process.pid).children(recursive=True)
+    serving_ones = [each for each in processes if "gunicorn" in " ".join(each.cmdline())]
+    (counts,) = {Path(each.environ()["PROMETHEUS_MULTIPROC_DIR"]) for each in serving_ones}
+    assert counts.parent == Path("/dev/shm")
+    assert list(counts.glob("counter_*.db"))
+
+
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}], ids=["none", "wrong"])
 def test_without_a_valid_token_nothing_is_readable_or_writable(
     server: Server, authorization: dict[str, str], headers: dict[str, str]

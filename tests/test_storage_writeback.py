@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from invenio_files_rest.config import FILES_REST_UPLOAD_CACHED_SHARE
-from invenio_files_rest.storage import PyFSFileStorage, memory, writeback
+from invenio_files_rest.storage import PyFSFileStorage, memory, pyfs_storage_factory, writeback
 from invenio_files_rest.storage.writeback import KEPT, PIECE
 from invenio_files_rest.testing.storage import GeneratedStream
 
@@ -70,14 +70,14 @@ def test_a_file_of_up_to_a_share_of_the_memory_stays_there(
     for share, stays in ((1, True), (size / LITTLE_MEMORY, True), ((size - PIECE) / LITTLE_MEMORY, False), (0, False)):
         monkeypatch.setattr(writeback, "memory_size", lambda: LITTLE_MEMORY)
         app.config["FILES_REST_UPLOAD_CACHED_SHARE"] = share
-        PyFSFileStorage(f"{tmp_path}/file").save(GeneratedStream(size))
+        pyfs_storage_factory(fileurl=f"{tmp_path}/file", size=size).save(GeneratedStream(size))
         assert (bytes_in_memory(tmp_path / "file") >= size) is stays, share
 
 
 def test_the_default_suits_small_and_large_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     for gib, cached in ((4, 128), (256, 8192)):
         monkeypatch.setattr(writeback, "memory_size", lambda gib=gib: gib * 1024 * MIB)
-        assert writeback.largest_cached() == cached * MIB
+        assert writeback.largest_cached(writeback.CACHED_SHARE) == cached * MIB
     assert writeback.CACHED_SHARE == FILES_REST_UPLOAD_CACHED_SHARE
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from invenio_files_rest.errors import StorageError
 from invenio_files_rest.models import Bucket
 from invenio_files_rest.storage import PyFSFileStorage
 from invenio_files_rest.telemetry import logs, observer
+from invenio_files_rest.telemetry.observer import harmless
+from invenio_files_rest.telemetry.redaction import redact
 
 pytestmark = pytest.mark.usefixtures("allow_all", "identified")
 
@@ -276,6 +279,59 @@ def test_storing_and_reading_send_no_statement_more(app: Any, client: Any, bucke
     with_telemetry = sent()
     monkeypatch.setattr(observer, "_is_ours", lambda *args: False)
     assert sent("emit") == with_telemetry
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://user:pa/s:s@host/files", "postgresql://[hidden]@host/files"),
+        ("amqp://user:p@ss@host:5672//", "amqp://[hidden]@host:5672//"),
+        ("redis://:pass@host", "redis://[hidden]@host"),
+        ("https://host:8080/keys/a@b", "https://host:8080/keys/a@b"),
+        ("s3://bucket/a@b", "s3://bucket/a@b"),
+        ("aws_secret_access_key=abc123", "aws_secret_access_key=[hidden]"),
+        ("AWS_SESSION_TOKEN: abc123", "AWS_SESSION_TOKEN: [hidden]"),
+        ("SECRET_KEY='abc123'", "SECRET_KEY='[hidden]'"),
+        ("PGPASSWORD=abc123 psql", "PGPASSWORD=[hidden] psql"),
+        ('{\\"refresh_token\\": \\"abc123\\"}', '{\\"refresh_token\\": \\"[hidden]\\"}'),
+        ("?X-Goog-Signature=abc123&a=1", "?X-Goog-Signature=[hidden]&a=1"),
+        ("Authorization: Basic YWJjMTIz", "Authorization: [hidden] [hidden]"),
+        ("Set-Cookie: session=abc123; Path=/", "Set-Cookie: [hidden]; Path=/"),
+        ("password authentication failed", "password authentication failed"),
+    ],
+)
+def test_what_others_write_of_secrets_is_hidden(text: str, shown: str):
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize("text", ["://", "a-", "token", "a:", "@", "x:@/"])
+def test_a_long_text_of_anybody_takes_no_time(text: str):
+    begun = time.process_time()
+    redact(text * (200_000 // len(text)))
+    redact("://" + text * (200_000 // len(text)))
+    assert time.process_time() - begun < 3
+
+
+def test_what_is_wrong_with_telemetry_is_logged_once_a_minute(caplog: Any):
+    @harmless
+    def broken() -> None:
+        raise FileNotFoundError("PROMETHEUS_MULTIPROC_DIR")
+
+    broken()
+    broken()
+    assert [record.message for record in caplog.records] == ["Telemetry has failed."]
+
+
+def test_answers_that_cannot_be_observed_are_told_once_a_minute(
+    client: Any, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: Any
+):
+    def fail(*args: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(observer.Observation, "answer", fail)
+    monkeypatch.setattr(observer, "_silent_until", {})
+    assert [client.get(url(bucket)).status_code for _ in range(3)] == [200] * 3
+    assert [record.message for record in caplog.records].count("Telemetry has failed.") == 1
 
 
 SECRETS = {

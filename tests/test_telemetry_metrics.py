@@ -17,6 +17,7 @@ from helpers.stored import ago, store
 from helpers.waiting import wait_until
 from invenio_db import db as database
 from prometheus_client.parser import text_string_to_metric_families
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from invenio_files_rest.models import Bucket, UploadExtent
 from invenio_files_rest.services.fixity import verify_checksum
@@ -93,6 +94,18 @@ def test_an_address_that_may_has_them_and_nobody_behind_a_proxy_that_is_not_know
     assert [status(each) for each in ("127.0.0.1", "11.0.0.1", "::2", "", "unix:")] == [404] * 5
     assert status("10.1.2.3", headers={"X-Forwarded-For": "203.0.113.1"}) == 404
     assert status("10.1.2.3", headers={"Forwarded": "for=203.0.113.1"}) == 404
+    assert status("10.1.2.3", headers={"X-Real-IP": "203.0.113.1"}) == 404
+
+
+@pytest.mark.parametrize(("trusted", "expected"), [(0, 404), (1, 200)])
+def test_nobody_has_them_behind_a_proxy_whose_addresses_are_not_taken(
+    app: Any, client: Any, monkeypatch: pytest.MonkeyPatch, trusted: int, expected: int
+):
+    app.config["FILES_REST_METRICS_ADDRESSES"] = ["10.0.0.0/8"]
+    monkeypatch.setattr(app, "wsgi_app", ProxyFix(app.wsgi_app, x_for=trusted, x_proto=1))
+    headers = {"X-Forwarded-For": "10.0.0.1", "X-Forwarded-Proto": "https"}
+    answer = client.get("/files/metrics", environ_overrides={"REMOTE_ADDR": "10.1.2.3"}, headers=headers)
+    assert answer.status_code == expected
 
 
 def test_other_methods_are_those_of_a_bucket_that_is_not_there(client: Any):

@@ -13,7 +13,7 @@ from invenio_db import db
 from sqlalchemy import insert, select
 
 from ..errors import FileSizeError, PreconditionFailed, StorageError
-from .base import reads_a_snapshot, utcnow
+from .base import loaded_values, reads_a_snapshot, utcnow
 from .bucket import Bucket
 from .bulk import step_down, times_after_heads
 from .file_instance import FileInstance
@@ -47,9 +47,8 @@ def add_file_rows(files: Collection[FileInstance]) -> None:
     :param files: The files, which are in no session.
     """
     now = utcnow()
-    columns = [
-        column.key for column in FileInstance.__mapper__.column_attrs if column.key not in ("created", "updated")
-    ]
+    # What nobody has set has a default, which may be one of the database.
+    columns = {name for file in files for name in loaded_values(file)} & set(FileInstance.__table__.c.keys())
     rows = [{name: getattr(file, name) for name in columns} | {"created": now, "updated": now} for file in files]
     if rows:
         db.session.execute(insert(FileInstance.__table__), rows)

@@ -176,7 +176,7 @@ def read(statement: Any, values: Any) -> Any:
     :returns: The result.
     """
     session = db.session()
-    driver = _idle_driver(session)
+    driver = _idle_driver(session, statement)
     if driver is None:
         return session.execute(statement, values)
     # It only keeps psycopg2 from sending BEGIN.
@@ -188,16 +188,18 @@ def read(statement: Any, values: Any) -> Any:
             driver.autocommit = False
 
 
-def _idle_driver(session: Any) -> Any:
+def _idle_driver(session: Any, statement: Any) -> Any:
     """Return the connection of psycopg2 if nothing needs a transaction yet, and nothing else will be sent."""
     if session.new or session.dirty or session.deleted or session.dispatch.do_orm_execute:
         return None
-    connection = session.connection()
-    if connection.dialect.driver != "psycopg2":
+    connection = session.connection(bind_arguments={"clause": statement})
+    # A cursor of the server lives in a transaction.
+    if connection.dialect.driver != "psycopg2" or connection.get_execution_options().get("stream_results"):
         return None
     driver = connection.connection.dbapi_connection
-    # An isolation level of its own is that of the whole transaction.
-    if driver.autocommit or driver.isolation_level is not None or driver.info.transaction_status:
+    # What a transaction has of its own is that of the whole transaction.
+    own = driver.isolation_level, driver.readonly, driver.deferrable
+    if driver.autocommit or driver.info.transaction_status or any(value is not None for value in own):
         return None
     return driver
 

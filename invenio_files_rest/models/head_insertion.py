@@ -5,7 +5,8 @@ a lock it keeps its snapshot from before, in which the head that another transac
 The next statement has a snapshot of its own (PostgreSQL, 13.2.1).
 
 The objects end up as the unit of work leaves them. It tells those who listen to mappers and flushes of what it does,
-which this does not, so this is for where nobody listens.
+which this does not, so this is for where nobody listens. Nor does this know what a database does with columns that
+somebody has added to the models, so it is for the models as they are defined here.
 """
 
 from __future__ import annotations
@@ -27,14 +28,28 @@ if TYPE_CHECKING:
     from .object_version import ObjectVersion
 
 
+_columns_defined: dict[Any, int] = {}
+
+
+def insertable(*models: Any) -> None:
+    """Let rows of models be added at once, as long as the models have the columns that they have now.
+
+    :param models: The models.
+    """
+    _columns_defined.update((model, len(model.__table__.c)) for model in models)
+
+
 def can_insert_at_once(version: ObjectVersion) -> bool:
-    """Return whether the database and those who listen let a version be added in one statement.
+    """Return whether the database, the models and those who listen let a version be added in one statement.
 
     :param version: The version, which is in no session.
     """
     if db.engine.dialect.name != "postgresql" or version.tags:
         return False
-    return not anybody_listens(type(version), FileInstance)
+    models = {type(version), FileInstance if version.file is None else type(version.file)}
+    if any(_columns_defined.get(model) != len(model.__table__.c) for model in models):
+        return False
+    return not anybody_listens(*models)
 
 
 def insert_head(version: ObjectVersion) -> list[uuid.UUID]:
@@ -72,8 +87,8 @@ def _row_of(item: Any) -> dict[str, Any]:
 
 @cache
 def _columns_of(mapper: Any) -> list[tuple[str, str, Any]]:
-    found = mapper.column_attrs
-    return [(attribute.columns[0].name, attribute.key, attribute.columns[0].default) for attribute in found]
+    columns = mapper.local_table.c
+    return [(column.name, mapper.get_property_by_column(column).key, column.default) for column in columns]
 
 
 @cache

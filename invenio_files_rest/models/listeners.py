@@ -25,7 +25,9 @@ def anybody_listens(*models: Any) -> bool:
     idle = list(_idle_listeners(models))
     session = db.session()
     told = [getattr(session.dispatch, name) for name in _OF_FLUSHES]
-    told += [getattr(inspect(model).dispatch, name) for model in models for name in _OF_ROWS]
+    for mapper in map(inspect, models):
+        told += [getattr(mapper.dispatch, name) for name in _OF_ROWS]
+        told.append(mapper.class_manager.dispatch.refresh_flush)
     return not all(_is_idle(listener, idle) for listeners in told for listener in listeners)
 
 

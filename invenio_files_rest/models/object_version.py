@@ -23,6 +23,7 @@ from ..utils import guess_mimetype
 from .base import ExactText, Timestamp
 from .bucket import Bucket, open_bucket
 from .file_instance import FileInstance
+from .head_insertion import insertable
 from .heads import Heads
 
 if TYPE_CHECKING:
@@ -409,3 +410,5 @@ def as_object_version_id(value: ObjectVersion | uuid.UUID | str) -> Any:
 
 
 event.listen(ObjectVersion.__table__, "after_create", ObjectVersion.ix_uq_partial_files_object_is_head_dll())
+
+insertable(ObjectVersion, FileInstance)

@@ -14,6 +14,7 @@ from .fsspec import FsspecStore
 from .local_store import LocalStore
 from .pyfilesystem_store import PyFilesystemStore
 from .store import Store
+from .writeback import CACHED_SHARE
 
 _MAKERS = {"osfs": lambda: OSFS(os.sep), "mem": MemoryFS, "temp": TempFS}
 _WRITTEN_AT_CLOSE = ("tar", "zip")
@@ -71,17 +72,18 @@ def _opened(url: str, create_dir: bool) -> tuple[FS, str]:
         raise FileNotFoundError("The folder cannot be opened.") from error
 
 
-def store_of(filesystem: Any, path: str) -> tuple[Store, str]:
+def store_of(filesystem: Any, path: str, cached_share: float = CACHED_SHARE) -> tuple[Store, str]:
     """Return the store for a file system.
 
     :param filesystem: A PyFilesystem, or an object with ``open``, ``exists`` and ``rm`` as fsspec has them.
     :param path: Path of a file in it.
+    :param cached_share: See :class:`.LocalFile`.
     :returns: The store, and the path of the file in the store.
     """
     if not isinstance(filesystem, FS):
         return FsspecStore(filesystem), path
     if _has_files_as_they_are(filesystem):
-        return LocalStore(), filesystem.getsyspath(path)
+        return LocalStore(cached_share), filesystem.getsyspath(path)
     return PyFilesystemStore(filesystem), path
 
 

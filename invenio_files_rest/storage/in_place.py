@@ -134,7 +134,7 @@ class InPlace(PartFiles):
         grows = extent.size is None
         with translated_errors():
             # Extents are read again at the end, a run usually is not.
-            target = StreamedFile(io.FileIO(self._path, "r+b"), cached=None if grows else inf)
+            target = StreamedFile(io.FileIO(self._path, "r+b"), cached=self._folder.file.cached if grows else inf)
         # With a descriptor that is closed before the lock is released, because closing it may write.
         with closed_quietly(target) as file:
             file.seek(offset)
@@ -196,7 +196,7 @@ class InPlace(PartFiles):
                 return super()._put_together(state, pieces, total, checksum, progress)
             if checksum is None or os.path.getsize(self._path) != total or not all(map(self._is_ours, pieces)):
                 with translated_errors():
-                    target = StreamedFile(io.FileIO(self._path, "r+b"))
+                    target = StreamedFile(io.FileIO(self._path, "r+b"), self._folder.file.cached)
                 with closed_quietly(target):
                     checksum = self._fill(target, pieces, total, checksum, progress, self._is_ours)
                     with translated_errors():

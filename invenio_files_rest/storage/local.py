@@ -14,7 +14,7 @@ from typing import IO, Any
 from ..paths import folders_of
 from .failures import translated_errors
 from .settling import Settling
-from .writeback import StreamedFile
+from .writeback import CACHED_SHARE, StreamedFile, largest_cached
 
 TEMPORARY_PREFIX = ".incoming-"
 """Prefix of the names of files that are still being written.
@@ -131,13 +131,21 @@ class LocalFile:
     """A file on this machine; see :class:`~invenio_files_rest.storage.store.StoredFile`.
 
     :param path: Its path.
+    :param cached_share: Largest size of the file with which all of it stays in memory once it is written, as a share of
+        the memory.
     """
 
     atomic = True
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, cached_share: float = CACHED_SHARE) -> None:
         """Remember the path."""
         self.path = path
+        self._cached_share = cached_share
+
+    @property
+    def cached(self) -> float:
+        """Largest size of the file, in bytes, with which all of it stays in memory once it is written."""
+        return largest_cached(self._cached_share)
 
     def open(self, mode: str) -> IO[Any]:
         """Open the file; make its folder if the mode can create the file.
@@ -262,8 +270,7 @@ class LocalFile:
             _remove_folders(made[::-1])
             raise
 
-    @staticmethod
-    def _open_new(folder_path: str, name: str, made: list[str]) -> tuple[int, IO[bytes]]:
+    def _open_new(self, folder_path: str, name: str, made: list[str]) -> tuple[int, IO[bytes]]:
         """Open a new file and its folder, which others may remove while it is empty."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         for attempt in range(ATTEMPTS):
@@ -275,7 +282,8 @@ class LocalFile:
                 _make_folders(folder_path, made)
                 continue
             try:
-                return folder, StreamedFile(io.FileIO(os.open(name, flags, 0o666, dir_fd=folder), "wb"))
+                file = io.FileIO(os.open(name, flags, 0o666, dir_fd=folder), "wb")
+                return folder, StreamedFile(file, self.cached)
             except FileNotFoundError:
                 os.close(folder)
             except BaseException:

@@ -12,14 +12,22 @@ from .in_place import InPlace
 from .local import LocalFile
 from .pieces import LocalFolder
 from .store import DigestFactory, Item, Status
+from .writeback import CACHED_SHARE
 
 
 class LocalStore:
-    """The file system of this machine; see :class:`~invenio_files_rest.storage.store.Store`."""
+    """The file system of this machine; see :class:`~invenio_files_rest.storage.store.Store`.
+
+    :param cached_share: See :class:`.LocalFile`.
+    """
+
+    def __init__(self, cached_share: float = CACHED_SHARE) -> None:
+        """Remember the share."""
+        self._cached_share = cached_share
 
     def file(self, path: str) -> LocalFile:
         """Return a file."""
-        return LocalFile(path)
+        return LocalFile(path, self._cached_share)
 
     def local_path(self, path: str) -> LocalFile:
         """Return the path of a file."""
@@ -27,7 +35,7 @@ class LocalStore:
 
     def uploads(self, path: str, uri: str, new_digest: DigestFactory, clean_dir: bool) -> InPlace:
         """Return uploads that are written in place as far as possible."""
-        return InPlace(uri, LocalFolder(LocalFile(path)), new_digest, clean_dir)
+        return InPlace(uri, LocalFolder(self.file(path)), new_digest, clean_dir)
 
     def has_folder(self, path: str) -> bool:
         """Return whether a folder is there."""

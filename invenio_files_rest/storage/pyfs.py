@@ -29,6 +29,7 @@ from .locking import locked_region
 from .settling import CAN_SETTLE, Settling
 from .store import Store, StoredFile
 from .uploads import Uploads
+from .writeback import CACHED_SHARE
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -73,6 +74,10 @@ class PyFSFileStorage(FileStorage):
     :param clean_dir: Whether :meth:`delete` removes the folders that only this file needed.
     """
 
+    cached_share = CACHED_SHARE
+    """Largest size of a file with which all of it stays in memory once it is written, as a share of the memory. The
+    storage factory may set another one."""
+
     def __init__(
         self,
         fileurl: str,
@@ -95,7 +100,7 @@ class PyFSFileStorage(FileStorage):
     def _store(self, create_dir: bool = False) -> tuple[Store, str]:
         """Return the store that has the file, and the file's path there."""
         with translated_errors():
-            return store_of(*self._get_fs(create_dir=create_dir))
+            return store_of(*self._get_fs(create_dir=create_dir), self.cached_share)
 
     def _file(self, create_dir: bool = False) -> StoredFile:
         store, path = self._store(create_dir)
@@ -286,7 +291,11 @@ def _in_object_store(fileurl: str, size: int | None, modified: datetime | float 
     from .s3 import S3FileStorage, location_of
 
     location = location_of(fileurl, settings)
-    return None if location is None else S3FileStorage(fileurl, location, size=size, modified=modified)
+    if location is None:
+        return None
+    storage = S3FileStorage(fileurl, location, size=size, modified=modified)
+    storage.direct_upload = current_app.config.get("FILES_REST_S3_DIRECT_UPLOAD")
+    return storage
 
 
 def pyfs_storage_factory(
@@ -301,7 +310,9 @@ def pyfs_storage_factory(
 ) -> FileStorage:
     """Make the storage of a file, from its row in the database or from its URL.
 
-    A file in one of ``FILES_REST_S3_LOCATIONS`` is in that object store, unless another class is asked for.
+    A file in one of ``FILES_REST_S3_LOCATIONS`` is in that object store, unless another class is asked for. Clients
+    themselves send it parts there where ``FILES_REST_S3_DIRECT_UPLOAD`` says so.
+    Of a new file on this machine, up to ``FILES_REST_UPLOAD_CACHED_SHARE`` of the memory stays in the page cache.
     It hashes with the algorithm that the file's checksum has, or else with ``FILES_REST_CHECKSUM_ALGORITHM``.
 
     :param fileinstance: The :class:`~invenio_files_rest.models.FileInstance`. Its URI, size and time are taken.
@@ -337,7 +348,10 @@ def pyfs_storage_factory(
     if filestorage_class is PyFSFileStorage:
         storage = _in_object_store(fileurl, size, modified)
     if storage is None:
-        storage = filestorage_class(fileurl, size=size, modified=modified, clean_dir=clean_dir)
+        storage = of_files = filestorage_class(fileurl, size=size, modified=modified, clean_dir=clean_dir)
+        share = current_app.config.get("FILES_REST_UPLOAD_CACHED_SHARE") if current_app else None
+        if share is not None:
+            of_files.cached_share = share
     configured = current_app and current_app.config.get("FILES_REST_CHECKSUM_ALGORITHM")
     storage.checksum_algorithm = algorithm_of(
         getattr(fileinstance, "checksum", None), default=configured or DEFAULT_ALGORITHM

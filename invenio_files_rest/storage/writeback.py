@@ -18,15 +18,13 @@ import os
 from contextlib import suppress
 from typing import Any
 
-from flask import current_app
-
 from .memory import memory_size
 
 PIECE = 8 * 1024**2
 """Minimum number of bytes after which the system is asked to write them to the disk."""
 
 CACHED_SHARE = 1 / 32
-"""Largest size of a file that stays in memory as a whole, as a share of the memory, outside of applications."""
+"""Largest size of a file that stays in memory as a whole, as a share of the memory, if nobody sets another one."""
 
 KEPT = 32 * 1024**2
 """Number of bytes before the current position of a longer file that stay in memory, written or not."""
@@ -40,10 +38,12 @@ _UNABLE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP,
 """Errors if the file cannot be written in this way, or a sandbox does not know the call."""
 
 
-def largest_cached() -> float:
-    """Return the size, in bytes, up to which the whole of a new file stays in memory."""
-    configured = current_app.config.get("FILES_REST_UPLOAD_CACHED_SHARE") if current_app else None
-    return memory_size() * (CACHED_SHARE if configured is None else configured)
+def largest_cached(share: float) -> float:
+    """Return the size, in bytes, up to which the whole of a new file stays in memory.
+
+    :param share: The size as a share of the memory.
+    """
+    return memory_size() * share
 
 
 def sync_file_range(descriptor: int, offset: int, size: int, flags: int) -> None:
@@ -69,14 +69,13 @@ class StreamedFile(io.BufferedWriter):
     that it has just passed on, and write these again.
 
     :param raw: The file.
-    :param cached: Size of the file, in bytes, up to which all of it stays in memory; by default
-        :func:`largest_cached`.
+    :param cached: Size of the file, in bytes, up to which all of it stays in memory.
     """
 
-    def __init__(self, raw: io.FileIO, cached: float | None = None) -> None:
+    def __init__(self, raw: io.FileIO, cached: float) -> None:
         """Begin at the current position of the file."""
         super().__init__(raw)
-        self._cached = largest_cached() if cached is None else cached
+        self._cached = cached
         self._able = True
         self._begun = self._released = self.tell()
 

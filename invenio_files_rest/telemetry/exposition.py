@@ -19,6 +19,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..http.arguments import NOT_FOUND
 from ..services.status import Status, current_status
 
+_SET_BY_PROXIES = ("Forwarded", "Via", "X-Forwarded-For", "X-Real-IP")
+"""Headers that tell of a proxy. A client that sets them by itself only keeps itself out."""
+
 
 def are_wanted(config: Any) -> bool:
     """Return whether the settings let anybody have the metrics.
@@ -61,10 +64,11 @@ def _may() -> bool:
 def _comes_from(networks: list[str]) -> bool:
     """Return whether the client is in one of some networks.
 
-    Behind a proxy that the application does not know of, everybody has the proxy's address.
+    Behind a proxy that the application does not know of, or does not take addresses from, everybody has the proxy's
+    address.
     """
-    forwarded = "X-Forwarded-For" in request.headers or "Forwarded" in request.headers
-    if forwarded and "werkzeug.proxy_fix.orig" not in request.environ:
+    of_connection = request.environ.get("werkzeug.proxy_fix.orig", request.environ).get("REMOTE_ADDR")
+    if request.remote_addr == of_connection and any(name in request.headers for name in _SET_BY_PROXIES):
         return False
     try:
         address = ip_address(request.remote_addr or "")

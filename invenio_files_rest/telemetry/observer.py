@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -26,6 +27,11 @@ F = TypeVar("F", bound=Callable[..., None])
 LOGGED = "invenio_files_rest.logged"
 """Name in the environment of a request that has a line in the log, so that the server need not write one."""
 
+_SILENT_SECONDS = 60
+"""Seconds after a failure of telemetry for which another one is not logged."""
+
+_silent_until: dict[Callable[..., None], float] = {}
+
 _PREFIX = "invenio_files_rest"
 """How the names of our blueprints begin."""
 
@@ -47,6 +53,8 @@ def context() -> dict[str, Any]:
 def harmless(function: F) -> F:
     """Have a function log what goes wrong in it, for nobody's work fails because it is observed.
 
+    What is wrong now mostly is so with the next request, too, so that it is logged at most once a minute.
+
     :param function: The function, which returns nothing.
     """
 
@@ -55,7 +63,9 @@ def harmless(function: F) -> F:
         try:
             function(*args, **kwargs)
         except Exception:
-            logging.getLogger(__name__).exception("Telemetry has failed.")
+            if time.monotonic() >= _silent_until.get(function, 0):
+                _silent_until[function] = time.monotonic() + _SILENT_SECONDS
+                logging.getLogger(__name__).exception("Telemetry has failed.")
 
     return run  # type: ignore[return-value]
 
@@ -116,8 +126,12 @@ class Telemetry:
         if (current := observation()) is not None:
             if header := self._header:
                 response.headers[header] = current.request_id
-            harmless(current.answer)(request, response)
+            self._take_note(current, response)
         return response
+
+    @harmless
+    def _take_note(self, current: Observation, response: Response) -> None:
+        current.answer(request, response)
 
     def _tear_down(self, error: BaseException | None) -> None:
         # Nobody answers where errors are not handled, as in tests.

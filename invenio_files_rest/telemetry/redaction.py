@@ -17,14 +17,17 @@ _SHORTEST = 6
 """Length from which a value is looked for: a shorter one would be found in many words."""
 
 _NAMED = re.compile(
-    r"""(\b(?:access_token|refresh_token|x-amz-(?:credential|security-token|signature)|
-        client_secret|csrftoken|password|passwd|secret|session|signature|token)
-        ["']?\s*[=:]\s*["']?)
-        (?!\[hidden\])[^\s&"'<>,;()\]}]+""",
+    r"""((?<![\w-])[\w-]{0,64}(?:authorization|cookie|credential|passw(?:or)?d|secret(?:_access)?(?:_key)?|session|
+        signature|token)[\\"']{0,2}\s?[=:]\s?[\\"']{0,2})
+        (?!\[hidden\])[^\s&"'<>,;()\]}\\]+""",
     re.IGNORECASE | re.VERBOSE,
 )
 _CREDENTIALS = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/-]{6,}=*", re.IGNORECASE)
-_USER_INFORMATION = re.compile(r"(?<=://)[^\s/@]+@")
+_USER_INFORMATION = re.compile(r"(?<=://)(?:[^\s/:@]{0,100}:(?!\d+/)[^\s@]{0,200}|[^\s/@]{0,200})(?:@[^\s/@]{1,200})?@")
+"""Names and passwords of URLs, also where a password has a slash or an at sign that is not escaped.
+
+Texts may be long and from anybody, so that only so much is looked at from each place.
+"""
 
 _ARGUMENTS = re.compile(r"access_token|token|x-amz-(credential|security-token|signature)", re.IGNORECASE)
 """Arguments of a query that are secret."""
@@ -38,8 +41,8 @@ def redact(text: str, secrets: Collection[str] = ()) -> str:
     """
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
-    text = _NAMED.sub(rf"\1{HIDDEN}", text)
     text = _CREDENTIALS.sub(rf"\1 {HIDDEN}", text)
+    text = _NAMED.sub(rf"\1{HIDDEN}", text)
     return _USER_INFORMATION.sub(f"{HIDDEN}@", text)
 
 

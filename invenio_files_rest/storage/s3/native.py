@@ -8,8 +8,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import IO, TYPE_CHECKING, Any
 
-from flask import current_app
-
 from ...errors import MultipartMissingParts
 from ..local import TEMPORARY_PREFIX
 from ..uploads import ExtentWrite
@@ -38,6 +36,10 @@ class Absent:
 
 class NativeMultipartMixin:
     """Multipart uploads of the store, as Invenio-Records-Resources calls them. Parts are counted from 1."""
+
+    direct_upload: timedelta | None = None
+    """How long links are valid with which clients send parts to the store themselves; ``None`` if they do not. The
+    storage factory may set another one."""
 
     if TYPE_CHECKING:
         _object: S3Object
@@ -119,7 +121,7 @@ class NativeMultipartMixin:
         :param metadata: Not used.
         :returns: The links; nothing where parts come through the application.
         """
-        valid: timedelta | None = current_app.config["FILES_REST_S3_DIRECT_UPLOAD"]
+        valid = self.direct_upload
         if valid is None or (part_size < SMALLEST_PART and parts > 1):
             return {}
         seconds, expiration = int(valid.total_seconds()), (datetime.now(timezone.utc) + valid).isoformat()
