@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
 
     from invenio_files_rest.models import Bucket, Location
+
+# Tests of records' files have these tests as a package.
+check_by_description = import_module(f"{__name__.removesuffix('conftest')}helpers.openapi").check_by_description
 
 SERVERS = {"postgresql": "TEST_POSTGRESQL_URL", "mariadb": "TEST_MARIADB_URL"}
 """Databases other than SQLite, with the variable that holds the URL of a server where databases may be created."""
@@ -179,7 +183,7 @@ class IsolatedClient(FlaskClient):
     """A client whose requests run as on a server: in an application context, and a database session, of their own.
 
     What the test's own session holds is committed before, so that the request finds it, and the test sees afterwards
-    what the request has changed.
+    what the request has changed. Every answer has to be as the description of the API says.
     """
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
@@ -189,7 +193,9 @@ class IsolatedClient(FlaskClient):
         kwargs["buffered"] = True
         if has_app_context():
             db.session.commit()
-        return contextvars.Context().run(super().open, *args, **kwargs)
+        response: TestResponse = contextvars.Context().run(super().open, *args, **kwargs)
+        check_by_description(self.application, response)
+        return response
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Set
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping, Set
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import parse_qsl
 
 from flask import abort, request
@@ -127,8 +127,45 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-use_kwargs = ArgumentParser().use_kwargs
-"""Decorator that passes arguments of the request."""
+_parser = ArgumentParser()
+
+
+class Declared(NamedTuple):
+    """Arguments that a function takes from one place of the request."""
+
+    location: str
+    """The place: ``query``, ``headers``, ``form``, ``files``, ``json_object`` or ``query_or_json``."""
+
+    fields: Mapping[str, fields.Field]
+    """Their fields, by the names that they have in the function."""
+
+
+def use_kwargs(
+    argmap: Mapping[str, fields.Field], *, location: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Pass arguments of the request to a function, and note them on it; see :func:`declared_arguments`.
+
+    :param argmap: Fields of the arguments, by the names that they have in the function.
+    :param location: Where in the request they are; see :attr:`Declared.location`.
+    """
+    parse = _parser.use_kwargs(argmap, location=location)
+
+    def decorator(f: Callable[..., Any]) -> Callable[..., Any]:
+        passing: Any = parse(f)
+        # Decorators around it hand it on, as functools.wraps does with all that a function has.
+        passing.declared_arguments = (Declared(location, argmap), *declared_arguments(f))
+        return passing
+
+    return decorator
+
+
+def declared_arguments(f: Callable[..., Any]) -> tuple[Declared, ...]:
+    """Return the arguments that a function takes from the request.
+
+    :param f: The function, whatever decorators it has.
+    """
+    declared: tuple[Declared, ...] = getattr(f, "declared_arguments", ())
+    return declared
 
 
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -209,11 +246,25 @@ def flag(name: str) -> fields.Raw:
 of_a_key = validate.ContainsNoneOf("\0", error="No key has a null character.")
 """What a text has to be to be a part of a key."""
 
+
+def _described(description: str) -> dict[str, str]:
+    return {"description": description}
+
+
 PAGE = {
-    "prefix": fields.String(validate=of_a_key),
-    "delimiter": fields.String(validate=of_a_key),
-    "start_after": fields.String(data_key="start-after", validate=of_a_key),
-    "max_keys": WholeNumber(data_key="max-keys", validate=validate.Range(1, 1000)),
+    "prefix": fields.String(validate=of_a_key, metadata=_described("What each key begins with.")),
+    "delimiter": fields.String(
+        validate=of_a_key,
+        metadata=_described("Keys that have it after the prefix are grouped, as ``common_prefixes``."),
+    ),
+    "start_after": fields.String(
+        data_key="start-after", validate=of_a_key, metadata=_described("The page begins after this key.")
+    ),
+    "max_keys": WholeNumber(
+        data_key="max-keys",
+        validate=validate.Range(1, 1000),
+        metadata=_described("Largest number of entries on the page, groups included; without it, there is no limit."),
+    ),
 }
 """Arguments that select a page of a listing."""
 

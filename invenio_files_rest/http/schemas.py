@@ -95,8 +95,8 @@ class BucketSchema(BaseSchema):
 
     id = fields.UUID()
     size = fields.Integer()
-    quota_size = fields.Integer()
-    max_file_size = fields.Integer()
+    quota_size = fields.Integer(allow_none=True)
+    max_file_size = fields.Integer(allow_none=True)
     locked = fields.Boolean()
 
     def dump_links(self, obj: Any) -> dict[str, str]:
@@ -141,8 +141,8 @@ class ObjectVersionSchema(BaseSchema):
     version_id = fields.UUID()
     is_head = fields.Boolean()
     mimetype = fields.String()
-    size = fields.Integer(attribute="file.size", dump_default=None)
-    checksum = fields.String(attribute="file.checksum", dump_default=None)
+    size = fields.Integer(attribute="file.size", dump_default=None, allow_none=True)
+    checksum = fields.String(attribute="file.checksum", dump_default=None, allow_none=True)
     delete_marker = fields.Boolean(attribute="deleted")
     tags = fields.Method("dump_tags")
 

@@ -30,6 +30,7 @@ from .decorators import (
 from .location import LocationResource
 from .multipart import default_partfactory, ngfileupload_partfactory, pass_multipart
 from .object import ObjectResource
+from .openapi import openapi
 
 __all__ = (
     "BucketResource",
@@ -74,8 +75,9 @@ bucket_view = BucketResource.as_view("bucket_api", serializers=_serializers)
 object_view = ObjectResource.as_view("object_api", serializers=_serializers)
 """View of an object."""
 
-# No bucket has this identifier.
+# No bucket has these identifiers.
 blueprint.add_url_rule("/metrics", "metrics", metrics)
+blueprint.add_url_rule("/openapi.json", "openapi", openapi)
 blueprint.add_url_rule("", view_func=location_view)
 blueprint.add_url_rule("/", view_func=location_view)
 blueprint.add_url_rule("/<string:bucket_id>", view_func=bucket_view)

@@ -124,6 +124,7 @@ class BucketUploadsMixin:
     @ensure_unlocked
     @ensure_input_stream_is_not_exhausted
     def _create_upload(self, bucket: Bucket) -> Response:
+        """Begin an upload of tus."""
         refuse_stray_arguments()
         return v1.create(bucket, self._conditions)
 
@@ -137,6 +138,11 @@ class BucketUploadsMixin:
     @ensure_acceptable
     @ensure_input_stream_is_not_exhausted
     def _append(self, bucket: Bucket, upload_id: uuid.UUID) -> Response:
+        """Append the body to an upload.
+
+        :param bucket: The bucket.
+        :param upload_id: Identifier of the upload.
+        """
         found = self._find(bucket, upload_id)
         if found.protocol == TUS:
             return v1.patch(found)
@@ -146,6 +152,11 @@ class BucketUploadsMixin:
     @need_bucket_permission("bucket-update")
     @use_kwargs(_ARGUMENTS, location="query")
     def _end_upload(self, bucket: Bucket, upload_id: uuid.UUID) -> Response:
+        """End an upload; what it has become stays.
+
+        :param bucket: The bucket.
+        :param upload_id: Identifier of the upload.
+        """
         found = self._find(bucket, upload_id)
         return v1.delete(found) if found.protocol == TUS else draft.delete(found)
 
@@ -153,6 +164,12 @@ class BucketUploadsMixin:
     @need_bucket_permission("bucket-update")
     @use_kwargs(_ARGUMENTS, location="query")
     def _tell_offset(self, bucket: Bucket, upload_id: uuid.UUID) -> Response:
+        """Tell how far an upload has come, and stop a request that hangs.
+
+        :param bucket: The bucket.
+        :param upload_id: Identifier of the upload.
+        """
+
         def tell(found: Resource) -> Response:
             if found.waits:
                 if bucket.locked:
@@ -173,6 +190,11 @@ class BucketUploadsMixin:
     @need_bucket_permission("bucket-update")
     @use_kwargs(_ARGUMENTS, location="query")
     def _show_upload(self, bucket: Bucket, upload_id: uuid.UUID) -> Response:
+        """Show how far an upload has come, and disturb nobody.
+
+        :param bucket: The bucket.
+        :param upload_id: Identifier of the upload.
+        """
         shown = self._as_it_is(bucket, upload_id, discovery.describe)
         return Response(dumps(shown), mimetype="application/json")
 

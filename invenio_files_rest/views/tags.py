@@ -23,7 +23,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 TAGS = "tags"
 
-_VERSION = {"version_id": Identifier(data_key="versionId", load_default=None)}
+_VERSION = {
+    "version_id": Identifier(
+        data_key="versionId", load_default=None, metadata={"description": "Identifier of a version."}
+    )
+}
 _BODY = {"tags": fields.Dict(keys=fields.String(), values=fields.String(), required=True)}
 
 
