@@ -84,7 +84,7 @@ def _needs_no_value(self: Any, field: fields.Field, **kwargs: Any) -> dict[str, 
 
 
 def _is_of_a_key(self: Any, field: fields.Field, **kwargs: Any) -> dict[str, Any]:
-    return {"pattern": "^[^\\0]*$"} if of_a_key in field.validators else {}
+    return {"pattern": r"^[^\u0000]*$"} if of_a_key in field.validators else {}
 
 
 def properties(described: Mapping[str, fields.Field], converter: Any) -> dict[str, Any]:

@@ -68,7 +68,7 @@ BUCKET = {
         use(
             BucketResource._show_upload,
             shows("The upload.", ref("Upload"), "Tus-Resumable"),
-            *(409, 410, 412, 423),
+            *(405, 409, 410, 412, 423),
             when="uploadId",
             headers=TUS,
         ),
@@ -79,7 +79,7 @@ BUCKET = {
         use(
             BucketResource._tell_offset,
             _OFFSET,
-            *(409, 410, 412, 423),
+            *(405, 409, 410, 412, 423),
             when="uploadId",
             headers=(*TUS, "Upload-Draft-Interop-Version"),
         ),
@@ -140,7 +140,7 @@ BUCKET = {
         use(
             BucketResource._end_upload,
             {204: Answer("It is done.", types=(), headers=("Tus-Resumable",))},
-            *(409, 410, 412, 423),
+            *(405, 409, 410, 412, 423),
             when="uploadId",
             headers=TUS,
         ),
