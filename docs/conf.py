@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version as package_version
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent))
 
 project = "Invenio-Files-REST"
 author = "The Invenio-Files-REST authors"
 copyright = "2026, The Invenio-Files-REST authors"
 release = version = package_version("invenio-files-rest")
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode", "openapi_reference"]
 exclude_patterns = ["_build"]
 root_doc = "index"
 

@@ -165,6 +165,17 @@ def test_no_bucket_has_the_name_of_the_description(client: FlaskClient, allow_al
     assert client.get(f"{URL}/key").status_code == 404
 
 
+@pytest.mark.parametrize("key", [None, "a"])
+def test_what_there_is_is_told_without_a_body_that_would_have_a_type(
+    client: FlaskClient, bucket: Bucket, allow_all: None, key: str | None
+):
+    told = client.options(url(bucket, key))
+    other_way = client.get(url(bucket, uploadId=str(bucket.id)), headers={"X-HTTP-Method-Override": "OPTIONS"})
+    for response in (told, other_way):
+        assert response.status_code == 200
+        assert "Content-Type" not in response.headers
+
+
 def test_the_header_of_tags_has_the_name_that_the_settings_give_it(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ):

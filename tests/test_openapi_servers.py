@@ -19,7 +19,7 @@ from servers import HERE, Server, command, environment, free_port, serving
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "10")
+EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "3")
 
 CHECKS = (
     "not_a_server_error",

@@ -22,6 +22,8 @@ def options(bucket: Bucket | None, with_tus: bool) -> Response:
     :param with_tus: Whether uploads of tus can begin there.
     """
     response: Response = current_app.make_default_options_response()
+    # It has no body.
+    del response.headers["Content-Type"]
     capability = None if bucket is None else uploads_of(bucket)
     if bucket is None or capability is None:
         return response

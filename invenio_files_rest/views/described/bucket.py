@@ -142,7 +142,7 @@ BUCKET = {
             {204: Answer("It is done.", types=(), headers=("Tus-Resumable",))},
             *(405, 409, 410, 412, 423),
             when="uploadId",
-            headers=TUS,
+            headers=(*TUS, "Upload-Draft-Interop-Version"),
         ),
     ),
 }
