@@ -1,7 +1,6 @@
 """The directive ``openapi-reference``: what the API describes of itself, as a page.
 
-sphinxcontrib-openapi reads a file, which somebody would have to make before; this comes from the application, and needs no
-further package.
+sphinxcontrib-openapi reads a file, which somebody would have to make before; this comes from the application.
 """
 
 from __future__ import annotations

@@ -113,8 +113,6 @@ class Contract:
 
     def _of_request(self, request: Any, operation: dict[str, Any]) -> list[str]:
         known = {parameter["name"].lower() for parameter in operation["parameters"] if parameter["in"] == "header"}
-        # With which it came here.
-        known.add("x-http-method-override")
         sent = {name.lower() for name, _ in request.headers} & self.asked
         return [f"request header {name}" for name in sent - known]
 

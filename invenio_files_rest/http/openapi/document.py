@@ -21,6 +21,11 @@ from .uses import Answer, Use
 VERSION = "6"
 """Version of the API. The document tells nothing of the installation, so neither that of the package."""
 
+_ABOUT = """Files in buckets. `prettyprint` indents the JSON of every answer.
+
+Requests about uploads may name the method that is meant in `X-HTTP-Method-Override`, and are answered as that method is.
+"""
+
 Described = Mapping[Any, Mapping[str, tuple[Use, ...]]]
 """Uses of each method of a view function, or of the class of one."""
 
@@ -47,7 +52,7 @@ def make_document(app: Flask, described: Described) -> dict[str, Any]:
         version=VERSION,
         openapi_version="3.1.0",
         plugins=[plugin],
-        info={"description": "Files in buckets. `prettyprint` indents the JSON of every answer."},
+        info={"description": _ABOUT},
         security=[{}, {"token": []}, {"session": []}],
     )
     converter: Any = plugin.converter

@@ -32,10 +32,6 @@ ASKED: dict[str, tuple[str, dict[str, Any]]] = {
     "Upload-Length": ("Length of the whole file, in bytes.", TEXT),
     "Upload-Metadata": ("tus: pairs of a name and a value in base64. `key` or `filename` names the object.", TEXT),
     "Upload-Offset": ("Where the body begins in the file, in bytes.", TEXT),
-    "X-HTTP-Method-Override": (
-        "Method that is meant, where the client cannot send it.",
-        {"enum": ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"]},
-    ),
     TAGS_HEADER: ("Tags of the version, `key1=value1&key2=value2`, percent-encoded.", TEXT),
 }
 """Request headers."""

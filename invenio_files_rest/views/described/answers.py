@@ -16,7 +16,7 @@ DIGESTS = ("Content-Digest", "Content-MD5", "Repr-Digest")
 READING = ("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range")
 """Headers of who wants a file."""
 
-TUS = ("Tus-Resumable", "X-HTTP-Method-Override")
+TUS = ("Tus-Resumable",)
 """Headers of every request of tus."""
 
 DRAFT = ("Upload-Complete", "Upload-Draft-Interop-Version", "Upload-Incomplete", "Upload-Length")
