@@ -23,7 +23,7 @@ VERSION = "6"
 
 _ABOUT = """Files in buckets. `prettyprint` indents the JSON of every answer.
 
-Requests about uploads may name the method that is meant in `X-HTTP-Method-Override`, and are answered as that method is.
+Requests about uploads may name the method that is meant in `X-HTTP-Method-Override`, and are answered as it is.
 """
 
 Described = Mapping[Any, Mapping[str, tuple[Use, ...]]]
