@@ -128,6 +128,8 @@ class NativeMultipartMixin:
         links = []
         for part in range(1, parts + 1):
             length = min(part_size, size - (part - 1) * part_size)
+            if length <= 0:
+                break
             url = part_link(self._object, upload_id, part, length, seconds)
             links.append({"part": part, "url": url, "expiration": expiration})
         return {"parts": links}
