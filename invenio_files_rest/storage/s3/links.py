@@ -31,7 +31,7 @@ class S3Signer:
 def part_link(target: S3Object, upload_id: str, number: int, size: int, seconds: int) -> str:
     """Sign a link with which one part of an S3 upload is sent. The store is not asked.
 
-    The part is never empty: with such a link some stores would take ``x-amz-copy-source``, and copy whatever we can read.
+    The part is never empty: with such a link some stores take ``x-amz-copy-source``, and copy whatever we can read.
 
     :param target: The object that the upload becomes.
     :param upload_id: The store's identifier of the upload.

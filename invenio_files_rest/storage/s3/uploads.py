@@ -233,7 +233,7 @@ def remove_temporary(target: S3Object) -> None:
 
 
 class _Overflowing:
-    """A buffer, and an object in parts for what does not fit in it.
+    """A buffer, and an object in parts for what does not fit in it, or in the memory that there is.
 
     :param buffer: The buffer.
     :param target: The object, which is written anew from the beginning if there are more.
@@ -252,7 +252,7 @@ class _Overflowing:
 
     def write(self, block: bytes, /) -> int:
         if self._writer is None:
-            if len(block) <= self._buffer.room:
+            if len(block) <= self._buffer.make_room(len(block)):
                 self._buffer.append(block)
                 return len(block)
             self._writer = self._stack.enter_context(ObjectWriter(self._target))
