@@ -29,7 +29,9 @@ LOCATION = S3Location("s3://bucket/prefix", endpoint_url="http://127.0.0.1:1", r
         ("s3://bucket", {"part_size": 1024}, "part_size"),
         ("s3://bucket", {"part_size": SECRET}, "may have these names"),
         ("s3://bucket", {"attempts": 0}, "too small"),
-        ("/a/folder", {}, "does not begin with s3://"),
+        ("/a/folder", {}, "is not s3://bucket/prefix"),
+        ("s3://", {}, "is not s3://bucket/prefix"),
+        ("s3://bucket/../other", {}, "is not s3://bucket/prefix"),
     ],
 )
 def test_locations_that_are_described_wrongly_are_told_at_the_start(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from ...errors import StorageError
 from ...paths import split_scheme
 
 MIB = 1024**2
@@ -67,8 +68,15 @@ class S3Location:
             # With a password in it, every message that names the store would tell it.
             if endpoint.scheme not in ("http", "https") or not endpoint.hostname or "@" in endpoint.netloc:
                 raise ValueError(f"The endpoint_url of {self.uri} is not http(s)://host; keys have names of their own.")
-        if split_scheme(f"{self.uri}/data")[0] != "s3":
-            raise ValueError(f"The URI of a location in FILES_REST_S3_LOCATIONS does not begin with s3://: {self.uri}")
+        if not _is_s3(self.uri):
+            raise ValueError(f"The URI of a location in FILES_REST_S3_LOCATIONS is not s3://bucket/prefix: {self.uri}")
+
+
+def _is_s3(uri: str) -> bool:
+    try:
+        return split_scheme(uri)[0] == "s3"
+    except StorageError:
+        return False
 
 
 def place_of(uri: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ..local import TEMPORARY_PREFIX
 from .client import client_of
 from .failures import translated_errors
 from .locations import S3Location, place_of
@@ -74,11 +75,11 @@ class S3Object:
             )
         return answer
 
-    def folder(self) -> Iterator[S3Item]:
-        """Find the objects that lie beside this one, and itself."""
-        prefix = self.address["Key"].rpartition("/")[0] + "/"
-        for key, size, modified in self.keys(prefix):
-            yield S3Item(key.removeprefix(prefix), size, modified)
+    def temporary(self) -> Iterator[S3Item]:
+        """Find the objects beside this one that are not yet a part of it."""
+        folder = self.address["Key"].removesuffix(self.address["Key"].rpartition("/")[2])
+        for key, size, modified in self.keys(folder + TEMPORARY_PREFIX):
+            yield S3Item(key.removeprefix(folder), size, modified)
 
     def keys(self, prefix: str) -> Iterator[S3Item]:
         """Find the objects of the bucket whose keys begin alike, a page at a time.

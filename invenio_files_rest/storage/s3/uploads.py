@@ -227,9 +227,8 @@ def remove_temporary(target: S3Object) -> None:
 
     :param target: The file.
     """
-    for item in target.folder():
-        if item.name.startswith(TEMPORARY_PREFIX):
-            target.beside(item.name).call("delete_object")
+    for item in target.temporary():
+        target.beside(item.name).call("delete_object")
 
 
 class _Overflowing:
