@@ -30,6 +30,7 @@ from invenio_files_rest.storage.uploads import ExtentWrite, Uploads
 
 pytest.importorskip("boto3", reason="the extra s3 is not installed")
 from invenio_files_rest.storage.s3 import S3FileStorage
+from invenio_files_rest.storage.s3.listing import S3Listing
 
 pytestmark = pytest.mark.slow
 
@@ -285,6 +286,16 @@ class TestMaintenance:
         for key, upload_id in zip(others, begun, strict=True):
             store.client.abort_multipart_upload(Bucket=BUCKET, Key=key, UploadId=upload_id)
         PARTS.abort(free)
+
+    def test_an_upload_whose_parts_still_come_is_not_left_over_however_long_ago_it_began(self, store: Store) -> None:
+        storage = store.maker()(str(uuid4()))
+        upload = storage.multipart_initialize_upload(parts=2, size=9 * MIB, part_size=5 * MIB)
+        storage.multipart_set_content(1, io.BytesIO(noise(5 * MIB)), 5 * MIB, **upload)
+        came, listing = storage._object.last_part(upload["upload_id"]), S3Listing(store.location)
+        assert list(listing.walk(store.location.uri, came)) == []
+        (entry,) = listing.walk(store.location.uri, came + 1)
+        listing.remove(store.location.uri, entry)
+        assert store.unfinished() == []
 
     def test_removing_a_file_lists_nothing_of_the_others_beside_it(
         self, store: Store, monkeypatch: pytest.MonkeyPatch

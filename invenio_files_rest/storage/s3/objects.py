@@ -109,6 +109,29 @@ class S3Object:
                 return
             markers = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
 
+    def parts(self, upload_id: str, after: int = 0) -> Iterator[dict[str, Any]]:
+        """Find the parts of an upload in order, as the store describes them.
+
+        :param upload_id: The store's identifier of the upload.
+        :param after: Number of the part to begin after.
+        :raises FileNotFoundError: If the upload was completed or aborted.
+        """
+        while True:
+            answer = self.call("list_parts", UploadId=upload_id, PartNumberMarker=after)
+            for part in answer.get("Parts", []):
+                after = part["PartNumber"]
+                yield part
+            if not answer.get("IsTruncated"):
+                return
+
+    def last_part(self, upload_id: str) -> float:
+        """Return when the last part of an upload has come, as Unix time; 0 if it has none.
+
+        :param upload_id: The store's identifier of the upload.
+        :raises FileNotFoundError: If the upload was completed or aborted.
+        """
+        return max((part["LastModified"].timestamp() for part in self.parts(upload_id)), default=0.0)
+
     def size(self) -> int | None:
         """Return the size in bytes; ``None`` if there is no such object."""
         try:

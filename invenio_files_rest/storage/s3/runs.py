@@ -216,10 +216,5 @@ def parts_there(target: S3Object, upload_id: str, after: int = 0) -> Iterator[S3
     :param after: Number of the part to begin after.
     :raises FileNotFoundError: If the upload was completed or aborted.
     """
-    while True:
-        answer = target.call("list_parts", UploadId=upload_id, PartNumberMarker=after)
-        for part in answer.get("Parts", []):
-            after = part["PartNumber"]
-            yield S3Piece(PART, after, part["Size"], part["ETag"])
-        if not answer.get("IsTruncated"):
-            return
+    for part in target.parts(upload_id, after):
+        yield S3Piece(PART, part["PartNumber"], part["Size"], part["ETag"])
