@@ -212,7 +212,7 @@ def test_rules_for_pages_of_other_sites_are_printed(run: Any, s3_bucket: Bucket,
     told = run("files", "location", "cors", "s3", "https://app.example.org", "http://localhost:3000")
     (rule,) = json.loads(told.stdout)["CORSRules"]
     assert rule["AllowedOrigins"] == ["https://app.example.org", "http://localhost:3000"]
-    for origin in ("*", "app.example.org", "https://app.example.org/page"):
+    for origin in ("*", "https://*", "app.example.org", "https://app.example.org/page", "https://me@example.org"):
         refused = run("files", "location", "cors", "s3", origin)
         assert (refused.exit_code, "is no origin" in refused.stderr) == (1, True)
     db.session.add(Location(name="folder", uri=str(tmp_path)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -43,6 +44,15 @@ def test_locations_that_are_described_wrongly_are_told_at_the_start(
         InvenioFilesREST(app)
     assert SECRET not in str(raised.value)
     assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize("name", ["FILES_REST_S3_DIRECT_UPLOAD", "FILES_REST_S3_REDIRECT"])
+@pytest.mark.parametrize("valid", [300, "5 minutes", timedelta(), timedelta(days=8)])
+def test_lifetimes_of_links_that_no_store_takes_are_told_at_the_start(name: str, valid: Any) -> None:
+    app = Flask("wrong")
+    app.config.update({"FILES_REST_S3_LOCATIONS": {"s3://bucket": {}}, name: valid})
+    with pytest.raises(ValueError, match=name):
+        InvenioFilesREST(app)
 
 
 @pytest.mark.parametrize("name", BYTE_METHODS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,9 @@ SMALLEST_PART = 5 * MIB
 
 LARGEST_BUFFER = 64 * MIB
 """Largest size in bytes of a part that is buffered."""
+
+LONGEST_LIFETIME = timedelta(days=7)
+"""Longest time for which a signed link may be valid."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,17 @@ def location_of(uri: str, settings: Mapping[str, Mapping[str, Any]]) -> S3Locati
     if not found:
         return None
     return _described(max(found, key=lambda base: len(place_of(base)[1])), settings)
+
+
+def check_lifetime(name: str, valid: timedelta | None) -> None:
+    """Check for how long signed links are valid.
+
+    :param name: Name of the setting.
+    :param valid: Its value.
+    :raises ValueError: If it is not one that stores take.
+    """
+    if valid is not None and not (isinstance(valid, timedelta) and timedelta(seconds=1) <= valid <= LONGEST_LIFETIME):
+        raise ValueError(f"{name} is neither None nor a timedelta of one second to seven days.")
 
 
 def check_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
