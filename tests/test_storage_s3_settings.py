@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import os
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 
 from invenio_files_rest import InvenioFilesREST
+from invenio_files_rest.errors import StorageBusyError
 from invenio_files_rest.storage.capabilities import BYTE_METHODS, DirectParts, Listable, Signer, capability_of
 from invenio_files_rest.storage.uploads import Uploads
 
 pytest.importorskip("boto3", reason="the extra s3 is not installed")
-from invenio_files_rest.storage.s3 import S3FileStorage, S3Location
+import boto3
+
+from invenio_files_rest.storage.s3 import S3FileStorage, S3Location, client
 
 SECRET = "a-secret-of-the-test"
 LOCATION = S3Location("s3://bucket/prefix", endpoint_url="http://127.0.0.1:1", region_name="us-east-1")
@@ -53,6 +58,30 @@ def test_lifetimes_of_links_that_no_store_takes_are_told_at_the_start(name: str,
     app.config.update({"FILES_REST_S3_LOCATIONS": {"s3://bucket": {}}, name: valid})
     with pytest.raises(ValueError, match=name):
         InvenioFilesREST(app)
+
+
+def test_credentials_that_come_late_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As those of a machine's role, which the network gives out."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr(client, "_session", boto3.session.Session())
+    client._client.cache_clear()
+    try:
+        storage = S3FileStorage("s3://bucket/prefix/a/data", LOCATION, size=5)
+        signer = storage.capability(Signer)
+        assert signer is not None
+        with pytest.raises(StorageBusyError):
+            storage.open()
+        with pytest.raises(StorageBusyError):
+            signer.link(60, {})
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "late")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        assert "X-Amz-Credential=late" in signer.link(60, {})
+    finally:
+        client._client.cache_clear()
 
 
 @pytest.mark.parametrize("name", BYTE_METHODS)
