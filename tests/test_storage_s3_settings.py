@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ pytest.importorskip("boto3", reason="the extra s3 is not installed")
 import boto3
 
 from invenio_files_rest.storage.s3 import S3FileStorage, S3Location, client
+from invenio_files_rest.storage.s3.objects import S3Object
+from invenio_files_rest.storage.s3.runs import parts_there
 
 SECRET = "a-secret-of-the-test"
 LOCATION = S3Location("s3://bucket/prefix", endpoint_url="http://127.0.0.1:1", region_name="us-east-1")
@@ -58,6 +60,18 @@ def test_lifetimes_of_links_that_no_store_takes_are_told_at_the_start(name: str,
     app.config.update({"FILES_REST_S3_LOCATIONS": {"s3://bucket": {}}, name: valid})
     with pytest.raises(ValueError, match=name):
         InvenioFilesREST(app)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_a_part_that_a_store_lists_twice_the_newer_one_counts(monkeypatch: pytest.MonkeyPatch, order: int) -> None:
+    """SeaweedFS does so, in any order, when one was sent again."""
+    target, then = S3Object(LOCATION, "s3://bucket/prefix/a/data"), datetime.now(timezone.utc)
+    parts = [
+        {"PartNumber": 1, "Size": 1, "ETag": tag, "LastModified": then + timedelta(seconds=seconds)}
+        for seconds, tag in enumerate(("old", "new"))
+    ]
+    monkeypatch.setattr(target, "call", lambda *args, **kwargs: {"Parts": parts[::order]})
+    assert [part.where for part in parts_there(target, "upload")] == ["new"]
 
 
 def test_credentials_that_come_late_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..local import TEMPORARY_PREFIX
@@ -112,10 +114,17 @@ class S3Object:
     def parts(self, upload_id: str, after: int = 0) -> Iterator[dict[str, Any]]:
         """Find the parts of an upload in order, as the store describes them.
 
+        Of a part that was sent again, SeaweedFS lists both, and makes the file of the one whose entity tag is named.
+
         :param upload_id: The store's identifier of the upload.
         :param after: Number of the part to begin after.
         :raises FileNotFoundError: If the upload was completed or aborted.
         """
+        listed = self._listed_parts(upload_id, after)
+        for _, same in groupby(listed, key=itemgetter("PartNumber")):
+            yield max(same, key=itemgetter("LastModified"))
+
+    def _listed_parts(self, upload_id: str, after: int) -> Iterator[dict[str, Any]]:
         while True:
             answer = self.call("list_parts", UploadId=upload_id, PartNumberMarker=after)
             for part in answer.get("Parts", []):
