@@ -132,15 +132,17 @@ class InvenioFilesREST:
 
         :param app: The application.
         :raises ValueError: If ``FILES_REST_CHECKSUM_ALGORITHM`` or ``FILES_REST_LOG_FORMAT`` cannot be had, or
-            ``FILES_REST_S3_LOCATIONS`` is wrong.
+            ``FILES_REST_S3_LOCATIONS`` or the lifetime of signed links is wrong.
         """
         self.init_config(app)
         new_digest(app.config["FILES_REST_CHECKSUM_ALGORITHM"])
         if settings := app.config["FILES_REST_S3_LOCATIONS"]:
             # Who has no object store need not have boto3.
-            from .storage.s3 import check_settings
+            from .storage.s3 import check_lifetime, check_settings
 
             check_settings(settings)
+            for name in ("FILES_REST_S3_DIRECT_UPLOAD", "FILES_REST_S3_REDIRECT"):
+                check_lifetime(name, app.config[name])
         app.cli.add_command(files_cli)
         app.extensions["invenio-files-rest"] = FilesRESTState(app)
         telemetry.init_app(app)

@@ -25,7 +25,12 @@ from invenio_files_rest.services.moving import migrate_file
 from invenio_files_rest.services.sweep import sweep
 from invenio_files_rest.services.uploads.plans import APPENDED, PARTS
 from invenio_files_rest.storage import PyFSFileStorage, pyfs_storage_factory
+from invenio_files_rest.storage.local import TEMPORARY_PREFIX
 from invenio_files_rest.storage.uploads import ExtentWrite, Uploads
+
+pytest.importorskip("boto3", reason="the extra s3 is not installed")
+from invenio_files_rest.storage.s3 import S3FileStorage
+from invenio_files_rest.storage.s3.listing import S3Listing
 
 pytestmark = pytest.mark.slow
 
@@ -193,6 +198,21 @@ class TestRedirects:
         same = client.get(url(s3_bucket, "a.txt"), headers={"If-None-Match": head.headers["ETag"]})
         assert same.status_code == 304
 
+    @pytest.mark.parametrize("is_same", [True, False])
+    def test_what_holds_of_our_tags_and_dates_alone_is_not_left_to_the_store(
+        self, app: Flask, client: FlaskClient, s3_bucket: Bucket, monkeypatch: pytest.MonkeyPatch, is_same: bool
+    ) -> None:
+        """A client repeats its conditions where it is sent to."""
+        monkeypatch.setitem(app.config, "FILES_REST_ALLOW_RANGE_REQUESTS", True)
+        tag = f'"{put(client, s3_bucket, "a.txt", b"0123")["checksum"]}"'
+        if not is_same:
+            put(client, s3_bucket, "a.txt", b"4567")
+        resumed = client.get(url(s3_bucket, "a.txt"), headers={"If-Range": tag, "Range": "bytes=2-"})
+        assert (resumed.status_code, resumed.data) == ((206, b"23") if is_same else (200, b"4567"))
+        assert client.get(url(s3_bucket, "a.txt"), headers={"If-Match": tag}).status_code == (200 if is_same else 412)
+        long_ago = "Thu, 01 Jan 1998 00:00:00 GMT"
+        assert client.get(url(s3_bucket, "a.txt"), headers={"If-Modified-Since": long_ago}).status_code == 200
+
 
 class TestUploadsInProgress:
     def test_a_run_that_breaks_goes_on_and_the_store_puts_it_together(self, s3_bucket: Bucket, store: Store) -> None:
@@ -266,6 +286,36 @@ class TestMaintenance:
         for key, upload_id in zip(others, begun, strict=True):
             store.client.abort_multipart_upload(Bucket=BUCKET, Key=key, UploadId=upload_id)
         PARTS.abort(free)
+
+    def test_an_upload_whose_parts_still_come_is_not_left_over_however_long_ago_it_began(self, store: Store) -> None:
+        storage = store.maker()(str(uuid4()))
+        upload = storage.multipart_initialize_upload(parts=2, size=9 * MIB, part_size=5 * MIB)
+        storage.multipart_set_content(1, io.BytesIO(noise(5 * MIB)), 5 * MIB, **upload)
+        came, listing = storage._object.last_part(upload["upload_id"]), S3Listing(store.location)
+        assert list(listing.walk(store.location.uri, came)) == []
+        (entry,) = listing.walk(store.location.uri, came + 1)
+        listing.remove(store.location.uri, entry)
+        assert store.unfinished() == []
+
+    def test_removing_a_file_lists_nothing_of_the_others_beside_it(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """They may be millions: those of a whole location, if the file was put directly in it."""
+        listed = []
+
+        def note(params: dict[str, str], **kwargs: object) -> None:
+            listed.append(params["Prefix"].rpartition("/")[2])
+
+        client = store.of_application()
+        client.meta.events.register("before-parameter-build.s3.ListObjectsV2", note)
+        try:
+            storage = S3FileStorage(f"{store.location.uri}/linked.bin", store.location)
+            storage.save(io.BytesIO(b"linked"))
+            storage.delete()
+        finally:
+            client.meta.events.unregister("before-parameter-build.s3.ListObjectsV2", note)
+        assert listed == [TEMPORARY_PREFIX]
+        assert store.names() == []
 
     def test_a_file_moves_between_a_folder_and_an_object_store(
         self, db: SQLAlchemy, s3_bucket: Bucket, tmp_path: Path

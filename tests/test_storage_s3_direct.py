@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from helpers.uploading import bucket_size
 from invenio_files_rest.models import Bucket, Location, MultipartObject
 
 pytest.importorskip("boto3", reason="the extra s3 is not installed")
+from invenio_files_rest.storage.s3.links import part_link
 from invenio_files_rest.storage.s3.objects import S3Object
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("allow_all")]
@@ -103,6 +105,32 @@ def test_a_link_is_for_one_part_and_its_exact_length(begun: dict[str, Any]) -> N
     assert requests.get(first["url"], timeout=60).status_code == 403
 
 
+def test_who_may_see_an_upload_but_not_send_parts_gets_no_links(
+    app: Flask, client: FlaskClient, begun: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def factory(obj: Any, action: str) -> Any:
+        return type("Reads", (), {"can": lambda self: action == "multipart-read"})()
+
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "permission_factory", factory)
+    answer = client.get(path(begun))
+    assert (answer.status_code, answer.json.get("direct")) == (200, None)
+    assert "X-Amz-Signature" not in answer.text
+
+
+def test_no_link_is_for_an_empty_part_with_which_a_store_might_copy_the_file_of_somebody_else(store: Store) -> None:
+    secret, own = store.maker()("secret"), store.maker()("own")
+    secret.save(BytesIO(PARTS[0]))
+    upload = own.multipart_initialize_upload(parts=2, size=PART, part_size=PART)
+    more = {"parts": 3, "size": PART, "part_size": PART}
+    links = own.multipart_links(**upload, **more)["parts"]
+    assert [link["part"] for link in links] == [1]
+    source = {"x-amz-copy-source": "/" + "/".join(secret._object.address.values())}
+    assert requests.put(links[0]["url"], data=PARTS[0], headers=source, timeout=60).status_code in (400, 403)
+    assert own._pieces(upload["upload_id"]) == []
+    with pytest.raises(ValueError, match="has bytes"):
+        part_link(own._object, upload["upload_id"], 2, 0, 60)
+
+
 def test_parts_that_are_missing_are_named_and_the_upload_stays(client: FlaskClient, begun: dict[str, Any]) -> None:
     assert send(begun["direct"][0], PARTS[0]) == 200
     assert "1 missing: 1" in error(client.post(path(begun)), 400)["message"]
@@ -184,7 +212,7 @@ def test_rules_for_pages_of_other_sites_are_printed(run: Any, s3_bucket: Bucket,
     told = run("files", "location", "cors", "s3", "https://app.example.org", "http://localhost:3000")
     (rule,) = json.loads(told.stdout)["CORSRules"]
     assert rule["AllowedOrigins"] == ["https://app.example.org", "http://localhost:3000"]
-    for origin in ("*", "app.example.org", "https://app.example.org/page"):
+    for origin in ("*", "https://*", "app.example.org", "https://app.example.org/page", "https://me@example.org"):
         refused = run("files", "location", "cors", "s3", origin)
         assert (refused.exit_code, "is no origin" in refused.stderr) == (1, True)
     db.session.add(Location(name="folder", uri=str(tmp_path)))

@@ -240,6 +240,71 @@ class TestMemory:
             store.maker()("file").save(GeneratedStream(11 * MIB))
 
 
+class TestScarceMemory:
+    """Of 11 MiB, which is less than two parts of 8 MiB."""
+
+    @pytest.fixture(autouse=True)
+    def budget(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        from invenio_files_rest.storage.s3 import memory
+
+        monkeypatch.setattr(memory, "budget", memory.Budget(11 * MIB))
+        monkeypatch.setattr(memory, "WAIT_SECONDS", 5)
+        yield
+        assert memory.budget.take_now(11 * MIB)
+
+    def test_a_slow_upload_keeps_no_more_than_the_smallest_part_needs(self, store: Store) -> None:
+        class Slow(GeneratedStream):
+            begun, go_on = threading.Event(), threading.Event()
+
+            def read(self, size: int = -1, /) -> bytes:
+                if self.position > MIB:
+                    self.begun.set()
+                    self.go_on.wait(60)
+                return super().read(size)
+
+        make = store.maker(part_size=8 * MIB)
+        slow, fast = make("slow"), make("fast")
+        thread = threading.Thread(target=lambda: slow.save(Slow(9 * MIB)))
+        thread.start()
+        try:
+            assert Slow.begun.wait(30)
+            fast.save(GeneratedStream(12 * MIB))
+        finally:
+            Slow.go_on.set()
+            thread.join()
+        assert [len(read(storage)) for storage in (slow, fast)] == [9 * MIB, 12 * MIB]
+
+    def test_a_run_that_will_be_very_long_needs_no_more(self, store: Store) -> None:
+        uploads = store.maker()("file").capability(Uploads)
+        assert uploads is not None
+        state = uploads.begin(200 * 1024 * MIB)
+        run = uploads.write(state, ExtentWrite(0, 0, whole=False), GeneratedStream(12 * MIB))
+        assert run["size"] == 12 * MIB
+        uploads.abort(state)
+
+    def test_a_part_that_was_not_sent_any_more_gives_its_memory_back(self, store: Store) -> None:
+        from invenio_files_rest.storage.s3.bodies import Buffer
+        from invenio_files_rest.storage.s3.writing import PartSender
+
+        sender, before, body = PartSender(store.maker()("file")._object, "none"), threading.Event(), Buffer(MIB)
+        sender._pool.submit(before.wait, 60)
+        body.write(b"some")
+        sender.send(1, body)
+        threading.Timer(0.1, before.set).start()
+        sender.close()
+
+    @pytest.mark.parametrize("gib", [1, 300, 600])
+    def test_parts_that_are_sent_early_leave_enough_numbers_for_the_rest(self, store: Store, gib: int) -> None:
+        from invenio_files_rest.storage.s3.writing import MOST_PARTS, ObjectWriter
+
+        writer = ObjectWriter(store.maker(part_size=8 * MIB)("file")._object, gib * 1024 * MIB)
+        while writer._left:
+            assert writer._number <= MOST_PARTS
+            writer._left -= min(writer._buffer._needed, writer._left)
+            writer._number += 1
+            writer._buffer = writer._new_buffer()
+
+
 def test_an_upload_ends_right_though_the_store_is_killed_and_started_again(tmp_path: Path) -> None:
     """The one of SeaweedFS, which one process makes anew in seconds."""
     server = SeaweedFS(tmp_path)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Response, current_app
+from flask import Response, current_app, request
 
 from ..storage.capabilities import Signer
 from .disposition import content_disposition
+
+_CONDITIONS = "If-Match", "If-Modified-Since", "If-Range", "If-Unmodified-Since"
+"""Conditions that a client repeats where it is sent to. They mean something else there: the storage has other entity
+tags and dates, and some send a range whatever ``If-Range`` says."""
 
 
 def redirect_to(signer: Signer, described: Response, filename: str | None) -> Response | None:
@@ -17,11 +21,11 @@ def redirect_to(signer: Signer, described: Response, filename: str | None) -> Re
     :param signer: What signs the link.
     :param described: The response that would send the file.
     :param filename: Name of the file.
-    :returns: The response; ``None`` if the application is to send the file.
+    :returns: The response; ``None`` if the application is to send the file, as it is to one that has conditions.
     :raises StorageError: If the link cannot be signed.
     """
     valid = current_app.config.get("FILES_REST_S3_REDIRECT")
-    if not valid:
+    if not valid or any(name in request.headers for name in _CONDITIONS):
         return None
     mimetype = described.mimetype or "application/octet-stream"
     inline = mimetype.startswith("image/") and mimetype in current_app.config["FILES_REST_S3_REDIRECT_INLINE"]

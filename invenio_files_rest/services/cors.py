@@ -12,6 +12,9 @@ from .presence import storage_for
 SECONDS = 3600
 """Time for which a browser may remember the answer of the store."""
 
+_NOT_IN_HOSTS = frozenset("/@?# ")
+"""Characters that no host has."""
+
 
 def cors_rules(location: Location, origins: Sequence[str]) -> dict[str, Any]:
     """Return the rules for the bucket of an object store, as the operation ``PutBucketCors`` of S3 takes them.
@@ -24,7 +27,8 @@ def cors_rules(location: Location, origins: Sequence[str]) -> dict[str, Any]:
         raise ValueError(f"Location {location.name} is in no object store that clients come to with links.")
     for origin in origins:
         scheme, separator, host = origin.partition("://")
-        if scheme not in ("http", "https") or not separator or not host or "/" in host:
+        # The same rule lets pages write.
+        if scheme not in ("http", "https") or not separator or host in ("", "*") or not _NOT_IN_HOSTS.isdisjoint(host):
             raise ValueError(f"{origin} is no origin: https://app.example.org is one.")
     rule = {
         "AllowedOrigins": list(origins),

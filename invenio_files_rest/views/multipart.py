@@ -19,6 +19,7 @@ from ..http.upload_body import early_file, is_form, read_digests
 from ..http.waiting import NOT_MERGED, once_done
 from ..keys import key_with_encoded_dots
 from ..models import Bucket, MultipartObject, ObjectVersion, Part
+from ..permissions import permitted
 from ..proxies import current_files_rest
 from ..services.dispatch import task_named
 from ..services.transactions import release_connection
@@ -195,7 +196,9 @@ class MultipartMixin:
         :param multipart: The upload.
         """
         parts = Part.query_by_multipart(multipart).all()
-        direct = direct_links(multipart, {part.part_number for part in parts})
+        # Whoever has a link sends parts.
+        may_send = current_app.config["FILES_REST_S3_DIRECT_UPLOAD"] and permitted([multipart.bucket], "bucket-update")
+        direct = direct_links(multipart, {part.part_number for part in parts}) if may_send else None
         context = {"class": Part, "multipart": multipart, "many": True, "direct": direct}
         return self.make_response(data=parts, context=context)
 

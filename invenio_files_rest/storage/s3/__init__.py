@@ -3,7 +3,7 @@
 It needs the extra ``s3``, which has boto3. Bytes come and go through this process; nothing is written to its disk.
 """
 
-from .locations import S3Location, check_settings, location_of
+from .locations import S3Location, check_lifetime, check_settings, location_of
 from .storage import S3FileStorage
 
-__all__ = ("S3FileStorage", "S3Location", "check_settings", "location_of")
+__all__ = ("S3FileStorage", "S3Location", "check_lifetime", "check_settings", "location_of")

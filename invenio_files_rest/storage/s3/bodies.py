@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from ...errors import StorageBusyError
 from ..pump import check_size
 from . import memory
+from .locations import SMALLEST_PART
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, SupportsRead, WriteableBuffer
@@ -17,34 +19,43 @@ if TYPE_CHECKING:
 class Buffer(io.RawIOBase):
     """Blocks in memory as one body, which can be sent again. Its memory is part of the budget of the process.
 
-    All of it is taken before the first block, so that whoever has some bytes never waits for memory for the rest.
+    Memory is waited for once, before the first block: as much as the smallest part of an upload needs, so that whoever
+    has some bytes can send them without waiting for others. More is taken as it is needed while there is some, so that
+    one slow upload does not keep much from the others.
 
     :param capacity: Largest number of bytes.
+    :param needed: Number of bytes with which it can be sent.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, needed: int = SMALLEST_PART) -> None:
         """Begin with no blocks."""
         super().__init__()
         self.capacity = capacity
+        self._needed = min(needed, capacity)
         self._taken = 0
         self._blocks: list[bytes] = []
         self._position = 0
         self.size = 0
 
-    @property
-    def room(self) -> int:
-        """Number of bytes that can be added."""
-        return self.capacity - self.size
+    def make_room(self, wanted: int) -> int:
+        """Take memory for more bytes, and return how many can be added: none if it has to be sent first.
+
+        :param wanted: Number of bytes to add.
+        :raises StorageBusyError: If other uploads do not give back enough memory for the first.
+        """
+        wanted = min(wanted, self.capacity - self.size)
+        if wanted and not self._taken:
+            memory.budget.take(self._needed)
+            self._taken = self._needed
+        if (lacking := self.size + wanted - self._taken) > 0 and memory.budget.take_now(lacking):
+            self._taken += lacking
+        return min(wanted, self._taken - self.size)
 
     def append(self, block: bytes) -> None:
-        """Add a block at the end; wait for memory before the first one.
+        """Add a block at the end, for which there is room.
 
         :param block: The bytes.
-        :raises StorageBusyError: If other uploads do not give back enough memory.
         """
-        if not self._taken:
-            memory.budget.take(self.capacity)
-            self._taken = self.capacity
         self._blocks.append(block)
         self.size += len(block)
 
@@ -89,9 +100,15 @@ class Buffer(io.RawIOBase):
         return 0
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Add a block, as :meth:`append` does."""
-        self.append(bytes(data))
-        return len(self._blocks[-1])
+        """Add a block.
+
+        :raises StorageBusyError: If there is no memory for it.
+        """
+        block = bytes(data)
+        if self.make_room(len(block)) < len(block):
+            raise StorageBusyError("There is no memory left for more bytes on their way to the object store.")
+        self.append(block)
+        return len(block)
 
 
 class PassedOn:

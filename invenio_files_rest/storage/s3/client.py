@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import NoCredentialsError
 
 from .locations import S3Location
 
@@ -30,6 +31,7 @@ def client_of(location: S3Location) -> Any:
     """Return the client of a location, which threads may share. Locations in one store share it, too.
 
     :param location: The location.
+    :raises botocore.exceptions.NoCredentialsError: If the settings have no credentials, and boto3 finds none.
     """
     return _client(*_connection_of(location))
 
@@ -59,6 +61,9 @@ def _client(
     )
     # A client is for threads, a session is not.
     with _session_lock:
+        if access_key_id is None and _session.get_credentials() is None:
+            # A client that begins without them never gets any, and is kept. Those of a machine may come later.
+            raise NoCredentialsError
         return _session.client(
             "s3",
             endpoint_url=endpoint_url,

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
     HTTPClientError,
     IncompleteReadError,
+    NoCredentialsError,
     ResponseStreamingError,
     UnseekableStreamError,
 )
@@ -22,8 +24,11 @@ from ...errors import LocationAwayError, StorageBusyError, StorageError, Storage
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
 _DENIED = frozenset({"401", "403", "AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
 _FULL = frozenset({"EntityTooLarge", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull"})
-# A body that is passed on as it comes cannot be sent again.
+# A body that is passed on as it comes cannot be sent again. What gives out the credentials of a machine's role may be
+# away, too.
 _AWAY = (
+    CredentialRetrievalError,
+    NoCredentialsError,
     StoreConnectionError,
     HTTPClientError,
     IncompleteReadError,

@@ -31,12 +31,17 @@ class S3Signer:
 def part_link(target: S3Object, upload_id: str, number: int, size: int, seconds: int) -> str:
     """Sign a link with which one part of an S3 upload is sent. The store is not asked.
 
+    The part is never empty: with such a link some stores take ``x-amz-copy-source``, and copy whatever we can read.
+
     :param target: The object that the upload becomes.
     :param upload_id: The store's identifier of the upload.
     :param number: Number of the part.
     :param size: Its size in bytes, which is signed.
     :param seconds: Time for which the link is valid.
+    :raises ValueError: If the size is not positive.
     """
+    if size <= 0:
+        raise ValueError("A link is for a part that has bytes.")
     place = {"UploadId": upload_id, "PartNumber": number, "ContentLength": size}
     with translated_errors():
         return str(

@@ -37,7 +37,10 @@ class S3Listing:
         return some, some.address["Key"].removesuffix(FILE_NAME)
 
     def walk(self, uri: str, before: float, followed: Container[str] = ()) -> Iterator[Entry]:
-        """Find files, objects that are parts of one, and the store's unfinished uploads, if they are not young."""
+        """Find files, objects that are parts of one, and the store's unfinished uploads, if they are not young.
+
+        An upload is as young as its last part.
+        """
         some, prefix = self._base(uri)
         for key, size, modified in some.keys(prefix):
             below = key.removeprefix(prefix)
@@ -53,8 +56,15 @@ class S3Listing:
         for key, upload_id, begun in some.uploads(prefix):
             below = key.removeprefix(prefix)
             file_id = _owner(below)
-            if file_id is not None and begun < before:
+            if file_id is not None and begun < before and self._is_idle(join(uri, below), upload_id, before):
                 yield Entry(f"{key}{_UPLOAD}{upload_id}", below, "temporary", file_id, 0)
+
+    def _is_idle(self, uri: str, upload_id: str, before: float) -> bool:
+        """Return whether an upload is there, and has got no part since a time."""
+        try:
+            return S3Object(self._location, uri).last_part(upload_id) < before
+        except FileNotFoundError:
+            return False
 
     def remove(self, uri: str, entry: Entry) -> None:
         """Remove an object, or abort an upload."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from ...errors import StorageError
 from ...paths import split_scheme
 
 MIB = 1024**2
@@ -16,6 +18,9 @@ SMALLEST_PART = 5 * MIB
 
 LARGEST_BUFFER = 64 * MIB
 """Largest size in bytes of a part that is buffered."""
+
+LONGEST_LIFETIME = timedelta(days=7)
+"""Longest time for which a signed link may be valid."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,15 @@ class S3Location:
             # With a password in it, every message that names the store would tell it.
             if endpoint.scheme not in ("http", "https") or not endpoint.hostname or "@" in endpoint.netloc:
                 raise ValueError(f"The endpoint_url of {self.uri} is not http(s)://host; keys have names of their own.")
-        if split_scheme(f"{self.uri}/data")[0] != "s3":
-            raise ValueError(f"The URI of a location in FILES_REST_S3_LOCATIONS does not begin with s3://: {self.uri}")
+        if not _is_s3(self.uri):
+            raise ValueError(f"The URI of a location in FILES_REST_S3_LOCATIONS is not s3://bucket/prefix: {self.uri}")
+
+
+def _is_s3(uri: str) -> bool:
+    try:
+        return split_scheme(uri)[0] == "s3"
+    except StorageError:
+        return False
 
 
 def place_of(uri: str) -> tuple[str, str]:
@@ -96,6 +108,17 @@ def location_of(uri: str, settings: Mapping[str, Mapping[str, Any]]) -> S3Locati
     if not found:
         return None
     return _described(max(found, key=lambda base: len(place_of(base)[1])), settings)
+
+
+def check_lifetime(name: str, valid: timedelta | None) -> None:
+    """Check for how long signed links are valid.
+
+    :param name: Name of the setting.
+    :param valid: Its value.
+    :raises ValueError: If it is not one that stores take.
+    """
+    if valid is not None and not (isinstance(valid, timedelta) and timedelta(seconds=1) <= valid <= LONGEST_LIFETIME):
+        raise ValueError(f"{name} is neither None nor a timedelta of one second to seven days.")
 
 
 def check_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:

@@ -41,6 +41,18 @@ class Budget:
                     raise StorageBusyError("There is no memory left for more bytes on their way to the object store.")
             self._left -= size
 
+    def take_now(self, size: int) -> bool:
+        """Take a part if there is enough left.
+
+        :param size: Number of bytes.
+        :returns: Whether there was.
+        """
+        with self._changed:
+            if self._left < size:
+                return False
+            self._left -= size
+            return True
+
     def give_back(self, size: int) -> None:
         """Give a part back.
 

@@ -95,9 +95,9 @@ class NativeMultipartMixin:
     def _pieces(self, upload_id: str) -> list[S3Piece]:
         """Return the parts, those included that are too small to be one of the store."""
         found = {part.number: part for part in parts_there(self._object, upload_id)}
-        for item in self._object.folder():
+        for item in self._object.temporary():
             number = item.name.removeprefix(TEMPORARY_PREFIX).partition("-")[0]
-            if item.name.startswith(TEMPORARY_PREFIX) and number.isdigit():
+            if number.isdigit():
                 found.setdefault(int(number) + 1, S3Piece(OBJECT, int(number) + 1, item.size, item.name))
         return [found[number] for number in sorted(found)]
 
@@ -128,6 +128,8 @@ class NativeMultipartMixin:
         links = []
         for part in range(1, parts + 1):
             length = min(part_size, size - (part - 1) * part_size)
+            if length <= 0:
+                break
             url = part_link(self._object, upload_id, part, length, seconds)
             links.append({"part": part, "url": url, "expiration": expiration})
         return {"parts": links}

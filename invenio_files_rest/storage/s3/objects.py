@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
+from ..local import TEMPORARY_PREFIX
 from .client import client_of
 from .failures import translated_errors
 from .locations import S3Location, place_of
@@ -74,11 +77,11 @@ class S3Object:
             )
         return answer
 
-    def folder(self) -> Iterator[S3Item]:
-        """Find the objects that lie beside this one, and itself."""
-        prefix = self.address["Key"].rpartition("/")[0] + "/"
-        for key, size, modified in self.keys(prefix):
-            yield S3Item(key.removeprefix(prefix), size, modified)
+    def temporary(self) -> Iterator[S3Item]:
+        """Find the objects beside this one that are not yet a part of it."""
+        folder = self.address["Key"].removesuffix(self.address["Key"].rpartition("/")[2])
+        for key, size, modified in self.keys(folder + TEMPORARY_PREFIX):
+            yield S3Item(key.removeprefix(folder), size, modified)
 
     def keys(self, prefix: str) -> Iterator[S3Item]:
         """Find the objects of the bucket whose keys begin alike, a page at a time.
@@ -107,6 +110,36 @@ class S3Object:
             if not answer.get("IsTruncated"):
                 return
             markers = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
+    def parts(self, upload_id: str, after: int = 0) -> Iterator[dict[str, Any]]:
+        """Find the parts of an upload in order, as the store describes them.
+
+        Of a part that was sent again, SeaweedFS lists both, and makes the file of the one whose entity tag is named.
+
+        :param upload_id: The store's identifier of the upload.
+        :param after: Number of the part to begin after.
+        :raises FileNotFoundError: If the upload was completed or aborted.
+        """
+        listed = self._listed_parts(upload_id, after)
+        for _, same in groupby(listed, key=itemgetter("PartNumber")):
+            yield max(same, key=itemgetter("LastModified"))
+
+    def _listed_parts(self, upload_id: str, after: int) -> Iterator[dict[str, Any]]:
+        while True:
+            answer = self.call("list_parts", UploadId=upload_id, PartNumberMarker=after)
+            for part in answer.get("Parts", []):
+                after = part["PartNumber"]
+                yield part
+            if not answer.get("IsTruncated"):
+                return
+
+    def last_part(self, upload_id: str) -> float:
+        """Return when the last part of an upload has come, as Unix time; 0 if it has none.
+
+        :param upload_id: The store's identifier of the upload.
+        :raises FileNotFoundError: If the upload was completed or aborted.
+        """
+        return max((part["LastModified"].timestamp() for part in self.parts(upload_id)), default=0.0)
 
     def size(self) -> int | None:
         """Return the size in bytes; ``None`` if there is no such object."""

@@ -175,7 +175,7 @@ class PartsOfRoom:
             return None
         objects = {
             int(item.name.removeprefix(_AT)): S3Piece(OBJECT, 0, item.size, item.name)
-            for item in self._target.folder()
+            for item in self._target.temporary()
             if item.name.startswith(_AT)
         }
         if not room.upload_id:

@@ -21,7 +21,7 @@ from .locations import SMALLEST_PART
 from .objects import S3Object
 from .pieces import OBJECT, PART, S3Piece, pieces_of, receipt_of
 from .reading import S3File
-from .writing import MOST_PARTS, PartSender, part_size_of
+from .writing import MOST_PARTS, PartSender, part_buffer, part_size_of
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -57,6 +57,7 @@ class GrowingRun:
         self._parts = [piece for piece in pieces if piece.kind == PART]
         self._end = next((piece for piece in pieces if piece.kind == OBJECT), None)
         self._first = self._number = self._free_number(state["upload"])
+        self._done = sum(part.size for part in self._parts)
         self._sender = PartSender(target, state["upload"])
         self._buffer = self._new_buffer()
         self._came = False
@@ -103,22 +104,26 @@ class GrowingRun:
             self._buffer.close()
 
     def _new_buffer(self) -> Buffer:
-        return Buffer(part_size_of(self._target.location, self._number, self._length, EPOCHS))
+        part_size = part_size_of(self._target.location, self._number, self._length, EPOCHS)
+        left = None if self._length is None else self._length - self._done
+        return part_buffer(self._number, part_size, left, spare=2)
 
     def _take(self, block: bytes) -> None:
-        if (room := self._buffer.room) <= len(block):
+        while block:
+            room = self._buffer.make_room(len(block))
             self._buffer.append(block[:room])
             block = block[room:]
-            self._flush()
-        if block:
-            self._buffer.append(block)
+            if block or self._buffer.size == self._buffer.capacity:
+                self._flush()
         self._came = True
 
     def _flush(self) -> None:
         if self._number > MOST_PARTS:
             raise FileSizeError(description="The upload has come in too many pieces.")
+        size = self._buffer.size
         self._sender.send(self._number, self._buffer)
         self._number += 1
+        self._done += size
         self._buffer = self._new_buffer()
 
     def _sent(self) -> list[S3Piece]:
@@ -211,10 +216,5 @@ def parts_there(target: S3Object, upload_id: str, after: int = 0) -> Iterator[S3
     :param after: Number of the part to begin after.
     :raises FileNotFoundError: If the upload was completed or aborted.
     """
-    while True:
-        answer = target.call("list_parts", UploadId=upload_id, PartNumberMarker=after)
-        for part in answer.get("Parts", []):
-            after = part["PartNumber"]
-            yield S3Piece(PART, after, part["Size"], part["ETag"])
-        if not answer.get("IsTruncated"):
-            return
+    for part in target.parts(upload_id, after):
+        yield S3Piece(PART, part["PartNumber"], part["Size"], part["ETag"])

@@ -227,13 +227,12 @@ def remove_temporary(target: S3Object) -> None:
 
     :param target: The file.
     """
-    for item in target.folder():
-        if item.name.startswith(TEMPORARY_PREFIX):
-            target.beside(item.name).call("delete_object")
+    for item in target.temporary():
+        target.beside(item.name).call("delete_object")
 
 
 class _Overflowing:
-    """A buffer, and an object in parts for what does not fit in it.
+    """A buffer, and an object in parts for what does not fit in it, or in the memory that there is.
 
     :param buffer: The buffer.
     :param target: The object, which is written anew from the beginning if there are more.
@@ -252,7 +251,7 @@ class _Overflowing:
 
     def write(self, block: bytes, /) -> int:
         if self._writer is None:
-            if len(block) <= self._buffer.room:
+            if len(block) <= self._buffer.make_room(len(block)):
                 self._buffer.append(block)
                 return len(block)
             self._writer = self._stack.enter_context(ObjectWriter(self._target))

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import FileSizeError
 from .bodies import Buffer
-from .locations import LARGEST_BUFFER, MIB, S3Location
+from .locations import LARGEST_BUFFER, MIB, SMALLEST_PART, S3Location
 from .objects import S3Object
 
 MOST_PARTS = 10_000
@@ -33,6 +33,18 @@ def part_size_of(location: S3Location, number: int, size: int | None, most_parts
     return min(max(location.part_size, -(-needed // MIB) * MIB), LARGEST_BUFFER)
 
 
+def part_buffer(number: int, part_size: int, left: int | None, spare: int = 1) -> Buffer:
+    """Return a buffer for a part, which may be sent before it is full if memory is scarce and enough numbers are left.
+
+    :param number: Number of the part, from 1.
+    :param part_size: Its size in bytes.
+    :param left: Number of bytes that are left for this part and the following, if it is known.
+    :param spare: Out of how many of the numbers that follow one has to be enough.
+    """
+    may_be_short = left is None or (MOST_PARTS - number) // spare * part_size >= left
+    return Buffer(part_size, SMALLEST_PART if may_be_short else part_size)
+
+
 class PartSender:
     """Parts of an S3 upload that are sent at the same time.
 
@@ -45,7 +57,7 @@ class PartSender:
         self._target = target
         self._upload_id = upload_id
         self._pool = ThreadPoolExecutor(target.location.parallel_parts, "files-rest-s3")
-        self._sent: list[Future[None]] = []
+        self._sent: list[tuple[Future[None], Buffer]] = []
         self.parts: dict[int, tuple[int, str]] = {}
         """Sizes and entity tags of the parts that are there, by their numbers."""
 
@@ -57,8 +69,8 @@ class PartSender:
         :raises StorageError: If an earlier one has failed.
         """
         if len(self._sent) == self._target.location.parallel_parts:
-            self._sent.pop(0).result()
-        self._sent.append(self._pool.submit(self._send, number, body))
+            self._await_one()
+        self._sent.append((self._pool.submit(self._send, number, body), body))
 
     def _send(self, number: int, body: Buffer) -> None:
         with body:
@@ -74,11 +86,16 @@ class PartSender:
         :raises StorageError: If one has failed.
         """
         while self._sent:
-            self._sent.pop(0).result()
+            self._await_one()
+
+    def _await_one(self) -> None:
+        self._sent.pop(0)[0].result()
 
     def close(self) -> None:
         """Wait until none is on its way; forget those that have not begun."""
         self._pool.shutdown(cancel_futures=True)
+        for _, body in self._sent:
+            body.close()
 
 
 def complete(target: S3Object, upload_id: str, parts: dict[int, str]) -> None:
@@ -117,13 +134,15 @@ class ObjectWriter:
         self._size = size
         self._check = check
         self._number = 1
+        self._left = size
         self._buffer = self._new_buffer()
         self._sender: PartSender | None = None
         self._upload_id = ""
 
     def _new_buffer(self) -> Buffer:
-        part_size = part_size_of(self._target.location, self._number, self._size)
-        return Buffer(part_size if self._size is None else min(part_size, self._size))
+        location, number, left = self._target.location, self._number, self._left
+        part_size = part_size_of(location, number, left, max(MOST_PARTS + 1 - number, 1))
+        return part_buffer(number, part_size if left is None else min(part_size, left), left)
 
     def adopt(self, buffer: Buffer) -> None:
         """Begin with what a buffer has, which is closed when it has been sent.
@@ -139,12 +158,12 @@ class ObjectWriter:
         :raises StorageError: If the store fails.
         """
         written = len(block)
-        if (room := self._buffer.room) < len(block):
-            if room:
+        while block:
+            if room := self._buffer.make_room(len(block)):
                 self._buffer.append(block[:room])
                 block = block[room:]
-            self._flush()
-        self._buffer.append(block)
+            else:
+                self._flush()
         return written
 
     def _flush(self) -> None:
@@ -153,8 +172,11 @@ class ObjectWriter:
         if self._sender is None:
             self._upload_id = self._target.call("create_multipart_upload")["UploadId"]
             self._sender = PartSender(self._target, self._upload_id)
+        size = self._buffer.size
         self._sender.send(self._number, self._buffer)
         self._number += 1
+        if self._left is not None:
+            self._left -= size
         self._buffer = self._new_buffer()
 
     def __enter__(self) -> ObjectWriter:
