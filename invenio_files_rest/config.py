@@ -184,6 +184,15 @@ FILES_REST_S3_REDIRECT_INLINE: list[str] = []
 Everything else it saves, because the object store sends none of the headers that keep a file from being run.
 """
 
+FILES_REST_SHARES_ENABLED = False
+"""Let whoever may store objects in a bucket make links for others, who need no account: see :doc:`shares`."""
+
+FILES_REST_SHARES_EXPIRES = timedelta(days=30)
+"""Time after which a link for others expires whose maker does not say when."""
+
+FILES_REST_SHARES_EXPIRES_MAX = timedelta(days=365)
+"""Longest time for which a link for others can be made."""
+
 FILES_REST_SIZE_LIMITERS = "invenio_files_rest.limiters.file_size_limiters"
 """Function ``(bucket) -> limits`` that returns the limits on the next file in a bucket."""
 

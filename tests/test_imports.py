@@ -30,7 +30,7 @@ FLOORS = (
     ("telemetry",),
     ("tus",),
     ("cli", "tasks", "views"),
-    ("admin", "pages", "testing"),
+    ("admin", "pages", "shares", "testing"),
     # What puts the parts together, and the documented names of what lies elsewhere.
     ("app", "config", "ext", "formparser", "helpers", "scopes", "serializer", "wrappers", ""),
 )
@@ -41,7 +41,11 @@ STRANGERS = {
     ("cli", "tasks"),
     ("models", "storage"),
     ("pages", "admin"),
+    ("pages", "shares"),
     ("pages", "tasks"),
+    ("shares", "admin"),
+    ("shares", "pages"),
+    ("shares", "tasks"),
     ("storage", "models"),
     ("tus", "telemetry"),
     ("tasks", "cli"),

@@ -33,6 +33,7 @@ from invenio_files_rest.models import (
     ObjectVersion,
     ObjectVersionTag,
     Part,
+    Share,
     Upload,
     UploadExtent,
 )
@@ -56,10 +57,11 @@ REVISIONS = [
     "b7d4f1a9c263",
     "d2a6c8f4b915",
     "f3b8d6c2e417",
+    "a4e7d1c95b38",
 ]
 LAST_OF_6_1 = "08e4a71525b6"
 KNOWN_TO_6_1 = (Location, FileInstance, Bucket, BucketTag, ObjectVersion, ObjectVersionTag, MultipartObject, Part)
-MODELS = (*KNOWN_TO_6_1, FileCRC, LocationMark, Upload, UploadExtent)
+MODELS = (*KNOWN_TO_6_1, FileCRC, LocationMark, Share, Upload, UploadExtent)
 ADDED_INDEXES = {
     "files_files": {"ix_files_files_last_check_at_id": ["last_check_at", "id"]},
     "files_multipartobject": {"ix_files_multipartobject_file_id": ["file_id"]},
@@ -293,12 +295,15 @@ def test_created_tables_are_those_of_6_1_and_the_documented_additions(app: Flask
     # Ours alone: 6.1 passes them over.
     expected.update(stored_facts(database)["uploads"])
     created = tables()
-    mark, crcs = created.pop("files_location_mark"), created.pop("files_crc32")
+    mark, crcs, shares = (created.pop(f"files_{name}") for name in ("location_mark", "crc32", "share"))
     assert created == expected
     assert crcs["primary_key"] == ["file_id"]
     assert crcs["foreign_keys"] == {"fk_files_crc32_file_id_files_files": ["file_id", "files_files(id)", "CASCADE"]}
     assert mark["foreign_keys"] == {
         "fk_files_location_mark_location_id_files_location": ["location_id", "files_location(id)", "CASCADE"]
+    }
+    assert shares["foreign_keys"] == {
+        "fk_files_share_bucket_id_files_bucket": ["bucket_id", "files_bucket(id)", "CASCADE"]
     }
 
 

@@ -268,7 +268,9 @@ PAGE = {
 }
 """Arguments that select a page of a listing."""
 
-SUBRESOURCES = frozenset({"uploads", "versionId", "uploadId", "partNumber", "part", "copy", "move", "restore", "tags"})
+SUBRESOURCES = frozenset(
+    {"uploads", "versionId", "uploadId", "partNumber", "part", "copy", "move", "restore", "tags", "links", "linkId"}
+)
 """Names of query arguments that select what a request is about, other than the object itself."""
 
 FORM = frozenset({"file", "_totalSize", "_chunkSize", "_chunkNumber", "_currentChunkSize"})

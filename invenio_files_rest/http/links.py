@@ -51,3 +51,18 @@ def object_urls(bucket_id: Any, key: str) -> tuple[str | None, str]:
     path, with_identifier = paths_of(key)
     url = bucket_url(bucket_id)
     return path and f"{url}/{path}", f"{url}/{with_identifier}"
+
+
+SHARES = "invenio_files_rest_shares"
+"""Name of the blueprint of links for others."""
+
+
+def share_url(token: str, key: str | None = None) -> str:
+    """Return the URL of a link for others, or of an object by it.
+
+    :param token: Its token.
+    :param key: Key of the object, where a URL can name it.
+    """
+    url = url_for(f"{SHARES}.link", token=token, _external=True)
+    path = None if key is None else paths_of(key)[0]
+    return url if path is None else f"{url}/{path}"

@@ -1,11 +1,22 @@
-"""Which view a request is for."""
+"""Which view a request is for, and what of its path may be told."""
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 from flask import current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+_SHARE = re.compile(r"(/files/links/)(?!\[hidden\])[^/?#\s\"'<>]+")
+
+
+def without_token(text: str) -> str:
+    """Return a path, or a text that may have one, without the token of a link for others.
+
+    :param text: The text.
+    """
+    return _SHARE.sub(r"\1[hidden]", text)
 
 
 def requested_endpoint() -> str | None:

@@ -17,19 +17,20 @@ WRITE = "files:write"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def check_scope() -> None:
-    """Refuse a request whose token has not the scope for its method.
+def check_scope(needed: str | None = None) -> None:
+    """Refuse a request whose token has not a scope.
 
     A token that has one of the scopes of files is held to those it has. One that has none, which users have from before
     there were any, is refused where ``FILES_REST_REQUIRE_SCOPES`` says so alone. Whoever comes without a token, with a
     session say, has no scopes.
 
+    :param needed: The scope; by default that for the method of the request.
     :raises werkzeug.exceptions.Forbidden: If it has not (RFC 6750, section 3.1).
     """
     scopes = _scopes_of_token()
     if scopes is None or not (current_app.config["FILES_REST_REQUIRE_SCOPES"] or {READ, WRITE} & set(scopes)):
         return
-    needed = READ if request.method in _READING else WRITE
+    needed = needed or (READ if request.method in _READING else WRITE)
     if needed not in scopes:
         challenge = WWWAuthenticate("bearer", {"error": "insufficient_scope", "scope": needed})
         raise _InsufficientScope(f"The token has not the scope {needed}.", challenge)

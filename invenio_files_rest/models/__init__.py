@@ -7,6 +7,7 @@
 - A :class:`FileInstance` is a file in storage, to which many versions may refer.
 - A :class:`MultipartObject` is an upload in parts of one size, and a :class:`Part` is one of them.
 - An :class:`Upload` is an upload whose parts may have any size, and an :class:`UploadExtent` is a run of its bytes.
+- A :class:`Share` is a link that gives somebody else a part of a bucket.
 
 The methods work inside the caller's transaction and never commit.
 """
@@ -20,6 +21,7 @@ from .multipart import MultipartObject
 from .object_tag import ObjectVersionTag
 from .object_version import ObjectVersion, as_object_version, as_object_version_id
 from .part import Part
+from .share import Share
 from .upload import Upload
 from .upload_extent import UploadExtent
 
@@ -34,6 +36,7 @@ __all__ = (
     "ObjectVersion",
     "ObjectVersionTag",
     "Part",
+    "Share",
     "SyncResult",
     "Upload",
     "UploadExtent",

@@ -22,6 +22,7 @@ from .multipart import MultipartObject
 from .object_tag import ObjectVersionTag
 from .object_version import ObjectVersion
 from .part import Part
+from .share import Share
 from .succession import Times, next_times
 from .upload import Upload
 from .upload_extent import UploadExtent
@@ -320,7 +321,7 @@ def _copy_tags(source_id: uuid.UUID, destination_id: uuid.UUID, created: datetim
 
 
 def remove_contents(bucket_id: uuid.UUID) -> None:
-    """Remove the objects, tags and uploads of a bucket permanently.
+    """Remove the objects, tags, uploads and links of a bucket permanently.
 
     :param bucket_id: Identifier of the bucket, which the transaction has locked.
     """
@@ -335,5 +336,6 @@ def remove_contents(bucket_id: uuid.UUID) -> None:
         delete(UploadExtent).where(UploadExtent.upload_id.in_(free_uploads)),
         delete(Upload).where(Upload.bucket_id == bucket_id),
         delete(BucketTag).where(BucketTag.bucket_id == bucket_id),
+        delete(Share).where(Share.bucket_id == bucket_id),
     ):
         execute(statement)

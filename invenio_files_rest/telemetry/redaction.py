@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from ..http.routing import without_token
+
 if TYPE_CHECKING:
     from flask import Request
 
@@ -41,6 +43,7 @@ def redact(text: str, secrets: Collection[str] = ()) -> str:
     """
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
+    text = without_token(text)
     text = _CREDENTIALS.sub(rf"\1 {HIDDEN}", text)
     text = _NAMED.sub(rf"\1{HIDDEN}", text)
     return _USER_INFORMATION.sub(f"{HIDDEN}@", text)

@@ -9,6 +9,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, ServiceUnavai
 
 from ..http.arguments import KeyConverter, as_uuid, invalid_subresource_validator
 from ..http.json_response import json_serializer
+from ..http.routing import without_token
 from ..http.upload_body import (
     ngfileupload_uploadfactory,
     parse_header_tags,
@@ -92,7 +93,8 @@ def error_response(error: HTTPException) -> Response | HTTPException:
     if error.response is not None:
         return error
     if isinstance(error, ClientDisconnected):
-        current_app.logger.info("%s %r: %s (%r)", request.method, request.path, error.description, error.__cause__)
+        path = without_token(request.path)
+        current_app.logger.info("%s %r: %s (%r)", request.method, path, error.description, error.__cause__)
     report(error)
     if isinstance(error, RESTException):
         return error

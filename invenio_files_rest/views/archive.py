@@ -33,13 +33,17 @@ NOT_WITH_ARCHIVE = ("versions", "uploads", "delimiter", "start-after", "max-keys
 """Arguments that have no meaning for an archive."""
 
 
-def send_archive(bucket: Bucket, name: str, prefix: str, at: str | None) -> Response:
+def send_archive(
+    bucket: Bucket, name: str, prefix: str, at: str | None, url: str | None = None, file_name: str | None = None
+) -> Response:
     """Send the objects of a bucket in one file, or redirect to the address of its current state.
 
     :param bucket: The bucket, which may be read.
     :param name: Name of the format.
     :param prefix: Prefix of the keys.
     :param at: Stamp of the state.
+    :param url: URL to redirect to, without arguments; by default that of the bucket.
+    :param file_name: Name of the file, without extension; by default the identifier of the bucket.
     :raises InvalidArguments: If the stamp is none.
     :raises werkzeug.exceptions.Gone: If the state cannot be had any more.
     :raises werkzeug.exceptions.ServiceUnavailable: If too many archives are being sent.
@@ -55,7 +59,8 @@ def send_archive(bucket: Bucket, name: str, prefix: str, at: str | None) -> Resp
         arguments["archive"], arguments["at"] = name, make_stamp(layout.state.moment, layout.digest)
         query = urlencode(list(arguments.items(multi=True)))
         # The method is kept (RFC 9110, section 15.4.8).
-        response: Response = redirect(f"{bucket_url(bucket.id)}?{query}", 307, current_app.response_class)  # type: ignore[assignment]
+        current = f"{url or bucket_url(bucket.id)}?{query}"
+        response: Response = redirect(current, 307, current_app.response_class)  # type: ignore[assignment]
         return response
     try:
         moment, digest = parse_stamp(at)
@@ -64,7 +69,7 @@ def send_archive(bucket: Bucket, name: str, prefix: str, at: str | None) -> Resp
     layout = lay_out(FORMATS[name], BucketState(bucket.id, moment, prefix), ensure_readable)
     if layout.digest != digest:
         abort(410, description="The bucket has no such state any more. Ask again without the argument at.")
-    file_name = f"{bucket.id}.{name}"
+    file_name = f"{file_name or bucket.id}.{name}"
     release_connection()
     response = send_opened(
         lambda: _open(layout),

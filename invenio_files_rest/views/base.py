@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ..errors import FilesException, InvalidKeyError, LocationAwayError, StorageError
 from ..http.observation import observer
-from ..http.routing import requested_endpoint
+from ..http.routing import requested_endpoint, without_token
 from ..http.scopes import check_scope
 from ..instrumentation import pool_exhausted, tell
 
@@ -71,11 +71,12 @@ def log_failure(error: FilesException) -> None:
     if error.code < 500 or error.logged:
         return
     error.logged = True
+    path = without_token(request.path)
     event = {"event": "storage_failed"} if isinstance(error, StorageError) else {}
     if isinstance(error, LocationAwayError):
-        current_app.logger.error("%s [%s]: %s", request.path, request.method, error.get_errors(), extra=event)
+        current_app.logger.error("%s [%s]: %s", path, request.method, error.get_errors(), extra=event)
     else:
-        current_app.logger.error("Exception on %s [%s]", request.path, request.method, exc_info=error, extra=event)
+        current_app.logger.error("Exception on %s [%s]", path, request.method, exc_info=error, extra=event)
 
 
 def report_busy(error: PoolTimeoutError) -> None:
@@ -84,7 +85,8 @@ def report_busy(error: PoolTimeoutError) -> None:
     :param error: The error.
     """
     tell(pool_exhausted)
-    current_app.logger.error("%s [%s]: no connection to the database was free: %s", request.path, request.method, error)
+    path = without_token(request.path)
+    current_app.logger.error("%s [%s]: no connection to the database was free: %s", path, request.method, error)
 
 
 class FilesView(ContentNegotiatedMethodView):

@@ -19,17 +19,19 @@ from .base import FilesView
 from .bucket_changes import BucketChangesMixin
 from .decorators import check_permission, need_bucket_permission, need_permissions, pass_bucket
 from .extraction import ExtractionMixin
+from .links import LinksMixin, or_of_links
 from .object import ObjectResource
 from .resumable import or_of_an_upload
 from .tags import or_of_tags
 
 
-class BucketResource(ExtractionMixin, BucketChangesMixin, FilesView):
+class BucketResource(LinksMixin, ExtractionMixin, BucketChangesMixin, FilesView):
     """A bucket."""
 
     readable_conditions = ObjectResource.readable_conditions
 
     @or_of_an_upload
+    @or_of_links
     @or_of_tags("show_tags")
     @use_kwargs({"versions": flag("versions"), "uploads": flag("uploads"), **ARCHIVE, **PAGE}, location="query")
     @pass_bucket

@@ -7,12 +7,13 @@ from typing import Any
 
 from gunicorn.glogging import Logger as GunicornLogger
 
+from invenio_files_rest.http.routing import without_token
 from invenio_files_rest.telemetry.logs import for_people, own_handler
 from invenio_files_rest.telemetry.observer import LOGGED
 
 
 class Logger(GunicornLogger):
-    """Logs the requested path without the query, which may have an access token.
+    """Logs the requested path without the query, which may have an access token, and without the token of a link.
 
     Requests that have a line in the log of files get no other one.
     """
@@ -25,7 +26,7 @@ class Logger(GunicornLogger):
     def atoms(self, resp: Any, req: Any, environ: Any, request_time: Any) -> dict[str, Any]:
         """Return the values for the log format."""
         atoms: dict[str, Any] = super().atoms(resp, req, environ, request_time)
-        return atoms | {"U": req.path}
+        return atoms | {"U": without_token(req.path)}
 
 
 def set_up(style: str | None) -> None:

@@ -1,0 +1,81 @@
+"""What all answers to links for others have in common."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from flask import Response, current_app, render_template, request
+from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
+
+from ..http.links import SHARES
+from ..http.routing import requested_endpoint, without_token
+from ..http.talisman import keep_policy, keep_referrer_policy
+from ..views import error_response
+
+NO_LINK = "There is no such link, or nothing that it gives: it may have expired, or been revoked."
+"""Message for a link, or a thing by it, that there is not, for whatever reason."""
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884; overflow-wrap: anywhere; }
+td:nth-child(n+2), th:nth-child(n+2) { text-align: right; white-space: nowrap; }
+"""
+"""The style of pages, which stands in them: there is nothing else to load."""
+
+_DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+
+POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_DIGEST}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""``Content-Security-Policy`` of pages: that style and nothing else, no script at all."""
+
+
+def wants_page() -> bool:
+    """Tell whether whoever asks is a browser rather than a program."""
+    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+
+
+def page(name: str, status: int = 200, **values: Any) -> Response:
+    """Make a page.
+
+    :param name: Name of the template.
+    :param status: HTTP status.
+    :param values: What it shows.
+    """
+    keep_policy(POLICY, "DENY")
+    text = render_template(f"invenio_files_rest/shares/{name}", style=STYLE, **values)
+    response = current_app.response_class(text, status=status, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def guarded(response: Response) -> Response:
+    """Have nobody keep an answer to a link, nor tell its address to others, errors included.
+
+    :param response: Any response of the application.
+    """
+    if (requested_endpoint() or "").startswith(f"{SHARES}."):
+        response.headers["Cache-Control"] = "private, no-store"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        keep_referrer_policy("no-referrer")
+        response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def not_found(error: HTTPException) -> Any:
+    """Answer 404 in one way, whatever there is not."""
+    if wants_page():
+        return page("error.html", status=404, message=NO_LINK)
+    return error_response(NotFound(NO_LINK))
+
+
+def unexpected(error: Exception) -> Any:
+    """Answer 500, and log the error without the token, which Flask would log with the path."""
+    current_app.logger.error("Exception on %s [%s]", without_token(request.path), request.method, exc_info=error)
+    return error_response(InternalServerError())
