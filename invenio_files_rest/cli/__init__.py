@@ -10,6 +10,7 @@ import click
 
 from .bucket import bucket
 from .check import check
+from .links import links
 from .location import location
 from .migrate import migrate
 from .object import object_
@@ -22,8 +23,8 @@ __all__ = ("files",)
 
 @click.group()
 def files() -> None:
-    """Manage locations, buckets and objects, and look after the files in them."""
+    """Manage locations, buckets, objects and links, and look after the files in them."""
 
 
-for _command in (bucket, check, location, migrate, object_, status, sweep, verify):
+for _command in (bucket, check, links, location, migrate, object_, status, sweep, verify):
     files.add_command(_command)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from flask import Response, abort, current_app, request
 from werkzeug.exceptions import MethodNotAllowed
@@ -108,6 +108,15 @@ class LinkResource(FilesView):
         name = found.share.key + file.name
         _ensure_new(found, name)
         return _stored(_store(found, token, name, file.stream), token)
+
+    def delete(self, **kwargs: Any) -> NoReturn:
+        """Refuse what no link is for, lest the URL be taken for that of an object.
+
+        :raises werkzeug.exceptions.MethodNotAllowed: Always.
+        """
+        raise MethodNotAllowed(["GET", "HEAD", "OPTIONS", "PUT", "POST"])
+
+    patch = delete
 
 
 def _upload_form(found: FoundShare, token: str, key: str | None) -> Response:

@@ -105,7 +105,9 @@ class FilesView(ContentNegotiatedMethodView):
         :raises InvalidKeyError: If the URL is not in UTF-8.
         """
         if observed := observer(request.environ):
-            observed.concerns(kwargs.get("bucket_id"), kwargs.get("key"))
+            bucket_id = kwargs.get("bucket_id")
+            # What follows is the token of a link, where the application has none.
+            observed.concerns(bucket_id, None if bucket_id == "links" else kwargs.get("key"))
         check_scope()
         try:
             request.environ["PATH_INFO"].encode("latin-1").decode()
