@@ -25,6 +25,8 @@ from invenio_accounts.models import Role, User
 from invenio_accounts.testutils import create_test_user, login_user_via_session
 from sqlalchemy import update
 
+from invenio_files_rest.http import scopes
+from invenio_files_rest.http.links import SHARES
 from invenio_files_rest.models import Bucket, Location, ObjectVersion, Share
 from invenio_files_rest.models.base import utcnow
 from invenio_files_rest.models.share import hash_of
@@ -215,6 +217,15 @@ def test_uploaded_pages_and_scripts_run_nowhere(owner: Person, visitor: Any, buc
     assert visitor.get(f"{path(link)}?download").headers["Content-Disposition"].startswith("attachment")
 
 
+def test_a_link_answers_head_ranges_and_conditions(owner: Person, visitor: Any, bucket: Bucket) -> None:
+    put(owner.client, bucket, "a", b"0123456789")
+    address = path(owner.make(key="a"))
+    assert visitor.head(address).content_length == 10
+    part = visitor.get(address, headers={"Range": "bytes=2-4"})
+    assert (part.status_code, part.data) == (206, b"234")
+    assert visitor.get(address, headers={"If-None-Match": part.headers["ETag"]}).status_code == 304
+
+
 def test_a_link_takes_new_keys_under_its_prefix_and_replaces_none(
     owner: Person, visitor: Any, bucket: Bucket, location: Location
 ) -> None:
@@ -248,7 +259,8 @@ def test_a_browser_uploads_by_a_form(owner: Person, visitor: Any, bucket: Bucket
     for status in (201, 412):
         form = {"key": "elsewhere", "file": (io.BytesIO(b"123"), "a.txt")}
         sent = visitor.post(address, data=form, content_type="multipart/form-data", headers=BROWSER)
-        assert sent.status_code == status, sent.text
+        assert (sent.status_code, sent.mimetype) == (status, "text/html")
+    assert "already" in sent.text
     assert owner.client.get(url(bucket, "in/a.txt")).data == b"123"
     assert ObjectVersion.get(bucket, "elsewhere") is None
 
@@ -442,6 +454,16 @@ def test_links_are_listed_and_revoked_by_their_makers_and_who_may_update_the_buc
     assert [one["id"] for one in owner.links()] == [of_owner["id"]]
 
 
+def test_a_token_that_may_only_write_makes_no_link_to_read(owner: Person, bucket: Bucket, monkeypatch: Any) -> None:
+    put(owner.client, bucket, "a")
+    monkeypatch.setattr(scopes, "_scopes_of_token", lambda: [scopes.WRITE])
+    for body in ({"key": "a"}, {"prefix": ""}):
+        error(owner.client.post(url(bucket, links=True), json=body), 403)
+    owner.make(prefix="in/", upload=True)
+    monkeypatch.setattr(scopes, "_scopes_of_token", lambda: [scopes.READ])
+    error(owner.client.post(url(bucket, links=True), json={"key": "a"}), 403)
+
+
 def test_links_are_listed_in_pages(owner: Person, bucket: Bucket) -> None:
     made = [owner.make(prefix=str(number))["id"] for number in range(5)]
     found, address = [], url(bucket, links=True) + "&max-links=2"
@@ -558,6 +580,19 @@ def test_a_link_that_is_revoked_while_bytes_come_takes_nothing(
     body = {"wsgi.input": Watched(5, revoke), "CONTENT_LENGTH": "5"}
     no_link(visitor.put(f"{path(link)}a", environ_overrides=body))
     assert stored(location) == []
+
+
+def test_without_links_no_key_in_the_log_is_a_token(app: Flask, db: Any, caplog: Any, monkeypatch: Any) -> None:
+    caplog.set_level(logging.DEBUG)
+    app.test_client().delete("/files/links/of-an-application-without/a")
+    monkeypatch.setattr(app, "url_map", _without_links(app))
+    error(app.test_client().get("/files/links/of-an-application-without/a"), 404)
+    assert "of-an-application" not in str([vars(record) for record in caplog.records if "event" in vars(record)])
+
+
+def _without_links(app: Flask) -> Any:
+    rules = [rule.empty() for rule in app.url_map.iter_rules() if not rule.endpoint.startswith(SHARES)]
+    return type(app.url_map)(rules, converters=app.url_map.converters)
 
 
 def test_links_go_with_their_bucket(owner: Person, bucket: Bucket, db: Any) -> None:

@@ -57,12 +57,19 @@ SHARES = "invenio_files_rest_shares"
 """Name of the blueprint of links for others."""
 
 
-def share_url(token: str, key: str | None = None) -> str:
-    """Return the URL of a link for others, or of an object by it.
+def share_url(token: str) -> str:
+    """Return the URL of a link for others.
 
     :param token: Its token.
-    :param key: Key of the object, where a URL can name it.
     """
-    url = url_for(f"{SHARES}.link", token=token, _external=True)
-    path = None if key is None else paths_of(key)[0]
-    return url if path is None else f"{url}/{path}"
+    return url_for(f"{SHARES}.link", token=token, _external=True)
+
+
+def shared_object_url(token: str, key: str) -> str | None:
+    """Return the URL of an object by a link for others; ``None`` if no URL can name it.
+
+    :param token: Token of the link.
+    :param key: Key of the object.
+    """
+    path, _ = paths_of(key)
+    return path and f"{share_url(token)}/{path}"

@@ -8,7 +8,7 @@ from contextlib import suppress
 from flask import current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-_SHARE = re.compile(r"(/files/links/)(?!\[hidden\])[^/?#\s\"'<>]+")
+_SHARE = re.compile(r"(/files/+links/+)(?!\[hidden\])[^/?#\s\"'<>]+")
 
 
 def without_token(text: str) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask
 from invenio_rest.csrf import csrf
+from werkzeug.exceptions import HTTPException, default_exceptions
 
 from ..http.arguments import KeyConverter
 from ..http.links import SHARES
 from ..views import add_error_handlers
-from .answers import guarded, not_found, unexpected
+from .answers import guarded, refused, unexpected
 from .views import LinkResource
 
 
@@ -32,7 +33,9 @@ def create_blueprint(app: Flask) -> Blueprint:
     blueprint.add_url_rule("/<string:token>/<files_rest_key:key>", view_func=view, merge_slashes=False)
     blueprint.after_app_request(guarded)
     add_error_handlers(blueprint)
-    blueprint.register_error_handler(404, not_found)
+    for code in default_exceptions:
+        blueprint.register_error_handler(code, refused)
+    blueprint.register_error_handler(HTTPException, refused)
     blueprint.register_error_handler(Exception, unexpected)
     # Who sends a form has the token in its address, which no page of another site knows.
     csrf.exempt(blueprint)

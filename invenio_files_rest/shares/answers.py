@@ -13,6 +13,7 @@ from ..http.links import SHARES
 from ..http.routing import requested_endpoint, without_token
 from ..http.talisman import keep_policy, keep_referrer_policy
 from ..views import error_response
+from ..views.base import report
 
 NO_LINK = "There is no such link, or nothing that it gives: it may have expired, or been revoked."
 """Message for a link, or a thing by it, that there is not, for whatever reason."""
@@ -68,14 +69,21 @@ def guarded(response: Response) -> Response:
     return response
 
 
-def not_found(error: HTTPException) -> Any:
-    """Answer 404 in one way, whatever there is not."""
-    if wants_page():
-        return page("error.html", status=404, message=NO_LINK)
-    return error_response(NotFound(NO_LINK))
+def refused(error: HTTPException) -> Any:
+    """Tell what was refused, in JSON or in a page; 404 in one way, whatever there is not."""
+    if error.response is not None:
+        return error
+    error = NotFound(NO_LINK) if error.code == 404 else error
+    if not wants_page():
+        return error_response(error)
+    report(error)
+    answer = page("error.html", status=error.code or 500, title=error.name, message=error.description)
+    headers = ((name, value) for name, value in error.get_headers() if not name.startswith("Content-"))
+    answer.headers.extend(headers)
+    return answer
 
 
 def unexpected(error: Exception) -> Any:
     """Answer 500, and log the error without the token, which Flask would log with the path."""
     current_app.logger.error("Exception on %s [%s]", without_token(request.path), request.method, exc_info=error)
-    return error_response(InternalServerError())
+    return refused(InternalServerError())

@@ -9,7 +9,7 @@ from flask import Response
 from jinja2.filters import do_filesizeformat
 
 from ..http.json_streams import dumps
-from ..http.links import share_url
+from ..http.links import share_url, shared_object_url
 from ..models.listing import ListedObject, Listing
 from ..models.share import FoundShare
 from .answers import page
@@ -50,7 +50,9 @@ class Folder:
     def page(self) -> Response:
         """Return it for a browser."""
         listing = self._read(max_keys=_ROWS, delimiter="/")
-        files = [(self._name(obj.key), share_url(self._token, obj.key), obj.updated, _size(obj)) for obj in listing]
+        files = [
+            (self._name(obj.key), shared_object_url(self._token, obj.key), obj.updated, _size(obj)) for obj in listing
+        ]
         above = self._prefix.rstrip("/").rpartition("/")[0]
         above = above and above + "/"
         return page(
@@ -68,14 +70,14 @@ class Folder:
         return Listing(self._bucket_id, prefix=self._prefix, **{**defaults, **self._listing})
 
     def _shown(self, obj: ListedObject) -> dict[str, Any]:
-        file = obj.file
+        file, url = obj.file, shared_object_url(self._token, obj.key)
         return {
             "key": obj.key,
             "size": file and file.size,
             "checksum": file and file.checksum,
             "mimetype": obj.mimetype,
             "updated": obj.updated.isoformat(),
-            "links": {"self": share_url(self._token, obj.key)},
+            "links": {} if url is None else {"self": url},
         }
 
     def _name(self, key: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from flask import Response, abort, current_app, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from ..errors import BucketLockedError
+from ..errors import BucketLockedError, PreconditionFailed
 from ..http.arguments import PAGE, flag, refuse_stray_arguments, use_kwargs
 from ..http.json_streams import dumps
 from ..http.links import share_url
@@ -25,8 +26,6 @@ from ..views.object import ObjectResource
 from .answers import page, wants_page
 from .folder import Folder
 from .opening import no_link, on_behalf_of_maker, open_link
-
-_NEW_KEY = {"If-None-Match": "*"}
 
 
 class LinkResource(FilesView):
@@ -152,17 +151,23 @@ def _ensure_new(found: FoundShare, key: str) -> None:
     :raises PreconditionFailed: If it exists, or a condition of the request does not hold.
     """
     _ensure_unlocked(found)
-    check_write_conditions(write_conditions(request) | _NEW_KEY, ObjectVersion.get(found.bucket, key))
+    _check_new(write_conditions(request), ObjectVersion.get(found.bucket, key))
+
+
+def _check_new(conditions: Mapping[str, str], head: ObjectVersion | None) -> None:
+    if head is not None:
+        raise PreconditionFailed(description="There is a file of this name already, which a link does not replace.")
+    check_write_conditions(conditions, head)
 
 
 def _store(found: FoundShare, token: str, key: str, stream: Any, size: int | None = None) -> ObjectVersion:
-    conditions = write_conditions(request) | _NEW_KEY
+    conditions = write_conditions(request)
 
     def precondition(head: ObjectVersion | None) -> None:
         # The link may have been revoked while the bytes came.
         if Share.find(token) is None:
             no_link()
-        check_write_conditions(conditions, head)
+        _check_new(conditions, head)
 
     return store_object(found.bucket, key, stream, size=size, precondition=precondition)
 

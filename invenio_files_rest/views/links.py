@@ -31,7 +31,7 @@ from ..http.arguments import (
     use_kwargs,
 )
 from ..http.json_streams import dumps
-from ..http.links import bucket_url, next_page_url, share_url
+from ..http.links import bucket_url, next_page_url, share_url, shared_object_url
 from ..http.preconditions import write_conditions
 from ..http.scopes import READ, check_scope
 from ..keys import validate_key
@@ -242,4 +242,6 @@ def _url(share: Share, token: str) -> str:
     """Return what to give away: browsers and curl name a download, or what is uploaded, by the end of it."""
     if share.kind == PREFIX:
         return share_url(token)
-    return share_url(token, share.key) if share.key else share_url(token) + "/"
+    if not share.key:
+        return share_url(token) + "/"
+    return shared_object_url(token, share.key) or share_url(token)

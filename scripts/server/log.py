@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from urllib.parse import unquote
 
 from gunicorn.glogging import Logger as GunicornLogger
 
@@ -26,7 +27,10 @@ class Logger(GunicornLogger):
     def atoms(self, resp: Any, req: Any, environ: Any, request_time: Any) -> dict[str, Any]:
         """Return the values for the log format."""
         atoms: dict[str, Any] = super().atoms(resp, req, environ, request_time)
-        return atoms | {"U": without_token(req.path)}
+        path, decoded = without_token(req.path), unquote(req.path)
+        # Letters of the path may be encoded as well.
+        hidden = path == req.path and without_token(decoded) != decoded
+        return atoms | {"U": "/files/links/[hidden]" if hidden else path}
 
 
 def set_up(style: str | None) -> None:
