@@ -92,6 +92,7 @@ def app_config(app_config: dict[str, Any]) -> dict[str, Any]:
         },
         "RECORDS_UI_DEFAULT_PERMISSION_FACTORY": None,
         "JSONSCHEMAS_HOST": "localhost",
+        "FILES_REST_SHARES_ENABLED": True,
     }
 
 
@@ -105,6 +106,7 @@ def added_tables(db: SQLAlchemy) -> list[Table]:
 def base_app(base_app: Flask) -> Flask:
     """Add records, persistent identifiers, and what serves them."""
     from invenio_db import db
+    from invenio_files_rest.shares import create_blueprint as shares_blueprint
     from invenio_jsonschemas import InvenioJSONSchemas
     from invenio_pidstore import InvenioPIDStore
     from invenio_records import InvenioRecords
@@ -127,7 +129,7 @@ def base_app(base_app: Flask) -> Flask:
     ):
         extension(base_app)
     base_app.url_map.converters["pid"] = PIDConverter
-    for make_blueprint in (records_rest_blueprint, create_blueprint_from_app, records_ui_blueprint):
+    for make_blueprint in (records_rest_blueprint, create_blueprint_from_app, records_ui_blueprint, shares_blueprint):
         base_app.register_blueprint(make_blueprint(base_app))
     with base_app.app_context():
         db.metadata.create_all(db.engine, tables=added_tables(db))

@@ -15,7 +15,7 @@ from files_rest_tests.helpers.tus import TusClient, metadata
 from flask import Flask
 from flask.testing import FlaskClient
 from invenio_access.models import ActionUsers
-from invenio_accounts.testutils import create_test_user
+from invenio_accounts.testutils import create_test_user, login_user_via_session
 from invenio_db import db
 from invenio_files_rest.errors import InvalidKeyError
 from invenio_files_rest.models import Bucket, ObjectVersion
@@ -417,3 +417,25 @@ def test_uploads_of_the_draft_stay_under_the_record(client: FlaskClient, files: 
     last = client.patch(upload, data=b"def", headers=headers)
     assert last.json["links"]["self"] == f"{HOST}/records/1/files/draft"
     assert client.get(last.json["links"]["self"]).data == b"abcdef"
+
+
+def test_a_link_for_others_gives_a_file_of_the_record(app: Flask, client: FlaskClient, files: str):
+    login_user_via_session(client, create_test_user("maker@example.org"))
+    made = client.post(f"{files}?links", json={"key": "a.txt"})
+    assert made.status_code == 201, made.text
+    visitor = app.test_client()
+    assert visitor.get(made.json["url"]).data == b"first"
+    assert [link["id"] for link in client.get(f"{files}?links").json["contents"]] == [made.json["id"]]
+    assert client.delete(f"{files}?linkId={made.json['id']}").status_code == 204
+    error(visitor.get(made.json["url"]), 404)
+
+
+def test_a_link_for_others_puts_a_file_into_the_record(
+    app: Flask, client: FlaskClient, files: str, record_with_files: Record
+):
+    login_user_via_session(client, create_test_user("maker@example.org"))
+    link = client.post(f"{files}?links", json={"prefix": "", "upload": True}).json["url"]
+    visitor = app.test_client()
+    assert visitor.put(f"{link}new.txt", data=b"new").status_code == 201
+    error(visitor.put(f"{link}a.txt", data=b"other"), 412)
+    assert record_with_files.files["new.txt"].file.size == 3

@@ -31,7 +31,7 @@ from ..http.arguments import (
     use_kwargs,
 )
 from ..http.json_streams import dumps
-from ..http.links import bucket_url, next_page_url, share_url, shared_object_url
+from ..http.links import SHARES, bucket_url, next_page_url, share_url, shared_object_url
 from ..http.preconditions import write_conditions
 from ..http.scopes import READ, check_scope
 from ..keys import validate_key
@@ -75,7 +75,10 @@ def is_about(name: str) -> bool:
 
     :param name: The argument that says so.
     """
-    return name in request.args and bool(current_app.config["FILES_REST_SHARES_ENABLED"])
+    if name not in request.args or not current_app.config["FILES_REST_SHARES_ENABLED"]:
+        return False
+    # An application that has put itself together may lack what links lead to.
+    return SHARES in current_app.blueprints
 
 
 def or_of_links(f: F) -> F:
