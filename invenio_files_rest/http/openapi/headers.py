@@ -83,6 +83,7 @@ FLAGS = {
     "copy": "Key of the object to copy.",
     "delete-extras": "Delete objects that the other bucket has not.",
     "extract": "The body is an archive, of which each file becomes an object.",
+    "links": "It is about links for others, where the application has them.",
     "lock": "Lock the copy.",
     "prettyprint": "Indent JSON, for people.",
     "restore": "Make an earlier version, that `versionId` names, the latest one.",

@@ -137,6 +137,22 @@ def add_schemas(spec: APISpec, converter: Any) -> None:
             **links,
         }
     )
+    time = {"type": "string", "format": "date-time"}
+    link = {
+        "id": UUID,
+        "kind": {"enum": ["version", "object", "prefix", "upload"]},
+        "key": TEXT,
+        "prefix": TEXT,
+        "version_id": UUID,
+        "note": TEXT,
+        "created_by": {"type": "integer"},
+        "created": time,
+        "expires": time,
+        **links,
+    }
+    shown["ShareLink"] = record(link, optional=("key", "prefix", "version_id"))
+    shown["NewShareLink"] = record({**link, "url": TEXT}, optional=("key", "prefix", "version_id"))
+    shown["ShareLinks"] = record({"contents": {"type": "array", "items": ref("ShareLink")}, **links})
     status = {"status": {"type": "integer"}, "message": TEXT}
     shown["Status"] = record(status)
     errors = {"type": "array", "items": record({"field": TEXT_OR_NULL, "message": TEXT})}

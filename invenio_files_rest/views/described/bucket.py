@@ -65,6 +65,7 @@ BUCKET = {
         use(BucketResource.multipart_listuploads, shows("Its uploads.", several("MultipartObject")), when="uploads"),
         _ARCHIVE,
         use(BucketResource.show_tags, TAGS, when="tags"),
+        use(BucketResource.list_links, shows("Its links for others.", ref("ShareLinks"), "Link"), when="links"),
         use(
             BucketResource._show_upload,
             shows("The upload.", ref("Upload"), "Tus-Resumable"),
@@ -86,6 +87,13 @@ BUCKET = {
     ),
     "OPTIONS": (use(BucketResource.options, OPTIONS),),
     "POST": (
+        use(
+            BucketResource.make_link,
+            {201: Answer("The link, whose address is shown this once.", ref("NewShareLink"))},
+            *(401, 412),
+            when="links",
+            headers=WRITE_CONDITIONS,
+        ),
         use(
             BucketResource.snapshot,
             shows("The copy.", ref("Bucket")),
@@ -136,6 +144,7 @@ BUCKET = {
         ),
     ),
     "DELETE": (
+        use(BucketResource.revoke_link, DONE, 412, when="linkId", headers=WRITE_CONDITIONS),
         use(BucketResource.delete_tags, DONE, 405, 412, when="tags", headers=WRITE_CONDITIONS),
         use(
             BucketResource._end_upload,
