@@ -120,6 +120,7 @@ def test_who_may_see_an_upload_but_not_send_parts_gets_no_links(
 def test_no_link_is_for_an_empty_part_with_which_a_store_might_copy_the_file_of_somebody_else(store: Store) -> None:
     secret, own = store.maker()("secret"), store.maker()("own")
     secret.save(BytesIO(PARTS[0]))
+    own.direct_upload = timedelta(minutes=5)
     upload = own.multipart_initialize_upload(parts=2, size=PART, part_size=PART)
     more = {"parts": 3, "size": PART, "part_size": PART}
     links = own.multipart_links(**upload, **more)["parts"]

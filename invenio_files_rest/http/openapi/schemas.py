@@ -18,6 +18,7 @@ TEXT_OR_NULL = {"type": ["string", "null"]}
 SIZE = {"type": "integer", "minimum": 0}
 SIZE_OR_NULL = {"type": ["integer", "null"], "minimum": 0}
 UUID = {"type": "string", "format": "uuid"}
+TIME = {"type": "string", "format": "date-time"}
 LINKS = {"type": "object", "additionalProperties": {"type": "string", "format": "uri"}}
 TAGS = {"type": "object", "additionalProperties": TEXT}
 
@@ -112,6 +113,11 @@ def add_schemas(spec: APISpec, converter: Any) -> None:
     for name, schema in described.items():
         shown[name] = record(properties(_shown_fields(schema()), converter))
         shown[name]["description"] = str(schema.__doc__).splitlines()[0]
+    shown["DirectPart"] = record(
+        {"part_number": SIZE, "start_byte": SIZE, "end_byte": SIZE, "url": TEXT, "expires": TIME}
+    )
+    # Not required: there only where clients send parts to the object store.
+    shown["MultipartObject"]["properties"]["direct"] = several("DirectPart")
     bucket, links = shown["Bucket"]["properties"], {"links": LINKS}
     shown["BucketPage"] = record({"contents": several("Bucket"), **links})
     shown["BucketContents"] = record(
@@ -122,7 +128,9 @@ def add_schemas(spec: APISpec, converter: Any) -> None:
         {"key": TEXT, "version_id": UUID, "size": SIZE, "checksum": TEXT, **links},
     )
     shown["ExtractedContents"] = record({"contents": several("ExtractedObject"), **bucket})
-    shown["MultipartParts"] = record({"parts": several("Part"), **shown["MultipartObject"]["properties"]})
+    shown["MultipartParts"] = record(
+        {"parts": several("Part"), **shown["MultipartObject"]["properties"]}, optional=("direct",)
+    )
     shown["Tags"] = record({"tags": TAGS})
     shown["Upload"] = record(
         {
@@ -133,11 +141,10 @@ def add_schemas(spec: APISpec, converter: Any) -> None:
             "reason": TEXT_OR_NULL,
             "offset": SIZE_OR_NULL,
             "length": SIZE_OR_NULL,
-            "expires": {"type": "string", "format": "date-time"},
+            "expires": TIME,
             **links,
         }
     )
-    time = {"type": "string", "format": "date-time"}
     link = {
         "id": UUID,
         "kind": {"enum": ["version", "object", "prefix", "upload"]},
@@ -146,8 +153,8 @@ def add_schemas(spec: APISpec, converter: Any) -> None:
         "version_id": UUID,
         "note": TEXT,
         "created_by": {"type": "integer"},
-        "created": time,
-        "expires": time,
+        "created": TIME,
+        "expires": TIME,
         **links,
     }
     shown["ShareLink"] = record(link, optional=("key", "prefix", "version_id"))

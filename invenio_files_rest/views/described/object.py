@@ -103,6 +103,7 @@ OBJECT = {
             *(409, 412),
             when="uploadId",
             headers=WRITE_CONDITIONS,
+            body=("application/json",),
         ),
         use(ObjectResource.restore, STORED, 401, 409, 412, when="restore", headers=(*WRITE_CONDITIONS, TAGS_HEADER)),
         _STORE,
