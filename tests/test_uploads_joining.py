@@ -187,7 +187,7 @@ def test_who_is_killed_loses_nothing_and_the_sweep_goes_on(
     final = join(bucket, parts)
     with monkeypatch.context() as patched, ExitStack() as stack:
         if killed_at == "record":
-            stack.enter_context(refusing("INSERT INTO files_files", error=KeyboardInterrupt()))
+            stack.enter_context(refusing("INSERT INTO files_files", "WITH ", error=KeyboardInterrupt()))
         else:
             factory = factory_of(Uploads, killed_at, killed)
             patched.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)

@@ -119,6 +119,9 @@ def base_app(base_app: Flask) -> Flask:
     from invenio_records_files import InvenioRecordsFiles
     from invenio_records_files.views import create_blueprint_from_app
 
+    if "invenio-records-files" in base_app.extensions:
+        # It is the application that has been made for this database before.
+        return base_app
     for extension in (
         InvenioJSONSchemas,
         InvenioPIDStore,

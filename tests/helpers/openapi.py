@@ -95,7 +95,8 @@ class Contract:
         return [f"header {name}" for name, _ in response.headers if name.lower() not in known]
 
     def _of_body(self, response: TestResponse, described: dict[str, Any], method: str) -> list[str]:
-        if method == "head" or not response.data:
+        # Who stores files elsewhere in a way of his own writes what goes with a redirection as he likes.
+        if method == "head" or not response.data or response.status_code == 302:
             return []
         content = described.get("content", {})
         if response.mimetype not in content:
