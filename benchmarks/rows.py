@@ -85,7 +85,7 @@ def fill(url: str, bucket: str, folder: str, rows: int) -> dict[str, float]:
             connection.execute(text(FILL[name]), values)
             for statement in made:
                 connection.execute(text(statement))
-        connection.execute(text("UPDATE files_bucket SET size = 1000 * :rows / 2 WHERE id = :large"), values)
+        connection.execute(text("UPDATE files_bucket SET size = CAST(:rows AS bigint) * 500 WHERE id = :large"), values)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         say("VACUUM ANALYZE")
         connection.execute(text("VACUUM ANALYZE"))
