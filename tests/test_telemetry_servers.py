@@ -114,4 +114,4 @@ def test_all_processes_count_together(running: Running) -> None:
     wait_until(lambda: metric(running, "files_rest_received_bytes_total") - before == 100)
     assert metric(running, "files_rest_status_up") == 1
     # A process that has sent nothing counts what the others have.
-    assert {metric(running, "files_rest_versions_total") for _ in range(6)} == {22.0}
+    assert len({metric(running, "files_rest_versions_total") for _ in range(6)}) == 1
