@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from math import inf
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from ..paths import folders_of
 from .failures import translated_errors
@@ -127,6 +127,17 @@ def folder_made(path: str) -> Iterator[None]:
         raise
 
 
+class _NewFile(NamedTuple):
+    """A file that has just been opened."""
+
+    file: IO[bytes]
+    folder: int
+    """File descriptor of its folder."""
+
+    made: list[str]
+    """Paths of the folders that have been made for it."""
+
+
 class LocalFile:
     """A file on this machine; see :class:`~invenio_files_rest.storage.store.StoredFile`.
 
@@ -185,24 +196,11 @@ class LocalFile:
 
         :raises OSError: If it cannot be made, or exists.
         """
-        made: list[str] = []
-        folder_path, name = os.path.split(self.path)
-        try:
-            with translated_errors():
-                folder, file = self._open_new(folder_path, name, made)
-                try:
-                    with file:
-                        os.fsync(file.fileno())
-                    sync_above(made)
-                    _sync_folder(folder)
-                except BaseException:
-                    os.unlink(name, dir_fd=folder)
-                    raise
-                finally:
-                    os.close(folder)
-        except BaseException:
-            _remove_folders(made[::-1])
-            raise
+        with self._new_file(os.path.basename(self.path)) as new, translated_errors():
+            with new.file:
+                os.fsync(new.file.fileno())
+            sync_above(new.made)
+            _sync_folder(new.folder)
 
     @contextmanager
     def replace(self) -> Iterator[IO[bytes]]:
@@ -210,32 +208,18 @@ class LocalFile:
 
         After an error nothing has changed: no new file and no new folder is left.
         """
-        made: list[str] = []
-        folder_path, name = os.path.split(self.path)
         temporary = temporary_name()
-        try:
-            with translated_errors():
-                folder, file = self._open_new(folder_path, temporary, made)
-            try:
-                with closed_quietly(file):
-                    yield file
-                    with translated_errors():
-                        file.flush()
-                        os.fsync(file.fileno())
-                        # The journal was written with the file: this costs little more than flushing the disk's cache.
-                        sync_above(made)
+        with self._new_file(temporary) as new:
+            with closed_quietly(new.file) as file:
+                yield file
                 with translated_errors():
-                    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-                    _sync_folder(folder)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(temporary, dir_fd=folder)
-                raise
-            finally:
-                os.close(folder)
-        except BaseException:
-            _remove_folders(made[::-1])
-            raise
+                    file.flush()
+                    os.fsync(file.fileno())
+                    # The journal was written with the file: this costs little more than flushing the disk's cache.
+                    sync_above(new.made)
+            with translated_errors():
+                os.rename(temporary, os.path.basename(self.path), src_dir_fd=new.folder, dst_dir_fd=new.folder)
+                _sync_folder(new.folder)
 
     @contextmanager
     def write_new(self, settling: Settling) -> Iterator[IO[bytes]]:
@@ -245,21 +229,26 @@ class LocalFile:
 
         :param settling: Where its file system is noted.
         """
+        with self._new_file(os.path.basename(self.path)) as new:
+            settled_later = settling.note(new.file.fileno())
+            with closed_quietly(new.file) as file:
+                yield file
+                if not settled_later:
+                    with translated_errors():
+                        file.flush()
+                        os.fsync(file.fileno())
+                        sync_above(new.made)
+                        _sync_folder(new.folder)
+
+    @contextmanager
+    def _new_file(self, name: str) -> Iterator[_NewFile]:
+        """Open a new file in the folder of this one. After an error neither it nor a new folder is left."""
         made: list[str] = []
-        folder_path, name = os.path.split(self.path)
         try:
             with translated_errors():
-                folder, file = self._open_new(folder_path, name, made)
+                folder, file = self._open_new(os.path.dirname(self.path), name, made)
             try:
-                settled_later = settling.note(file.fileno())
-                with closed_quietly(file):
-                    yield file
-                    if not settled_later:
-                        with translated_errors():
-                            file.flush()
-                            os.fsync(file.fileno())
-                            sync_above(made)
-                            _sync_folder(folder)
+                yield _NewFile(file, folder, made)
             except BaseException:
                 with suppress(OSError):
                     os.unlink(name, dir_fd=folder)
