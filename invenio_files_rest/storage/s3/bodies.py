@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 from ...errors import StorageBusyError
 from ..pump import check_size
 from . import memory
 from .locations import SMALLEST_PART
+from .positions import Positioned
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, SupportsRead, WriteableBuffer
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...checksums import MessageDigest
 
 
-class Buffer(io.RawIOBase):
+class Buffer(Positioned):
     """Blocks in memory as one body, which can be sent again. Its memory is part of the budget of the process.
 
     Memory is waited for once, before the first block: as much as the smallest part of an upload needs, so that whoever
@@ -34,7 +34,6 @@ class Buffer(io.RawIOBase):
         self._needed = min(needed, capacity)
         self._taken = 0
         self._blocks: list[bytes] = []
-        self._position = 0
         self.size = 0
 
     def make_room(self, wanted: int) -> int:
@@ -68,24 +67,6 @@ class Buffer(io.RawIOBase):
 
     def __len__(self) -> int:
         return self.size
-
-    def readable(self) -> bool:
-        """Return ``True``."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return ``True``."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to a position."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = max(base + offset, 0)
-        return self._position
 
     def readinto(self, target: WriteableBuffer, /) -> int:
         """Read bytes of one block."""

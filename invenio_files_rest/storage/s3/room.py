@@ -23,6 +23,7 @@ from .links import part_link
 from .locations import SMALLEST_PART
 from .objects import S3Object
 from .pieces import OBJECT, PART, S3Piece, receipt_of, unquoted
+from .positions import Positioned
 from .reading import S3File
 from .runs import parts_there
 from .uploads import BLOCK, S3Uploads, remove_temporary
@@ -237,7 +238,7 @@ class PartsOfRoom:
         _rooms.put(self._target.uri, None)
 
 
-class Layers(io.RawIOBase):
+class Layers(Positioned):
     """A file some of whose bytes are in other objects.
 
     :param base: The file.
@@ -252,29 +253,15 @@ class Layers(io.RawIOBase):
         self._base = base
         self._base_size = base_size or 0
         self._objects = objects
-        self._size = size
-        self._position = 0
+        self.size = size
         self._file: S3File | None = None
         self._until = 0
 
-    def readable(self) -> bool:
-        """Return ``True``."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return ``True``."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Move to a position."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(base + offset, 0)
+        position = super().seek(offset, whence)
         self._leave()
-        return self._position
+        return position
 
     def _leave(self) -> None:
         if self._file is not None:
@@ -290,7 +277,7 @@ class Layers(io.RawIOBase):
                 self._file, self._until = S3File(self._base.beside(piece.where)), start + piece.size
                 self._file.prepare(at - start, start + piece.size - at)
                 return
-        following = min((start for start in self._objects if start > at), default=self._size)
+        following = min((start for start in self._objects if start > at), default=self.size)
         if at < self._base_size:
             self._until = min(following, self._base_size)
             self._file = S3File(self._base)
@@ -301,7 +288,7 @@ class Layers(io.RawIOBase):
     def readinto(self, target: WriteableBuffer, /) -> int:
         """Read bytes of one object, or zeros."""
         view = memoryview(target).cast("B")
-        if self._position >= self._size or not len(view):
+        if self._position >= self.size or not len(view):
             return 0
         if self._position >= self._until:
             self._enter()
