@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
+from flask_sqlalchemy.track_modifications import models_committed
 from helpers.rest import CONTENT, put, statements, url
+from invenio_db import InvenioDB
 from invenio_db import db as db_
 from sqlalchemy import URL, column, event, inspect, literal, select, values
 from sqlalchemy.orm import Mapper, Session
@@ -194,6 +197,31 @@ def test_a_version_is_recorded_in_two_statements_where_nobody_listens(client: An
         assert [len(at_once), len(told)] == [3, 5]
     else:
         assert len(at_once) == len(told)
+
+
+@pytest.mark.usefixtures("allow_all")
+def test_flask_sqlalchemy_tracks_new_rows_where_somebody_receives_them(app: Any, client: Any, bucket: Any) -> None:
+    tracking = Flask("tracking")
+    tracking.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+    # It listens to the sessions of all applications from now on.
+    InvenioDB(tracking, entry_point_group=None)
+    assert tracking.config["SQLALCHEMY_TRACK_MODIFICATIONS"]
+    path, told = url(bucket, "key"), []
+
+    def receive(sender: Any, changes: list[tuple[Any, str]]) -> None:
+        told.extend(type(model) for model, operation in changes if operation == "insert")
+
+    def sent() -> int:
+        with statements() as found:
+            assert client.put(path, data=CONTENT).status_code == 200
+        return len(found)
+
+    at_once = [sent(), sent()][-1]
+    app.config["SQLALCHEMY_TRACK_MODIFICATIONS"] = True
+    assert sent() == at_once
+    with models_committed.connected_to(receive):
+        sent()
+    assert sorted(told, key=repr) == [FileInstance, ObjectVersion]
 
 
 EXTENDED = """

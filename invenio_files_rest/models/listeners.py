@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import current_app
+from flask_sqlalchemy import track_modifications
 from invenio_db import db
 from sqlalchemy import inspect
 from sqlalchemy_utils.aggregates import manager as aggregation
@@ -17,8 +18,9 @@ _OF_ROWS = ("before_insert", "after_insert")
 def anybody_listens(*models: Any) -> bool:
     """Return whether anybody listens to the flushes of the session, or to new rows of models.
 
-    It takes microseconds, and is asked each time: listeners come and go. What SQLAlchemy-Utils and, through Invenio-DB,
-    SQLAlchemy-Continuum let listen to all models is not counted where it has nothing to do with these.
+    It takes microseconds, and is asked each time: listeners come and go. What SQLAlchemy-Utils, Flask-SQLAlchemy and,
+    through Invenio-DB, SQLAlchemy-Continuum let listen to all models is not counted where it has nothing to do with
+    these, or tells nobody of them.
 
     :param models: The models.
     """
@@ -32,9 +34,21 @@ def anybody_listens(*models: Any) -> bool:
 
 
 def _is_idle(listener: Any, idle: list[Callable[..., Any]]) -> bool:
-    # SQLAlchemy wraps what listens to mappers.
+    # SQLAlchemy wraps what listens to mappers, or asks for arguments by name.
     wrapped = (cell.cell_contents for cell in getattr(listener, "__closure__", None) or ())
-    return listener in idle or any(content in idle for content in wrapped)
+    return any(each in idle or _tracks_for_nobody(each) for each in (listener, *wrapped))
+
+
+def _tracks_for_nobody(listener: Any) -> bool:
+    """Return whether a listener is Flask-SQLAlchemy's, which collects what is committed for receivers of its signals.
+
+    It is there for all applications of a process once one has ``SQLALCHEMY_TRACK_MODIFICATIONS``, as Invenio-DB has it
+    where nobody says otherwise.
+    """
+    if getattr(listener, "__module__", None) != track_modifications.__name__:
+        return False
+    signals = track_modifications.before_models_committed, track_modifications.models_committed
+    return not current_app.config["SQLALCHEMY_TRACK_MODIFICATIONS"] or not any(each.receivers for each in signals)
 
 
 def _idle_listeners(models: Any) -> Iterator[Callable[..., Any]]:
