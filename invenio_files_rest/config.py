@@ -245,11 +245,11 @@ For gunicorn and Werkzeug's server where clients reach them directly: web server
 as nginx does.
 """
 
-FILES_REST_UPLOAD_CACHED_SHARE = 1 / 32
+FILES_REST_UPLOAD_CACHED_SHARE = 1 / 64
 """Largest size of a new file that stays in memory as a whole, as a share of the memory, since a file that has just been
 stored is often read next: for a preview, for its checksum, or by who has uploaded it.
 
-1/32 is 128 MiB on a server of 4 GiB, and 8 GiB on one of 256 GiB; in a container it is a share of what that is allowed.
+1/64 is 64 MiB on a server of 4 GiB, and 4 GiB on one of 256 GiB; in a container it is a share of what that is allowed.
 The system takes this memory back whenever it needs it. Of a longer file only the last 32 MiB stay, so that it does not
 displace the files that others read. ``0`` has it so with all files, ``1`` with none that fit. This works on Linux, for
 locations that are folders. The storage factory gives it to the storage, as ``cached_share``.

@@ -75,7 +75,7 @@ def test_a_file_of_up_to_a_share_of_the_memory_stays_there(
 
 
 def test_the_default_suits_small_and_large_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for gib, cached in ((4, 128), (256, 8192)):
+    for gib, cached in ((4, 64), (256, 4096)):
         monkeypatch.setattr(writeback, "memory_size", lambda gib=gib: gib * 1024 * MIB)
         assert writeback.largest_cached(writeback.CACHED_SHARE) == cached * MIB
     assert writeback.CACHED_SHARE == FILES_REST_UPLOAD_CACHED_SHARE

@@ -23,7 +23,7 @@ from .memory import memory_size
 PIECE = 8 * 1024**2
 """Minimum number of bytes after which the system is asked to write them to the disk."""
 
-CACHED_SHARE = 1 / 32
+CACHED_SHARE = 1 / 64
 """Largest size of a file that stays in memory as a whole, as a share of the memory, if nobody sets another one."""
 
 KEPT = 32 * 1024**2
