@@ -33,7 +33,7 @@ FILES_REST_ARCHIVE_MAX_EXPANSION = 200
 """How many times its own size an archive that is taken apart may have without compression. 16 MiB are always taken."""
 
 FILES_REST_ARCHIVES_AT_ONCE = 2
-"""Largest number of archives that a process sends at once, see :doc:`archives`; requests for more get 503.
+"""Largest number of archives that a process sends at once, see :doc:`/howto/archives`; requests for more get 503.
 
 Each takes a thread of the server for as long as its client takes to read it: leave some for other requests.
 """
@@ -93,8 +93,8 @@ must be absolute, since a relative path or ``~`` depends on the process. Existin
 
 FILES_REST_LOG_FORMAT = None
 """Write a line for each request, and for each file that is stored, read or deleted, each refusal and each task: see
-:doc:`telemetry`. ``json`` for lines of JSON, ``text`` for lines for people, ``auto`` for ``text`` on a terminal and
-``json`` elsewhere; ``None`` for none."""
+:doc:`/reference/telemetry`. ``json`` for lines of JSON, ``text`` for lines for people, ``auto`` for ``text`` on a
+terminal and ``json`` elsewhere; ``None`` for none."""
 
 FILES_REST_METRICS_ADDRESSES: list[str] = []
 """Addresses and networks that may have the metrics, at ``/api/files/metrics``, as in ``["127.0.0.1", "10.0.0.0/8"]``.
@@ -129,7 +129,7 @@ FILES_REST_MULTIPART_PART_FACTORIES = [
     "invenio_files_rest.views:default_partfactory",
     "invenio_files_rest.views:ngfileupload_partfactory",
 ]
-"""Factories that find a part in a request; the first one that does is used, see :doc:`uploads`."""
+"""Factories that find a part in a request; the first one that does is used, see :doc:`/howto/uploads`."""
 
 FILES_REST_OBJECT_KEY_MAX_LEN = 255
 """Largest length of an object's key, in characters. On MySQL and MariaDB, the column is limited to 255."""
@@ -138,7 +138,7 @@ FILES_REST_PAGES_DOCS: str | None = None
 """Where pages send people who want to read the documentation of this service; ``None`` for nowhere."""
 
 FILES_REST_PAGES_ENABLED = False
-"""Show pages for people in the user interface, at ``/`` and ``/buckets``: see :doc:`pages`."""
+"""Show pages for people in the user interface, at ``/`` and ``/buckets``: see :doc:`/howto/pages`."""
 
 FILES_REST_PERMISSION_FACTORY = "invenio_files_rest.permissions.permission_factory"
 """Factory ``(obj, action) -> permission`` with which every request is checked."""
@@ -164,7 +164,7 @@ FILES_REST_S3_DIRECT_UPLOAD: timedelta | None = None
 """
 
 FILES_REST_S3_LOCATIONS: dict[str, dict[str, Any]] = {}
-"""Locations in object stores with the API of S3, by their URIs ``s3://bucket/prefix``; see :doc:`s3`.
+"""Locations in object stores with the API of S3, by their URIs ``s3://bucket/prefix``; see :doc:`/howto/s3`.
 
 Each is described by a dictionary, in which all may be left out: ``endpoint_url``, ``region_name``,
 ``addressing_style``, ``access_key_id``, ``secret_access_key``, ``session_token``, ``part_size`` in bytes,
@@ -185,7 +185,7 @@ Everything else it saves, because the object store sends none of the headers tha
 """
 
 FILES_REST_SHARES_ENABLED = False
-"""Let whoever may store objects in a bucket make links for others, who need no account: see :doc:`shares`."""
+"""Let whoever may store objects in a bucket make links for others, who need no account: see :doc:`/howto/shares`."""
 
 FILES_REST_SHARES_EXPIRES = timedelta(days=30)
 """Time after which a link for others expires whose maker does not say when."""
@@ -259,7 +259,7 @@ FILES_REST_UPLOAD_FACTORIES = [
     "invenio_files_rest.views:stream_uploadfactory",
     "invenio_files_rest.views:ngfileupload_uploadfactory",
 ]
-"""Factories that find a file in a request; the first one that does is used, see :doc:`uploads`.
+"""Factories that find a file in a request; the first one that does is used, see :doc:`/howto/uploads`.
 
 Factories that read the body as a stream have to come before those that parse it as a form.
 """

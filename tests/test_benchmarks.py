@@ -85,10 +85,10 @@ def test_what_is_slower_than_before_on_the_same_machine_is_told(before: list[Any
 
 def test_the_history_in_the_documentation_is_drawn_by_its_page() -> None:
     lines = history.read()
-    page = (ROOT / "docs" / "performance.rst").read_text()
+    page = (ROOT / "docs" / "explanation" / "performance.rst").read_text()
     for benchmark in {one["benchmark"] for one in lines}:
         name = f"performance/history-{benchmark}.svg"
-        assert f".. image:: {name}" in page
+        assert f".. image:: /{name}" in page
         assert (ROOT / "docs" / name).exists()
 
 

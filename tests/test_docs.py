@@ -27,6 +27,7 @@ from invenio_files_rest.permissions import BucketRead, permission_factory
 
 DOCS = Path(__file__).parents[1] / "docs"
 DATA = Path(__file__).parent / "data"
+PAGES = sorted(str(path.relative_to(DOCS).with_suffix("")) for path in DOCS.rglob("*.rst"))
 
 
 def blocks(page: str, language: str, kind: str | None = None) -> list[str]:
@@ -47,7 +48,7 @@ def run_python(code: str, folder: Path) -> None:
 
 @pytest.mark.slow
 def test_the_getting_started_guide_runs(tmp_path: Path):
-    run_python("".join(blocks("usage", "python")), tmp_path)
+    run_python("".join(blocks("tutorial/python", "python")), tmp_path)
     assert [path.name for path in (tmp_path / "data").rglob("*") if path.is_file()] == ["data", "data"]
 
 
@@ -55,7 +56,7 @@ def test_the_getting_started_guide_runs(tmp_path: Path):
 @pytest.mark.parametrize("at_once", [True, False], ids=["at once", "box by box"])
 def test_the_getting_started_guide_can_be_pasted_into_a_python_shell(tmp_path: Path, at_once: bool):
     """A statement of several lines has to end in an empty line there, and none of its lines is empty."""
-    boxes = blocks("usage", "python")
+    boxes = blocks("tutorial/python", "python")
     # Whoever pastes a box by itself presses Enter after it.
     pasted = ("" if at_once else "\n").join(boxes)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"}
@@ -82,7 +83,7 @@ def test_the_getting_started_guide_of_earlier_versions_runs(tmp_path: Path):
     assert stored.read_bytes() == b"my file contents"
 
 
-@pytest.mark.parametrize("page", sorted(path.stem for path in DOCS.glob("*.rst")))
+@pytest.mark.parametrize("page", PAGES)
 def test_all_python_in_the_documentation_is_python(page: str):
     for block in blocks(page, "python"):
         compile(block, page, "exec")
@@ -109,12 +110,12 @@ def documented(page: str) -> dict[str, Any]:
 
 
 # The suites that the page subclasses run here as they do in the tests of who follows the page.
-TestDictStorage = documented("storage")["TestDictStorage"]
-TestFolder = documented("storage")["TestFolder"]
+TestDictStorage = documented("reference/storage")["TestDictStorage"]
+TestFolder = documented("reference/storage")["TestFolder"]
 
 
 def test_the_documented_storage_holds_objects(app: Flask, bucket: Bucket, monkeypatch: pytest.MonkeyPatch):
-    names = documented("storage")
+    names = documented("reference/storage")
     monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", names["dict_storage_factory"])
     obj = ObjectVersion.create(bucket, "a", stream=io.BytesIO(b"content"))
     assert names["FILES"] == {obj.file.uri: b"content"}
@@ -122,13 +123,13 @@ def test_the_documented_storage_holds_objects(app: Flask, bucket: Bucket, monkey
 
 
 def test_the_documented_permission_factory_lets_everyone_read(app: Flask, bucket: Bucket):
-    factory = documented("access")["public_reading"]
+    factory = documented("reference/access")["public_reading"]
     assert factory(bucket, "bucket-read").can()
     assert factory(bucket, "bucket-update").needs == permission_factory(bucket, "bucket-update").needs
 
 
 def test_the_documented_question_about_many_buckets_is_answered(app: Flask, bucket: Bucket):
-    readable_buckets = documented("access")["readable_buckets"]
+    readable_buckets = documented("reference/access")["readable_buckets"]
     reader = create_test_user("reader@example.org")
     db.session.add(ActionUsers.allow(BucketRead(str(bucket.id)), user_id=reader.id))
     db.session.commit()
@@ -140,11 +141,12 @@ def test_the_documented_question_about_many_buckets_is_answered(app: Flask, buck
 
 
 def test_the_documented_limit_is_added_to_the_others(app: Flask, bucket: Bucket):
-    assert [limit.limit for limit in documented("concepts")["limiters"](bucket)] == [None, None, 10 * 1024**3]
+    limiters = documented("explanation/concepts")["limiters"]
+    assert [limit.limit for limit in limiters(bucket)] == [None, None, 10 * 1024**3]
 
 
 def test_the_documented_part_factory_counts_from_one(app: Flask):
-    factory = documented("uploads")["resumable_partfactory"]
+    factory = documented("howto/uploads")["resumable_partfactory"]
     with app.test_request_context("/?resumableChunkNumber=1", method="PUT", data=b"12"):
         length, number, stream, *_ = factory()
         assert (length, number, stream.read()) == (2, 0, b"12")
@@ -174,7 +176,7 @@ def test_every_name_of_the_documented_api_is_in_the_reference(html: Path):
 
 @pytest.mark.slow
 def test_every_page_has_a_title(html: Path):
-    for page in html.glob("*.html"):
+    for page in html.rglob("*.html"):
         assert "&lt;no title&gt;" not in page.read_text(), page.name
     assert "<h1>Invenio-Files-REST" in (html / "index.html").read_text()
 

@@ -49,7 +49,7 @@ def token(server: Server, folder: Path) -> str:
 
 def example(language: str, kind: str, server: Server, token: str = "") -> str:
     """Return an example of the page for a server, with a token."""
-    (code,) = blocks("authentication", language, kind)
+    (code,) = blocks("howto/authentication", language, kind)
     return code.replace("http://localhost:5000", server.url).replace("YOUR TOKEN", token)
 
 
@@ -65,7 +65,7 @@ def test_the_lines_for_a_shell_store_a_file(server: Server, token: str, folder: 
 
 def test_the_example_in_python_stores_a_file(server: Server, token: str, folder: Path) -> None:
     (folder / "my_file.txt").write_bytes(b"content" * 1000)
-    code = next(block for block in blocks("authentication", "python") if "import requests" in block)
+    code = next(block for block in blocks("howto/authentication", "python") if "import requests" in block)
     checksum = run([sys.executable, "-"], code.replace("http://localhost:5000", server.url), folder)
     assert checksum == f"md5:{hashlib.md5(b'content' * 1000).hexdigest()}\n"
     assert (folder / "copy.txt").read_bytes() == b"content" * 1000

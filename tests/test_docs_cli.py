@@ -48,7 +48,7 @@ def test_each_command_prints_what_is_documented(
     (tmp_path / "thesis" / "chapter1.pdf").write_bytes(bytes(2048))
     (tmp_path / "thesis" / "figures" / "1.png").write_bytes(bytes(1024))
     variables: dict[str, str] = {}
-    for command, documented in dialogue("cli"):
+    for command, documented in dialogue("reference/cli"):
         given, name = "", None
         if found := re.fullmatch(r"(\w+)=\$\((.*)\)", command):
             name, command = found.groups()
@@ -86,7 +86,7 @@ def commands(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 @pytest.mark.parametrize(("name", "command"), list(commands(files, "files")), ids=lambda value: str(value))
 def test_every_command_and_each_of_its_options_is_documented(name: str, command: Any):
-    pages = (DOCS / "cli.rst").read_text() + (DOCS / "operations.rst").read_text()
+    pages = (DOCS / "reference/cli.rst").read_text() + (DOCS / "howto/operations.rst").read_text()
     heads = [line for line in pages.splitlines() if re.search(rf"``{name}\b", line) and not line.startswith(" ")]
     assert heads, f"{name} is not documented"
     for parameter in command.params:

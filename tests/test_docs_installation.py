@@ -19,7 +19,7 @@ from servers import free_port
 from sqlalchemy import create_engine, make_url, text
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "installation.rst").read_text()
+PAGE = (ROOT / "docs" / "howto" / "installation.rst").read_text()
 STEPS = ("install", "build", "settings", "sqlite", "postgresql", "location", "user", "serve", "use")
 UV = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 

@@ -114,7 +114,7 @@ def dialogue(page: str) -> Iterator[tuple[str, list[str]]]:
         yield command[2:], printed
 
 
-@pytest.mark.parametrize("page", ["rest", "uploads", "archives"])
+@pytest.mark.parametrize("page", ["reference/rest", "howto/uploads", "howto/archives"])
 def test_each_request_is_answered_as_documented(session: Session, page: str):
     for command, documented in dialogue(page):
         if any(line.startswith("Last-Modified:") for line in documented):

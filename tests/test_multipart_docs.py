@@ -14,7 +14,7 @@ import requests
 from servers.instance import Server, serving
 from test_docs_requests import dialogue
 
-DOCS = Path(__file__).parent.parent / "docs" / "uploads.rst"
+DOCS = Path(__file__).parent.parent / "docs" / "howto" / "uploads.rst"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -77,13 +77,13 @@ def test_the_documented_walk_may_be_aborted(server: Server, tmp_path: Path) -> N
     assert requests.get(bucket["links"]["uploads"]).json() == []
 
 
-def walk(page: str = "uploads") -> list[str]:
+def walk(page: str = "howto/uploads") -> list[str]:
     """Return the lines of our documentation that a reader is to run."""
     return [command for command, _ in dialogue(page)]
 
 
 def test_the_lines_on_resumable_uploads_work(server: Server, tmp_path: Path) -> None:
-    lines = walk("resumable")
+    lines = walk("howto/resumable")
     assert sum("curl" in line for line in lines) == 9
     answer = json.loads(run("\n".join(lines), server, tmp_path))
     assert (answer["key"], answer["size"]) == ("draft.txt", 4 * 1024**2)

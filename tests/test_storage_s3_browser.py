@@ -66,7 +66,7 @@ def test_a_page_of_another_site_uploads_straight_to_the_store(
     (server, bucket), (origin, site) = served, page
     content = random.Random(6).randbytes(SIZE)
     (tmp_path / "large file.bin").write_bytes(content)
-    (shown,) = blocks("s3", "html")
+    (shown,) = blocks("howto/s3", "html")
     assert "https://example.org/api" in shown
     known = f'<script>const bucket = "{bucket}", token = "token";</script>'
     (site / "index.html").write_text(f"<!doctype html>{known}{shown.replace('https://example.org/api', server.url)}")

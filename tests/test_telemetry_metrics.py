@@ -242,13 +242,13 @@ def test_every_metric_of_an_alert_is_there():
 
 
 def test_the_documentation_lists_every_metric():
-    page = (RULES.parents[1] / "docs" / "telemetry.rst").read_text()
+    page = (RULES.parents[1] / "docs" / "reference" / "telemetry.rst").read_text()
     assert set(re.findall(r"^``(files_rest_\w+)``", page, re.M)) == exposed()
 
 
 @pytest.mark.parametrize(("words", "header"), [(EVENTS, "Event "), (FIELDS, "Field ")], ids=["events", "fields"])
 def test_the_documentation_lists_every_event_and_every_field(words: dict[str, str], header: str):
-    page = (RULES.parents[1] / "docs" / "telemetry.rst").read_text()
+    page = (RULES.parents[1] / "docs" / "reference" / "telemetry.rst").read_text()
     rows = page.split(f"\n{header}")[1].split("\n\n")[0]
     listed = re.split(r"^``(\w+)`` +", rows, flags=re.M)[1:]
     found = {name: " ".join(text.rstrip("= \n").split()) for name, text in zip(listed[::2], listed[1::2], strict=True)}

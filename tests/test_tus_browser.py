@@ -87,7 +87,7 @@ class Train:
 
 @pytest.fixture
 def train(tmp_path: Path) -> Iterator[Train]:
-    (cors,) = (block for block in blocks("resumable", "python") if "CORS" in block)
+    (cors,) = (block for block in blocks("howto/resumable", "python") if "CORS" in block)
     settings: dict[str, Any] = {}
     exec(cors, {}, settings)
     folder, site = tmp_path / "server", tmp_path / "site"
@@ -101,7 +101,7 @@ def train(tmp_path: Path) -> Iterator[Train]:
     assert arguments is not None
     for name in ("uppy.min.js", "uppy.min.css"):
         shutil.copy(UPPY / name, site)
-    (shown,) = blocks("resumable", "html")
+    (shown,) = blocks("howto/resumable", "html")
     cuts = [SIZE // 10, SIZE // 8, SIZE // 6]
     with (
         serving("gunicorn", arguments, port, folder, **settings) as server,

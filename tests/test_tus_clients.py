@@ -249,7 +249,7 @@ def test_who_speaks_another_version_is_told_nothing_in_between(place: Place) -> 
 
 def test_the_documented_python_uploads_a_file(place: Place) -> None:
     pytest.importorskip("tusclient.client")
-    (shown,) = (block for block in blocks("resumable", "python") if "tusclient" in block)
+    (shown,) = (block for block in blocks("howto/resumable", "python") if "tusclient" in block)
     namespace: dict[str, Any] = {}
     exec(shown, namespace)
     namespace["upload"](str(place.path), "documented.py", place.url, "token")
@@ -258,7 +258,7 @@ def test_the_documented_python_uploads_a_file(place: Place) -> None:
 
 @needs_node
 def test_the_documented_javascript_uploads_a_file(place: Place) -> None:
-    (shown,) = blocks("resumable", "javascript")
+    (shown,) = blocks("howto/resumable", "javascript")
     server, bucket = place.url.rsplit("/", 1)
     known = {"path": str(place.path), "bucket": bucket, "token": "token"}
     program = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in known.items())

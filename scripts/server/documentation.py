@@ -59,7 +59,7 @@ def page(name: str) -> str:
         abort(404)
 
     def link(reference: re.Match[str]) -> str:
-        text, target = reference[1] or reference[2], join(name.rpartition("/")[0], reference[2])
+        text, target = reference[1] or reference[2], join("/", name.rpartition("/")[0], reference[2])[1:]
         return f'<a href="{url_for(".page", name=target)}">{text}</a>' if target in found else reference[0]
 
     text = re.sub(r":doc:`(?:([^`]+) &lt;)?([\w/]+)(?:&gt;)?`", link, str(escape(found[name])))
