@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import textwrap
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from flask import Flask, g
 from flask_principal import AnonymousIdentity
 from helpers.browser import browsing, needs_browser
+from helpers.pages import DOCS, PAGES, blocks
 from invenio_access.models import ActionUsers
 from invenio_access.utils import get_identity
 from invenio_accounts.testutils import create_test_user
@@ -25,17 +25,7 @@ from invenio_db import db
 from invenio_files_rest.models import Bucket, ObjectVersion
 from invenio_files_rest.permissions import BucketRead, permission_factory
 
-DOCS = Path(__file__).parents[1] / "docs"
 DATA = Path(__file__).parent / "data"
-PAGES = sorted(str(path.relative_to(DOCS).with_suffix("")) for path in DOCS.rglob("*.rst"))
-
-
-def blocks(page: str, language: str, kind: str | None = None) -> list[str]:
-    """Return the blocks of code of a page, in order: those of a class alone, or those without one."""
-    text = (DOCS / f"{page}.rst").read_text()
-    option = "" if kind is None else rf"   :class: {kind}\n"
-    found = re.findall(rf"^\.\. code-block:: {language}\n{option}\n((?:   .*\n|\n)+)", text, re.MULTILINE)
-    return [textwrap.dedent(block).strip("\n") + "\n" for block in found]
 
 
 def run_python(code: str, folder: Path) -> None:

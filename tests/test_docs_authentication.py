@@ -18,8 +18,8 @@ from urllib.parse import urlencode
 import pytest
 import requests
 from helpers.browser import Browser, browsing, needs_browser
+from helpers.pages import blocks
 from servers.instance import Server, serving
-from test_docs import blocks
 
 MIB = 1024**2
 SESSIONS = os.environ.get("TEST_REDIS_URL")

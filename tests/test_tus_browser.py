@@ -25,7 +25,7 @@ from helpers.browser import Browser, browsing, needs_browser
 from helpers.waiting import wait_until
 from servers import HERE, Server, command, environment, free_port, serving
 from servers.cutting import Cutting, cutting
-from test_docs import blocks
+from helpers.pages import blocks
 
 UPPY = Path(__file__).parent / "node" / "node_modules" / "uppy" / "dist"
 MB = 1_000_000

@@ -19,7 +19,7 @@ import pytest
 import requests
 from servers import HERE, Server, command, environment, free_port, serving
 from servers.cutting import cutting
-from test_docs import blocks
+from helpers.pages import blocks
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

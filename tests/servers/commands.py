@@ -1,0 +1,99 @@
+"""The command ``invenio`` of an instance: a process that has loaded the application, and a program that asks it.
+
+Each command is a fork of that process, with the arguments, the folder, the variables and the standard streams of who
+runs it. So a page with ten commands costs one start of the application, and not ten.
+
+``commands.py SOCKET`` serves; ``commands.py SOCKET ARGUMENT...`` runs a command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+STREAMS = (0, 1, 2)
+
+
+def serve(address: str) -> None:
+    """Load the application, and run commands until one ends us."""
+    from flask.cli import ScriptInfo
+    from invenio_app.cli import cli
+    from invenio_app.factory import create_api
+
+    app = create_api()
+    info = ScriptInfo(create_app=lambda: app)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(address)
+        listening.listen()
+        while True:
+            connection, _ = listening.accept()
+            with connection:
+                message, streams, *_ = socket.recv_fds(connection, 2**20, len(STREAMS))
+                if (child := os.fork()) == 0:
+                    _become(streams, **json.loads(message))
+                    cli.main(json.loads(message)["arguments"], prog_name="invenio", obj=info)
+                for stream in streams:
+                    os.close(stream)
+                status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+                connection.sendall(str(status).encode())
+
+
+def _become(streams: list[int], folder: str, variables: dict[str, str], **_: Any) -> None:
+    for stream, ours in zip(streams, STREAMS, strict=True):
+        os.dup2(stream, ours)
+    os.chdir(folder)
+    os.environ.update(variables)
+    # What wrapped the streams of the process that was forked.
+    sys.stdin, sys.stdout, sys.stderr = (open(number, mode) for number, mode in zip(STREAMS, "rww", strict=True))  # noqa: SIM115
+
+
+def ask(address: str, arguments: list[str]) -> int:
+    """Have a command run, and return its exit status."""
+    message = {"arguments": arguments, "folder": os.getcwd(), "variables": dict(os.environ)}
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(address)
+        socket.send_fds(connection, [json.dumps(message).encode()], STREAMS)
+        return int(connection.recv(16))
+
+
+@contextmanager
+def commands(folder: Path, instance: Path, **variables: str) -> Iterator[Path]:
+    """Give a folder that has the program ``invenio``, of an instance.
+
+    :param folder: An empty folder; its path is short, for it has a socket.
+    :param instance: The folder of the instance.
+    :param variables: What is set in the environment besides.
+    """
+    address, program = folder / "socket", folder / "invenio"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -SE "{__file__}" "{address}" "$@"\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    environment = {**os.environ, "INVENIO_INSTANCE_PATH": str(instance), **variables}
+    with (folder / "log").open("wb") as log:
+        loading = [sys.executable, "-W", "ignore", __file__, str(address)]
+        process = subprocess.Popen(loading, env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 100
+        while not address.exists():
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield folder
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 2:
+        serve(sys.argv[1])
+    else:
+        sys.exit(ask(sys.argv[1], sys.argv[2:]))
