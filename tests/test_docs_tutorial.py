@@ -22,7 +22,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that stands for the checkout of the reader."""
+    """Make the folder that stands for the checkout of the reader."""
     return tmp_path_factory.mktemp("checkout")
 
 

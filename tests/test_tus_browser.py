@@ -22,10 +22,10 @@ from typing import Any
 import pytest
 import requests
 from helpers.browser import Browser, browsing, needs_browser
+from helpers.pages import blocks
 from helpers.waiting import wait_until
 from servers import HERE, Server, command, environment, free_port, serving
 from servers.cutting import Cutting, cutting
-from helpers.pages import blocks
 
 UPPY = Path(__file__).parent / "node" / "node_modules" / "uppy" / "dist"
 MB = 1_000_000

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 import requests
+from helpers.pages import blocks
 from servers import HERE, Server, command, environment, free_port, serving
 from servers.cutting import cutting
-from helpers.pages import blocks
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
