@@ -13,9 +13,10 @@ import pytest
 
 DOCUMENTED_URL = "http://localhost:5000/api/files"
 IDENTIFIER = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-TIME = r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00|\w{3}, \d\d \w{3} \d{4} [\d:]+ GMT"
-LINK = r"links/[\w-]{32}"
-"""Where a link for others leads."""
+TIME = r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00|\w{3}, \d\d \w{3} \d{4} [\d:]+ GMT|\d{4}-\d\d-\d\d(?: [\d:]{8})?"
+LEARNED = (IDENTIFIER, r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{4}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", r"links/[\w-]{32}")
+"""What stands for something else in each run: identifiers, folders of files, and links for others."""
+ANY = "|".join(LEARNED)
 
 
 class Terminal:
@@ -45,7 +46,7 @@ class Terminal:
 
     def real(self, text: str, url: str) -> str:
         """Return a text with the real identifiers, and another URL."""
-        text = re.sub(f"{IDENTIFIER}|{LINK}", lambda match: self.identifiers.get(match[0], match[0]), text)
+        text = re.sub(ANY, lambda match: self.identifiers.get(match[0], match[0]), text)
         for documented, ours in {DOCUMENTED_URL: url, **self.replaced}.items():
             text = text.replace(documented, ours)
         return text
@@ -79,16 +80,16 @@ class Terminal:
     def matches(self, documented: str, actual: str) -> bool:
         """Tell whether a line is as documented, and learn what its identifiers stand for."""
         pattern, new = "", []
-        for token in re.split(f"({IDENTIFIER}|{LINK}|{TIME})", documented):
+        for token in re.split(f"({ANY}|{TIME})", documented):
             if re.fullmatch(TIME, token):
                 pattern += f"(?:{TIME})"
-            elif not re.fullmatch(f"{IDENTIFIER}|{LINK}", token) or token in self.identifiers:
+            elif not re.fullmatch(ANY, token) or token in self.identifiers:
                 pattern += re.escape(self.real(token, self.linked_url))
             elif token in new:
                 pattern += f"\\{new.index(token) + 1}"
             else:
                 new.append(token)
-                pattern += f"({IDENTIFIER if re.fullmatch(IDENTIFIER, token) else LINK})"
+                pattern += f"({next(kind for kind in LEARNED if re.fullmatch(kind, token))})"
         match = re.fullmatch(pattern, actual)
         if match:
             self.identifiers.update(zip(new, match.groups(), strict=True))

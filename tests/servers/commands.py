@@ -3,7 +3,7 @@
 Each command is a fork of that process, with the arguments, the folder, the variables and the standard streams of who
 runs it. So a page with ten commands costs one start of the application, and not ten.
 
-``commands.py SOCKET`` serves; ``commands.py SOCKET ARGUMENT...`` runs a command.
+``commands.py SOCKET FACTORY`` serves, with ``COMMANDS_SERVE`` set; ``commands.py SOCKET ARGUMENT...`` runs a command.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 STREAMS = (0, 1, 2)
+SERVE = "COMMANDS_SERVE"
 
 
-def serve(address: str) -> None:
+def serve(address: str, factory: str) -> None:
     """Load the application, and run commands until one ends us."""
     from flask.cli import ScriptInfo
     from invenio_app.cli import cli
-    from invenio_app.factory import create_api
 
-    app = create_api()
+    module, _, name = factory.partition(":")
+    app = getattr(import_module(module), name)()
     info = ScriptInfo(create_app=lambda: app)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
@@ -66,19 +68,21 @@ def ask(address: str, arguments: list[str]) -> int:
 
 
 @contextmanager
-def commands(folder: Path, instance: Path, **variables: str) -> Iterator[Path]:
-    """Give a folder that has the program ``invenio``, of an instance.
+def commands(
+    folder: Path, variables: dict[str, str], factory: str = "invenio_app.factory:create_api"
+) -> Iterator[Path]:
+    """Give a folder that has the program ``invenio``, of an application.
 
     :param folder: An empty folder; its path is short, for it has a socket.
-    :param instance: The folder of the instance.
-    :param variables: What is set in the environment besides.
+    :param variables: What is set in the environment of the application.
+    :param factory: Import path of what makes it.
     """
     address, program = folder / "socket", folder / "invenio"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -SE "{__file__}" "{address}" "$@"\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    environment = {**os.environ, "INVENIO_INSTANCE_PATH": str(instance), **variables}
+    environment = {**os.environ, **variables, SERVE: "1"}
     with (folder / "log").open("wb") as log:
-        loading = [sys.executable, "-W", "ignore", __file__, str(address)]
+        loading = [sys.executable, "-W", "ignore", __file__, str(address), factory]
         process = subprocess.Popen(loading, env=environment, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 100
@@ -93,7 +97,7 @@ def commands(folder: Path, instance: Path, **variables: str) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 2:
-        serve(sys.argv[1])
+    if os.environ.pop(SERVE, None):
+        serve(*sys.argv[1:])
     else:
         sys.exit(ask(sys.argv[1], sys.argv[2:]))
