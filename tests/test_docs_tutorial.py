@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import random
 import shutil
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import requests
+from helpers.browser import browsing, needs_browser
 from helpers.pages import blocks, dialogue
 from helpers.terminal import Terminal
+from helpers.waiting import wait_until
 from servers.commands import commands
 from servers.instance import Server, serving
+from test_tus_browser import Quiet
+
+TUS = Path(__file__).parent / "node" / "node_modules" / "tus-js-client" / "dist" / "tus.min.js"
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,7 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
-    assert blocks("tutorial/first-file", "console", "start") == ["$ ./run-server.sh\n"]
+    for page in ("tutorial/first-file", "howto/installation"):
+        assert blocks(page, "console", "start") == ["$ ./run-server.sh\n"]
     with serving(folder / "log", "--instance", str(folder / "instance")) as server:
         yield server
 
@@ -111,3 +123,91 @@ def test_a_damaged_file_is_answered_from_the_alert_to_the_right_bytes(
     assert requests.get(f"{bucket}/report.txt", headers=headers).content == b"All is well.\r\n"
     assert (folder / "damaged").read_bytes() == b"All is weld.\r\n"
     assert "files_rest_files_damaged 0.0" in requests.get(f"{url}/metrics").text
+
+
+@pytest.fixture(scope="module")
+def token(server: Server, folder: Path) -> str:
+    return (folder / "instance" / "token").read_text().strip()
+
+
+@pytest.fixture
+def bucket(server: Server, token: str) -> str:
+    """Make a bucket, and give its URL."""
+    url = f"http://localhost:{server.port}/api/files"
+    return str(requests.post(url, headers={"Authorization": f"Bearer {token}"}).json()["links"]["self"])
+
+
+def test_the_client_in_python_uploads_downloads_and_lists(bucket: str, token: str, tmp_path: Path) -> None:
+    client, use = ("".join(blocks("howto/python-clients", "python", kind)) for kind in ("client", "use"))
+    # What an earlier attempt has left of the download.
+    digest = hashlib.md5(b"1,2,4\n").hexdigest()
+    (tmp_path / f"copy.csv.{digest}.part").write_text("1,2")
+    done = subprocess.run(
+        [sys.executable, "-c", client + use],
+        cwd=tmp_path,
+        env={**os.environ, "BUCKET": bucket, "TOKEN": token},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == blocks("howto/python-clients", "text", "printed")[0].splitlines(), done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs Node")
+def test_the_program_in_node_stores_a_file(terminal: Terminal, folder: Path) -> None:
+    page = "howto/javascript"
+    (code,) = blocks(page, "javascript", "node")
+    (folder / "store.cjs").write_text(code)
+    terminal.hold(dialogue(page, "node"))
+
+
+@needs_browser
+@pytest.mark.skipif(not TUS.exists(), reason="tus-js-client is not installed; ./run-tests.sh installs it on Debian")
+def test_the_page_in_javascript_uploads_pauses_and_goes_on(bucket: str, token: str, tmp_path: Path) -> None:
+    (page,) = blocks("howto/javascript", "html", "page")
+    page = page.replace("http://localhost:5000/api/files/YOUR BUCKET", bucket).replace("YOUR TOKEN", token)
+    site = tmp_path / "site"
+    site.mkdir()
+    # Small requests, so that there is a moment to pause in.
+    (site / "index.html").write_text(page.replace("8 * 1024 ** 2", "256 * 1024"))
+    shutil.copy(TUS, site)
+    content = random.Random(5).randbytes(6 * 1024**2)
+    (tmp_path / "film.bin").write_bytes(content)
+    with (
+        browsing(tmp_path) as browser,
+        ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site))) as pages,
+    ):
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        browser.open(f"http://localhost:{pages.server_port}/index.html")
+        browser.write("input", str(tmp_path / "film.bin"))
+        wait_until(lambda: browser.run("return document.querySelector('progress').value > 0"))
+        browser.click("button")
+        assert browser.texts("button") == ["Go on"]
+        # Somebody closes the page, and comes back.
+        browser.open(f"http://localhost:{pages.server_port}/index.html")
+        browser.write("input", str(tmp_path / "film.bin"))
+        wait_until(lambda: browser.texts("li span") == ["Stored"], lambda: browser.texts("li"))
+        pages.shutdown()
+    answer = requests.get(f"{bucket}/film.bin", headers={"Authorization": f"Bearer {token}"})
+    assert answer.content == content
+
+
+@pytest.mark.parametrize("page", ["howto/authentication", "reference/access"])
+def test_users_tokens_and_grants_are_made_as_documented(terminal: Terminal, programs: Path, page: str) -> None:
+    terminal.variables["PATH"] = f"{programs}:{os.environ['PATH']}"
+    steps = list(dialogue(page))
+    assert any("access allow" in command for command, _ in steps)
+    terminal.hold(steps)
+
+
+def test_files_of_a_record_are_stored_and_read(server: Server, token: str, tmp_path: Path) -> None:
+    (tmp_path / ".curlrc").write_text(f'header = "Authorization: Bearer {token}"\n')
+    (tmp_path / "example.txt").write_text("An example.\n")
+    url = f"http://localhost:{server.port}"
+    terminal = Terminal(tmp_path, "", "", {"CURL_HOME": str(tmp_path)}, {"http://localhost:5000": url})
+    store, listing, fetch = (command for command, _ in dialogue("records/rest", "run"))
+    assert '"key":"example.txt"' in terminal.run(store)[0]
+    assert '"key":"example.txt"' in terminal.run(listing)[0]
+    (tmp_path / "example.txt").unlink()
+    terminal.run(fetch)
+    assert (tmp_path / "example.txt").read_text() == "An example.\n"

@@ -87,7 +87,7 @@ class Train:
 
 @pytest.fixture
 def train(tmp_path: Path) -> Iterator[Train]:
-    (cors,) = (block for block in blocks("howto/resumable", "python") if "CORS" in block)
+    (cors,) = blocks("howto/resumable", "python", "settings")
     settings: dict[str, Any] = {}
     exec(cors, {}, settings)
     folder, site = tmp_path / "server", tmp_path / "site"

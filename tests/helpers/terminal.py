@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -106,10 +106,10 @@ class Terminal:
                 # The date of a head that follows another within a second is told once it has come.
                 time.sleep(2)
             printed = self.run(command, status=int(command.startswith(tuple(failing)) and bool(failing)))
-            self._compare(command, documented, iter(printed))
+            self._compare(command, documented, printed)
 
-    def _compare(self, command: str, documented: list[str], actual: Iterator[str]) -> None:
-        left_out = False
+    def _compare(self, command: str, documented: list[str], printed: list[str]) -> None:
+        left_out, actual, whole = False, iter(printed), "\n".join(printed)
         for line in documented:
             if line == "...":
                 left_out = True
@@ -117,7 +117,7 @@ class Terminal:
             for answer in actual:
                 if self.matches(line, answer):
                     break
-                assert left_out, f"{command}\nanswers {answer!r}\nand not  {line!r}"
+                assert left_out, f"{command}\nprints {answer!r}\nand not {line!r}; all of it:\n{whole}"
             else:
-                pytest.fail(f"{command}\ndoes not answer {line!r}")
+                pytest.fail(f"{command}\ndoes not print {line!r}, but:\n{whole}")
             left_out = False

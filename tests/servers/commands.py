@@ -27,12 +27,15 @@ SERVE = "COMMANDS_SERVE"
 
 def serve(address: str, factory: str) -> None:
     """Load the application, and run commands until one ends us."""
+    from click import Context
     from flask.cli import ScriptInfo
     from invenio_app.cli import cli
 
     module, _, name = factory.partition(":")
     app = getattr(import_module(module), name)()
     info = ScriptInfo(create_app=lambda: app)
+    # Which imports what the commands are in, once for all that are forked.
+    cli.list_commands(Context(cli, obj=info))
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
         listening.listen()
