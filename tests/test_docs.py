@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -233,6 +234,16 @@ def test_every_name_of_the_documented_api_is_in_the_reference(html: Path):
     documented_names = set((DATA / "documented_names.txt").read_text().split())
     assert len(documented_names) > 300
     assert documented_names - described == set()
+
+
+@pytest.mark.slow
+def test_every_public_name_of_a_module_in_the_reference_is_in_it(html: Path):
+    with (html / "objects.inv").open("rb") as file:
+        described = {name.rpartition(".")[2] for name, *_ in read_inventory(file)}
+    modules = re.findall(r"automodule:: (\S+)", (DOCS / "reference" / "api.rst").read_text())
+    public = {name for module in modules for name in getattr(import_module(module), "__all__", ())}
+    assert len(public) > 90
+    assert public - described == set()
 
 
 @pytest.mark.slow
