@@ -241,8 +241,9 @@ def test_every_public_name_of_a_module_in_the_reference_is_in_it(html: Path):
     with (html / "objects.inv").open("rb") as file:
         described = {name.rpartition(".")[2] for name, *_ in read_inventory(file)}
     modules = re.findall(r"automodule:: (\S+)", (DOCS / "reference" / "api.rst").read_text())
-    public = {name for module in modules for name in getattr(import_module(module), "__all__", ())}
-    assert len(public) > 90
+    loaded = [import_module(module) for module in modules]
+    public = {name for module in loaded for name in getattr(module, "__all__", ()) if callable(getattr(module, name))}
+    assert len(public) > 80
     assert public - described == set()
 
 
