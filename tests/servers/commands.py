@@ -8,6 +8,7 @@ runs it. So a page with ten commands costs one start of the application, and not
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -15,6 +16,7 @@ import stat
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -36,6 +38,9 @@ def serve(address: str, factory: str) -> None:
     info = ScriptInfo(create_app=lambda: app)
     # Which imports what the commands are in, once for all that are forked.
     cli.list_commands(Context(cli, obj=info))
+    # Pages that are only read stay shared.
+    gc.collect()
+    gc.freeze()
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
         listening.listen()
@@ -45,11 +50,26 @@ def serve(address: str, factory: str) -> None:
                 message, streams, *_ = socket.recv_fds(connection, 2**20, len(STREAMS))
                 if (child := os.fork()) == 0:
                     _become(streams, **json.loads(message))
-                    cli.main(json.loads(message)["arguments"], prog_name="invenio", obj=info)
+                    _run(cli, json.loads(message)["arguments"], info)
                 for stream in streams:
                     os.close(stream)
                 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
                 connection.sendall(str(status).encode())
+
+
+def _run(cli: Any, arguments: list[str], info: Any) -> None:
+    """Run a command, and end the process, without taking apart what the other one goes on with."""
+    status = 1
+    try:
+        cli.main(arguments, prog_name="invenio", obj=info)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(bool(end.code))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(status)
 
 
 def _become(streams: list[int], folder: str, variables: dict[str, str], **_: Any) -> None:
