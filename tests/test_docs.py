@@ -221,7 +221,7 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the pages."""
     pytest.importorskip("sphinx", reason="the extra docs is not installed")
     folder = tmp_path_factory.mktemp("docs")
-    arguments = ["-q", "-b", "html", "-D", "html_theme=basic", "-d", folder / "doctrees", DOCS, folder / "html"]
+    arguments = ["-q", "-b", "html", "-d", folder / "doctrees", DOCS, folder / "html"]
     subprocess.run([sys.executable, "-m", "sphinx", *arguments], check=True, capture_output=True, timeout=100)
     return folder / "html"
 
@@ -269,6 +269,21 @@ def test_a_search_for_what_callers_look_for_finds_the_page_on_authentication(htm
                 });
             """)
             assert "authentication.html" in {path.rpartition("/")[2] for path in found}, words
+
+
+@pytest.mark.slow
+@needs_browser
+def test_pages_fit_a_phone_and_are_dark_where_one_likes_that(html: Path, tmp_path: Path):
+    body = "return getComputedStyle(document.body).backgroundColor"
+    wide = ("explanation/durability", "reference/rest", "reference/openapi", "explanation/performance", "index")
+    with browsing(tmp_path) as browser:
+        for name in wide:
+            for dark in (False, True):
+                browser.look(390, 844, dark)
+                browser.open((html / f"{name}.html").as_uri())
+                assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), name
+                colour = [int(part) for part in re.findall(r"\d+", browser.run(body))][:3]
+                assert (sum(colour) < 3 * 64) is dark, f"{name}: {colour}"
 
 
 def read_inventory(file: BinaryIO) -> Iterator[list[str]]:
