@@ -254,6 +254,14 @@ def test_every_page_has_a_title(html: Path):
     assert "<h1>Invenio-Files-REST" in (html / "index.html").read_text()
 
 
+def test_no_two_pages_have_the_same_title():
+    titles = [
+        title for page in PAGES if not (title := (DOCS / f"{page}.rst").read_text().split("\n")[0]).startswith("..")
+    ]
+    assert len(titles) > 40
+    assert len(titles) == len(set(titles))
+
+
 @pytest.mark.slow
 @needs_browser
 def test_a_search_for_what_callers_look_for_finds_the_page_on_authentication(html: Path, tmp_path: Path):
