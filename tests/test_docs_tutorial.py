@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,10 @@ import pytest
 import requests
 from helpers.browser import browsing, needs_browser
 from helpers.pages import blocks, dialogue
-from helpers.terminal import Terminal
+from helpers.terminal import IDENTIFIER, Terminal
 from helpers.waiting import wait_until
 from servers.commands import commands
-from servers.instance import Server, serving
+from servers.instance import EMAIL, Server, serving
 from test_tus_browser import Quiet
 
 TUS = Path(__file__).parent / "node" / "node_modules" / "tus-js-client" / "dist" / "tus.min.js"
@@ -211,3 +212,20 @@ def test_files_of_a_record_are_stored_and_read(server: Server, token: str, tmp_p
     (tmp_path / "example.txt").unlink()
     terminal.run(fetch)
     assert (tmp_path / "example.txt").read_text() == "An example.\n"
+
+
+@needs_browser
+def test_the_start_page_has_the_bucket_of_the_record_and_new_ones(
+    server: Server, folder: Path, bucket: str, token: str, tmp_path: Path
+) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    requests.put(f"{bucket}/thesis.txt", data=b"First draft", headers=headers).raise_for_status()
+    own, text = bucket.rsplit("/", 1)[1], "return document.body.innerText"
+    files = requests.get(f"{server.url}/api/records/1/files/", headers=headers).json()
+    with browsing(tmp_path) as browser:
+        password = (folder / "instance" / "admin-password").read_text().strip()
+        browser.log_in(f"{server.url}/login/", EMAIL, password)
+        browser.open(f"{server.url}/")
+        wait_until(lambda: {own, files["id"]} <= set(re.findall(IDENTIFIER, browser.run(text))))
+        browser.open(f"{server.url}/buckets/{own}")
+        wait_until(lambda: "thesis.txt" in browser.run(text))
