@@ -51,7 +51,7 @@ PARTS_OF_CPU = ("server", "PostgreSQL", "object store", "client")
 Take = Callable[[Contestant], float]
 
 Used = dict[str, dict[str, list[dict[str, float]]]]
-"""By measure and contestant, for each turn: seconds of CPU of what is counted by who takes them, and bytes of memory."""
+"""By measure and contestant, for each turn: seconds of CPU by who takes them, and bytes of memory."""
 
 
 @contextmanager
@@ -291,7 +291,7 @@ def asked_table(results: dict[str, Any]) -> list[list[str]]:
     rows = [["Operation", "Requests to the store", "Which"]]
     for operation, names in results["asked"].items():
         counted = ", ".join(
-            name if names.count(name) == 1 else f"{names.count(name)} × {name}" for name in dict.fromkeys(names)
+            name if names.count(name) == 1 else f"{names.count(name)} {name}" for name in dict.fromkeys(names)
         )
         rows.append([operation, str(len(names)), counted])
     return rows

@@ -230,11 +230,11 @@ class TestMemory:
 
         monkeypatch.setattr(memory, "budget", memory.Budget(5 * MIB))
         monkeypatch.setattr(memory, "WAIT_SECONDS", 0.1)
-        memory.budget.take(MIB)
+        memory.budget.take(5 * MIB)
         with pytest.raises(StorageBusyError):
             store.maker()("file").save(GeneratedStream(3 * MIB))
         assert store.names() == []
-        memory.budget.give_back(MIB)
+        memory.budget.give_back(5 * MIB)
         monkeypatch.undo()
         monkeypatch.setattr(memory, "budget", memory.Budget(5 * MIB))
         for _ in range(3):
@@ -251,7 +251,7 @@ class TestScarceMemory:
         monkeypatch.setattr(memory, "budget", memory.Budget(11 * MIB))
         monkeypatch.setattr(memory, "WAIT_SECONDS", 5)
         yield
-        assert memory.budget.take_now(11 * MIB)
+        assert memory.budget.take_within(0, 11 * MIB)
 
     def test_a_slow_upload_keeps_no_more_than_the_smallest_part_needs(self, store: Store) -> None:
         class Slow(GeneratedStream):
@@ -287,7 +287,8 @@ class TestScarceMemory:
         from invenio_files_rest.storage.s3.bodies import Buffer
         from invenio_files_rest.storage.s3.writing import PartSender
 
-        sender, before, body = PartSender(store.maker()("file")._object, "none"), threading.Event(), Buffer(MIB)
+        target, before = store.maker()("file")._object, threading.Event()
+        sender, body = PartSender(target, "none"), Buffer(target, MIB)
         sender._pool.submit(before.wait, 60)
         body.write(b"some")
         sender.send(1, body)

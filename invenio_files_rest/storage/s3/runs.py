@@ -106,7 +106,7 @@ class GrowingRun:
     def _new_buffer(self) -> Buffer:
         part_size = part_size_of(self._target.location, self._number, self._length, EPOCHS)
         left = None if self._length is None else self._length - self._done
-        return part_buffer(self._number, part_size, left, spare=2)
+        return part_buffer(self._target, self._number, part_size, left, spare=2)
 
     def _take(self, block: bytes) -> None:
         while block:

@@ -99,7 +99,7 @@ class S3Uploads:
         name = self._name(extent)
         part_size = self._target.location.part_size
         capacity = part_size if extent.size is None else min(extent.size, part_size)
-        with Buffer(capacity) as buffer, ExitStack() as stack:
+        with Buffer(self._target, capacity) as buffer, ExitStack() as stack:
             sink = _Overflowing(buffer, self._target.beside(name), stack)
             size = pump(stream, sink, extent.digest, size=extent.size, chunk_size=BLOCK)
             if not size:
@@ -193,8 +193,7 @@ class S3Uploads:
             return piece.where
         source, place = self._target.beside(piece.where), {"UploadId": state["upload"], "PartNumber": piece.number}
         if piece.size < SMALLEST_PART:
-            with Buffer(piece.size) as body, closing(S3File(source)) as file:
-                pump(file, body, size=piece.size)
+            with closing(S3File(source, piece.size)) as body:
                 return str(self._target.call("upload_part", Body=body, ContentLength=piece.size, **place)["ETag"])
         answer = self._target.call("upload_part_copy", CopySource=source.address, **place)
         return str(answer["CopyPartResult"]["ETag"])

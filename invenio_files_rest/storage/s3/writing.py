@@ -33,16 +33,17 @@ def part_size_of(location: S3Location, number: int, size: int | None, most_parts
     return min(max(location.part_size, -(-needed // MIB) * MIB), LARGEST_BUFFER)
 
 
-def part_buffer(number: int, part_size: int, left: int | None, spare: int = 1) -> Buffer:
+def part_buffer(target: S3Object, number: int, part_size: int, left: int | None, spare: int = 1) -> Buffer:
     """Return a buffer for a part, which may be sent before it is full if memory is scarce and enough numbers are left.
 
+    :param target: The object that the part goes to.
     :param number: Number of the part, from 1.
     :param part_size: Its size in bytes.
     :param left: Number of bytes that are left for this part and the following, if it is known.
     :param spare: Out of how many of the numbers that follow one has to be enough.
     """
     may_be_short = left is None or (MOST_PARTS - number) // spare * part_size >= left
-    return Buffer(part_size, SMALLEST_PART if may_be_short else part_size)
+    return Buffer(target, part_size, SMALLEST_PART if may_be_short else part_size)
 
 
 class PartSender:
@@ -142,7 +143,7 @@ class ObjectWriter:
     def _new_buffer(self) -> Buffer:
         location, number, left = self._target.location, self._number, self._left
         part_size = part_size_of(location, number, left, max(MOST_PARTS + 1 - number, 1))
-        return part_buffer(number, part_size if left is None else min(part_size, left), left)
+        return part_buffer(self._target, number, part_size if left is None else min(part_size, left), left)
 
     def adopt(self, buffer: Buffer) -> None:
         """Begin with what a buffer has, which is closed when it has been sent.
