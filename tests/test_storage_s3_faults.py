@@ -11,6 +11,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -241,6 +242,53 @@ class TestMemory:
             store.maker()("file").save(GeneratedStream(11 * MIB))
 
 
+class _Slow(GeneratedStream):
+    """A body of which most comes slowly, and the rest when all may go on."""
+
+    def __init__(self, size: int, go_on: threading.Event) -> None:
+        super().__init__(size)
+        self._go_on = go_on
+        self.has_come = threading.Event()
+        self._until = 0.0
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not self.position:
+            self._until = time.monotonic() + 1.1
+        if self.position > MIB // 2:
+            time.sleep(max(0, self._until - time.monotonic()))
+        if self.position >= 4 * MIB:
+            self.has_come.set()
+            self._go_on.wait(120)
+        return super().read(size)
+
+
+def test_many_slow_uploads_starve_neither_each_other_nor_a_fast_one(store: Store) -> None:
+    """60 in one process, which would take 300 MiB if each kept in memory what it has to send at once."""
+    from invenio_files_rest.storage.s3 import memory
+
+    make, go_on = store.maker(), threading.Event()
+    slow = {str(uuid4()): _Slow(5 * MIB + 1, go_on) for _ in range(60)}
+    make("first").save(io.BytesIO(b"first"))
+    with ThreadPoolExecutor(len(slow)) as pool:
+        try:
+            saved = [pool.submit(make(name).save, stream, size=stream.size) for name, stream in slow.items()]
+            assert all(stream.has_come.wait(60) for stream in slow.values())
+            assert sum("aside" in name for name in store.names()) > 60
+            begun = time.monotonic()
+            make("fast").save(GeneratedStream(12 * MIB))
+            assert time.monotonic() - begun < memory.WAIT_SECONDS
+        finally:
+            go_on.set()
+        checksums = {future.result()[2] for future in saved}
+    assert len(checksums) == 1
+    name = next(iter(slow))
+    assert checksums == {make(name).checksum()}
+    assert sorted(store.names()) == sorted(f"{name}/data" for name in (*slow, "first", "fast"))
+    assert store.unfinished() == []
+    assert memory.budget.take_within(10, memory.BYTES)
+    memory.budget.give_back(memory.BYTES)
+
+
 class TestScarceMemory:
     """Of 11 MiB, which is less than two parts of 8 MiB."""
 
@@ -274,6 +322,27 @@ class TestScarceMemory:
             Slow.go_on.set()
             thread.join()
         assert [len(read(storage)) for storage in (slow, fast)] == [9 * MIB, 12 * MIB]
+
+    def test_what_was_put_aside_is_sent_with_the_rest_though_the_store_fails_once(
+        self, store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from invenio_files_rest.storage.s3 import memory
+
+        storage = store.maker(endpoint_url=proxy.url, attempts=3)("file")
+        content = noise(6 * MIB)
+        memory.budget.take(9 * MIB)
+        monkeypatch.setattr(memory, "PATIENCE", 0)
+        proxy.fail(Fault("PUT", "aside", "lost", times=1), Fault("PUT", "partNumber", "503 SlowDown", times=1))
+        try:
+            storage.save(io.BytesIO(content))
+            assert proxy.seen.count("DELETE") >= 4
+            proxy.fail(Fault("PUT", "aside", "503 SlowDown"))
+            with pytest.raises(StorageBusyError):
+                store.maker(endpoint_url=proxy.url, attempts=1)("other").save(io.BytesIO(content))
+        finally:
+            memory.budget.give_back(9 * MIB)
+        assert read(storage) == content
+        assert store.names() == ["file/data"]
 
     def test_a_run_that_will_be_very_long_needs_no_more(self, store: Store) -> None:
         uploads = store.maker()("file").capability(Uploads)
