@@ -112,6 +112,52 @@ def test_a_fault_that_stays_is_told_and_nothing_is_left(
         assert proxy.seen.count("PUT") <= 3 * 3
 
 
+@pytest.mark.every_store
+@pytest.mark.parametrize("size", [10, 11 * MIB])
+def test_a_byte_that_changes_on_its_way_to_the_store_is_noticed_and_nothing_is_left(
+    storage: FileStorage, proxy: FaultyProxy, store: Store, size: int
+) -> None:
+    proxy.fail(Fault("PUT", "", "flipped", times=1))
+    with pytest.raises(StorageBusyError, match="other bytes than were sent"):
+        storage.save(io.BytesIO(noise(size)), size=size)
+    assert store.names() == store.unfinished() == []
+    # Of a store whose entity tags are none, a setting has them left alone.
+    proxy.fail(Fault("PUT", "", "flipped", times=1))
+    store.maker(endpoint_url=proxy.url, compare_tags=False)("other").save(io.BytesIO(noise(size)), size=size)
+    assert store.names() == ["other/data"]
+
+
+@pytest.mark.parametrize("extent", [ExtentWrite(0, size=6 * MIB), ExtentWrite(0, size=9), ExtentWrite(0, 0)])
+@pytest.mark.parametrize("digest", [None, "md5", "sha256"])
+def test_a_byte_of_a_part_that_changes_is_noticed_and_the_part_can_be_sent_again(
+    storage: FileStorage, proxy: FaultyProxy, extent: ExtentWrite, digest: str | None
+) -> None:
+    content = noise(6 * MIB if extent.size is None else extent.size)
+    uploads = storage.capability(Uploads)
+    assert uploads is not None
+    state = uploads.begin()
+    proxy.fail(Fault("PUT", "", "flipped", times=1))
+    for epoch in (1, 2):
+        fed = digest and hashlib.new(digest)
+        write = replace(extent, epoch=epoch, digest=fed)
+        if epoch == 1:
+            with pytest.raises(StorageBusyError, match="other bytes than were sent"):
+                uploads.write(state, write, io.BytesIO(content))
+        else:
+            receipt = uploads.write(state, write, io.BytesIO(content))
+            assert fed is None or fed.digest() == hashlib.new(fed.name, content).digest()
+    assert uploads.finish(state, [receipt]).checksum == f"md5:{hashlib.md5(content).hexdigest()}"
+
+
+def test_entity_tags_of_a_store_that_encrypts_with_keys_of_its_own_say_nothing() -> None:
+    from invenio_files_rest.storage.s3.objects import has_md5
+
+    assert has_md5({})
+    assert has_md5({"ServerSideEncryption": "AES256"})
+    assert not has_md5({"ServerSideEncryption": "aws:kms"})
+    assert not has_md5({"SSECustomerAlgorithm": "AES256"})
+
+
 @pytest.mark.parametrize("epoch", [1, 2])
 @pytest.mark.parametrize("how", ["503 SlowDown", "reset"])
 def test_a_large_part_that_the_store_refuses_can_be_sent_again(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...errors import StorageBusyError, StorageError
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 FAST_SECONDS = 1.0
 """Seconds within which the first bytes of a fast upload come, :data:`.memory.FIRST` of them."""
+
+
+_new_md5 = partial(hashlib.md5, usedforsecurity=False)
 
 
 class _Blocks(Positioned):
@@ -72,6 +77,7 @@ class Buffer(Positioned):
         self._taken = 0
         self._aside: list[S3File] = []
         self._blocks = _Blocks()
+        self._md5 = _new_md5() if target.location.compares_tags else None
         self._since = 0.0
         self._waits = True
 
@@ -128,6 +134,12 @@ class Buffer(Positioned):
         :param block: The bytes.
         """
         self._blocks.append(block)
+        if self._md5 is not None:
+            self._md5.update(block)
+
+    def md5(self) -> str | None:
+        """Return the MD5 of all bytes, in hexadecimal; ``None`` if nobody compares it."""
+        return None if self._md5 is None else self._md5.hexdigest()
 
     def close(self) -> None:
         """Give the memory back, and remove what was put aside."""
@@ -178,19 +190,31 @@ class PassedOn:
     :param stream: The stream.
     :param size: Number of bytes that it must have.
     :param digest: Digest to feed with the bytes.
+    :param compared: Whether their MD5 is asked for.
     """
 
-    def __init__(self, stream: SupportsRead[bytes], size: int, digest: MessageDigest | None) -> None:
+    def __init__(
+        self, stream: SupportsRead[bytes], size: int, digest: MessageDigest | None, compared: bool = False
+    ) -> None:
         """Begin at the first byte."""
+        self._md5: MessageDigest | None = _new_md5() if compared else None
+        if digest is not None and self._md5 is not None and digest.hexdigest() == self._md5.hexdigest():
+            # It is the MD5 of nothing yet, so that one is enough.
+            self._md5, self._second = digest, None
+        else:
+            self._second = digest
         self._stream = stream
         self._size = size
-        self._digest = digest
         self._done = 0
         self.error: BaseException | None = None
         """Why reading failed, which boto3 hides behind an error of its own."""
 
     def __len__(self) -> int:
         return self._size
+
+    def md5(self) -> str | None:
+        """Return the MD5 of the bytes that were read, in hexadecimal; ``None`` if nobody compares it."""
+        return None if self._md5 is None else self._md5.hexdigest()
 
     def read(self, size: int = -1, /) -> bytes:
         """Read bytes, and check at the end that there are as many as there must be.
@@ -206,8 +230,9 @@ class PassedOn:
             self._done += len(data)
             if not data and left and size:
                 check_size(self._done, self._size)
-            if self._digest is not None:
-                self._digest.update(data)
+            for digest in (self._md5, self._second):
+                if digest is not None:
+                    digest.update(data)
             if self._done == self._size and left and self._stream.read(1):
                 check_size(self._done + 1, self._size)
         except BaseException as error:

@@ -11,10 +11,13 @@ from urllib3.exceptions import HTTPError
 
 from ...errors import StorageBusyError, StorageError
 from .locations import MIB
-from .objects import S3Object
+from .objects import S3Object, unquoted
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+MD5_DIGITS = 32
+"""Length of an MD5 in hexadecimal; the entity tag of an object that was sent in parts is longer, and is none."""
 
 ATTEMPTS = 3
 """Number of times that reading goes on at the same position after the connection broke."""
@@ -75,6 +78,11 @@ class S3File(io.RawIOBase):
         if self._body is not None:
             self._body.close()
             self._body = None
+
+    def md5(self) -> str | None:
+        """Return the MD5 of the object, as far as the store has told and tells it."""
+        tag = unquoted(self._tag or "")
+        return tag if self.source.location.compares_tags and len(tag) == MD5_DIGITS else None
 
     @property
     def size(self) -> int:

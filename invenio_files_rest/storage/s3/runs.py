@@ -156,12 +156,8 @@ class GrowingRun:
             self._flush()
         self._sender.wait()
         end = S3Piece(OBJECT, 0, self._buffer.size, _name(self._extent.number, epoch))
-        self._target.beside(end.where).call(
-            "put_object",
-            Body=self._buffer,
-            ContentLength=end.size,
-            Metadata={"first": str(self._first), "next": str(self._number)},
-        )
+        told = {"first": str(self._first), "next": str(self._number)}
+        self._target.beside(end.where).send("put_object", self._buffer, end.size, Metadata=told)
         if before and before.get("before"):
             # What nobody goes on with any more, since the receipt of the next end was recorded.
             self._target.beside(before["before"]).call("delete_object")

@@ -77,15 +77,14 @@ class S3Uploads:
         size: int,
     ) -> Receipt:
         """Send a large stream as it comes, in one request."""
-        body = PassedOn(stream, size, extent.digest)
-        kwargs = {"Body": body, "ContentLength": size}
+        body = PassedOn(stream, size, extent.digest, self._target.location.compares_tags)
         try:
             if can_be_part:
-                answer = self._target.call("upload_part", UploadId=state["upload"], PartNumber=slot, **kwargs)
-                return receipt_of([S3Piece(PART, slot, size, answer["ETag"])])
+                tag = self._target.send("upload_part", body, size, UploadId=state["upload"], PartNumber=slot)
+                return receipt_of([S3Piece(PART, slot, size, tag)])
             self._ensure_begun(state)
             name = self._name(extent)
-            self._target.beside(name).call("put_object", **kwargs)
+            self._target.beside(name).send("put_object", body, size)
             return receipt_of([S3Piece(OBJECT, slot, size, name)])
         except StorageError:
             if body.error is not None:
@@ -107,12 +106,10 @@ class S3Uploads:
                 return receipt_of([])
             if not sink.overflowed:
                 if can_be_part and size >= SMALLEST_PART:
-                    answer = self._target.call(
-                        "upload_part", UploadId=state["upload"], PartNumber=slot, Body=buffer, ContentLength=size
-                    )
-                    return receipt_of([S3Piece(PART, slot, size, answer["ETag"])])
+                    tag = self._target.send("upload_part", buffer, size, UploadId=state["upload"], PartNumber=slot)
+                    return receipt_of([S3Piece(PART, slot, size, tag)])
                 self._ensure_begun(state)
-                self._target.beside(name).call("put_object", Body=buffer, ContentLength=size)
+                self._target.beside(name).send("put_object", buffer, size)
                 return receipt_of([S3Piece(OBJECT, slot, size, name)])
             self._ensure_begun(state)
         return receipt_of([S3Piece(OBJECT, slot, size, name)])
@@ -194,7 +191,7 @@ class S3Uploads:
         source, place = self._target.beside(piece.where), {"UploadId": state["upload"], "PartNumber": piece.number}
         if piece.size < SMALLEST_PART:
             with closing(S3File(source, piece.size)) as body:
-                return str(self._target.call("upload_part", Body=body, ContentLength=piece.size, **place)["ETag"])
+                return self._target.send("upload_part", body, piece.size, **place)
         answer = self._target.call("upload_part_copy", CopySource=source.address, **place)
         return str(answer["CopyPartResult"]["ETag"])
 

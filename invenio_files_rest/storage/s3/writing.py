@@ -76,10 +76,8 @@ class PartSender:
     def _send(self, number: int, body: Buffer) -> None:
         with body:
             size = len(body)
-            answer = self._target.call(
-                "upload_part", UploadId=self._upload_id, PartNumber=number, Body=body, ContentLength=size
-            )
-        self.parts[number] = size, answer["ETag"]
+            tag = self._target.send("upload_part", body, size, UploadId=self._upload_id, PartNumber=number)
+        self.parts[number] = size, tag
 
     def wait(self) -> None:
         """Wait until all parts are there.
@@ -205,7 +203,7 @@ class ObjectWriter:
         if self._sender is None:
             if self._check is not None:
                 self._check()
-            self._target.call("put_object", Body=self._buffer, ContentLength=self._buffer.size)
+            self._target.send("put_object", self._buffer, self._buffer.size)
             return
         if self._buffer.size:
             self._flush()
