@@ -38,12 +38,27 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$folder" "$work/source"
 # What Git does not know is in no release.
 git ls-files -z | tar --create --null --files-from=- | tar --extract --directory "$work/source"
-# Where an index and a record of changes look, and which of them a file belongs to.
 git -C "$work/source" init -q && git -C "$work/source" add --all
+# Nor what lies in the path.
+unset PYTHONPATH
 
-for distribution in . invenio-records-files; do
-    check-manifest -q "$work/source/$distribution" || fail "check-manifest found faults, see MANIFEST.in."
-    python -m build --installer uv --outdir "$folder" "$work/source/$distribution" >"$work/log" 2>&1 ||
-        fail "$(cat "$work/log")"
-done
-twine check --strict "$folder"/*
+build() {
+    check-manifest -q --no-build-isolation "$1" && python -m build --installer uv --outdir "$folder" "$1"
+}
+
+build "$work/source" >"$work/log" 2>&1 &
+beside=$!
+build "$work/source/invenio-records-files" >"$work/log-of-records-files" 2>&1 && ok=1 || ok=
+wait "$beside" || fail "$(cat "$work/log")"
+[ -n "$ok" ] || fail "$(cat "$work/log-of-records-files")"
+twine --no-color check --strict "$folder"/*
+
+# In the versions that stand in the environment of the tests, and without asking an index where all of them are known.
+installed=${INSTALLED:-$work/installed}
+uv pip freeze -q --exclude-editable >"$work/constraints"
+wheels=("$(echo "$folder"/invenio_files_rest-*.whl)[postgresql,server]" "$(echo "$folder"/invenio_records_files-*.whl)[rest]")
+uv venv -q --python "$(command -v python)" "$installed"
+uv pip install -q --offline --python "$installed/bin/python" --constraint "$work/constraints" "${wheels[@]}" 2>/dev/null ||
+    uv pip install -q --python "$installed/bin/python" --constraint "$work/constraints" "${wheels[@]}"
+cyclonedx-py environment --sv 1.6 --no-validate --gather-license-texts --output-reproducible "$installed/bin/python" 2>/dev/null |
+    python scripts/bill_of_materials.py >"$folder/invenio-files-rest.cdx.json"
