@@ -37,6 +37,7 @@ class Run:
         self.id = self.url[-36:]
         self.offset = 0
         client.ledger.runs[self.id] = b""
+        client.runs[self.id] = self
 
     def told(self, answer: Any) -> None:
         """Note an offset, which never is less than another that was told before."""
