@@ -23,6 +23,7 @@ CLIENTS = {
     "npm": "npm",
     "unzip": "unzip",
     "promtool": "prometheus",
+    "systemd-analyze": "systemd",
     "wget": "wget",
     "zsh": "zsh",
 }

@@ -92,6 +92,10 @@ class Witness:
         """Return what is in a file."""
         return Path(uri).read_bytes()
 
+    def grows_in_place(self, uri: str) -> bool:
+        """Tell whether a file is there from the beginning of the upload that it is of."""
+        return True
+
     def digest(self, uri: str) -> str:
         """Return the MD5 of a file."""
         return hashlib.md5(self.read(uri)).hexdigest()
@@ -99,6 +103,8 @@ class Witness:
     def look_at_files(self) -> None:
         """Check that rows of files and bytes agree."""
         for uri, size, checksum, stored in self.ask(FILES):
+            if not stored and not self.grows_in_place(uri):
+                continue
             there = self.size(uri)
             assert there is not None, f"A row names {uri}, which is not there."
             assert there == size, f"{uri} has {there} bytes, not {size}."

@@ -58,6 +58,10 @@ class InstallationWitness(Witness):
             return super().read(uri)
         return bytes(self.store.get_object(**self._object(uri))["Body"].read())
 
+    def grows_in_place(self, uri: str) -> bool:
+        """Tell whether it is in the folder: an object is there as a whole, or not at all."""
+        return not uri.startswith("s3:")
+
     def look_at_uploads(self, ledgers: list[Ledger]) -> None:
         """Check that parts that were acknowledged are there, with their checksums, and are counted."""
         assert self.ask(CLAIMS_TOO_SMALL) == []
