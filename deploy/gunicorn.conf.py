@@ -1,6 +1,8 @@
 """How gunicorn serves the application behind nginx, which reads the heads of requests and buffers the answers."""
 
+import gc
 import os
+from typing import Any
 
 bind = os.environ.get("FILES_BIND", "127.0.0.1:5001")
 wsgi_app = "invenio_app.wsgi:application"
@@ -21,3 +23,9 @@ graceful_timeout = 60
 # Each request has a line of the application's.
 accesslog = None
 control_socket_disable = True
+
+
+def when_ready(server: Any) -> None:
+    """Leave what is loaded out of collections: workers share its memory, and end without going through all of it."""
+    gc.collect()
+    gc.freeze()

@@ -1,4 +1,4 @@
-"""What ``deploy/`` has for an operator: compose and systemd run the same, safely, and nginx before it does nothing twice."""
+"""What ``deploy/`` has for an operator: compose and systemd run the same, and nginx before it does nothing twice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from servers.nginx import DEPLOYED, needs_nginx, running_nginx
 
 pytest.importorskip("yaml")
 
-from deployed.described import (  # noqa: E402
+from deployed.described import (
     COMPOSE,
     DEPLOY,
     SAME,

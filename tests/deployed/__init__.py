@@ -1,1 +1,1 @@
-"""What ``deploy/`` describes, run: three servers, two workers, beat and all that they need, any of which may be killed."""
+"""What ``deploy/`` describes, run: three servers, two workers, beat, all that they need, and whatever kills them."""

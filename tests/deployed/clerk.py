@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from crash import zygote
 from flask import Flask
 from invenio_app.factory import create_api
 from invenio_db import db
 
-from crash import zygote
 from invenio_files_rest.models import Bucket, Location
 
 sys.path.append(str(Path(__file__).parents[2] / "scripts" / "server"))

@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Callable
 from typing import Any
 
+import requests
 from crash.client import TIMEOUT, Client, LostError
 from crash.resumable import TUS, joined, run_of_bytes, version_of
 
@@ -25,6 +26,17 @@ class DeployedClient(Client):
         actions += [self.fixed_parts] * 3 + [self.copy] * 2 + [self.extract] * 2 + [self.read] * 3
         actions += [lambda key: run_of_bytes(self)] * 4
         return actions + [lambda key: joined(self)] * 2 * self.joins
+
+    unanswered = 0
+    """How many requests nobody answered, or with 5xx."""
+
+    def send(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        """Send a request, and count it where nobody says what came of it."""
+        try:
+            return super().send(method, path, **kwargs)
+        except LostError:
+            self.unanswered += 1
+            raise
 
     def lost(self, key: str) -> None:
         """Take the key for one that may change at any time: a server may be about to do what was asked for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import requests
-from crash.machine import Zygote
+from crash.machine import Zygote, descendants
+from helpers.waiting import wait_until
 from servers.nginx import NGINX
 
 from .described import DEPLOY, SAME, unit_command, unit_environment
@@ -24,6 +26,14 @@ READY_SECONDS = 90
 SERVERS, WORKERS = ("app1", "app2", "app3"), ("worker1", "worker2")
 OURS = (*SERVERS, *WORKERS, "beat")
 STORE = "s3://files/repository"
+
+
+def _accepts(pid: int) -> bool:
+    """Tell whether a process of nginx takes connections still, as its title says."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        title = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return bool(title) and b"shutting down" not in title
+    return False
 
 
 class Installation:
@@ -45,7 +55,7 @@ class Installation:
 
     def _variables(self) -> dict[str, str]:
         example = (DEPLOY / "environment.example").read_text()
-        told = {name: PASSWORD for name in re.findall(r"^([A-Z0-9_]+)=$", example, re.M)}
+        told = dict.fromkeys(re.findall(r"^([A-Z0-9_]+)=$", example, re.M), PASSWORD)
         told |= {
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "testsecret",
@@ -121,6 +131,19 @@ class Installation:
             main = main.replace(old, new)
         (folder / "nginx.conf").write_text(main)
 
+    def reload_nginx(self, *without: str) -> None:
+        """Have nginx read its configuration again, and wait until it goes by it.
+
+        :param without: Servers that get no requests.
+        """
+        self.write_nginx(*without)
+        pid = self.supervisor.pids["web"]
+        before = set(descendants(pid))
+        os.kill(pid, signal.SIGHUP)
+        # One that goes by the new one is there once those that go by the old one have been told to end.
+        wait_until(lambda: set(descendants(pid)) - before)
+        wait_until(lambda: not any(_accepts(child) for child in before - {pid}))
+
     @contextmanager
     def running(self) -> Iterator[Installation]:
         """Start all of it, and kill all afterwards."""
@@ -156,11 +179,13 @@ class Installation:
         """Make a bucket, and return its identifier."""
         return str(self.clerk.ask("bucket", location))
 
-    def wait(self) -> None:
-        """Wait until each of the servers, and nginx, answers what the database has to be asked for."""
+    def wait(self, *names: str) -> None:
+        """Wait until servers, or all of them and nginx, answer what the database has to be asked for."""
         deadline = time.monotonic() + READY_SECONDS
         headers = {"Authorization": f"Bearer {self.token}"}
         for name, port in self.ports.items():
+            if names and name not in names:
+                continue
             while True:
                 status = None
                 with suppress(requests.RequestException):
