@@ -17,13 +17,14 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 from werkzeug.wrappers import Request
 
+from ..messages import lazy_gettext as _
 from .bodies import request_body
 from .forms import FormDataParser
 from .pacing import PIECE
 
 T = TypeVar("T")
 
-_MALFORMED = "The form is malformed, or ended too early."
+_MALFORMED = _("The form is malformed, or ended too early.")
 
 _CHARSETS = frozenset({"ascii", "us-ascii", "utf-8", "iso-8859-1"})
 
@@ -145,9 +146,9 @@ class StreamedForm:
         before = len(self.fields)
         while (head := self._next_file()) is not None:
             self.late.append(head.name)
-            for _ in self.read_content(file=True):
+            for _block in self.read_content(file=True):
                 pass
-        self.late += [name for name, _ in self.fields[before:]]
+        self.late += [name for name, _value in self.fields[before:]]
 
     def take_content(self, head: FileStorage | File) -> IO[bytes]:
         """Keep a file in a temporary one, from its beginning on.

@@ -13,6 +13,8 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ..errors import FilesException
 from ..http.talisman import keep_policy, keep_referrer_policy
+from ..messages import language_of_request, reader_locale
+from ..messages import lazy_gettext as _
 from ..views.base import report, report_busy
 
 POLICY = (
@@ -30,6 +32,7 @@ TOKENS = "invenio_oauth2server_settings.index"
 def guarded(response: Response) -> Response:
     """Give a page its headers. A file has its own."""
     if response.mimetype == "text/html" and "Content-Security-Policy" not in response.headers:
+        reader_locale()
         keep_policy(POLICY, "DENY")
         # Forms are taken by the origin that they tell, which "no-referrer" would hide.
         keep_referrer_policy("same-origin")
@@ -96,4 +99,5 @@ def busy_page(
 ) -> BaseResponse | HTTPException | tuple[str, int, list[tuple[str, str]]]:
     """Tell that all connections to the database are in use, and log it."""
     report_busy(error)
-    return error_page(ServiceUnavailable("The server is busy. Try again later.", retry_after=10))
+    with language_of_request():
+        return error_page(ServiceUnavailable(_("The server is busy. Try again later."), retry_after=10))

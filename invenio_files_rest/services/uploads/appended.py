@@ -12,6 +12,8 @@ from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...errors import FilesException
+from ...messages import lazy_gettext as _
+from ...messages import lazy_ngettext
 from ...models import Upload, UploadExtent
 from ...storage.uploads import ExtentWrite, Receipt
 from ..transactions import in_transaction, release_connection
@@ -115,7 +117,14 @@ class Appended(FreePlan):
         """
         size = extents[0].size if extents else 0
         if upload.length is not None and size != upload.length:
-            raise UploadIncomplete([], description=f"{upload.length - size} bytes of the upload are missing.")
+            raise UploadIncomplete(
+                [],
+                description=lazy_ngettext(
+                    "%(num)s byte of the upload is missing.",
+                    "%(num)s bytes of the upload are missing.",
+                    upload.length - size,
+                ),
+            )
         return extents
 
 
@@ -233,5 +242,5 @@ class _Whole:
     def read(self, size: int = -1, /) -> bytes:
         data = self._source.read(size)
         if not data and self._source.broken:
-            raise UploadIncomplete([], description="The body broke off.")
+            raise UploadIncomplete([], description=_("The body broke off."))
         return data

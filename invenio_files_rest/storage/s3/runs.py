@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ...errors import FileSizeError
+from ...messages import lazy_gettext as _
 from ..local import TEMPORARY_PREFIX
 from ..pieces import SAVE_SECONDS, ensure_enough
 from ..pump import pump
@@ -119,7 +120,7 @@ class GrowingRun:
 
     def _flush(self) -> None:
         if self._number > MOST_PARTS:
-            raise FileSizeError(description="The upload has come in too many pieces.")
+            raise FileSizeError(description=_("The upload has come in too many pieces."))
         size = self._buffer.size
         self._sender.send(self._number, self._buffer)
         self._number += 1

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from ...errors import FileSizeError
+from ...messages import lazy_gettext as _
 from .bodies import Buffer
 from .locations import LARGEST_BUFFER, MIB, SMALLEST_PART, S3Location
 from .objects import S3Object
@@ -93,7 +94,7 @@ class PartSender:
     def close(self) -> None:
         """Wait until none is on its way; forget those that have not begun."""
         self._pool.shutdown(cancel_futures=True)
-        for _, body in self._sent:
+        for _part, body in self._sent:
             body.close()
 
 
@@ -167,7 +168,7 @@ class ObjectWriter:
 
     def _flush(self) -> None:
         if self._number > MOST_PARTS:
-            raise FileSizeError(description="The file is too large to be stored in one request. Upload it in parts.")
+            raise FileSizeError(description=_("The file is too large to be stored in one request. Upload it in parts."))
         if self._sender is None:
             self._upload_id = self._target.call("create_multipart_upload")["UploadId"]
             self._sender = PartSender(self._target, self._upload_id)
