@@ -12,6 +12,7 @@ import argparse
 import io
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from babel.messages.catalog import Catalog, Message
@@ -39,6 +40,7 @@ KEYWORDS = {
 HEADER = "# Texts of {project} that people see, for translators."
 
 
+@cache
 def extract(project: str) -> Catalog:
     """Return the messages in the code of a package.
 
