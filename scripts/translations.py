@@ -14,10 +14,11 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
-from babel.messages.mofile import write_mo
+from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).parents[1]
@@ -149,14 +150,36 @@ def compiled(catalogue: Catalog) -> bytes:
     return file.getvalue()
 
 
+def is_compiled(path: Path, catalogue: Catalog) -> bool:
+    """Tell whether programs read what translators wrote.
+
+    :param path: The compiled file, whose header tells of the time and of Babel, which do not count.
+    :param catalogue: The translation.
+    """
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        return _texts(read_mo(file)) == _texts(catalogue)
+
+
+def _texts(catalogue: Catalog) -> set[tuple[tuple[str, ...], tuple[str, ...]]]:
+    pairs = ((message.id, message.string) for message in catalogue if message.id)
+    return {(_as_tuple(text), _as_tuple(translated)) for text, translated in pairs}
+
+
+def _as_tuple(text: Any) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text)
+
+
 def files() -> Iterator[tuple[Path, bytes]]:
-    """Return all files of the catalogues as they have to be."""
+    """Return the files of the catalogues as they have to be; of those that are compiled, the ones that are not so."""
     for project in PACKAGES:
         yield folder(project) / "messages.pot", as_text(extract(project)).encode()
         for language in languages(project):
             catalogue, path = translation(project, language), catalogue_path(project, language)
             yield path, as_text(catalogue).encode()
-            yield path.with_suffix(".mo"), compiled(catalogue)
+            if not is_compiled(path.with_suffix(".mo"), catalogue):
+                yield path.with_suffix(".mo"), compiled(catalogue)
 
 
 def main() -> int:

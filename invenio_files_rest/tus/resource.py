@@ -171,4 +171,4 @@ def raise_broken(progress: Progress) -> None:
     if progress.error is not None:
         raise progress.error
     if progress.broken:
-        raise ClientDisconnected("The body of the request ended too early. What came of it was kept.")
+        raise ClientDisconnected(_("The body of the request ended too early. What came of it was kept."))
