@@ -38,6 +38,16 @@ KEYWORDS = {
 }
 """The functions that mark a message, with the arguments that are texts."""
 
+PLURALS = {
+    "es": (3, "n == 1 ? 0 : n != 0 && n % 1000000 == 0 ? 1 : 2"),
+    "fr": (3, "(n == 0 || n == 1) ? 0 : n != 0 && n % 1000000 == 0 ? 1 : 2"),
+}
+"""Plural forms of languages that the packages of Invenio have other ones of than Babel: Unicode's, of whole millions.
+
+Flask-Babel chooses the form for all packages by the rule of the last one. By Babel's rule of two forms, the second
+one is that of other numbers; so both have the same text.
+"""
+
 HEADER = "# Texts of {project} that people see, for translators."
 
 
@@ -103,10 +113,16 @@ def translation(project: str, language: str) -> Catalog:
     :param language: The language.
     """
     catalogue = read(catalogue_path(project, language), language)
+    _set_plurals(catalogue)
     catalogue.update(extract(project), no_fuzzy_matching=True, update_header_comment=False)
     catalogue.obsolete.clear()
     catalogue.project, catalogue.version = project, "VERSION"
     return catalogue
+
+
+def _set_plurals(catalogue: Catalog) -> None:
+    if known := PLURALS.get(str(catalogue.locale)):
+        catalogue._num_plurals, catalogue._plural_expr = known
 
 
 def incomplete(catalogue: Catalog) -> Iterator[tuple[Message, str]]:
@@ -146,7 +162,9 @@ def compiled(catalogue: Catalog) -> bytes:
     :param catalogue: The translation.
     """
     file = io.BytesIO()
-    write_mo(file, read_po(io.StringIO(as_text(catalogue)), locale=catalogue.locale))
+    read = read_po(io.StringIO(as_text(catalogue)), locale=catalogue.locale)
+    _set_plurals(read)
+    write_mo(file, read)
     return file.getvalue()
 
 
@@ -192,6 +210,7 @@ def main() -> int:
         path = catalogue_path(project, arguments.new)
         path.parent.mkdir(parents=True, exist_ok=True)
         begun = Catalog(arguments.new, project=project, header_comment=HEADER.format(project=project), fuzzy=False)
+        _set_plurals(begun)
         path.write_text(as_text(begun), encoding="utf-8")
     failed = False
     for path, content in files():

@@ -135,12 +135,12 @@ class Checker:
     def badly_marked(self) -> Iterator[ast.expr]:
         """Find marked texts that cannot be extracted, or have placeholders without names."""
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.Call) and name_of(node.func) in MARKERS:
-                for text in node.args[: 2 if "ngettext" in name_of(node.func) else 1]:
-                    if not (isinstance(text, ast.Constant) and isinstance(text.value, str)) or (
-                        re.search(r"%(?!\(\w+\)[sr]|%)", text.value) and node.keywords
-                    ):
-                        yield text
+            if not isinstance(node, ast.Call) or name_of(node.func) not in MARKERS:
+                continue
+            for text in node.args[: 2 if "ngettext" in name_of(node.func) else 1]:
+                is_plain = isinstance(text, ast.Constant) and isinstance(text.value, str)
+                if not is_plain or (node.keywords and re.search(r"%(?!\(\w+\)[sr]|%)", text.value)):  # type: ignore[attr-defined]
+                    yield text
 
     def sent_on(self) -> dict[str, tuple[set[int], set[str]]]:
         """Return the functions of the module that hand their arguments on to where messages are made."""
@@ -259,10 +259,9 @@ def words_of(source: str) -> list[str]:
     parser = Words()
     parser.feed(re.sub(r"{{.*?}}|{%.*?%}", "", source, flags=re.S))
     found = parser.found
-    classes = re.sub(r"\b(?:class|id|rel|href|type|action|name)=\"[^\"]*\"", "", source)
-    for output in environment.parse(
-        re.sub(r"<(?:style|script)\b.*?</(?:style|script)>", "", classes, flags=re.S)
-    ).find_all(nodes.Output):
+    shown = re.sub(r"\b(?:class|id|rel|href|type|action|name)=\"[^\"]*\"", "", source)
+    shown = re.sub(r"<(?:style|script)\b.*?</(?:style|script)>", "", shown, flags=re.S)
+    for output in environment.parse(shown).find_all(nodes.Output):
         for node in output.nodes:
             found += literals(node)
     return found

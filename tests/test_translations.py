@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import invenio_accounts
 import pytest
 import translations
-from babel.messages.plurals import get_plural
+from babel.messages.mofile import read_mo
 from invenio_i18n.babel import MultidirDomain
 from werkzeug.exceptions import default_exceptions
 
@@ -60,8 +61,20 @@ def test_each_language_has_every_text_with_the_same_placeholders(project: str, l
 def test_what_programs_read_is_what_translators_wrote(project: str, language: str):
     written = translations.translation(project, language)
     assert translations.is_compiled(translations.catalogue_path(project, language).with_suffix(".mo"), written)
-    plural = get_plural(language)
-    assert (written.num_plurals, written.plural_expr) == (plural.num_plurals, plural.plural_expr)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_plural_forms_are_those_that_the_packages_of_invenio_have(language: str):
+    """One rule chooses the forms of all of them: that of the catalogue that was loaded last."""
+    theirs = Path(invenio_accounts.__file__).parent / "translations" / language / "LC_MESSAGES" / "messages.mo"
+    with theirs.open("rb") as file:
+        header = read_mo(file)
+    for project in translations.PACKAGES:
+        ours = translations.translation(project, language)
+        assert (ours.num_plurals, ours.plural_expr) == (header.num_plurals, header.plural_expr)
+        for message in ours:
+            if message.id and message.pluralizable:
+                assert len(set(message.string[1:])) == 1, message.id
 
 
 def test_whatever_werkzeug_says_of_a_status_can_be_translated():
