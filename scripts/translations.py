@@ -122,7 +122,8 @@ def translation(project: str, language: str) -> Catalog:
 
 def _set_plurals(catalogue: Catalog) -> None:
     if known := PLURALS.get(str(catalogue.locale)):
-        catalogue._num_plurals, catalogue._plural_expr = known
+        # There is no public way but a header in a file.
+        vars(catalogue).update(_num_plurals=known[0], _plural_expr=known[1])
 
 
 def incomplete(catalogue: Catalog) -> Iterator[tuple[Message, str]]:

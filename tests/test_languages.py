@@ -124,19 +124,18 @@ def test_arguments_are_told_of_in_the_language_and_named_as_they_are(client: Fla
 
 
 def test_what_werkzeug_refuses_is_translated_too(client: FlaskClient, bucket: Bucket) -> None:
-    response = client.post(f"/files/{bucket.id}/a?versionId=1", headers=speaking("de"), method="TRACE")
-    assert response.status_code == 405
+    response = client.delete("/files/links/none", headers=speaking("de"))
+    assert (response.status_code, bool(response.headers["Allow"])) == (405, True)
     assert told(response) == "Die Methode ist für die angefragte URL nicht erlaubt."
-    assert response.headers["Allow"]
 
 
 def test_tus_and_the_draft_answer_in_the_language(client: FlaskClient, bucket: Bucket) -> None:
-    refused = client.post(url(bucket, uploads=""), headers=speaking("de", **TUS, Upload_Length="x"))
+    refused = client.post(url(bucket), headers=speaking("de", **TUS, Upload_Length="5"))
     assert refused.status_code == 400
     assert told(refused).startswith("Upload-Metadata muss")
     key = base64.b64encode(b"a").decode()
     begun = {"Upload-Length": "5", "Upload-Metadata": f"key {key}", **TUS}
-    created = client.post(url(bucket, uploads=""), headers=begun)
+    created = client.post(url(bucket), headers=begun)
     assert created.status_code == 201
     patched = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "3", **TUS}
     conflict = client.patch(created.headers["Location"], data=b"ab", headers={**patched, "Accept-Language": "fr"})
@@ -170,15 +169,15 @@ def test_why_an_upload_failed_is_kept_in_english_and_told_in_the_language(app: F
 @pytest.mark.parametrize(
     ("language", "one", "many"),
     [
-        ("en", "1 part is missing: 4", "1200 parts are missing: 4"),
-        ("de", "1 Teil fehlt: 4", "1.200 Teile fehlen: 4"),
-        ("fr", "Il manque 1 partie\u00a0: 4", "Il manque 1\u202f200 parties\u00a0: 4"),
-        ("es", "Falta 1 parte: 4", "Faltan 1200 partes: 4"),
+        ("en", "1 part is missing: 4", "12000 parts are missing: 4"),
+        ("de", "1 Teil fehlt: 4", "12.000 Teile fehlen: 4"),
+        ("fr", "Il manque 1 partie\u00a0: 4", "Il manque 12\u202f000 parties\u00a0: 4"),
+        ("es", "Falta 1 parte: 4", "Faltan 12.000 partes: 4"),
     ],
 )
 def test_plural_forms_and_numbers_are_those_of_the_language(app: Flask, language: str, one: str, many: str) -> None:
     with app.test_request_context(headers=speaking(language)):
-        for number, text in ((1, one), (1200, many)):
+        for number, text in ((1, one), (12000, many)):
             message = messages.lazy_ngettext(
                 "%(num)s part is missing: %(named)s", "%(num)s parts are missing: %(named)s", number, named="4"
             )
@@ -188,15 +187,18 @@ def test_plural_forms_and_numbers_are_those_of_the_language(app: Flask, language
 def test_sizes_and_times_are_written_as_the_language_does(app: Flask) -> None:
     moment = utcnow().replace(2026, 3, 9, 14, 5)
     expected = {
-        "en": ("1.5 KiB", "1,536 bytes", "2026-03-09 14:05"),
-        "de": ("1,5 KiB", "1.536 Byte", "09.03.26, 14:05"),
-        "fr": ("1,5 Kio", "1\u202f536 octets", "09/03/2026 14:05"),
-        "es": ("1,5 KiB", "1536 bytes", "9/3/26, 14:05"),
+        "en": ("15.0 KiB", "15,360 bytes", "2026-03-09 14:05"),
+        "de": ("15,0 KiB", "15.360 Byte", "09.03.26"),
+        "fr": ("15,0 Kio", "15\u202f360 octets", "09/03/2026"),
+        "es": ("15,0 KiB", "15.360 bytes", "9/3/26"),
     }
     for language, shown in expected.items():
         with app.test_request_context(headers=speaking(language)):
             refresh()
-            assert (size_in_words(1536), bytes_in_words(1536), moment_in_words(moment)) == shown
+            assert (size_in_words(15360), bytes_in_words(15360)) == shown[:2]
+            # How day and time are joined is a matter of Babel's version.
+            assert moment_in_words(moment).startswith(shown[2])
+            assert moment_in_words(moment).endswith("14:05")
 
 
 def test_pages_of_links_are_in_the_language(client: FlaskClient, bucket: Bucket, app: Flask) -> None:
@@ -224,6 +226,8 @@ def test_logs_are_in_english(client: FlaskClient, bucket: Bucket, app: Flask) ->
         bucket.locked = True
         database.session.commit()
         client.put(url(bucket, "a"), data=b"x", headers=speaking("de"))
+        bucket.locked = False
+        database.session.commit()
         client.post(url(bucket, "a", uploads=""), headers=speaking("de"))
         client.get(url(bucket, **{"max-keys": "5000"}), headers=speaking("de"))
     finally:

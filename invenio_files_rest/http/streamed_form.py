@@ -109,7 +109,7 @@ class StreamedForm:
                 "what it is.",
                 "Of a form no more than %(num)s bytes are taken besides a file that comes after the fields that say "
                 "what it is.",
-                self.limit,
+                self.limit or 0,
             )
         )
 
