@@ -111,3 +111,16 @@ def test_the_processors_of_a_request_are_shared_out() -> None:
     found = instance.processors({"ours": turns})
     assert found == {"ours": pytest.approx({"server": 8, "PostgreSQL": 2, "client": 1, "cores busy": 1.1})}
     assert instance.processors_table({"processors": {"PUT": found}})[1] == ["PUT", "ours", "8.0", "2.0", "1.0", "1.10"]
+
+
+def test_what_is_measured_of_an_object_store_is_told_in_tables() -> None:
+    pytest.importorskip("boto3", reason="the extra s3 is not installed")
+    from benchmarks import s3
+
+    mib = 1024**2
+    used = {"PUT of 512 MiB": {"ours": [{"server": seconds, "memory": 3 * mib} for seconds in (9, 1, 2, 3)]}}
+    assert s3.used_table({"used": used})[1] == ["PUT of 512 MiB, CPU s of a GiB", "ours", "2.00", "", "", "", "3"]
+    asked = {"PUT": ["CreateMultipartUpload", "UploadPart", "UploadPart"]}
+    assert s3.asked_table({"asked": asked})[1] == ["PUT", "3", "CreateMultipartUpload, 2 UploadPart"]
+    found = {"count": 10, "size": 64 * mib, "to": "folder", "seconds": 5, "CPU": 0.1, "memory": 2 * mib}
+    assert s3.migration_table({"migration": [found]})[1] == ["10 of 64 MiB", "the folder", "2", "128", "10", "2"]

@@ -133,6 +133,20 @@ class TestOverRest:
         assert [key.rpartition("/")[2] for key in store.names()] == ["data"]
         assert store.unfinished() == []
 
+    def test_each_part_is_one_request_to_the_store_and_so_is_a_large_download(
+        self, client: FlaskClient, s3_bucket: Bucket, store: Store
+    ) -> None:
+        size = 12 * MIB
+        begun = client.post(url(s3_bucket, "a.bin", uploads=True, size=size, partSize=6 * MIB)).json["id"]
+        for number in range(2):
+            with asked(store) as names:
+                client.put(url(s3_bucket, "a.bin", uploadId=begun, partNumber=number), data=noise(6 * MIB))
+                assert names == ["UploadPart"]
+        client.post(url(s3_bucket, "a.bin", uploadId=begun)).get_data()
+        with asked(store) as names:
+            assert len(client.get(url(s3_bucket, "a.bin")).data) == size
+            assert names == ["GetObject"]
+
     def test_an_archive_that_was_refused_can_be_corrected_in_its_upload(
         self, client: FlaskClient, s3_bucket: Bucket
     ) -> None:

@@ -49,8 +49,8 @@ def moved(bucket: Bucket, to: str) -> dict[str, float]:
     before, begun, cpu = memory("VmRSS"), time.perf_counter(), time.process_time()
     redirect(Location.get_by_name(to), bucket.id)
     for finding in migrate(to, bucket.id):
-        assert finding, "There was a file in the bucket that need not move."
-        assert finding.done, finding
+        # Nothing is found of copies, which are files of the bucket, too.
+        assert finding is None or finding.done, finding
     seconds = time.perf_counter() - begun
     return {"seconds": seconds, "CPU": time.process_time() - cpu, "memory": memory("VmHWM") - before}
 
