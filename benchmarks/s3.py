@@ -332,6 +332,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
             uri = f"s3://{BUCKET}/{module}-{time.time_ns()}"
             variables = {
                 "BENCHMARK_FOLDER": uri,
+                "BENCHMARK_LISTED": "1",
                 "BENCHMARK_SETTINGS": json.dumps({"FILES_REST_S3_LOCATIONS": {uri: settings}}),
             }
             server = stack.enter_context(ours(folder, module, module=module, variables=variables))
@@ -359,7 +360,7 @@ def main() -> None:
         prog="python -m benchmarks.s3", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--size", type=int, default=512, metavar="MIB", help="size of the large file, 512 by default")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="number of rounds that count, 5 by default")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="number of rounds that count, 3 by default")
     parser.add_argument("--seconds", type=float, default=2, help="seconds of small requests, 2 by default")
     parser.add_argument("--small", type=int, default=10_000, metavar="N", help="files of 1 KiB that are migrated")
     parser.add_argument("--large", type=int, default=10, metavar="N", help="large files that are migrated")
