@@ -259,7 +259,8 @@ def words_of(source: str) -> list[str]:
     parser = Words()
     parser.feed(re.sub(r"{{.*?}}|{%.*?%}", "", source, flags=re.S))
     found = parser.found
-    shown = re.sub(r"\b(?:class|id|rel|href|type|action|name)=\"[^\"]*\"", "", source)
+    # Other attributes are for the browser.
+    shown = re.sub(r'\b(?!(?:%s)=)[\w-]+="[^"]*"' % "|".join(READ_ALOUD), "", source)
     shown = re.sub(r"<(?:style|script)\b.*?</(?:style|script)>", "", shown, flags=re.S)
     for output in environment.parse(shown).find_all(nodes.Output):
         for node in output.nodes:
