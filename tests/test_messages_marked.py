@@ -260,7 +260,7 @@ def words_of(source: str) -> list[str]:
     parser.feed(re.sub(r"{{.*?}}|{%.*?%}", "", source, flags=re.S))
     found = parser.found
     # Other attributes are for the browser.
-    shown = re.sub(r'\b(?!(?:%s)=)[\w-]+="[^"]*"' % "|".join(READ_ALOUD), "", source)
+    shown = re.sub(rf'\b(?!(?:{"|".join(READ_ALOUD)})=)[\w-]+="[^"]*"', "", source)
     shown = re.sub(r"<(?:style|script)\b.*?</(?:style|script)>", "", shown, flags=re.S)
     for output in environment.parse(shown).find_all(nodes.Output):
         for node in output.nodes:
