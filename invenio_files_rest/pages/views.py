@@ -22,6 +22,8 @@ from ..services.objects import store_object
 from ..services.transactions import in_transaction
 from ..views.decorators import check_permission
 from ..views.object import ObjectResource
+from .answers import script_nonce
+from .messages import messages
 from .usable import Usable, access_to, may_create, usable_buckets
 
 _ICON, _DAY = Path(__file__).parent / "static" / "icon.svg", 86400
@@ -84,6 +86,8 @@ def show_bucket(bucket_id: str, prefix: str = "", start_after: str = "") -> str:
         following=listing.next_start_after,
         first=not start_after,
         largest=bucket.size_limit,
+        nonce=script_nonce(),
+        messages=messages(),
     )
 
 
