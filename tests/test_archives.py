@@ -229,9 +229,51 @@ def test_a_version_of_a_host_whose_clock_is_late_is_never_mixed_in(client: Flask
     assert "late" in members(fetch(client, filled, "tar"))
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_of_a_selection_has_these_objects_and_what_is_in_these_folders(
+    client: FlaskClient, filled: Bucket, kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("invenio_files_rest.archives.layout.PAGE", 2)
+    chosen = {"z": ["z"], "data/": ["data/b.bin", "data/deep/ü 漢字.txt"], "data/deep/": ["data/deep/ü 漢字.txt"]}
+    for keys in (["z"], ["data/"], ["data/", "data/deep/", "z", "z"], ["z", "data/deep/"]):
+        expected = sorted({name for key in keys for name in chosen[key]})
+        address = stamped(client, filled, kind, key=keys)
+        archive = client.get(address).data
+        assert members(archive) == {name: FILES[name] for name in expected}
+        assert client.get(address, headers={"Range": "bytes=50-"}).data == archive[50:]
+        assert client.head(address).content_length == len(archive)
+    put(client, filled, "data/b.bin", b"newer")
+    put(client, filled, "data/c.txt", b"new")
+    assert client.get(address).data == archive
+    address = stamped(client, filled, kind, key=["data/", "a.txt"])
+    assert list(members(client.get(address).data)) == ["a.txt", "data/b.bin", "data/c.txt", "data/deep/ü 漢字.txt"]
+    put(client, filled, "a.txt", b"newer")
+    assert members(client.get(address).data)["a.txt"] == FILES["a.txt"]
+
+
+def test_a_selection_of_what_is_not_there_says_what(client: FlaskClient, filled: Bucket):
+    for missing in ("nothing", "data", "data/b.bin/", "long"):
+        answer = client.get(url(filled, archive="zip", key=["z", missing]))
+        assert f"There is nothing of the key '{missing}'." in error(answer, 404)["message"]
+
+
+def test_a_selection_may_name_hundreds_of_keys_and_folders(client: FlaskClient, bucket: Bucket):
+    names = [f"{number:03}" for number in range(60)]
+    for name in names:
+        put(client, bucket, f"{name}/in", b"x")
+        put(client, bucket, f"file-{name}", b"x")
+    keys = [key for name in names for key in (f"{name}/", f"file-{name}")]
+    assert len(members(fetch(client, bucket, "tar", key=keys))) == 120
+    keys += [f"{name}/in" for name in names] * 6
+    assert len(members(fetch(client, bucket, "tar", key=keys[:500]))) == 120
+    assert client.get(url(bucket, archive="tar", key=["000/in"] * 501)).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [
+        ({"archive": "zip", "key": "\0"}, 422),
+        ({"archive": "zip", "key": "z", "prefix": "data/"}, 400),
         ({"archive": "rar"}, 422),
         ({"archive": ""}, 422),
         ({"archive": "zip", "at": "yesterday"}, 422),

@@ -108,6 +108,16 @@ def names(answer: TestResponse) -> list[str]:
     return [unescape(name) for name in re.findall(r'<th scope="row"><a [^>]+><bdi>([^<]*)</bdi>', answer.text)]
 
 
+def own_scripts(page: TestResponse) -> list[str]:
+    """Return the elements of scripts that a page of a bucket has: the strings of ours, and the one that it may run."""
+    nonce = re.search("script-src 'nonce-([^']+)'", page.headers["Content-Security-Policy"])
+    assert nonce
+    return [
+        '<script type="application/json" id="messages">',
+        f'<script type="module" src="/files-pages/page.js" nonce="{nonce[1]}">',
+    ]
+
+
 def page_of(bucket: Bucket) -> str:
     return f"/buckets/{bucket.id}"
 
@@ -394,7 +404,7 @@ def test_every_odd_key_is_found_and_leads_to_its_own_file(client: FlaskClient, a
     while waiting:
         page = client.get(waiting.pop())
         assert page.status_code == 200
-        assert not re.search("<script|<img", page.text)
+        assert re.findall("<(?:script|img)[^>]*>", page.text) == own_scripts(page)
         for link in links(page):
             if "?prefix=" in link:
                 waiting.append(link)
@@ -430,17 +440,25 @@ def test_many_files_are_paged_with_the_same_statements_as_a_few(
     assert seen == ["a", "b", *(f"key-{number:05}" for number in range(3000))]
 
 
-def test_a_page_has_a_policy_without_scripts_and_stays_in_no_cache(client: FlaskClient, allowed: Bucket) -> None:
-    for url in ("/", page_of(allowed), "/buckets/x"):
-        headers = client.get(url).headers
-        assert "script" not in headers["Content-Security-Policy"]
-        assert "unsafe" not in headers["Content-Security-Policy"]
-        assert headers["Content-Security-Policy"].startswith("default-src 'none'")
-        assert headers["Cache-Control"] == "private, no-store"
-        assert "Cookie" in headers["Vary"]
-        assert headers["X-Frame-Options"] == "DENY"
-    text = client.get(page_of(allowed)).text
-    assert not re.search(r"<script|\son\w+=|style=", text)
+def test_a_page_has_a_policy_without_scripts_of_others_and_stays_in_no_cache(
+    client: FlaskClient, allowed: Bucket
+) -> None:
+    send(client, page_of(allowed), b"hello", "a.txt")
+    scripted = (page_of(allowed), f"/details/{allowed.id}/a.txt")
+    for url in ("/", "/buckets/x", *scripted):
+        page = client.get(url)
+        policy = page.headers["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        assert policy.startswith("default-src 'none'")
+        assert page.headers["Cache-Control"] == "private, no-store"
+        assert "Cookie" in page.headers["Vary"]
+        assert page.headers["X-Frame-Options"] == "DENY"
+        assert not re.search(r"\son\w+=|style=", page.text)
+        assert re.findall("<script[^>]*>", page.text) == (own_scripts(page) if url in scripted else [])
+        # What is uploaded is of the same origin.
+        assert ("script" in policy, "script-src 'self'" in policy) == (url in scripted, False)
+    nonces = {client.get(page_of(allowed)).headers["Content-Security-Policy"] for _ in range(3)}
+    assert len(nonces) == 3
 
 
 @pytest.mark.parametrize("query", ["?prefix=%00", "?start-after=%00", "?prefix=%ff"])

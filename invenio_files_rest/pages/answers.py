@@ -81,6 +81,8 @@ def _links_for(known: bool) -> dict[str, Any]:
     return {
         "user": current_user if known else None,
         "login": None if known else login_url(),
+        # Where to log in when the session ends while the page is open.
+        "again": login_url() if known else None,
         "logout": url_for("security.logout") if known and LOGIN in current_app.view_functions else None,
         "admin": url_for("admin.index") if known and _is_administrator() else None,
         "tokens": url_for(TOKENS) if known and TOKENS in current_app.view_functions else None,

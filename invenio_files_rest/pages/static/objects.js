@@ -1,0 +1,121 @@
+// What can be done with objects, over the REST API.
+
+import { request } from "./api.js";
+
+const AT_ONCE = 4;
+
+/** @returns {{api: string, bucket: string, prefix: string}} Where the page is. */
+export function place() {
+  const { api = "", bucket = "", prefix = "" } = document.querySelector("[data-api][data-bucket]")?.dataset ?? {};
+  return { api, bucket, prefix };
+}
+
+/**
+ * Return the URL of an object that is to be.
+ * @param {string} key
+ * @returns {string}
+ */
+export function urlOf(key) {
+  return `${place().api}/${key.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+/** @param {string} etag @returns {Record<string, string>} */
+const unchanged = (etag) => (etag ? { "If-Match": `"${etag}"` } : {});
+
+/**
+ * Delete an object, unless somebody has stored another version meanwhile.
+ * @param {string} url
+ * @param {string} etag
+ * @returns {Promise<Response>}
+ */
+export function remove(url, etag) {
+  return request("DELETE", url, { headers: unchanged(etag) });
+}
+
+/**
+ * Make a version of an object the latest one again.
+ * @param {string} url
+ * @param {string} version
+ * @returns {Promise<Response>}
+ */
+export function restore(url, version) {
+  return request("POST", `${url}?restore&versionId=${version}`);
+}
+
+/**
+ * Remove a version for good.
+ * @param {string} url
+ * @param {string} version
+ * @returns {Promise<Response>}
+ */
+export function removeVersion(url, version) {
+  return request("DELETE", `${url}?versionId=${version}`);
+}
+
+/**
+ * Give an object another key, where there is none of that key.
+ * @param {string} key
+ * @param {string} target
+ * @returns {Promise<Response>}
+ */
+export function move(key, target) {
+  const query = new URLSearchParams({ move: key, from: place().bucket });
+  return request("PUT", `${urlOf(target)}?${query}`, { headers: { "If-None-Match": "*" } });
+}
+
+/**
+ * @typedef {{key: string, url: string, etag: string, version: string}} Item
+ */
+
+/**
+ * List all objects in a folder.
+ * @param {string} prefix
+ * @returns {Promise<Item[]>}
+ */
+export async function objectsIn(prefix) {
+  const items = [];
+  let url = `${place().api}?${new URLSearchParams({ prefix, "max-keys": "1000" })}`;
+  while (url) {
+    const page = await (await request("GET", url)).json();
+    for (const { key, version_id: version, checksum } of page.contents) {
+      items.push({ key, url: urlOf(key), etag: checksum ?? "", version });
+    }
+    url = page.links.next ? relative(page.links.next) : "";
+  }
+  return items;
+}
+
+/** Return a URL of the API as one of this origin, whatever a proxy has made of it. @param {string} url */
+export function relative(url) {
+  const { pathname, search } = new URL(url, location.href);
+  return pathname + search;
+}
+
+/**
+ * Do something with each of many items, some at a time.
+ * @template T
+ * @param {T[]} items
+ * @param {(item: T) => Promise<unknown>} run
+ * @param {{signal?: AbortSignal, progress?: (done: number) => void}} [options]
+ * @returns {Promise<{done: T[], failed: {item: T, error: unknown}[]}>}
+ */
+export async function each(items, run, { signal, progress = () => {} } = {}) {
+  const waiting = [...items];
+  const done = [];
+  const failed = [];
+  const work = async () => {
+    for (let item = waiting.shift(); item !== undefined && !signal?.aborted; item = waiting.shift()) {
+      try {
+        await run(item);
+        done.push(item);
+      } catch (error) {
+        failed.push({ item, error });
+        // What has ended the session, or the connection, ends all that follows.
+        if (error.status === 0 || error.loggedOut) waiting.length = 0;
+      }
+      progress(done.length + failed.length);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return { done, failed };
+}
