@@ -30,7 +30,7 @@ ARCHIVE = {
 }
 """Arguments of an archive."""
 
-MOST_KEYS = 500
+MOST_KEYS = 100
 """Number of keys that a request may name, at most."""
 
 KEYS = {

@@ -29,9 +29,7 @@ def url(bucket: Bucket | Any, key: str | None = None, **query: Any) -> str:
     path = f"/files/{getattr(bucket, 'id', bucket)}"
     if key is not None:
         path += "/" + quote(key, safe="/")
-    arguments = "&".join(
-        name if value is True else urlencode({name: value}, doseq=True) for name, value in query.items()
-    )
+    arguments = "&".join(name if value is True else urlencode({name: value}) for name, value in query.items())
     return f"{path}?{arguments}" if arguments else path
 
 
