@@ -129,7 +129,7 @@ function row(link) {
       await request("DELETE", relative(link.links.self));
       const next = found.nextElementSibling ?? found.previousElementSibling;
       found.remove();
-      (next?.querySelector("button") ?? document.querySelector("#links button")).focus();
+      (next?.querySelector("button") ?? document.querySelector("#links summary")).focus();
       tell(say("revoked"));
     } catch (error) {
       complain(error);
