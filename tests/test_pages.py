@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from html import unescape
 from io import BytesIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -26,8 +28,10 @@ from sqlalchemy import insert, update
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
+from invenio_files_rest import pages
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 from invenio_files_rest.pages import create_blueprint
+from invenio_files_rest.pages.messages import messages
 from invenio_files_rest.permissions import (
     BucketRead,
     BucketReadVersions,
@@ -39,6 +43,8 @@ from invenio_files_rest.permissions import (
     ObjectReadVersion,
     bucket_read_all,
 )
+
+STATIC = Path(pages.__file__).parent / "static"
 
 OWN = {"Sec-Fetch-Site": "same-origin"}
 """What a browser says of a form of our own pages."""
@@ -707,3 +713,19 @@ def test_what_is_chosen_is_sent_as_a_zip_to_forms_of_this_origin(
     missing = client.post(url, data={"key": ["a.txt", "gone"]}, headers=OWN)
     assert (missing.status_code, missing.mimetype) == (404, "text/html")
     assert "There is nothing of the key &#39;gone&#39;." in missing.text
+
+
+def test_scripts_have_all_their_strings_and_no_others_are_sent(client: FlaskClient, allowed: Bucket) -> None:
+    page = client.get(page_of(allowed)).text
+    sent = json.loads(re.search('id="messages">(.*?)</script>', page)[1])  # type: ignore[index]
+    assert sent == messages()
+    scripts = "".join(path.read_text() for path in STATIC.rglob("*.js"))
+    assert set(re.findall(r'\bsay\(\s*"(\w+)"', scripts)) <= set(sent)
+    assert [name for name in sent if not re.search(rf'"{name}"|`{name.partition("_")[0]}_\$', scripts)] == []
+
+
+def test_scripts_are_sent_as_such_from_the_pages_alone(client: FlaskClient) -> None:
+    for path in STATIC.rglob("*.js"):
+        answer = client.get(f"/files-pages/{path.relative_to(STATIC).as_posix()}")
+        assert (answer.status_code, answer.mimetype) == (200, "text/javascript")
+        assert not re.search(r"\b(alert|confirm|prompt|eval)\(|innerHTML|https?://", path.read_text())

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import requests
 from helpers.browser import Browser, browsing, needs_browser
-from helpers.firefox import browsing_firefox, needs_firefox
+from helpers.firefox import browsing_firefox
 from helpers.waiting import wait_until
 from servers.instance import EMAIL, Instance, environment, running_instance
 
@@ -317,7 +317,6 @@ def test_a_link_is_made_copied_listed_used_and_revoked(
     assert owner.complaints() == []
 
 
-@needs_firefox
 def test_a_reader_in_firefox_sees_and_gets_files_and_is_offered_no_change(
     firefox: Browser, log_in: Callable[[Browser, str], None], site: Instance, make_bucket: Callable[..., str]
 ) -> None:

@@ -24,10 +24,6 @@ from helpers.browser import Browser
 from helpers.waiting import SECONDS
 
 FIREFOX = shutil.which("firefox-esr")
-needs_firefox = pytest.mark.skipif(
-    not FIREFOX, reason="firefox-esr is not installed; ./run-tests.sh installs it on Debian"
-)
-
 _COMMANDS = {
     ("POST", "url"): "Navigate",
     ("POST", "execute/sync"): "ExecuteScript",
@@ -112,14 +108,16 @@ class Firefox(Browser):
 
 @contextmanager
 def browsing_firefox(folder: Path) -> Iterator[Firefox]:
-    """Run Firefox, with its profile and what it saves in an empty folder."""
+    """Run Firefox, with its profile and what it saves in an empty folder; skip the test where there is none."""
+    if not FIREFOX:
+        pytest.skip("firefox-esr is not installed; ./run-tests.sh installs it on Debian")
     profile, downloads = folder / "profile", folder / "downloads"
     profile.mkdir()
     downloads.mkdir()
     preferences = {**_PREFERENCES, "browser.download.dir": str(downloads)}
     lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in preferences.items())
     (profile / "user.js").write_text("\n".join(lines))
-    command = [str(FIREFOX), "--headless", "--no-remote", "--marionette", "--profile", str(profile)]
+    command = [FIREFOX, "--headless", "--no-remote", "--marionette", "--profile", str(profile)]
     environment = {**os.environ, "HOME": str(folder), "MOZ_CRASHREPORTER_DISABLE": "1"}
     with (
         (folder / "firefox.log").open("wb") as log,

@@ -59,11 +59,13 @@ export function ask({ title, text = "", fields = [], submit, danger = false, run
  * Make a labelled field of text for a dialog.
  * @param {string} name
  * @param {string} label
- * @param {string} [value]
+ * @param {string} value
+ * @param {string} help What to write into it.
  * @returns {HTMLElement}
  */
-export function field(name, label, value = "") {
+export function field(name, label, value, help) {
   const id = `field-${++number}`;
-  const input = make("input", { id, name, value, autocomplete: "off" });
-  return make("p", {}, make("label", { for: id, textContent: label }), input);
+  const input = make("input", { id, name, value, autocomplete: "off", "aria-describedby": `${id}-help` });
+  const small = make("small", { id: `${id}-help`, textContent: help });
+  return make("p", {}, make("label", { for: id, textContent: label }), input, small);
 }

@@ -17,7 +17,7 @@ export function mountFile(file) {
     async rename() {
       const target = await ask({
         title: say("rename_title"),
-        fields: [field("key", say("rename_key"), key)],
+        fields: [field("key", say("rename_key"), key, say("rename_help"))],
         submit: say("rename_title"),
         run: async (form) => {
           const wanted = new FormData(form).get("key");

@@ -137,7 +137,7 @@ const actions = {
   async move() {
     const names = await ask({
       title: say("move_title"),
-      fields: [field("folder", say("move_folder"), place().prefix)],
+      fields: [field("folder", say("move_folder"), place().prefix, say("move_help"))],
       submit: say("move"),
       run: async (form) => {
         const given = new FormData(form).get("folder").replace(/^\/+|\/+$/g, "");
