@@ -286,6 +286,10 @@ def test_an_owner_renames_a_file_restores_and_removes_versions_and_changes_tags(
     owner.write("dialog input", "b.txt")
     press(owner, "Rename or move", "dialog")
     wait_until(lambda: owner.texts("dialog .bad") == ["There is a file of this name already. Choose another name."])
+    for wrong in ("x/../c.txt", "./c.txt", ".."):
+        owner.write("dialog input", wrong)
+        press(owner, "Rename or move", "dialog")
+        wait_until(lambda: "a dot or two alone" in owner.texts("dialog .bad")[0])
     owner.write("dialog input", "folder/ž & 1.txt")
     owner.run("window.isLeft = true")
     press(owner, "Rename or move", "dialog")
@@ -336,6 +340,45 @@ def test_a_reader_in_firefox_sees_and_gets_files_and_is_offered_no_change(
     wait_until(lambda: firefox.run("return document.querySelector('.preview img').naturalWidth") == 40)
     assert firefox.texts("[data-do]") == []
     assert firefox.save(f"{site.url}/buckets/{bucket}/a.txt") == "a.txt"
+
+
+def test_an_owner_in_firefox_deletes_and_has_it_back(
+    firefox: Browser, log_in: Callable[[Browser, str], None], site: Instance, make_bucket: Callable[..., str]
+) -> None:
+    bucket = make_bucket(**{"a.txt": b"1", "b.txt": b"2"})
+    log_in(firefox, EMAIL)
+    firefox.open(f"{site.url}/buckets/{bucket}")
+    choose(firefox, "a.txt")
+    press(firefox, "Delete")
+    notice(firefox, "a.txt was deleted.")
+    assert names(firefox) == ["b.txt"]
+    press(firefox, "Undo", ".notice")
+    wait_until(lambda: names(firefox) == ["a.txt", "b.txt"])
+
+
+def test_without_scripts_files_are_found_sorted_chosen_and_uploaded(
+    owner: Browser, site: Instance, make_bucket: Callable[..., str], tmp_path: Path
+) -> None:
+    bucket = make_bucket(**{"a.txt": b"1", "b.txt": b"22", "data/1.csv": b"3"})
+    (tmp_path / "new.txt").write_text("new")
+    with owner.without_scripts():
+        owner.open(f"{site.url}/buckets/{bucket}")
+        shown = "return [...document.querySelectorAll('.scripted')].map(one => one.checkVisibility())"
+        assert set(owner.run(shown)) == {False}
+        assert owner.texts("th.time") == ["Stored (UTC)"]
+        owner.submit("th.size a")
+        assert names(owner) == ["data/", "b.txt", "a.txt"]
+        owner.write("#file", str(tmp_path / "new.txt"))
+        owner.submit("#uploads form button")
+        assert owner.texts(".message") == ["new.txt is stored."]
+        choose(owner, "b.txt")
+        for old in owner.downloads.iterdir():
+            old.unlink()
+        owner.click("[data-zip]")
+        wait_until(lambda: [path.suffix for path in owner.downloads.iterdir()] == [".zip"])
+        owner.submit("[data-key='a.txt'] .more a")
+        assert owner.texts(".preview pre") == ["1"]
+    owner.complaints()
 
 
 def allow(site: Instance, bucket: str, *actions: str) -> None:

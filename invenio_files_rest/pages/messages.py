@@ -43,6 +43,8 @@ MESSAGES: dict[str, Any] = {
     "rename_title": _("Rename or move"),
     "rename_key": _("New name"),
     "rename_help": _("With its folders: slashes make folders."),
+    "no_name": _("A name has at least one character, and no part between slashes is a dot or two alone."),
+    "no_url": _("Browsers cannot ask for a file of this name. The REST API can, by its version."),
     "remove": _("Remove"),
     "remove_title": _("Remove this version for good?"),
     "remove_text": _("Nobody can restore it then, and its bytes do not count for the quota any more."),

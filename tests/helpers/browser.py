@@ -125,6 +125,15 @@ class Browser:
         """Forget all cookies."""
         self._devtools("Network.clearBrowserCookies")
 
+    @contextmanager
+    def without_scripts(self) -> Iterator[None]:
+        """Show pages as to somebody whose browser runs no scripts. The driver's own run as ever."""
+        self._devtools("Emulation.setScriptExecutionDisabled", value=True)
+        try:
+            yield
+        finally:
+            self._devtools("Emulation.setScriptExecutionDisabled", value=False)
+
     def _devtools(self, command: str, **params: Any) -> None:
         self._command("POST", "goog/cdp/execute", cmd=command, params=params)
 

@@ -1,8 +1,12 @@
 // What can be done with objects, over the REST API.
 
 import { request } from "./api.js";
+import { say } from "./messages.js";
 
 const AT_ONCE = 4;
+
+/** How often a request is sent again that a busy server has refused. */
+const AGAIN = 5;
 
 /** @returns {{api: string, bucket: string, prefix: string}} Where the page is. */
 export function place() {
@@ -14,9 +18,17 @@ export function place() {
  * Return the URL of an object that is to be.
  * @param {string} key
  * @returns {string}
+ * @throws {Error} If browsers would make another URL of it.
  */
 export function urlOf(key) {
+  if (!key || key.split("/").some((segment) => segment === "." || segment === "..")) throw new Error(say("no_name"));
   return `${place().api}/${key.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+/** Return a URL, which old keys may have none of that browsers leave as it is. @param {string} url */
+function named(url) {
+  if (!url) throw new Error(say("no_url"));
+  return url;
 }
 
 /** @param {string} etag @returns {Record<string, string>} */
@@ -28,8 +40,8 @@ const unchanged = (etag) => (etag ? { "If-Match": `"${etag}"` } : {});
  * @param {string} etag
  * @returns {Promise<Response>}
  */
-export function remove(url, etag) {
-  return request("DELETE", url, { headers: unchanged(etag) });
+export async function remove(url, etag) {
+  return request("DELETE", named(url), { headers: unchanged(etag) });
 }
 
 /**
@@ -38,8 +50,8 @@ export function remove(url, etag) {
  * @param {string} version
  * @returns {Promise<Response>}
  */
-export function restore(url, version) {
-  return request("POST", `${url}?restore&versionId=${version}`);
+export async function restore(url, version) {
+  return request("POST", `${named(url)}?restore&versionId=${version}`);
 }
 
 /**
@@ -58,7 +70,7 @@ export function removeVersion(url, version) {
  * @param {string} target
  * @returns {Promise<Response>}
  */
-export function move(key, target) {
+export async function move(key, target) {
   const query = new URLSearchParams({ move: key, from: place().bucket });
   return request("PUT", `${urlOf(target)}?${query}`, { headers: { "If-None-Match": "*" } });
 }
@@ -77,8 +89,10 @@ export async function objectsIn(prefix) {
   let url = `${place().api}?${new URLSearchParams({ prefix, "max-keys": "1000" })}`;
   while (url) {
     const page = await (await request("GET", url)).json();
-    for (const { key, version_id: version, checksum } of page.contents) {
-      items.push({ key, url: urlOf(key), etag: checksum ?? "", version });
+    for (const { key, version_id: version, checksum, links } of page.contents) {
+      // Where it needs a version, it would remove that for good.
+      const self = links.self?.includes("?") ? "" : relative(links.self);
+      items.push({ key, url: self, etag: checksum ?? "", version });
     }
     url = page.links.next ? relative(page.links.next) : "";
   }
@@ -89,6 +103,24 @@ export async function objectsIn(prefix) {
 export function relative(url) {
   const { pathname, search } = new URL(url, location.href);
   return pathname + search;
+}
+
+/**
+ * Do something, again after a while where the server is busy and says when to come back.
+ * @template T
+ * @param {() => Promise<T>} run
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<T>}
+ */
+async function patiently(run, signal) {
+  for (let left = AGAIN; ; left--) {
+    try {
+      return await run();
+    } catch (error) {
+      if (![429, 503].includes(error.status) || error.retryAfter === null || !left || signal?.aborted) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * Math.max(1, Math.min(60, error.retryAfter))));
+    }
+  }
 }
 
 /**
@@ -106,7 +138,7 @@ export async function each(items, run, { signal, progress = () => {} } = {}) {
   const work = async () => {
     for (let item = waiting.shift(); item !== undefined && !signal?.aborted; item = waiting.shift()) {
       try {
-        await run(item);
+        await patiently(() => run(item), signal);
         done.push(item);
       } catch (error) {
         failed.push({ item, error });
