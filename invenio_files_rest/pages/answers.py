@@ -23,6 +23,9 @@ POLICY = (
 
 _SCRIPTED = POLICY + "; script-src 'nonce-{nonce}'; connect-src 'self'"
 
+API = "api/files"
+"""Where the REST API is, below the root of the application."""
+
 LOGIN = "security.login"
 """Endpoint of Flask-Security's form to log in."""
 
@@ -87,7 +90,7 @@ def _links_for(known: bool) -> dict[str, Any]:
         "admin": url_for("admin.index") if known and _is_administrator() else None,
         "tokens": url_for(TOKENS) if known and TOKENS in current_app.view_functions else None,
         "docs": current_app.config["FILES_REST_PAGES_DOCS"],
-        "api": request.url_root + "api/files",
+        "api": request.url_root + API,
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from flask import request
 
 from ..keys import paths_of
+from .answers import API
 
 _LONGEST_TYPE = 5
 
@@ -91,7 +92,7 @@ def api_url(bucket_id: uuid.UUID, key: str | None = None) -> str:
     :param bucket_id: Identifier of the bucket.
     :param key: Key of the object.
     """
-    url = f"{request.root_path}/api/files/{bucket_id}"
+    url = f"{request.root_path}/{API}/{bucket_id}"
     if key is None:
         return url
     path, _ = paths_of(key)
