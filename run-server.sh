@@ -191,7 +191,7 @@ gunicorn --config scripts/server/gunicorn.conf.py --bind "$bind" --workers "$wor
 pids+=($!)
 
 if [ -n "$nginx" ]; then
-    python scripts/server/nginx.py "$private" "$address" "http://$bind" "$instance/data" >"$private/nginx.conf"
+    python scripts/server/nginx.py "$private" "$address" "$bind" "$instance/data" >"$private/nginx.conf"
     until [ -S "$private/application" ]; do
         kill -0 "${pids[-1]}" 2>/dev/null || fail "the server did not start."
         sleep 0.1

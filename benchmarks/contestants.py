@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,7 +100,12 @@ def serving(command: list[str], log: Path, environment: dict[str, str] | None = 
 
 @contextmanager
 def _prepared(
-    name: str, python: str, folder: Path, ours: bool, program: str = "application.py"
+    name: str,
+    python: str,
+    folder: Path,
+    ours: bool,
+    program: str = "application.py",
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
     """Make database and folder of an application; give its environment, and what its program printed."""
     url = make_url(os.environ["TEST_POSTGRESQL_URL"]).set(database=f"benchmark_{uuid4().hex}")
@@ -110,6 +115,7 @@ def _prepared(
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         environment["BENCHMARK_DATABASE"] = url.render_as_string(hide_password=False)
         environment["BENCHMARK_FOLDER"] = str(folder / name)
+        environment |= variables or {}
         if ours:
             environment["PYTHONPATH"] = str(ROOT)
         yield environment, _run(python, program, environment)
@@ -124,6 +130,7 @@ def ours(
     workers: int = WORKERS,
     threads: int = THREADS,
     module: str = "application",
+    variables: Mapping[str, str] | None = None,
     **engine: Any,
 ) -> Iterator[Contestant]:
     """Serve this package with gunicorn.
@@ -133,10 +140,11 @@ def ours(
     :param workers: Number of processes.
     :param threads: Number of threads of each.
     :param module: Module that has the application.
+    :param variables: What else its environment has.
     :param engine: Options of the database engine.
     """
     port = free_port()
-    with _prepared(name, sys.executable, folder, ours=True) as (environment, setup):
+    with _prepared(name, sys.executable, folder, ours=True, variables=variables) as (environment, setup):
         environment["BENCHMARK_ENGINE"] = json.dumps(engine)
         command = [
             *(sys.executable, "-W", "ignore", "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--chdir", str(SERVED)),

@@ -1,4 +1,4 @@
-"""Who takes the processors while requests are sent: the server, PostgreSQL, the client."""
+"""Who takes the processors while requests are sent: the server, PostgreSQL, an object store, the client."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_SERVICES = {
+    "postgres": "PostgreSQL",
+    "postmaster": "PostgreSQL",
+    "radosgw": "object store",
+    "ceph-osd": "object store",
+    "ceph-mon": "object store",
+}
+"""Who it is, by the name of a program."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -23,8 +32,8 @@ def seconds_of(server: int) -> Counter[str]:
             found["client"] += seconds
         elif pid == server or parent == server:
             found["server"] += seconds
-        elif name in ("postgres", "postmaster"):
-            found["PostgreSQL"] += seconds
+        elif name in _SERVICES:
+            found[_SERVICES[name]] += seconds
     return found
 
 

@@ -1,14 +1,16 @@
 """Measure uploads by tus beside ``PUT``, and beside the reference server of tus: ``python -m benchmarks.resumable``.
 
-Our servers, of one process and of two, and ``@tus/server`` take turns. ``npm ci --prefix benchmarks/node`` installs the
-latter; without it the others are measured alone. Memory is the peak of the server's processes above what they took
-before.
+Our servers, of one process and of two, and ``@tus/server`` take turns. The latter is installed from npm; where that
+fails it is said, and the others are measured alone. Processor time is what the server takes for a GiB, beside it what
+PostgreSQL takes; others on the machine change it less than the rate. Memory is the peak of the server's processes above
+what they took before.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import json
 import shutil
 import statistics
 import subprocess
@@ -17,17 +19,23 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from private_servers.base import free_port
+from private_servers.base import ServiceError, free_port
+from private_servers.packages import install_node_packages
 from servers import Server
 
 from . import ROOT
 from .client import Client
 from .contestants import Contestant, ours, serving, wait_for_port
-from .measures import MIB, LargeFiles
-from .report import number, print_table
+from .cpu import taken
+from .machine import describe
+from .measures import MIB, LargeFiles, say
+from .report import list_table, number, print_table, told_of_machine
 from .services import with_postgresql
 
 NODE = ROOT / "benchmarks" / "node"
@@ -77,17 +85,49 @@ class Uploads(LargeFiles):
         return self.size / MIB / seconds
 
 
+def reference_version() -> str | None:
+    """Return the version of the reference server of tus, installed from npm where it is not there; say why not.
+
+    :returns: The version; ``None`` where it cannot be had.
+    """
+    if not shutil.which("node"):
+        say("without @tus/server: there is no node")
+        return None
+    try:
+        install_node_packages(NODE)
+        installed = json.loads((NODE / "node_modules" / "@tus" / "server" / "package.json").read_text())
+    except (ServiceError, OSError) as error:
+        say(f"without @tus/server: {error}")
+        return None
+    return str(installed["version"])
+
+
 @contextmanager
-def reference(folder: Path) -> Iterator[Contestant]:
+def reference(folder: Path, version: str) -> Iterator[Contestant]:
     """Serve with the reference server of tus.
 
     :param folder: Folder of all files.
+    :param version: Its version.
     """
     port, files = free_port(), folder / "reference"
     files.mkdir()
     with serving(["node", str(NODE / "server.cjs"), str(port), str(files)], folder / "reference.log") as pid:
         wait_for_port(port)
-        yield Contestant("@tus/server", port, "/files", pid=pid)
+        yield Contestant(f"@tus/server {version}", port, "/files", pid=pid)
+
+
+@dataclass
+class Found:
+    """What uploads of a server in one way have taken."""
+
+    speeds: list[float] = field(default_factory=list)
+    """MiB per second of each."""
+
+    processors: list[dict[str, float]] = field(default_factory=list)
+    """Seconds of CPU of each, by who took them."""
+
+    memory: int = 0
+    """Most bytes above what the server took before."""
 
 
 def measure(folder: Path, size: int, rounds: int) -> list[list[str]]:
@@ -103,12 +143,11 @@ def measure(folder: Path, size: int, rounds: int) -> list[list[str]]:
         "tus, one PATCH": lambda contestant: uploads.by_tus(contestant, size),
         "tus, PATCH of 8 MiB": lambda contestant: uploads.by_tus(contestant, PIECE),
     }
-    speeds: dict[tuple[str, str], list[float]] = defaultdict(list)
-    memory: dict[tuple[str, str], int] = defaultdict(int)
+    found: dict[tuple[str, str], Found] = defaultdict(Found)
     with ExitStack() as stack:
         servers = [stack.enter_context(ours(folder, "one process", 1)), stack.enter_context(ours(folder, "two", 2))]
-        if shutil.which("node") and (NODE / "node_modules").is_dir():
-            servers.append(stack.enter_context(reference(folder)))
+        if version := reference_version():
+            servers.append(stack.enter_context(reference(folder, version)))
         for turn in range(-1, rounds):
             for contestant in servers:
                 server = Server(contestant.name, contestant.port, contestant.pid)
@@ -117,23 +156,42 @@ def measure(folder: Path, size: int, rounds: int) -> list[list[str]]:
                         continue
                     server.forget_peak()
                     before = server.memory("VmRSS")
-                    speed = take(contestant)
+                    with taken(contestant.pid) as cpu:
+                        speed = take(contestant)
                     if turn >= 0:
-                        speeds[contestant.name, way].append(speed)
-                        memory[contestant.name, way] = max(
-                            memory[contestant.name, way], server.memory("VmHWM") - before
-                        )
-    rows = [["Server", "What", "Median (lowest to highest), MiB/s", "Times PUT", "Memory, MiB"]]
-    for (name, way), values in speeds.items():
-        beside = speeds.get((name, "PUT"))
-        ratio = statistics.median(one / put for one, put in zip(values, beside, strict=True)) if beside else None
+                        one = found[contestant.name, way]
+                        one.speeds.append(speed)
+                        one.processors.append(dict(cpu))
+                        one.memory = max(one.memory, server.memory("VmHWM") - before)
+    return table(found, size)
+
+
+def table(found: dict[tuple[str, str], Found], size: int) -> list[list[str]]:
+    """Return the rows of the table.
+
+    :param found: What was measured, by server and way.
+    :param size: Size of the file in bytes.
+    """
+    rows = [
+        ["Server", "What", "Median (lowest to highest), MiB/s", "Times PUT", "CPU, s/GiB", "PostgreSQL", "Memory, MiB"]
+    ]
+    for (name, way), one in found.items():
+        beside = found.get((name, "PUT"))
+        compared = (mine / put for mine, put in zip(one.speeds, beside.speeds, strict=True)) if beside else ()
+        ratio = statistics.median(compared) if beside else None
+        taken_by = {
+            who: statistics.median(each.get(who, 0.0) for each in one.processors) * 1024 * MIB / size
+            for who in ("server", "PostgreSQL")
+        }
         rows.append(
             [
                 name,
                 way,
-                f"{number(statistics.median(values))} ({number(min(values))} to {number(max(values))})",
+                f"{number(statistics.median(one.speeds))} ({number(min(one.speeds))} to {number(max(one.speeds))})",
                 f"{ratio:.2f}" if ratio else "",
-                number(memory[name, way] / MIB),
+                f"{taken_by['server']:.2f}",
+                f"{taken_by['PostgreSQL']:.2f}",
+                number(one.memory / MIB),
             ]
         )
     return rows
@@ -148,10 +206,17 @@ def main() -> None:
     )
     parser.add_argument("--size", type=int, default=512, metavar="MIB", help="size of the file (default: 512)")
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="rounds that count (default: 7)")
+    parser.add_argument("--output", metavar="DIR", type=Path, help="where to write resumable.inc; nowhere by default")
     arguments = parser.parse_args()
     with_postgresql("benchmarks.resumable")
     with tempfile.TemporaryDirectory(prefix="files-rest-benchmarks-") as folder:
-        print_table(measure(Path(folder), arguments.size * MIB, arguments.rounds))
+        machine: dict[str, Any] = {"date": date.today().isoformat(), "machine": describe(Path(folder))}
+        rows = measure(Path(folder), arguments.size * MIB, arguments.rounds)
+    print_table(rows)
+    if arguments.output:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        (arguments.output / "resumable.inc").write_text("\n".join(list_table(rows)))
+        (arguments.output / "resumable-machine.inc").write_text(told_of_machine(machine))
 
 
 if __name__ == "__main__":

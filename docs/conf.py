@@ -15,6 +15,13 @@ release = version = package_version("invenio-files-rest")
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode", "openapi_reference"]
 exclude_patterns = ["_build"]
+# What pages and docstrings call by its public name is in the reference. Types of signatures may lie elsewhere.
+nitpicky = True
+_PUBLIC = (
+    r"invenio_files_rest\.(config|errors|helpers|limiters|signals|tasks|telemetry)\.",
+    r"invenio_files_rest\.(models|storage|testing)\.[A-Z]\w+$",
+)
+nitpick_ignore_regex = [(r"py:\w+", f"(?!{'|'.join(_PUBLIC)}).*")]
 root_doc = "index"
 
 autoclass_content = "both"
@@ -26,4 +33,6 @@ autodoc_type_aliases = {}
 python_use_unqualified_type_names = True
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_title = f"{project} {release}"

@@ -76,7 +76,9 @@ class Reference:
 
     def lines(self) -> Iterator[str]:
         """Return its lines."""
-        for path, item in self.found["paths"].items():
+        # What is for operators, and the description itself, follow.
+        found = sorted(self.found["paths"].items(), key=lambda one: one[0].endswith(("/metrics", "/openapi.json")))
+        for path, item in found:
             for method, operation in item.items():
                 if method != "parameters":
                     yield from self._operation(path, method, operation)

@@ -12,8 +12,27 @@ from typing import Any
 
 from invenio_rest.errors import FieldError, RESTException
 
+from .messages import lazy_gettext as _
+from .messages import translated
 
-class FilesException(RESTException):
+
+class TranslatedException(RESTException):
+    """An error that the client is told in its language. Its own texts are in English, for the log."""
+
+    def get_description(self, environ: Any = None, scope: Any = None) -> str | None:
+        """Return the message for the client."""
+        return translated(self.description)
+
+    def get_english(self) -> str:
+        """Return the message for the log."""
+        return str(self.description)
+
+    def get_errors(self) -> Any:
+        """Return what is wrong with each argument, for the client."""
+        return [{**told, "message": translated(told["message"])} for told in super().get_errors() or ()] or None
+
+
+class FilesException(TranslatedException):
     """Base of every error of this module."""
 
     code = 500
@@ -29,7 +48,7 @@ class StorageError(FilesException):
     """
 
     errors: Any
-    description: str | None = "The file storage failed."
+    description: str | None = _("The file storage failed.")
 
     def get_errors(self) -> str:
         """Return the message for the log.
@@ -55,21 +74,21 @@ class StorageFullError(StorageError):
     """The storage has no room left (RFC 4918, section 11.5)."""
 
     code = 507
-    description = "The file storage is full."
+    description = _("The file storage is full.")
 
 
 class LocationAwayError(StorageError):
     """The folder of a location is missing, or is another one; its disk may not be mounted."""
 
     code = 503
-    description = "File storage is offline."
+    description = _("File storage is offline.")
 
 
 class StorageBusyError(StorageError):
     """The storage does not answer, or takes nothing at the moment. It may be tried again."""
 
     code = 503
-    description = "The file storage is busy. Try again later."
+    description = _("The file storage is busy. Try again later.")
     retry_after = 10
     """Seconds after which to try again."""
 
@@ -82,21 +101,21 @@ class FileSizeError(StorageError):
     """A file is larger or smaller than allowed."""
 
     code = 400
-    description = "The size of the file is not allowed."
+    description = _("The size of the file is not allowed.")
 
 
 class UnexpectedFileSizeError(StorageError):
     """The number of bytes received is not the announced one."""
 
     code = 400
-    description = "The size of the file does not match the announced size."
+    description = _("The size of the file does not match the announced size.")
 
 
 class DigestMismatchError(StorageError):
     """The bytes received do not have the digest that the client sent (RFC 1864, RFC 9530)."""
 
     code = 400
-    description = "The content does not match its digest."
+    description = _("The content does not match its digest.")
 
 
 class InvalidOperationError(FilesException):
@@ -108,41 +127,41 @@ class InvalidOperationError(FilesException):
 class FileInstanceAlreadySetError(InvalidOperationError):
     """The object version already has a file."""
 
-    description = "The object version has a file already."
+    description = _("The object version has a file already.")
 
 
 class FileInstanceUnreadableError(InvalidOperationError):
     """The file does not have all its bytes, or not yet."""
 
     code = 503
-    description = "File storage is offline."
+    description = _("File storage is offline.")
 
 
 class ObjectReplacedError(InvalidOperationError):
     """An object has been replaced or removed while something was done with it."""
 
     code = 409
-    description = "The object has been replaced meanwhile. Try again."
+    description = _("The object has been replaced meanwhile. Try again.")
 
 
 class BucketLockedError(InvalidOperationError):
     """The bucket is locked."""
 
-    description = "Bucket is locked for modifications."
+    description = _("Bucket is locked for modifications.")
 
 
 class BucketDeletedError(InvalidOperationError):
     """The bucket does not exist, or is marked as deleted."""
 
     code = 404
-    description = "Bucket does not exist."
+    description = _("Bucket does not exist.")
 
 
 class InvalidKeyError(InvalidOperationError, ValueError):
     """The key of an object is too long, cannot be stored, or cannot be named by a URL."""
 
     code = 400
-    description = "Filename is too long."
+    description = _("Filename is too long.")
 
     def __init__(self, errors: Any = None, **kwargs: Any) -> None:
         """Pass the arguments on."""
@@ -153,28 +172,28 @@ class InvalidArchiveError(InvalidOperationError):
     """An archive is damaged or unfinished, or has an entry that cannot become an object."""
 
     code = 400
-    description = "The archive cannot be read."
+    description = _("The archive cannot be read.")
 
 
 class InvalidTagError(InvalidOperationError):
     """The key or the value of a tag is empty or too long."""
 
     code = 400
-    description = "Too long/short tag key or tag value."
+    description = _("Too long/short tag key or tag value.")
 
 
 class DuplicateTagError(InvalidOperationError):
     """A tag is given twice."""
 
     code = 400
-    description = "Duplicate tag key"
+    description = _("Duplicate tag key")
 
 
-class InvalidArguments(RESTException):
+class InvalidArguments(TranslatedException):
     """Arguments of the request are wrong."""
 
     code = 422
-    description = "Validation error."
+    description = _("Validation error.")
 
 
 def field_errors(messages: Any, field: str | None = None) -> list[FieldError]:
@@ -188,7 +207,7 @@ def field_errors(messages: Any, field: str | None = None) -> list[FieldError]:
         return [error for name, inner in messages.items() for error in field_errors(inner, str(name))]
     if isinstance(messages, list | tuple):
         return [error for inner in messages for error in field_errors(inner, field)]
-    return [] if messages is None else [FieldError(field, str(messages))]
+    return [] if messages is None else [FieldError(field, messages if isinstance(messages, str) else str(messages))]
 
 
 class MissingQueryParameter(FilesException):
@@ -198,7 +217,7 @@ class MissingQueryParameter(FilesException):
     """
 
     code = 400
-    description = "Missing required query argument '{arg_name}'"
+    description = _("Missing required query argument '{arg_name}'")
 
     def __init__(self, arg_name: str, **kwargs: Any) -> None:
         """Store the argument's name."""
@@ -207,20 +226,24 @@ class MissingQueryParameter(FilesException):
 
     def get_description(self, environ: Any = None, scope: Any = None) -> str:
         """Return the description, with the argument's name in it."""
-        return str(self.description).format(arg_name=self.arg_name)
+        return translated(str(self.description)).format(arg_name=self.arg_name)
+
+    def get_english(self) -> str:
+        """Return the same for the log."""
+        return super().get_english().format(arg_name=self.arg_name)
 
 
 class ExhaustedStreamError(FilesException):
     """Something has already read the body of the request."""
 
-    description = "The body of the request has been consumed already."
+    description = _("The body of the request has been consumed already.")
 
 
-class PreconditionFailed(RESTException):
+class PreconditionFailed(TranslatedException):
     """A condition of the request does not hold (RFC 9110, section 15.5.13)."""
 
     code = 412
-    description = "A precondition of the request does not hold."
+    description = _("A precondition of the request does not hold.")
 
 
 class MultipartException(FilesException):
@@ -231,60 +254,60 @@ class MultipartAlreadyCompleted(MultipartException):
     """The multipart upload is completed and takes no more parts."""
 
     code = 403
-    description = "Multipart upload is already completed."
+    description = _("Multipart upload is already completed.")
 
 
 class MultipartPartsDiffer(MultipartException):
     """Parts that a client has sent to the object store are not what it has said. The upload is gone."""
 
     code = 400
-    description = "The parts are not those that were announced. The upload has been aborted."
+    description = _("The parts are not those that were announced. The upload has been aborted.")
 
 
 class MultipartNotCompleted(MultipartException):
     """The multipart upload has to be completed first."""
 
     code = 400
-    description = "Multipart upload is not completed yet."
+    description = _("Multipart upload is not completed yet.")
 
 
 class MultipartInvalidChunkSize(MultipartException):
     """The part size is outside the limits, or a part has the wrong size."""
 
     code = 400
-    description = "Invalid part size."
+    description = _("Invalid part size.")
 
 
 class MultipartInvalidPartNumber(MultipartException):
     """The upload has no part with this number."""
 
     code = 400
-    description = "Invalid part number."
+    description = _("Invalid part number.")
 
 
 class MultipartInvalidSize(MultipartException):
     """The upload's size does not fit its part size and the limits."""
 
     code = 400
-    description = "Invalid file size."
+    description = _("Invalid file size.")
 
 
 class MultipartMissingParts(MultipartException):
     """Parts are missing."""
 
     code = 400
-    description = "Not all parts have been uploaded."
+    description = _("Not all parts have been uploaded.")
 
 
 class MultipartNoPart(MultipartException):
     """No factory has found a part, or a file, in the request."""
 
     code = 400
-    description = "No upload part detected in request."
+    description = _("No upload part detected in request.")
 
 
 class MultipartPartBusy(MultipartException):
     """Somebody else is sending the same part."""
 
     code = 409
-    description = "The part is being uploaded by another request. Try again."
+    description = _("The part is being uploaded by another request. Try again.")

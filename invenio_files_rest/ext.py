@@ -14,8 +14,10 @@ from . import config, tasks  # noqa: F401 (who sends a task finds it by its name
 from .checksums import new_digest
 from .cli import files as files_cli
 from .errors import InvalidArguments, MultipartNoPart, field_errors
+from .http.languages import tell_language
 from .http.streamed_form import with_whole_form
 from .http.talisman import keep_referrer_policies
+from .messages import lazy_gettext as _
 from .models import bulk
 from .services import batch, deposit, presence
 from .telemetry import setup as telemetry
@@ -73,7 +75,7 @@ class FilesRESTState:
         :raises MultipartNoPart: If no factory matches.
         :raises InvalidArguments: If no factory matches, and one found invalid arguments.
         """
-        nothing = "The request has no file: a body needs a Content-Length, or to be chunked."
+        nothing = _("The request has no file: a body needs a Content-Length, or to be chunked.")
         return with_whole_form(request, lambda: _first(self.upload_factories, 4, nothing))
 
     def multipart_partfactory(self) -> Any:
@@ -106,7 +108,7 @@ def _first(factories: list[Callable[[], Any]], length: int, nothing: str) -> tup
             wrong = wrong or refusal
         except (MultipartNoPart, UnprocessableEntity) as refusal:
             if refusal.description != type(refusal).description:
-                nothing = str(refusal.description)
+                nothing = refusal.description or nothing
             # Set by webargs' own parser.
             data = getattr(refusal, "data", None)
             errors += field_errors(data.get("messages") if isinstance(data, Mapping) else data)
@@ -146,6 +148,7 @@ class InvenioFilesREST:
         app.cli.add_command(files_cli)
         app.extensions["invenio-files-rest"] = FilesRESTState(app)
         telemetry.init_app(app)
+        app.after_request(tell_language)
         keep_referrer_policies(app)
 
     def init_config(self, app: Flask) -> None:

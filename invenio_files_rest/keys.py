@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote
 from flask import current_app
 
 from .errors import InvalidKeyError
+from .messages import lazy_gettext as _
 
 _DOT_SEGMENTS = {".": "%2E", "..": "%2E%2E"}
 
@@ -39,7 +40,7 @@ def validate_key(key: str) -> str:
     if len(key) > current_app.config["FILES_REST_OBJECT_KEY_MAX_LEN"]:
         raise InvalidKeyError()
     if "\0" in key or any("\ud800" <= character <= "\udfff" for character in key):
-        raise InvalidKeyError(description="Filename has characters that cannot be stored.")
+        raise InvalidKeyError(description=_("Filename has characters that cannot be stored."))
     return key
 
 
@@ -51,7 +52,9 @@ def validate_new_key(key: str) -> str:
     :raises InvalidKeyError: If :func:`validate_key` refuses it, or it has a segment ``.`` or ``..``.
     """
     if has_dot_segment(key):
-        raise InvalidKeyError(description="Filename has a segment '.' or '..', so that its link would lead elsewhere.")
+        raise InvalidKeyError(
+            description=_("Filename has a segment '.' or '..', so that its link would lead elsewhere.")
+        )
     return validate_key(key)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import total_ordering
 from typing import TYPE_CHECKING, Any
 
+from .messages import lazy_gettext as _
+
 if TYPE_CHECKING:
     from .models import Bucket
 
@@ -52,6 +54,6 @@ def file_size_limiters(bucket: Bucket) -> list[FileSizeLimit]:
     :returns: Two limits; ``limit`` is ``None`` if the bucket has no such limit.
     """
     return [
-        FileSizeLimit(bucket.quota_left, "Bucket quota exceeded."),
-        FileSizeLimit(bucket.max_file_size, "Maximum file size exceeded."),
+        FileSizeLimit(bucket.quota_left, _("Bucket quota exceeded.")),
+        FileSizeLimit(bucket.max_file_size, _("Maximum file size exceeded.")),
     ]

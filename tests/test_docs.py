@@ -7,35 +7,31 @@ import os
 import re
 import subprocess
 import sys
-import textwrap
 import zlib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 from flask import Flask, g
+from flask.testing import FlaskClient
 from flask_principal import AnonymousIdentity
+from flask_sqlalchemy import SQLAlchemy
 from helpers.browser import browsing, needs_browser
+from helpers.pages import DOCS, PAGES, blocks
+from helpers.rest import url
 from invenio_access.models import ActionUsers
 from invenio_access.utils import get_identity
-from invenio_accounts.testutils import create_test_user
+from invenio_accounts.proxies import current_datastore
+from invenio_accounts.testutils import create_test_user, login_user_via_session
 from invenio_db import db
 
-from invenio_files_rest.models import Bucket, ObjectVersion
+from invenio_files_rest.models import Bucket, BucketTag, Location, ObjectVersion
 from invenio_files_rest.permissions import BucketRead, permission_factory
+from invenio_files_rest.signals import file_downloaded
 
-DOCS = Path(__file__).parents[1] / "docs"
 DATA = Path(__file__).parent / "data"
-PAGES = sorted(str(path.relative_to(DOCS).with_suffix("")) for path in DOCS.rglob("*.rst"))
-
-
-def blocks(page: str, language: str, kind: str | None = None) -> list[str]:
-    """Return the blocks of code of a page, in order: those of a class alone, or those without one."""
-    text = (DOCS / f"{page}.rst").read_text()
-    option = "" if kind is None else rf"   :class: {kind}\n"
-    found = re.findall(rf"^\.\. code-block:: {language}\n{option}\n((?:   .*\n|\n)+)", text, re.MULTILINE)
-    return [textwrap.dedent(block).strip("\n") + "\n" for block in found]
 
 
 def run_python(code: str, folder: Path) -> None:
@@ -102,16 +98,18 @@ def test_users_and_roles_are_made_before_something_is_granted_to_them():
     assert granted > 3
 
 
-def documented(page: str) -> dict[str, Any]:
+def documented(page: str, kind: str | None = None) -> dict[str, Any]:
     """Return what the Python of a page defines."""
     namespace: dict[str, Any] = {}
-    exec("".join(blocks(page, "python")), namespace)
+    exec("".join(blocks(page, "python", kind)), namespace)
     return namespace
 
 
 # The suites that the page subclasses run here as they do in the tests of who follows the page.
 TestDictStorage = documented("reference/storage")["TestDictStorage"]
 TestFolder = documented("reference/storage")["TestFolder"]
+BACKEND = documented("howto/storage-backend", "backend")
+TestSQLiteStorage = BACKEND["TestSQLiteStorage"]
 
 
 def test_the_documented_storage_holds_objects(app: Flask, bucket: Bucket, monkeypatch: pytest.MonkeyPatch):
@@ -128,6 +126,40 @@ def test_the_documented_permission_factory_lets_everyone_read(app: Flask, bucket
     assert factory(bucket, "bucket-update").needs == permission_factory(bucket, "bucket-update").needs
 
 
+def test_the_documented_factory_lets_members_work_and_everyone_read_what_is_published(
+    app: Flask, db: SQLAlchemy, location: Location, monkeypatch: pytest.MonkeyPatch
+):
+    factory = documented("howto/permission-factory", "factory")["project_permissions"]
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "permission_factory", factory)
+    clients = {"nobody": app.test_client()}
+    for project in ("mars", "venus"):
+        user = create_test_user(f"{project}@example.org")
+        current_datastore.add_role_to_user(user, current_datastore.find_or_create_role(project))
+        clients[project] = app.test_client()
+        login_user_via_session(clients[project], user)
+    bucket = Bucket.create()
+    BucketTag.create(bucket, "project", "mars")
+    version = ObjectVersion.create(bucket, "a", stream=io.BytesIO(b"content"))
+    ObjectVersion.create(bucket, "a", stream=io.BytesIO(b"content 2"))
+    db.session.commit()
+
+    def answers(method: str, address: str) -> list[int]:
+        asked = (clients[name].open(address, method=method, data=b"new") for name in ("nobody", "venus", "mars"))
+        return [answer.status_code for answer in asked]
+
+    one = url(bucket, "a", versionId=version.version_id)
+    assert answers("GET", url(bucket, "a")) == answers("GET", url(bucket)) == [404, 404, 200]
+    assert answers("PUT", url(bucket, "b")) == [404, 404, 200]
+    assert answers("GET", one) == [404, 404, 200]
+    assert answers("DELETE", one)[2] == 403
+    assert answers("POST", "/files") == [401, 403, 403]
+    BucketTag.create(bucket, "published", "yes")
+    db.session.commit()
+    assert answers("GET", url(bucket, "a")) == [200, 200, 200]
+    assert answers("PUT", url(bucket, "b")) == [404, 404, 200]
+    assert answers("DELETE", url(bucket, "a")) == [401, 403, 204]
+
+
 def test_the_documented_question_about_many_buckets_is_answered(app: Flask, bucket: Bucket):
     readable_buckets = documented("reference/access")["readable_buckets"]
     reader = create_test_user("reader@example.org")
@@ -138,6 +170,36 @@ def test_the_documented_question_about_many_buckets_is_answered(app: Flask, buck
         assert readable_buckets() == []
         g.identity = get_identity(reader)
         assert readable_buckets() == [bucket]
+
+
+def test_the_documented_receiver_is_told_of_downloads(
+    client: FlaskClient, bucket: Bucket, allow_all: None, caplog: pytest.LogCaptureFixture
+):
+    receiver = documented("reference/events")["count_download"]
+    try:
+        client.put(url(bucket, "a.txt"), data=b"content")
+        with caplog.at_level("INFO"):
+            client.get(url(bucket, "a.txt")).close()
+        assert "a.txt was downloaded" in caplog.text
+    finally:
+        file_downloaded.disconnect(receiver)
+
+
+def test_the_documented_task_moves_a_file(app: Flask, bucket: Bucket, tmp_path: Path):
+    (tmp_path / "new").mkdir()
+    db.session.add(Location(name="new", uri=str(tmp_path / "new")))
+    obj = ObjectVersion.create(bucket, "a", stream=io.BytesIO(b"content"))
+    db.session.commit()
+    (code,) = blocks("howto/moving", "python")
+    exec(code, {"file": obj.file})
+    db.session.expire_all()
+    assert obj.file.uri.startswith(str(tmp_path / "new"))
+
+
+def test_the_python_of_the_readme_runs(app: Flask, location: Location):
+    (code,) = blocks("../README", "python")
+    exec(code, {})
+    assert [version.key for version in ObjectVersion.query.all()] == ["thesis.pdf"]
 
 
 def test_the_documented_limit_is_added_to_the_others(app: Flask, bucket: Bucket):
@@ -159,7 +221,7 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the pages."""
     pytest.importorskip("sphinx", reason="the extra docs is not installed")
     folder = tmp_path_factory.mktemp("docs")
-    arguments = ["-q", "-b", "html", "-D", "html_theme=basic", "-d", folder / "doctrees", DOCS, folder / "html"]
+    arguments = ["-q", "-b", "html", "-d", folder / "doctrees", DOCS, folder / "html"]
     subprocess.run([sys.executable, "-m", "sphinx", *arguments], check=True, capture_output=True, timeout=100)
     return folder / "html"
 
@@ -175,10 +237,29 @@ def test_every_name_of_the_documented_api_is_in_the_reference(html: Path):
 
 
 @pytest.mark.slow
+def test_every_public_name_of_a_module_in_the_reference_is_in_it(html: Path):
+    with (html / "objects.inv").open("rb") as file:
+        described = {name.rpartition(".")[2] for name, *_ in read_inventory(file)}
+    modules = re.findall(r"automodule:: (\S+)", (DOCS / "reference" / "api.rst").read_text())
+    loaded = [import_module(module) for module in modules]
+    public = {name for module in loaded for name in getattr(module, "__all__", ()) if callable(getattr(module, name))}
+    assert len(public) > 80
+    assert public - described == set()
+
+
+@pytest.mark.slow
 def test_every_page_has_a_title(html: Path):
     for page in html.rglob("*.html"):
         assert "&lt;no title&gt;" not in page.read_text(), page.name
     assert "<h1>Invenio-Files-REST" in (html / "index.html").read_text()
+
+
+def test_no_two_pages_have_the_same_title():
+    titles = [
+        title for page in PAGES if not (title := (DOCS / f"{page}.rst").read_text().split("\n")[0]).startswith("..")
+    ]
+    assert len(titles) > 40
+    assert len(titles) == len(set(titles))
 
 
 @pytest.mark.slow
@@ -196,6 +277,21 @@ def test_a_search_for_what_callers_look_for_finds_the_page_on_authentication(htm
                 });
             """)
             assert "authentication.html" in {path.rpartition("/")[2] for path in found}, words
+
+
+@pytest.mark.slow
+@needs_browser
+def test_pages_fit_a_phone_and_are_dark_where_one_likes_that(html: Path, tmp_path: Path):
+    body = "return getComputedStyle(document.body).backgroundColor"
+    wide = ("explanation/durability", "reference/rest", "reference/openapi", "explanation/performance", "index")
+    with browsing(tmp_path) as browser:
+        for name in wide:
+            for dark in (False, True):
+                browser.look(390, 844, dark)
+                browser.open((html / f"{name}.html").as_uri())
+                assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), name
+                colour = [int(part) for part in re.findall(r"\d+", browser.run(body))][:3]
+                assert (sum(colour) < 3 * 64) is dark, f"{name}: {colour}"
 
 
 def read_inventory(file: BinaryIO) -> Iterator[list[str]]:

@@ -18,8 +18,8 @@ from urllib.parse import urlencode
 import pytest
 import requests
 from helpers.browser import Browser, browsing, needs_browser
+from helpers.pages import blocks
 from servers.instance import Server, serving
-from test_docs import blocks
 
 MIB = 1024**2
 SESSIONS = os.environ.get("TEST_REDIS_URL")
@@ -65,7 +65,7 @@ def test_the_lines_for_a_shell_store_a_file(server: Server, token: str, folder: 
 
 def test_the_example_in_python_stores_a_file(server: Server, token: str, folder: Path) -> None:
     (folder / "my_file.txt").write_bytes(b"content" * 1000)
-    code = next(block for block in blocks("howto/authentication", "python") if "import requests" in block)
+    (code,) = blocks("howto/authentication", "python", "client")
     checksum = run([sys.executable, "-"], code.replace("http://localhost:5000", server.url), folder)
     assert checksum == f"md5:{hashlib.md5(b'content' * 1000).hexdigest()}\n"
     assert (folder / "copy.txt").read_bytes() == b"content" * 1000

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from test_docs import DOCS
-from test_docs_requests import IDENTIFIER, dialogue
+from helpers.pages import DOCS, dialogue
+from helpers.terminal import IDENTIFIER
 
 from invenio_files_rest.cli import files
 from invenio_files_rest.services.dispatch import PREFIX

@@ -18,7 +18,10 @@ ROOT = Path(__file__).parents[1] / PACKAGE
 
 FLOORS = (
     # What everybody may know, and what knows nobody.
-    ("checksums", "errors", "filetypes", "instrumentation", "keys", "limiters", "paths", "proxies", "signals", "utils"),
+    (
+        *("checksums", "errors", "filetypes", "instrumentation", "keys", "limiters", "messages", "paths", "proxies"),
+        *("signals", "utils"),
+    ),
     # Two rooms that do not know each other: bytes, and rows.
     ("models", "storage"),
     ("services",),
@@ -166,7 +169,9 @@ def test_bytes_need_neither_database_nor_tasks(module: str) -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"sqlalchemy", "celery", "invenio_db"} & set(loaded)
     own = {name.removeprefix(f"{PACKAGE}.") for name in loaded if name.startswith(PACKAGE + ".")}
-    assert {room(name) for name in own} <= {"checksums", "errors", "limiters", "paths", "proxies", "storage", "utils"}
+    assert {room(name) for name in own} <= {
+        *("checksums", "errors", "limiters", "messages", "paths", "proxies", "storage", "utils"),
+    }
 
 
 def test_storage_knows_the_configuration_in_its_factory_alone() -> None:

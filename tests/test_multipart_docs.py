@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import requests
+from helpers.pages import dialogue
 from servers.instance import Server, serving
-from test_docs_requests import dialogue
 
 DOCS = Path(__file__).parent.parent / "docs" / "howto" / "uploads.rst"
 

@@ -86,8 +86,8 @@ def test_what_the_code_imports_is_among_the_dependencies(settings: ConfigParser)
     optional |= {"uwsgi", "wtforms"}
     # Of the extra "s3"; boto3 is built on botocore, and that on urllib3.
     optional |= {"boto3", "botocore", "urllib3"}
-    # Flask is built on them.
-    optional |= {"jinja2", "markupsafe"}
+    # Flask and Flask-Babel are built on them.
+    optional |= {"babel", "jinja2", "markupsafe"}
     packages = set().union(*map(imported, (ROOT / "invenio_files_rest").rglob("*.py")))
     distributions = packages_distributions()
     needed = {

@@ -16,10 +16,10 @@ from threading import Thread
 import pytest
 import requests
 from helpers.browser import browsing, needs_browser
+from helpers.pages import blocks
 from helpers.s3 import BUCKET, Store
 from helpers.waiting import wait_until
 from servers import HERE, Server, command, environment, free_port, serving
-from test_docs import blocks
 from test_tus_browser import Quiet
 
 pytestmark = [pytest.mark.slow, needs_browser, pytest.mark.timeout(300)]

@@ -11,6 +11,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -109,6 +110,52 @@ def test_a_fault_that_stays_is_told_and_nothing_is_left(
             storage.save(io.BytesIO(noise(size)), size=size)
         assert store.names() == store.unfinished() == []
         assert proxy.seen.count("PUT") <= 3 * 3
+
+
+@pytest.mark.every_store
+@pytest.mark.parametrize("size", [10, 11 * MIB])
+def test_a_byte_that_changes_on_its_way_to_the_store_is_noticed_and_nothing_is_left(
+    storage: FileStorage, proxy: FaultyProxy, store: Store, size: int
+) -> None:
+    proxy.fail(Fault("PUT", "", "flipped", times=1))
+    with pytest.raises(StorageBusyError, match="other bytes than were sent"):
+        storage.save(io.BytesIO(noise(size)), size=size)
+    assert store.names() == store.unfinished() == []
+    # Of a store whose entity tags are none, a setting has them left alone.
+    proxy.fail(Fault("PUT", "", "flipped", times=1))
+    store.maker(endpoint_url=proxy.url, compare_tags=False)("other").save(io.BytesIO(noise(size)), size=size)
+    assert store.names() == ["other/data"]
+
+
+@pytest.mark.parametrize("extent", [ExtentWrite(0, size=6 * MIB), ExtentWrite(0, size=9), ExtentWrite(0, 0)])
+@pytest.mark.parametrize("digest", [None, "md5", "sha256"])
+def test_a_byte_of_a_part_that_changes_is_noticed_and_the_part_can_be_sent_again(
+    storage: FileStorage, proxy: FaultyProxy, extent: ExtentWrite, digest: str | None
+) -> None:
+    content = noise(6 * MIB if extent.size is None else extent.size)
+    uploads = storage.capability(Uploads)
+    assert uploads is not None
+    state = uploads.begin()
+    proxy.fail(Fault("PUT", "", "flipped", times=1))
+    for epoch in (1, 2):
+        fed = digest and hashlib.new(digest)
+        write = replace(extent, epoch=epoch, digest=fed)
+        if epoch == 1:
+            with pytest.raises(StorageBusyError, match="other bytes than were sent"):
+                uploads.write(state, write, io.BytesIO(content))
+        else:
+            receipt = uploads.write(state, write, io.BytesIO(content))
+            assert fed is None or fed.digest() == hashlib.new(fed.name, content).digest()
+    assert uploads.finish(state, [receipt]).checksum == f"md5:{hashlib.md5(content).hexdigest()}"
+
+
+def test_entity_tags_of_a_store_that_encrypts_with_keys_of_its_own_say_nothing() -> None:
+    from invenio_files_rest.storage.s3.objects import has_md5
+
+    assert has_md5({})
+    assert has_md5({"ServerSideEncryption": "AES256"})
+    assert not has_md5({"ServerSideEncryption": "aws:kms"})
+    assert not has_md5({"SSECustomerAlgorithm": "AES256"})
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
@@ -230,15 +277,62 @@ class TestMemory:
 
         monkeypatch.setattr(memory, "budget", memory.Budget(5 * MIB))
         monkeypatch.setattr(memory, "WAIT_SECONDS", 0.1)
-        memory.budget.take(MIB)
+        memory.budget.take(5 * MIB)
         with pytest.raises(StorageBusyError):
             store.maker()("file").save(GeneratedStream(3 * MIB))
         assert store.names() == []
-        memory.budget.give_back(MIB)
+        memory.budget.give_back(5 * MIB)
         monkeypatch.undo()
         monkeypatch.setattr(memory, "budget", memory.Budget(5 * MIB))
         for _ in range(3):
             store.maker()("file").save(GeneratedStream(11 * MIB))
+
+
+class _Slow(GeneratedStream):
+    """A body of which most comes slowly, and the rest when all may go on."""
+
+    def __init__(self, size: int, go_on: threading.Event) -> None:
+        super().__init__(size)
+        self._go_on = go_on
+        self.has_come = threading.Event()
+        self._until = 0.0
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not self.position:
+            self._until = time.monotonic() + 1.1
+        if self.position > MIB // 2:
+            time.sleep(max(0, self._until - time.monotonic()))
+        if self.position >= 4 * MIB:
+            self.has_come.set()
+            self._go_on.wait(120)
+        return super().read(size)
+
+
+def test_many_slow_uploads_starve_neither_each_other_nor_a_fast_one(store: Store) -> None:
+    """60 in one process, which would take 300 MiB if each kept in memory what it has to send at once."""
+    from invenio_files_rest.storage.s3 import memory
+
+    make, go_on = store.maker(), threading.Event()
+    slow = {str(uuid4()): _Slow(5 * MIB + 1, go_on) for _ in range(60)}
+    make("first").save(io.BytesIO(b"first"))
+    with ThreadPoolExecutor(len(slow)) as pool:
+        try:
+            saved = [pool.submit(make(name).save, stream, size=stream.size) for name, stream in slow.items()]
+            assert all(stream.has_come.wait(60) for stream in slow.values())
+            assert sum("aside" in name for name in store.names()) > 60
+            begun = time.monotonic()
+            make("fast").save(GeneratedStream(12 * MIB))
+            assert time.monotonic() - begun < memory.WAIT_SECONDS
+        finally:
+            go_on.set()
+        checksums = {future.result()[2] for future in saved}
+    assert len(checksums) == 1
+    name = next(iter(slow))
+    assert checksums == {make(name).checksum()}
+    assert sorted(store.names()) == sorted(f"{name}/data" for name in (*slow, "first", "fast"))
+    assert store.unfinished() == []
+    assert memory.budget.take_within(10, memory.BYTES)
+    memory.budget.give_back(memory.BYTES)
 
 
 class TestScarceMemory:
@@ -251,7 +345,7 @@ class TestScarceMemory:
         monkeypatch.setattr(memory, "budget", memory.Budget(11 * MIB))
         monkeypatch.setattr(memory, "WAIT_SECONDS", 5)
         yield
-        assert memory.budget.take_now(11 * MIB)
+        assert memory.budget.take_within(0, 11 * MIB)
 
     def test_a_slow_upload_keeps_no_more_than_the_smallest_part_needs(self, store: Store) -> None:
         class Slow(GeneratedStream):
@@ -275,6 +369,27 @@ class TestScarceMemory:
             thread.join()
         assert [len(read(storage)) for storage in (slow, fast)] == [9 * MIB, 12 * MIB]
 
+    def test_what_was_put_aside_is_sent_with_the_rest_though_the_store_fails_once(
+        self, store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from invenio_files_rest.storage.s3 import memory
+
+        storage = store.maker(endpoint_url=proxy.url, attempts=3)("file")
+        content = noise(6 * MIB)
+        memory.budget.take(9 * MIB)
+        monkeypatch.setattr(memory, "PATIENCE", 0)
+        proxy.fail(Fault("PUT", "aside", "lost", times=1), Fault("PUT", "partNumber", "503 SlowDown", times=1))
+        try:
+            storage.save(io.BytesIO(content))
+            assert proxy.seen.count("DELETE") >= 4
+            proxy.fail(Fault("PUT", "aside", "503 SlowDown"))
+            with pytest.raises(StorageBusyError):
+                store.maker(endpoint_url=proxy.url, attempts=1)("other").save(io.BytesIO(content))
+        finally:
+            memory.budget.give_back(9 * MIB)
+        assert read(storage) == content
+        assert store.names() == ["file/data"]
+
     def test_a_run_that_will_be_very_long_needs_no_more(self, store: Store) -> None:
         uploads = store.maker()("file").capability(Uploads)
         assert uploads is not None
@@ -287,7 +402,8 @@ class TestScarceMemory:
         from invenio_files_rest.storage.s3.bodies import Buffer
         from invenio_files_rest.storage.s3.writing import PartSender
 
-        sender, before, body = PartSender(store.maker()("file")._object, "none"), threading.Event(), Buffer(MIB)
+        target, before = store.maker()("file")._object, threading.Event()
+        sender, body = PartSender(target, "none"), Buffer(target, MIB)
         sender._pool.submit(before.wait, 60)
         body.write(b"some")
         sender.send(1, body)

@@ -18,6 +18,7 @@ import pytest
 
 from invenio_files_rest.config import FILES_REST_UPLOAD_CACHED_SHARE
 from invenio_files_rest.storage import PyFSFileStorage, memory, pyfs_storage_factory, writeback
+from invenio_files_rest.storage.uploads import ExtentWrite, Uploads
 from invenio_files_rest.storage.writeback import KEPT, PIECE
 from invenio_files_rest.testing.storage import GeneratedStream
 
@@ -143,6 +144,20 @@ def test_the_disk_is_asked_for_what_the_system_has(tmp_path: Path, ranges: dict[
     ends = [0, *(end for _, end in ranges["begun"])]
     assert ranges["begun"] == list(pairwise(ends))
     assert len(ends) == 3
+
+
+def test_the_disk_gets_most_of_a_short_run_before_its_end_is_waited_for(
+    tmp_path: Path, ranges: dict[str, list[tuple[int, int]]]
+) -> None:
+    uploads = PyFSFileStorage(f"{tmp_path}/file").capability(Uploads)
+    assert uploads is not None
+    state = uploads.begin()
+    if not state["locks"]:
+        pytest.skip("Runs are written to files of their own here.")
+    receipt = uploads.write(state, ExtentWrite(0, 0, whole=False), GeneratedStream(8 * MIB))
+    uploads.write(state, ExtentWrite(0, 8 * MIB, epoch=2, receipt=receipt, whole=False), GeneratedStream(4 * MIB))
+    begun = [(start // MIB, end // MIB) for start, end in ranges["begun"]]
+    assert begun == [(0, 1), (1, 3), (3, 7), (8, 9), (9, 11)]
 
 
 def test_the_disk_gets_a_part_from_where_it_begins_and_all_of_it_stays_in_memory(

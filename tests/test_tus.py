@@ -694,7 +694,7 @@ def test_no_statement_is_one_for_each_request_before(tus: TusClient) -> None:
         counts.append(len(found))
     assert counts[0] == counts[1]
     # Two fewer where an update returns the row.
-    assert counts[0] <= 13
+    assert counts[0] <= (10 if db.engine.dialect.update_returning else 12)
 
 
 def test_an_upload_that_is_being_completed_takes_no_more(tus: TusClient) -> None:

@@ -22,10 +22,10 @@ from typing import Any
 import pytest
 import requests
 from helpers.browser import Browser, browsing, needs_browser
+from helpers.pages import blocks
 from helpers.waiting import wait_until
 from servers import HERE, Server, command, environment, free_port, serving
 from servers.cutting import Cutting, cutting
-from test_docs import blocks
 
 UPPY = Path(__file__).parent / "node" / "node_modules" / "uppy" / "dist"
 MB = 1_000_000
@@ -87,7 +87,7 @@ class Train:
 
 @pytest.fixture
 def train(tmp_path: Path) -> Iterator[Train]:
-    (cors,) = (block for block in blocks("howto/resumable", "python") if "CORS" in block)
+    (cors,) = blocks("howto/resumable", "python", "settings")
     settings: dict[str, Any] = {}
     exec(cors, {}, settings)
     folder, site = tmp_path / "server", tmp_path / "site"

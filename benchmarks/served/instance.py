@@ -3,6 +3,10 @@
 ``BENCHMARK_FOLDER`` names the folder of the files, ``BENCHMARK_DATABASE`` the database. Run as a program it makes the
 tables, a location, two buckets, and a user who has been granted what there is on these buckets, and is no superuser;
 it prints what the measurements need to know.
+
+Two floors are served beside the files, to show what any module could reach at best in this application:
+``/nothing/...`` answers with nothing, after all that the application does with every request, the token among it;
+``/bare/...`` sends the bare statements of ``bare.py`` besides, and asks nobody for permission.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ import os
 from importlib.metadata import version
 from typing import Any
 
+import bare
+from flask import request
 from invenio_access.models import ActionUsers
 from invenio_accounts.proxies import current_datastore
 from invenio_app.factory import create_api
@@ -62,6 +68,17 @@ application = create_api(
     TRUSTED_HOSTS=["127.0.0.1"],
     WTF_CSRF_ENABLED=False,
 )
+
+
+@application.route("/nothing/<path:key>", methods=["GET", "PUT"])
+def nothing(key: str) -> str:
+    """Answer with nothing."""
+    request.get_data()
+    return ""
+
+
+application.add_url_rule("/bare/<bucket>/<path:key>", "bare_put", bare.put, methods=["PUT"])
+application.add_url_rule("/bare/<bucket>/<path:key>", "bare_get", bare.get, methods=["GET"])
 
 
 def fill() -> dict[str, Any]:

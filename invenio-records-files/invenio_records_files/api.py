@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from invenio_db import db
 from invenio_files_rest.errors import InvalidOperationError
+from invenio_files_rest.messages import lazy_gettext as _
 from invenio_files_rest.models import Bucket, ObjectVersion
 from invenio_records.api import Record as _Record
 from invenio_records.errors import MissingModelError
@@ -106,7 +107,7 @@ class FilesMixin(_Base):
         """
         files = self.files
         if files is None:
-            raise InvalidOperationError(description="The record has no bucket.")
+            raise InvalidOperationError(description=_("The record has no bucket."))
         if len(files):
             raise RuntimeError("The record has files already: store or delete them by their keys.")
         for key, stream in data.items():

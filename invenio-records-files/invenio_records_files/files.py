@@ -8,6 +8,7 @@ from functools import wraps
 from typing import IO, Any, TypeVar
 
 from invenio_files_rest.errors import BucketLockedError, InvalidOperationError
+from invenio_files_rest.messages import lazy_gettext as _
 from invenio_files_rest.models import Bucket, ObjectVersion
 
 from .merging import by_key
@@ -31,7 +32,7 @@ def _writable(method: F) -> F:
         if self.bucket.locked:
             raise BucketLockedError()
         if self.bucket.deleted:
-            raise InvalidOperationError(description="The bucket of the files is deleted.")
+            raise InvalidOperationError(description=_("The bucket of the files is deleted."))
         return method(self, *args, **kwargs)
 
     return refuse_or_call  # type: ignore[return-value]
@@ -216,7 +217,7 @@ class FilesIterator:
         """
         obj = self._object(old_key)
         if new_key in self:
-            raise InvalidOperationError(description="There is a file of this key already.")
+            raise InvalidOperationError(description=_("There is a file of this key already."))
         renamed = obj.copy(key=new_key)
         ObjectVersion.delete(self.bucket, old_key)
         if (entry := self.filesmap.get(old_key)) is not None:

@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 GUIDE = Path(__file__).parent / "data" / "guide.txt"
+README = Path(__file__).parents[1] / "README.rst"
 PAGE = Path(__file__).parents[2] / "docs" / "records" / "usage.rst"
 
 
@@ -29,3 +30,11 @@ def test_the_page_on_files_of_records_runs(tmp_path: Path):
     printed = run("-c", "".join(map(textwrap.dedent, blocks)), folder=tmp_path)
     assert printed == "reserved: 'key'\n"
     assert (tmp_path / "data").is_dir()
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path):
+    """It begins where the page has made an application."""
+    application, *_ = re.findall(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", PAGE.read_text(), re.MULTILINE)
+    (shown,) = re.findall(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", README.read_text(), re.MULTILINE)
+    code = textwrap.dedent(application) + textwrap.dedent(shown) + "print(record.files.dumps()[0]['pages'])\n"
+    assert run("-c", code, folder=tmp_path) == "120\n"

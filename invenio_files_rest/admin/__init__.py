@@ -15,14 +15,37 @@ from .locations import LocationModelView, require_slug
 from .multiparts import MultipartObjectModelView
 from .objects import ObjectModelView
 
-location_adminview = {"model": Location, "modelview": LocationModelView, "category": lazy_gettext("Files")}
-bucket_adminview = {"model": Bucket, "modelview": BucketModelView, "category": lazy_gettext("Files")}
-object_adminview = {"model": ObjectVersion, "modelview": ObjectModelView, "category": lazy_gettext("Files")}
-fileinstance_adminview = {"model": FileInstance, "modelview": FileInstanceModelView, "category": lazy_gettext("Files")}
+_FILES = lazy_gettext("Files")
+
+location_adminview = {
+    "model": Location,
+    "modelview": LocationModelView,
+    "name": lazy_gettext("Location"),
+    "category": _FILES,
+}
+bucket_adminview = {
+    "model": Bucket,
+    "modelview": BucketModelView,
+    "name": lazy_gettext("Bucket"),
+    "category": _FILES,
+}
+object_adminview = {
+    "model": ObjectVersion,
+    "modelview": ObjectModelView,
+    "name": lazy_gettext("Object Version"),
+    "category": _FILES,
+}
+fileinstance_adminview = {
+    "model": FileInstance,
+    "modelview": FileInstanceModelView,
+    "name": lazy_gettext("File Instance"),
+    "category": _FILES,
+}
 multipartobject_adminview = {
     "model": MultipartObject,
     "modelview": MultipartObjectModelView,
-    "category": lazy_gettext("Files"),
+    "name": lazy_gettext("Multipart Object"),
+    "category": _FILES,
 }
 
 __all__ = (

@@ -19,7 +19,9 @@ from jinja2 import ChoiceLoader, FileSystemLoader
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementError
 
 from ..http.talisman import keep_referrer_policy
+from ..messages import reader_locale, translated
 from .formatting import TYPES
+from .labels import LABELS
 
 
 class IdentifierEqual(FilterEqual):
@@ -111,6 +113,7 @@ class FilesView(ModelView):
     """The largest number of rows on a page."""
 
     list_template = "invenio_files_rest/admin/list.html"
+    column_labels = LABELS
     column_type_formatters = column_type_formatters_detail = TYPES
 
     def create_blueprint(self, admin: Any) -> Blueprint:
@@ -128,6 +131,8 @@ class FilesView(ModelView):
                 value = value.replace(_OWN_SCRIPTS, _ANY_SCRIPTS)
             response.headers.setdefault(name, value)
         keep_referrer_policy(HEADERS["Referrer-Policy"])
+        if response.mimetype == "text/html":
+            reader_locale()
         return response
 
     @property
@@ -177,6 +182,10 @@ class FilesView(ModelView):
             query[f"flt{number}_{view.get_filter_arg(index, view._filters[index])}"] = value
         return str(url_for(f"{view.endpoint}.index_view", **query))
 
+    def search_placeholder(self) -> str | None:
+        """Return the labels of the columns that are searched."""
+        return ", ".join(translated(LABELS[name]) for name in self.column_searchable_list or ()) or None
+
     def get_one(self, id: str) -> Any:  # noqa: A002 (the name of Flask-Admin)
         """Return a row, ``None`` where there is none of that identifier, or it is no identifier."""
         try:
@@ -225,6 +234,6 @@ class FilesView(ModelView):
             flash(gettext("The database refused the change."), "error")
             return True
         if isinstance(exc, ValueError):
-            flash(str(exc), "error")
+            flash(translated(exc.args[0] if exc.args else str(exc)), "error")
             return True
         return bool(super().handle_view_exception(exc))

@@ -65,14 +65,6 @@ class BucketModelView(FilesView):
         "created",
     )
     column_details_list = (*column_list, "updated")
-    column_labels = {
-        "id": "ID",
-        "objects": lazy_gettext("Objects"),
-        "location.name": lazy_gettext("Location"),
-        "default_storage_class": lazy_gettext("Storage class"),
-        "quota_size": lazy_gettext("Quota"),
-        "max_file_size": lazy_gettext("Largest file"),
-    }
     column_formatters = {
         "id": identifier,
         "objects": _objects,

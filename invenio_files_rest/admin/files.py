@@ -9,6 +9,7 @@ from flask_admin.actions import action
 from invenio_i18n import gettext, lazy_gettext
 from markupsafe import Markup
 
+from ..messages import lazy_ngettext, translated
 from ..models import FileInstance, ObjectVersion
 from .base import FilesView
 from .formatting import badge, checksum, exact_size, identifier, link, path, size
@@ -48,7 +49,6 @@ class FileInstanceModelView(FilesView):
         "created",
     )
     column_details_list = (*column_list, "updated")
-    column_labels = {"id": "ID", "uri": "URI", "objects": lazy_gettext("Objects")}
     column_formatters = {
         "id": identifier,
         "objects": _objects,
@@ -88,8 +88,12 @@ class FileInstanceModelView(FilesView):
         known = [str(file.id) for file_id in ids if (file := self.get_one(file_id)) is not None]
         verify_in_background(known)
         flash(
-            gettext(
-                "The verification of %(count)s file(s) is on its way. 'Last Check' has the outcome.", count=len(known)
+            translated(
+                lazy_ngettext(
+                    "The verification of %(num)s file is on its way. 'Last Check' has the outcome.",
+                    "The verification of %(num)s files is on its way. 'Last Check' has the outcome.",
+                    len(known),
+                )
             ),
             "success",
         )

@@ -8,8 +8,9 @@ from typing import Any
 
 from flask_admin.model.typefmt import BASE_FORMATTERS
 from invenio_i18n import gettext
-from jinja2.filters import do_filesizeformat
 from markupsafe import Markup
+
+from ..http.languages import moment_in_words, size_in_words
 
 Formatter = Callable[[Any, Any, Any, str], Any]
 """What shows the value of a column: of a view, a context of Jinja, a row, and the name of the column."""
@@ -51,7 +52,7 @@ def size(view: Any, context: Any, row: Any, name: str) -> Any:
     value = attribute(row, name)
     if value is None:
         return ""
-    return Markup('<span class="size" title="{1} B">{0}</span>').format(do_filesizeformat(value, binary=True), value)
+    return Markup('<span class="size" title="{1} B">{0}</span>').format(size_in_words(value), value)
 
 
 def exact_size(view: Any, context: Any, row: Any, name: str) -> Any:
@@ -59,7 +60,7 @@ def exact_size(view: Any, context: Any, row: Any, name: str) -> Any:
     value = attribute(row, name)
     if value is None:
         return ""
-    return f"{do_filesizeformat(value, binary=True)} ({value} B)"
+    return f"{size_in_words(value)} ({value} B)"
 
 
 def short(text: Any) -> Markup:
@@ -109,9 +110,7 @@ def yes_or_no(view: Any, value: bool, name: str) -> Markup:
 
 def moment(view: Any, value: datetime, name: str) -> Markup:
     """Show a time, in UTC."""
-    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(
-        value.isoformat(), value.strftime("%Y-%m-%d %H:%M")
-    )
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(value.isoformat(), moment_in_words(value))
 
 
 TYPES = {**BASE_FORMATTERS, bool: yes_or_no, datetime: moment}

@@ -44,7 +44,6 @@ class LocationModelView(FilesView):
     form_columns = ("name", "uri", "default")
     form_args = {"name": {"validators": [require_slug]}}
     column_list = column_details_list = ("name", "uri", "default", "buckets", "created", "updated")
-    column_labels = {"uri": "URI", "buckets": lazy_gettext("Buckets")}
     column_formatters = {"buckets": _buckets, "uri": path}
     column_searchable_list = ("name", "uri")
     column_filters = ("name", "default", "created", "updated")

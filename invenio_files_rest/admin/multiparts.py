@@ -15,7 +15,6 @@ class MultipartObjectModelView(FilesView):
     summary = lazy_gettext("Uploads in parts that are not finished.")
     column_list = ("upload_id", "bucket_id", "key", "size", "chunk_size", "completed", "created")
     column_details_list = (*column_list, "updated")
-    column_labels = {"upload_id": lazy_gettext("Upload"), "bucket_id": lazy_gettext("Bucket")}
     column_formatters = {
         "upload_id": identifier,
         "bucket_id": to_details(Bucket, "bucket_id"),

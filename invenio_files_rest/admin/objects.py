@@ -42,14 +42,6 @@ class ObjectModelView(FilesView):
         "created",
     )
     column_details_list = (*column_list, "updated")
-    column_labels = {
-        "bucket_id": lazy_gettext("Bucket"),
-        "links": "",
-        "version_id": lazy_gettext("Version"),
-        "file.id": lazy_gettext("File"),
-        "file.size": lazy_gettext("Size"),
-        "file.checksum": lazy_gettext("Checksum"),
-    }
     column_formatters = {
         "bucket_id": to_details(Bucket, "bucket_id"),
         "key": path,

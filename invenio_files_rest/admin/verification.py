@@ -9,9 +9,10 @@ from contextlib import suppress
 
 from celery import current_app as current_celery_app
 from flask import Flask, current_app
-from invenio_i18n import gettext
 from kombu.exceptions import OperationalError
 
+from ..messages import lazy_gettext as _
+from ..messages import lazy_ngettext, translated
 from ..services.finding import Finding
 from ..services.fixity import verify_file
 from ..tasks import verify_checksum
@@ -80,7 +81,7 @@ class Verification:
                     finding = verify_file(file_id)
             except Exception:
                 app.logger.exception("The file %s could not be verified.", file_id)
-                finding = Finding("unreadable", file_id, "The file could not be verified.")
+                finding = Finding("unreadable", file_id, _("The file could not be verified."))
             with self._lock:
                 self.done += 1
                 if finding is not None and len(self.findings) < _MOST_FINDINGS:
@@ -89,12 +90,19 @@ class Verification:
     @property
     def summary(self) -> str:
         """How far it is, in words."""
-        text: str = (
-            gettext("Verified %(done)s of %(total)s file(s) so far.", done=self.done, total=self.total)
-            if self.done < self.total
-            else gettext("Verified %(total)s file(s).", total=self.total)
-        )
-        return text if self.findings else f"{text} {gettext('Nothing is wrong.')}" if self.done else text
+        if self.done < self.total:
+            so_far = lazy_ngettext(
+                "Verified %(done)s of %(num)s file so far.",
+                "Verified %(done)s of %(num)s files so far.",
+                self.total,
+                done=self.done,
+            )
+            return translated(so_far)
+        text = translated(lazy_ngettext("Verified %(num)s file.", "Verified %(num)s files.", self.total))
+        if self.findings or not self.done:
+            return text
+        fine = translated(_("Nothing is wrong."))
+        return f"{text} {fine}"
 
 
 verification = Verification()

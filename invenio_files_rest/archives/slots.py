@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from werkzeug.exceptions import ServiceUnavailable
 
+from ..messages import lazy_gettext as _
+
 RETRY_SECONDS = 30
 """Seconds after which a client that was refused may try again."""
 
@@ -24,7 +26,7 @@ def take_slot(limit: int) -> Callable[[], None]:
     global _taken
     with _lock:
         if _taken >= limit:
-            raise ServiceUnavailable("Too many archives are being sent. Try again later.", retry_after=RETRY_SECONDS)
+            raise ServiceUnavailable(_("Too many archives are being sent. Try again later."), retry_after=RETRY_SECONDS)
         _taken += 1
 
     given_back = False

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 
+from ..messages import lazy_gettext as _
+
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _STAMP = re.compile("([0-9]{1,18})-([0-9a-f]{32})")
@@ -31,8 +33,8 @@ def parse_stamp(stamp: str) -> tuple[datetime, str]:
     """
     match = _STAMP.fullmatch(stamp)
     if match is None:
-        raise ValueError("Not a stamp of an archive.")
+        raise ValueError(_("Not a stamp of an archive."))
     try:
         return EPOCH + int(match[1]) * timedelta.resolution, match[2]
     except OverflowError as error:
-        raise ValueError("Not a stamp of an archive.") from error
+        raise ValueError(_("Not a stamp of an archive.")) from error

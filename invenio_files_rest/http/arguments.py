@@ -19,10 +19,12 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected, MethodNotAllowed
 from werkzeug.routing import PathConverter
 
 from ..errors import InvalidArguments, field_errors
+from ..messages import lazy_gettext as _
+from ..messages import lazy_ngettext
 from ..permissions.usable import Place
 from .streamed_form import stream_form
 
-NOT_FOUND = "The bucket or the object does not exist."
+NOT_FOUND = _("The bucket or the object does not exist.")
 """Message for something that does not exist or is hidden from the client; the same in all cases."""
 
 
@@ -61,9 +63,9 @@ class ArgumentParser(FlaskParser):
         try:
             query = parse_qsl(req.query_string.decode(), keep_blank_values=True, errors="surrogateescape")
         except UnicodeDecodeError as error:
-            raise InvalidArguments(errors=[FieldError("query", "Not in UTF-8.")]) from error
+            raise InvalidArguments(errors=[FieldError("query", _("Not in UTF-8."))]) from error
         if broken := [name for name, value in query if name in texts and not is_unicode(value)]:
-            raise InvalidArguments(errors=[FieldError(name, "Not in UTF-8.") for name in broken])
+            raise InvalidArguments(errors=[FieldError(name, _("Not in UTF-8.")) for name in broken])
         return super().load_querystring(req, schema)
 
     def load_form(self, req: Any, schema: Any) -> Any:
@@ -87,7 +89,7 @@ class ArgumentParser(FlaskParser):
         except ClientDisconnected:
             raise
         except (BadRequest, RecursionError, ValueError):
-            abort(400, description="The body is not valid JSON.")
+            abort(400, description=_("The body is not valid JSON."))
 
     def load_json_object(self, req: Any, schema: Any) -> Any:
         """Load arguments from a body that has to be a JSON object.
@@ -96,10 +98,10 @@ class ArgumentParser(FlaskParser):
         :raises InvalidArguments: If the body is not a JSON object.
         """
         if not is_json(req.mimetype):
-            abort(415, description="Send the body as JSON, with Content-Type: application/json.")
+            abort(415, description=_("Send the body as JSON, with Content-Type: application/json."))
         body = self.load_json(req, schema)
         if not isinstance(body, dict):
-            raise InvalidArguments(errors=[FieldError("body", "Not a JSON object.")])
+            raise InvalidArguments(errors=[FieldError("body", _("Not a JSON object."))])
         return body
 
     def load_query_or_json(self, req: Any, schema: Any) -> Any:
@@ -111,7 +113,7 @@ class ArgumentParser(FlaskParser):
         if body is missing:
             body = {}
         if not isinstance(body, dict):
-            raise InvalidArguments(errors=[FieldError("body", "Not a JSON object.")])
+            raise InvalidArguments(errors=[FieldError("body", _("Not a JSON object."))])
         return body | req.args.to_dict()
 
 
@@ -210,13 +212,13 @@ class BucketPlace(fields.String):
         try:
             return Place.parse(super()._deserialize(value, *args, **kwargs))
         except ValueError as error:
-            raise ValidationError(str(error)) from error
+            raise ValidationError(error.args[0]) from error
 
 
 class WholeNumber(fields.Integer):
     """A whole number in the digits 0 to 9; in JSON also as a number."""
 
-    default_error_messages = {"invalid": "Not a whole number in the digits 0 to 9."}
+    default_error_messages = {"invalid": _("Not a whole number in the digits 0 to 9.")}
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(value, str) and not NUMBER.fullmatch(value):
@@ -243,7 +245,33 @@ def flag(name: str) -> fields.Raw:
     return fields.Raw(data_key=name)
 
 
-of_a_key = validate.ContainsNoneOf("\0", error="No key has a null character.")
+def between(least: int, most: int) -> validate.Range:
+    """Return what refuses a number that is smaller or larger.
+
+    :param least: The smallest number that is taken.
+    :param most: The largest one.
+    """
+    text = _("Must be greater than or equal to %(min)s and less than or equal to %(max)s.")
+    return validate.Range(least, most, error=text)
+
+
+def at_most(length: int) -> validate.Length:
+    """Return what refuses a text with more characters.
+
+    :param length: The largest number of characters that is taken.
+    """
+    return validate.Length(max=length, error=_("Longer than maximum length %(max)s."))
+
+
+def one_of(*texts: str) -> validate.OneOf:
+    """Return what refuses any other text.
+
+    :param texts: The texts that are taken.
+    """
+    return validate.OneOf(texts, error=_("Must be one of: %(choices)s."))
+
+
+of_a_key = validate.ContainsNoneOf("\0", error=_("No key has a null character."))
 """What a text has to be to be a part of a key."""
 
 
@@ -262,7 +290,7 @@ PAGE = {
     ),
     "max_keys": WholeNumber(
         data_key="max-keys",
-        validate=validate.Range(1, 1000),
+        validate=between(1, 1000),
         metadata=_described("Largest number of entries on the page, groups included; without it, there is no limit."),
     ),
 }
@@ -288,7 +316,7 @@ def refuse_stray_arguments(*expected: str) -> None:
     :raises werkzeug.exceptions.BadRequest: If there is such an argument, or an expected one is given twice. The message
         names it.
     """
-    _refuse_strays("argument", request.args, SUBRESOURCES | {*expected}, {*expected})
+    _refuse_strays(_ARGUMENT, request.args, SUBRESOURCES | {*expected}, {*expected})
 
 
 def refuse_misspelt_fields() -> None:
@@ -296,18 +324,42 @@ def refuse_misspelt_fields() -> None:
 
     :raises werkzeug.exceptions.BadRequest: If there is such a field. The message names it.
     """
-    _refuse_strays("field", CombinedMultiDict([request.form, request.files]), FORM, FORM)
+    _refuse_strays(_FIELD, CombinedMultiDict([request.form, request.files]), FORM, FORM)
 
 
-def _refuse_strays(kind: str, given: MultiDict[str, Any], ours: Set[str], expected: Set[str]) -> None:
+class _Strays(NamedTuple):
+    """What to say of a name that is written wrong, that does not belong here, and that is given several times."""
+
+    written: Callable[[str, str], str]
+    strange: Callable[[str], str]
+    repeated: Callable[[str, int], str]
+
+
+_ARGUMENT = _Strays(
+    lambda name, right: _("The argument %(name)s does not exist: it is written %(right)s.", name=name, right=right),
+    lambda name: _("The argument %(name)s has no meaning in this request.", name=name),
+    lambda name, num: lazy_ngettext(
+        "The argument %(name)s is given %(num)s time.", "The argument %(name)s is given %(num)s times.", num, name=name
+    ),
+)
+_FIELD = _Strays(
+    lambda name, right: _("The field %(name)s does not exist: it is written %(right)s.", name=name, right=right),
+    lambda name: _("The field %(name)s has no meaning in this request.", name=name),
+    lambda name, num: lazy_ngettext(
+        "The field %(name)s is given %(num)s time.", "The field %(name)s is given %(num)s times.", num, name=name
+    ),
+)
+
+
+def _refuse_strays(said: _Strays, given: MultiDict[str, Any], ours: Set[str], expected: Set[str]) -> None:
     known = {name.lower(): name for name in ours}
     for name, values in given.lists():
         right = known.get(name.lower())
         if right is None:
             continue
         if name != right:
-            abort(400, description=f"The {kind} {name} does not exist: it is written {right}.")
+            abort(400, description=said.written(name, right))
         if name not in expected:
-            abort(400, description=f"The {kind} {name} has no meaning in this request.")
+            abort(400, description=said.strange(name))
         if len(values) > 1:
-            abort(400, description=f"The {kind} {name} is given {len(values)} times.")
+            abort(400, description=said.repeated(name, len(values)))

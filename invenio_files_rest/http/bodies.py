@@ -13,13 +13,14 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 from werkzeug.wsgi import get_content_length
 
+from ..messages import lazy_gettext as _
 from .observation import observer
 from .pacing import paced
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-_FAULT = "The body of the request is malformed, or ended too early."
+_FAULT = _("The body of the request is malformed, or ended too early.")
 
 
 class _Body(io.RawIOBase):

@@ -22,6 +22,8 @@ from weakref import WeakSet
 from flask import current_app, request
 from werkzeug.exceptions import RequestTimeout
 
+from ..messages import lazy_gettext as _
+
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
     from _typeshed.wsgi import WSGIEnvironment
@@ -174,7 +176,9 @@ class PacedStream:
 
     def _too_slow(self) -> RequestTimeout:
         return RequestTimeout(
-            description=f"The body came too slowly: at least {self._rate:g} bytes per second are expected."
+            description=_(
+                "The body came too slowly: at least %(rate)s bytes per second are expected.", rate=f"{self._rate:g}"
+            )
         )
 
 

@@ -6,10 +6,10 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from invenio_rest.errors import RESTException
 from werkzeug.http import parse_date, unquote_etag
 
-from ..errors import PreconditionFailed
+from ..errors import PreconditionFailed, TranslatedException
+from ..messages import lazy_gettext as _
 from ..services.conditions import WRITE_CONDITIONS
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 _RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,300})-([0-9]{0,300})\s*", re.IGNORECASE | re.ASCII)
 
 
-class RangeNotSatisfiable(RESTException):
+class RangeNotSatisfiable(TranslatedException):
     """The file has no bytes in the requested range (RFC 9110, section 15.5.17).
 
     :param size: Size of the file in bytes.
     """
 
     code = 416
-    description = "The file has no bytes in this range."
+    description = _("The file has no bytes in this range.")
 
     def __init__(self, size: int, **kwargs: Any) -> None:
         """Store the size."""

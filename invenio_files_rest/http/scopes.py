@@ -8,6 +8,8 @@ from flask import current_app, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden
 
+from ..messages import lazy_gettext as _
+
 READ = "files:read"
 """Scope of a token that may read: list buckets, get objects."""
 
@@ -33,7 +35,7 @@ def check_scope(needed: str | None = None) -> None:
     needed = needed or (READ if request.method in _READING else WRITE)
     if needed not in scopes:
         challenge = WWWAuthenticate("bearer", {"error": "insufficient_scope", "scope": needed})
-        raise _InsufficientScope(f"The token has not the scope {needed}.", challenge)
+        raise _InsufficientScope(_("The token has not the scope %(scope)s.", scope=needed), challenge)
 
 
 def _scopes_of_token() -> Collection[str] | None:

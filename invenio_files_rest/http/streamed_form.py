@@ -17,13 +17,15 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 from werkzeug.wrappers import Request
 
+from ..messages import lazy_gettext as _
+from ..messages import lazy_ngettext
 from .bodies import request_body
 from .forms import FormDataParser
 from .pacing import PIECE
 
 T = TypeVar("T")
 
-_MALFORMED = "The form is malformed, or ended too early."
+_MALFORMED = _("The form is malformed, or ended too early.")
 
 _CHARSETS = frozenset({"ascii", "us-ascii", "utf-8", "iso-8859-1"})
 
@@ -81,7 +83,7 @@ class StreamedForm:
             if not isinstance(event, (NeedData, Epilogue)):
                 if getattr(event, "name", "") is None:
                     # RFC 7578, section 4.2.
-                    raise BadRequest("A field of the form has no name.")
+                    raise BadRequest(_("A field of the form has no name."))
                 yield event
                 continue
             # All that has been received has been seen: nothing of it is of a file that is still to be read.
@@ -102,8 +104,13 @@ class StreamedForm:
     def too_large(self) -> RequestEntityTooLarge:
         """Return the error that there is too much besides a file that is read as it comes."""
         return RequestEntityTooLarge(
-            f"Of a form no more than {self.limit} bytes are taken besides a file that comes after the fields that say"
-            " what it is."
+            lazy_ngettext(
+                "Of a form no more than %(num)s byte is taken besides a file that comes after the fields that say "
+                "what it is.",
+                "Of a form no more than %(num)s bytes are taken besides a file that comes after the fields that say "
+                "what it is.",
+                self.limit or 0,
+            )
         )
 
     def _next_file(self) -> File | None:
@@ -130,7 +137,13 @@ class StreamedForm:
             if not file:
                 self._field_bytes += len(event.data)
                 if self._field_limit is not None and self._field_bytes > self._field_limit:
-                    raise RequestEntityTooLarge(f"The fields of the form have more than {self._field_limit} bytes.")
+                    raise RequestEntityTooLarge(
+                        lazy_ngettext(
+                            "The fields of the form have more than %(num)s byte.",
+                            "The fields of the form have more than %(num)s bytes.",
+                            self._field_limit,
+                        )
+                    )
             yield event.data
             if not event.more_data:
                 return
@@ -145,9 +158,9 @@ class StreamedForm:
         before = len(self.fields)
         while (head := self._next_file()) is not None:
             self.late.append(head.name)
-            for _ in self.read_content(file=True):
+            for _block in self.read_content(file=True):
                 pass
-        self.late += [name for name, _ in self.fields[before:]]
+        self.late += [name for name, _value in self.fields[before:]]
 
     def take_content(self, head: FileStorage | File) -> IO[bytes]:
         """Keep a file in a temporary one, from its beginning on.
@@ -294,7 +307,9 @@ class FormFile(io.RawIOBase):
             raise BadRequest(_MALFORMED)
         for name in self.form.late:
             if name.lower() in self._too_late:
-                raise BadRequest(f"The field {name} comes after the file, or twice: it has to come before the file.")
+                raise BadRequest(
+                    _("The field %(name)s comes after the file, or twice: it has to come before the file.", name=name)
+                )
 
 
 class StreamingFormDataParser(FormDataParser):
@@ -317,7 +332,7 @@ class StreamingFormDataParser(FormDataParser):
             return super().parse(stream, mimetype, content_length, options)
         boundary = (options or {}).get("boundary")
         if not boundary:
-            raise BadRequest("The Content-Type of the form names no boundary.")
+            raise BadRequest(_("The Content-Type of the form names no boundary."))
         form = StreamedForm(
             stream,
             boundary,

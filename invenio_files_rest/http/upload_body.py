@@ -20,6 +20,7 @@ from werkzeug.http import parse_content_range_header
 
 from ..errors import DuplicateTagError, InvalidTagError, MultipartNoPart
 from ..limiters import FileSizeLimit
+from ..messages import lazy_gettext as _
 from ..proxies import current_files_rest
 from ..services.validation import NonEmptyStream, minsize_validator, validate_tag
 from ..storage.pump import VerifiedStream, check_sizelimit
@@ -74,7 +75,7 @@ def _refuse_fragment() -> None:
     """
     given = parse_content_range_header(request.headers.get("Content-Range"))
     if given is not None and (given.start != 0 or given.stop != given.length):
-        abort(400, description="A PUT stores a whole file, not the range of it that Content-Range names.")
+        abort(400, description=_("A PUT stores a whole file, not the range of it that Content-Range names."))
 
 
 def read_digests(
@@ -98,7 +99,7 @@ def read_digests(
         for member in filter(None, map(str.strip, request.headers.get(header, "").split(","))):
             match = _DIGEST.fullmatch(member)
             if match is None:
-                abort(400, description=f"{header} is not a list of algorithm=:digest:.")
+                abort(400, description=_("%(header)s is not a list of algorithm=:digest:.", header=header))
             if match[1] in _DIGEST_ALGORITHMS:
                 found.append((_DIGEST_ALGORITHMS[match[1]], header, match[2]))
     digests: dict[str, bytes] = {}
@@ -106,9 +107,9 @@ def read_digests(
         try:
             digest = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
-            abort(400, description=f"The digest in {header} is not in base64.")
+            abort(400, description=_("The digest in %(header)s is not in base64.", header=header))
         if digests.setdefault(algorithm, digest) != digest:
-            abort(400, description=f"{header} contradicts another digest of the request.")
+            abort(400, description=_("%(header)s contradicts another digest of the request.", header=header))
     return digests
 
 
@@ -180,11 +181,15 @@ def ngfileupload_uploadfactory(
         return _NOTHING
     refuse_misspelt_fields()
     if uploaded_file is None:
-        raise MultipartNoPart(description="The form has no field named file.")
+        raise MultipartNoPart(description=_("The form has no field named file."))
     if content_length is None:
-        raise MultipartNoPart(description="The form has no field named _totalSize, which has to come before the file.")
+        raise MultipartNoPart(
+            description=_("The form has no field named _totalSize, which has to come before the file.")
+        )
     if (part_number, part_length) not in ((None, None), (0, content_length)):
-        abort(400, description="The fields _chunkNumber and _currentChunkSize are those of a part: it needs uploadId.")
+        abort(
+            400, description=_("The fields _chunkNumber and _currentChunkSize are those of a part: it needs uploadId.")
+        )
     return early_file(uploaded_file), content_length, None, parse_header_tags()
 
 
@@ -219,7 +224,7 @@ def read_chosen_file() -> ChosenFile:
     stream_form(request)
     file = request.files.get("file") if is_form(request.content_type) else None
     if file is None or not file.filename:
-        raise MultipartNoPart(description="No file was chosen.")
+        raise MultipartNoPart(description=_("No file was chosen."))
     if isinstance(file.stream, FormFile):
         file.stream.refuse_late({"key"})
     return ChosenFile(file.filename, NonEmptyStream(file.stream), request.form.get("key", "").strip())
@@ -247,7 +252,7 @@ def parse_tags(text: bytes) -> dict[str, str]:
     try:
         pairs = parse_qsl(text.decode(), keep_blank_values=True, errors="strict")
     except UnicodeError as error:
-        raise InvalidTagError(description="Tags have to be in UTF-8, percent-encoded or not.") from error
+        raise InvalidTagError(description=_("Tags have to be in UTF-8, percent-encoded or not.")) from error
     for key, value in pairs:
         validate_tag(key, value)
         if key in tags:

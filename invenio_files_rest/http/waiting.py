@@ -13,17 +13,19 @@ from celery.exceptions import TimeoutError as TaskTimeoutError
 from flask import Response, current_app, stream_with_context
 
 from ..errors import LocationAwayError, MultipartPartsDiffer, PreconditionFailed
+from ..messages import lazy_gettext as _
+from ..messages import translated
 from ..models import MultipartObject, as_object_version
 from ..services.transactions import release_connection
 
-NOT_MERGED = "The parts could not be merged. Completing again may succeed."
+NOT_MERGED = _("The parts could not be merged. Completing again may succeed.")
 
 _MESSAGES = {
     400: MultipartPartsDiffer.description,
-    412: f"{PreconditionFailed.description} The upload is open again.",
+    412: _("A precondition of the request does not hold. The upload is open again."),
     500: NOT_MERGED,
-    503: f"{LocationAwayError.description} {NOT_MERGED}",
-    504: "The parts are still being merged. The object will appear.",
+    503: _("File storage is offline. The parts could not be merged. Completing again may succeed."),
+    504: _("The parts are still being merged. The object will appear."),
 }
 """Message for a merge that failed or took too long, by status."""
 
@@ -75,7 +77,7 @@ def _wait(result: Any, body: str, version_id: uuid.UUID | str | None, upload_id:
         if status is not None:
             break
         yield " "
-    yield json.dumps({"status": status, "message": _MESSAGES[status]}) if status in _MESSAGES else body
+    yield json.dumps({"status": status, "message": translated(_MESSAGES[status])}) if status in _MESSAGES else body
 
 
 def _result_tells(result: Any, seconds: float) -> int | None:

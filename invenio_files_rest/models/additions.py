@@ -13,6 +13,7 @@ from invenio_db import db
 from sqlalchemy import insert, select
 
 from ..errors import FileSizeError, PreconditionFailed, StorageError
+from ..messages import lazy_gettext as _
 from .base import loaded_values, reads_a_snapshot, utcnow
 from .bucket import Bucket
 from .bulk import step_down, times_after_heads
@@ -95,7 +96,7 @@ def _check_sizes(bucket: Bucket, batch: Iterable[New], left: int) -> int:
     for new in batch:
         limit = bucket.size_limit_before(left)
         if limit is not None and new.size > limit:
-            raise FileSizeError(description=f"{new.key!r}: {limit.reason}")
+            raise FileSizeError(description=_("%(name)r: %(reason)s", name=new.key, reason=limit.reason))
         left -= new.size
     return left
 
@@ -110,7 +111,7 @@ def _ensure_absent(bucket_id: uuid.UUID, keys: Collection[str]) -> None:
     if reads_a_snapshot():
         heads = heads.with_for_update(read=True)
     if (key := db.session.scalar(heads.limit(1))) is not None:
-        raise PreconditionFailed(description=f"There is an object with the key {key!r}.")
+        raise PreconditionFailed(description=_("There is an object with the key %(key)r.", key=key))
 
 
 def _insert(bucket_id: uuid.UUID, batch: Collection[New], times: Mapping[str, Any], tags: Mapping[str, str]) -> None:

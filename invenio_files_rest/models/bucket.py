@@ -27,6 +27,7 @@ from ..errors import (
     InvalidOperationError,
 )
 from ..limiters import FileSizeLimit
+from ..messages import lazy_gettext as _
 from ..proxies import current_files_rest
 from .base import Timestamp, loaded, read, read_again, utcnow
 from .location import Location
@@ -130,7 +131,7 @@ class Bucket(db.Model, Timestamp):
         if location is None:
             location = Location.get_default()
             if location is None:
-                raise FilesException(description="No default location is set up.")
+                raise FilesException(description=_("No default location is set up."))
         elif isinstance(location, str):
             name = location
             location = Location.get_by_name(name)
@@ -279,7 +280,7 @@ class Bucket(db.Model, Timestamp):
         if found is not None and found.locked and not locked:
             return BucketLockedError()
         if found is not None and found.size + size > _LARGEST_SIZE:
-            return FileSizeError(description="A bucket cannot have so many bytes.")
+            return FileSizeError(description=_("A bucket cannot have so many bytes."))
         return BucketDeletedError()
 
     @classmethod
@@ -365,7 +366,7 @@ class Bucket(db.Model, Timestamp):
 
     def _ensure_not_deleted(self) -> None:
         if self.deleted:
-            raise InvalidOperationError(description="Bucket is deleted.")
+            raise InvalidOperationError(description=_("Bucket is deleted."))
 
     def __repr__(self) -> str:
         """Return the identifier."""

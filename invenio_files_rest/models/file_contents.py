@@ -10,6 +10,7 @@ from invenio_db import db
 
 from ..checksums import agree
 from ..errors import FileInstanceUnreadableError, UnexpectedFileSizeError
+from ..messages import lazy_gettext as _
 from ..proxies import current_files_rest
 from .base import Mixin, utcnow
 
@@ -161,7 +162,7 @@ class FileContents(Mixin):
         )
         if size is not None and size != fileinstance.size:
             storage.delete()
-            raise UnexpectedFileSizeError(description="The copy of the file is not of its size.")
+            raise UnexpectedFileSizeError(description=_("The copy of the file is not of its size."))
         # A storage that copies on the server, such as S3, returns neither size nor checksum.
         stored = uri, fileinstance.size, checksum or fileinstance.checksum
         self.keep(storage, stored, storage_class=kwargs.get("default_storage_class"))

@@ -15,6 +15,7 @@ from sqlalchemy_utils.types import UUIDType
 
 from ..checksums import CHECKSUM
 from ..errors import InvalidOperationError
+from ..messages import lazy_gettext as _
 from ..paths import spellings
 from .base import ExactText, Timestamp, UTCTimestamp, execute, utcnow
 from .file_contents import FileContents
@@ -207,7 +208,7 @@ class FileInstance(FileContents, db.Model, Timestamp):
         if not execute(statement).rowcount and (
             db.session.execute(select(FileInstance.id).where(FileInstance.id == self.id)).first()
         ):
-            reason = InvalidOperationError(description="The file is in use.")
+            reason = InvalidOperationError(description=_("The file is in use."))
             raise IntegrityError(str(statement), {"id": self.id}, reason)
         if self in db.session:
             db.session.expunge(self)

@@ -10,6 +10,7 @@ from invenio_db import db
 from sqlalchemy import bindparam, delete, select, update
 
 from ..errors import InvalidOperationError
+from ..messages import lazy_gettext as _
 from .base import loaded, read_again, reads_a_snapshot
 from .bucket import Bucket
 from .head_insertion import can_insert_at_once, insert_head
@@ -185,4 +186,4 @@ class Heads(ObjectQueries):
         Bucket.claim(bucket_id, size, limited=limited)
         if file is not None and not file.hold():
             Bucket.claim(bucket_id, -size)
-            raise InvalidOperationError(description="The file does not exist any more.")
+            raise InvalidOperationError(description=_("The file does not exist any more."))

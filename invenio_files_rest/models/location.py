@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import validates
 from sqlalchemy_utils.types import UUIDType
 
+from ..messages import lazy_gettext as _
 from ..paths import folders_to, is_allowed, lies_within, make_path
 from .base import Timestamp, utcnow
 
@@ -44,7 +45,7 @@ class Location(db.Model, Timestamp):
         :raises ValueError: If it is invalid.
         """
         if not NAME.match(name):
-            raise ValueError("Invalid location name (lower-case alphanumeric + dashes).")
+            raise ValueError(_("Invalid location name (lower-case alphanumeric + dashes)."))
         return name
 
     @validates("uri")
@@ -57,15 +58,19 @@ class Location(db.Model, Timestamp):
             # Unchanged; the row may be older than the setting.
             return uri
         if not uri:
-            raise ValueError("The URI of a location is empty.")
+            raise ValueError(_("The URI of a location is empty."))
         if len(uri) > self._longest_uri():
             raise ValueError(
-                f"The URI of a location has at most {self._longest_uri()} characters, not {len(uri)}: "
-                "those of its files are longer, and have to be kept, too."
+                _(
+                    "The URI of a location has at most %(most)s characters, not %(given)s: "
+                    "those of its files are longer, and have to be kept, too.",
+                    most=self._longest_uri(),
+                    given=len(uri),
+                )
             )
         allowed = current_app.config["FILES_REST_LOCATION_URIS"] if current_app else []
         if allowed and not is_allowed(uri, [allowed] if isinstance(allowed, str) else allowed):
-            raise ValueError(f"The URI {uri} is not in one of FILES_REST_LOCATION_URIS, or is relative.")
+            raise ValueError(_("The URI %(uri)s is not in one of FILES_REST_LOCATION_URIS, or is relative.", uri=uri))
         return uri
 
     @property

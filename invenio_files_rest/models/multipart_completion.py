@@ -16,6 +16,8 @@ from ..errors import (
     MultipartMissingParts,
     MultipartNotCompleted,
 )
+from ..messages import lazy_gettext as _
+from ..messages import lazy_ngettext
 from .base import Held, reads_a_snapshot
 from .bucket import Bucket
 from .object_version import ObjectVersion
@@ -60,7 +62,12 @@ class MultipartCompletion(Held):
         if missing := self.missing_parts():
             named = ", ".join(map(str, missing[:_MISSING_NAMED])) + (", …" if len(missing) > _MISSING_NAMED else "")
             raise MultipartMissingParts(
-                description=f"Not all parts have been uploaded: {len(missing)} missing: {named}"
+                description=lazy_ngettext(
+                    "Not all parts have been uploaded: %(num)s missing: %(named)s",
+                    "Not all parts have been uploaded: %(num)s missing: %(named)s",
+                    len(missing),
+                    named=named,
+                )
             )
         self._set_completed(True)
         return self
@@ -133,7 +140,7 @@ class MultipartCompletion(Held):
         Bucket.claim(self.bucket_id, -self.size)
         if not self._forget():
             Bucket.claim(self.bucket_id, self.size)
-            raise InvalidOperationError(description="The upload does not exist any more.")
+            raise InvalidOperationError(description=_("The upload does not exist any more."))
         file.checksum = checksum
         file.readable = True
         file.writable = False

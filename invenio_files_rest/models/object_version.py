@@ -18,6 +18,7 @@ from sqlalchemy_utils.types import UUIDType
 
 from ..errors import FileInstanceAlreadySetError, InvalidOperationError
 from ..keys import validate_key, validate_new_key
+from ..messages import lazy_gettext as _
 from ..proxies import current_files_rest
 from ..utils import guess_mimetype
 from .base import ExactText, Timestamp
@@ -176,7 +177,7 @@ class ObjectVersion(Heads, db.Model, Timestamp):
         validate_new_key(key)
         file = FileInstance.get(_file_id) if isinstance(_file_id, (uuid.UUID, str)) else _file_id
         if file is None and _file_id is not None:
-            raise InvalidOperationError(description="The file does not exist.")
+            raise InvalidOperationError(description=_("The file does not exist."))
         if stream is None:
             return cls.record(bucket.id, key, file, mimetype=mimetype, version_id=version_id)
         file = current_files_rest.deposit.store(bucket, stream, **kwargs)
@@ -235,7 +236,7 @@ class ObjectVersion(Heads, db.Model, Timestamp):
         :raises InvalidOperationError: If the files differ in size or checksum.
         """
         if (old_file.size, old_file.checksum) != (new_file.size, new_file.checksum):
-            raise InvalidOperationError(description="The files do not hold the same bytes.")
+            raise InvalidOperationError(description=_("The files do not hold the same bytes."))
         db.session.flush()
         db.session.execute(update(cls).where(cls.file_id == old_file.id).values(file_id=new_file.id))
 
@@ -290,7 +291,7 @@ class ObjectVersion(Heads, db.Model, Timestamp):
         if file is None:
             file = FileInstance.new().set_uri(uri, size, checksum, storage_class=storage_class)
         elif (file.size, file.checksum) != (size, checksum):
-            raise InvalidOperationError(description="The file is known with another size or checksum.")
+            raise InvalidOperationError(description=_("The file is known with another size or checksum."))
         return self._attach(file)
 
     def set_file(self, fileinstance: FileInstance) -> ObjectVersion:
@@ -322,7 +323,7 @@ class ObjectVersion(Heads, db.Model, Timestamp):
         :raises InvalidOperationError: If this is the head, or a delete marker.
         """
         if self.is_head:
-            raise InvalidOperationError(description="The version is the latest one.")
+            raise InvalidOperationError(description=_("The version is the latest one."))
         return self.copy()
 
     def copy(
@@ -350,7 +351,7 @@ class ObjectVersion(Heads, db.Model, Timestamp):
             ``.`` or ``..``.
         """
         if self.deleted:
-            raise InvalidOperationError(description="A delete marker cannot be copied.")
+            raise InvalidOperationError(description=_("A delete marker cannot be copied."))
         target = open_bucket(self.bucket_id if bucket is None else bucket)
         if key and key != self.key:
             validate_new_key(key)

@@ -6,11 +6,12 @@ import json
 import uuid
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from flask import current_app
 from invenio_db import db
-from sqlalchemy import Text, and_, func, or_, select, update
+from sqlalchemy import Text, and_, bindparam, func, or_, select, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import Query, validates
 from sqlalchemy.types import TypeDecorator
@@ -18,7 +19,7 @@ from sqlalchemy_utils.types import UUIDType
 
 from ..errors import FileSizeError
 from ..keys import validate_key
-from .base import ExactText, Held, UTCTimestamp, execute, utcnow
+from .base import ExactText, Held, UTCTimestamp, execute, read, utcnow
 from .bucket import Bucket
 
 OPEN, COMPLETING, DONE, FAILED = "open", "completing", "done", "failed"
@@ -150,7 +151,13 @@ class Upload(db.Model, Held):
 
         :param upload_id: Its identifier.
         """
-        return db.session.get(cls, upload_id, populate_existing=True)
+        found: Upload | None = read(cls._with_identifier(), {"upload_id": upload_id}).scalar_one_or_none()
+        return found
+
+    @classmethod
+    @cache
+    def _with_identifier(cls) -> Any:
+        return select(cls).where(cls.id == bindparam("upload_id")).execution_options(populate_existing=True)
 
     @classmethod
     def hold_several(cls, upload_ids: Collection[uuid.UUID]) -> list[Upload]:

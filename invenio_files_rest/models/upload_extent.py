@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
+from functools import cache
+from typing import Any
 
 from invenio_db import db
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy_utils.types import UUIDType
 
-from .base import Timestamp, execute
+from .base import Timestamp, execute, read, utcnow
 from .upload import OPEN, JSONText, Upload
 
 
@@ -95,6 +97,19 @@ class UploadExtent(db.Model, Timestamp):
         return extent if extent is not None and extent.epoch == epoch else None
 
     @classmethod
+    def arrived(cls, upload_id: uuid.UUID, number: int, epoch: int, **columns: Any) -> bool:
+        """Record what has arrived of an extent, in one statement. The transaction has locked the upload.
+
+        :param upload_id: Identifier of the upload.
+        :param number: Number of the extent.
+        :param epoch: Epoch of who records it.
+        :param columns: New values of columns.
+        :returns: Whether it was recorded; not if the epoch has ended.
+        """
+        mine = cls.upload_id == upload_id, cls.number == number, cls.epoch == epoch
+        return bool(execute(update(cls).where(*mine).values(updated=utcnow(), **columns)).rowcount)
+
+    @classmethod
     def recorded(cls, *upload_ids: uuid.UUID) -> list[UploadExtent]:
         """Return the extents of uploads that have arrived, those of each in order.
 
@@ -127,9 +142,14 @@ class UploadExtent(db.Model, Timestamp):
 
         :param upload_ids: Identifiers of the uploads.
         """
-        running = select(cls.upload_id, cls.number, cls.epoch).join(Upload, Upload.id == cls.upload_id)
-        running = running.where(cls.upload_id.in_(upload_ids), Upload.status == OPEN)
-        return {(row.upload_id, row.number): row.epoch for row in db.session.execute(running)}
+        running = read(cls._epochs(), {"upload_ids": list(upload_ids)})
+        return {(row.upload_id, row.number): row.epoch for row in running}
+
+    @classmethod
+    @cache
+    def _epochs(cls) -> Any:
+        columns = select(cls.upload_id, cls.number, cls.epoch).join(Upload, Upload.id == cls.upload_id)
+        return columns.where(cls.upload_id.in_(bindparam("upload_ids", expanding=True)), Upload.status == OPEN)
 
     def __repr__(self) -> str:
         """Return a text with upload and number."""

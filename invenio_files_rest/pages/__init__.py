@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from ..http.arguments import KeyConverter
+from ..http.languages import speak
 from . import bucket, file, views
 from .answers import busy_page, error_page, guarded, visitor
 from .origin import refuse_other_sites
@@ -31,6 +32,7 @@ def create_blueprint(app: Flask) -> Blueprint:
         NAME, __name__, template_folder="templates", static_folder="static", static_url_path="/files-pages"
     )
     blueprint.record(lambda state: state.app.url_map.converters.update(files_rest_key=KeyConverter))
+    blueprint.record(speak)
     blueprint.add_url_rule("/", "start", views.start)
     blueprint.add_url_rule("/favicon.ico", "icon", views.icon)
     blueprint.add_url_rule("/", "create_bucket", views.create_bucket, methods=["POST"])

@@ -14,6 +14,8 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ..errors import FilesException
 from ..http.talisman import keep_policy, keep_referrer_policy
+from ..messages import language_of_request, reader_locale
+from ..messages import lazy_gettext as _
 from ..views.base import report, report_busy
 
 POLICY = (
@@ -52,6 +54,7 @@ def _policy() -> str:
 def guarded(response: Response) -> Response:
     """Give a page its headers. A file has its own."""
     if response.mimetype == "text/html" and "Content-Security-Policy" not in response.headers:
+        reader_locale()
         policy = _policy()
         keep_policy(policy, "DENY")
         # Forms are taken by the origin that they tell, which "no-referrer" would hide.
@@ -121,4 +124,5 @@ def busy_page(
 ) -> BaseResponse | HTTPException | tuple[str, int, list[tuple[str, str]]]:
     """Tell that all connections to the database are in use, and log it."""
     report_busy(error)
-    return error_page(ServiceUnavailable("The server is busy. Try again later.", retry_after=10))
+    with language_of_request():
+        return error_page(ServiceUnavailable(_("The server is busy. Try again later."), retry_after=10))

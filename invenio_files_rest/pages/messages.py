@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from invenio_i18n import lazy_gettext as _
+from ..messages import lazy_gettext as _
 
 MESSAGES: dict[str, Any] = {
     # Whatever a request is refused for.

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from flask import abort, request
 
+from ..messages import lazy_gettext as _
+
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -21,7 +23,7 @@ def refuse_other_sites() -> None:
     :raises werkzeug.exceptions.Forbidden: If another one has, or nothing says which.
     """
     if request.method not in _SAFE and not is_same_origin():
-        abort(403, description="This form was sent by a page of another site.")
+        abort(403, description=_("This form was sent by a page of another site."))
 
 
 def is_same_origin() -> bool:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from flask import g
 from invenio_access.permissions import superuser_access
 
+from ..messages import lazy_gettext as _
 from ..models import Bucket
 from ..models.grants import granted_arguments
 from . import action_name, decides_by_bucket, permitted_actions
@@ -48,7 +49,7 @@ class Place:
         """
         match = _PLACE.fullmatch(text)
         if match is None:
-            raise ValueError("Not a place in a list of buckets: take it from the link to the next page.")
+            raise ValueError(_("Not a place in a list of buckets: take it from the link to the next page."))
         return cls(_EPOCH + timedelta(microseconds=int(match[1])), uuid.UUID(match[2]))
 
 

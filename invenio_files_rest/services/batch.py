@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import InvalidKeyError
 from ..keys import validate_new_key
+from ..messages import lazy_gettext as _
 from ..models import Bucket, FileInstance, ObjectVersion
 from ..models.bucket import open_bucket
 from ..models.bulk import add_all_files
@@ -102,7 +103,7 @@ def store_many(bucket: Bucket | uuid.UUID | str, items: Iterable[tuple[str, Any]
     with Batch(target) as batch:
         for key, stream in items:
             if validate_new_key(key) in files:
-                raise InvalidKeyError(description=f"The key {key!r} is given twice.")
+                raise InvalidKeyError(description=_("The key %(key)r is given twice.", key=key))
             files[key] = batch.store(stream, size_limit=target.size_limit_before(-batch.size))
         batch.settle()
         return add_all_files(target.id, files)

@@ -11,6 +11,7 @@ from contextlib import closing
 
 from ..errors import FileInstanceUnreadableError, InvalidOperationError, ObjectReplacedError
 from ..keys import validate_new_key
+from ..messages import lazy_gettext as _
 from ..models import Bucket, FileInstance, Location, ObjectVersion
 from ..signals import file_deleted, file_uploaded, notify
 from ..storage.pump import check_sizelimit
@@ -95,7 +96,7 @@ def _new_version(
         if version is None or (moves and not version.is_head):
             raise ObjectReplacedError()
         if version.is_head and (from_id, from_key) == (bucket_id, key):
-            raise InvalidOperationError(description="The version is the latest one.")
+            raise InvalidOperationError(description=_("The version is the latest one."))
         file = copied and copied.twin()
         new = version.copy(bucket_id, key, file=file, limited=True, tags=tags, precondition=precondition)
         return new, ObjectVersion.record(from_id, from_key, None) if moves else None

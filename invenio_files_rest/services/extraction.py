@@ -17,6 +17,7 @@ from flask import current_app
 from ..errors import FilesException, FileSizeError, InvalidArchiveError
 from ..keys import validate_new_key
 from ..limiters import FileSizeLimit
+from ..messages import lazy_gettext as _
 from ..models import Bucket, FileInstance, ObjectVersion
 from ..models.additions import add_file_rows, add_objects
 from ..models.base import utcnow
@@ -115,7 +116,9 @@ def _store_batch(
         try:
             key = validate_new_key(prefix + entry.name)
             if not manifest.claim(key):
-                raise InvalidArchiveError(description=f"Another file of the archive has the key {key!r}, too.")
+                raise InvalidArchiveError(
+                    description=_("Another file of the archive has the key %(key)r, too.", key=key)
+                )
             minsize_validator(entry.size)
             file = batch.store(entry.stream, size=entry.size, size_limit=limit)
         except InvalidArchiveError:
@@ -147,7 +150,7 @@ def named(error: FilesException, name: str) -> FilesException:
     :param name: The name.
     """
     if error.code < 500:
-        error.description = f"{name!r}: {error.description}"
+        error.description = _("%(name)r: %(reason)s", name=name, reason=error.description)
     return error
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..checksums import CRC32, agree
 from ..errors import LocationAwayError
 from ..instrumentation import file_verified, tell
+from ..messages import lazy_gettext as _
 from ..models import FileInstance
 from ..models.base import utcnow
 from ..signals import file_integrity_failed, notify
@@ -123,10 +124,10 @@ def verify_file(file_id: Any) -> Finding | None:
     except LocationAwayError as error:
         return Finding("location", str(file_id), str(error.get_errors()))
     except Exception as error:
-        text = "The file is not there." if isinstance(error, FileNotFoundError) else "The file cannot be read."
+        text = _("The file is not there.") if isinstance(error, FileNotFoundError) else _("The file cannot be read.")
         kind = "missing" if isinstance(error, FileNotFoundError) else "unreadable"
         return Finding(kind, str(file_id), text, error=str(error))
-    return Finding("checksum", str(file_id), "The bytes of the file have changed.") if result is False else None
+    return Finding("checksum", str(file_id), _("The bytes of the file have changed.")) if result is False else None
 
 
 def verify(query: Any, older_than: timedelta, limit: int | None) -> Iterator[Finding | Fine]:

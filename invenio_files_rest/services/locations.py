@@ -16,6 +16,7 @@ from invenio_db import db
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ..errors import StorageError
+from ..messages import lazy_gettext as _
 from ..models import FileInstance, Location, LocationMark
 from ..models.inventory import is_in_use
 from ..paths import local_path
@@ -46,7 +47,7 @@ def create_location(
     # Validates the values before anything is created.
     Location(name=name, uri=uri, default=default)
     if Location.get_by_name(name) is not None:
-        raise ValueError(f"Location {name} already exists.")
+        raise ValueError(_("Location %(name)s already exists.", name=name))
     release_connection()
     folder = kept_folder(uri)
 
@@ -66,11 +67,11 @@ def create_location(
             ensure_kept(uri)
             location = in_transaction(record)
     except IntegrityError as error:
-        raise ValueError(f"Location {name} already exists.") from error
+        raise ValueError(_("Location %(name)s already exists.", name=name)) from error
     except (SQLAlchemyError, ValueError):
         raise
     except Exception as error:
-        raise ValueError(f"No file can be kept in {uri}: {in_words(error)}") from error
+        raise ValueError(_("No file can be kept in %(uri)s: %(cause)s", uri=uri, cause=in_words(error))) from error
     if default:
         in_transaction(lambda: Location.make_default(location.id))
     return location
@@ -110,13 +111,13 @@ def remove_location(location: Location) -> None:
 
     def remove() -> None:
         if is_in_use(location_id, uri):
-            raise ValueError(f"Location {name} is in use: it has buckets or files.")
+            raise ValueError(_("Location %(name)s is in use: it has buckets or files.", name=name))
         db.session.delete(db.session.get_one(Location, location_id))
 
     try:
         in_transaction(remove)
     except IntegrityError as error:
-        raise ValueError(f"Location {name} is in use.") from error
+        raise ValueError(_("Location %(name)s is in use.", name=name)) from error
     if mark is not None and (folder := kept_folder(uri)) is not None:
         try:
             remove_mark(folder, mark)

@@ -8,6 +8,8 @@ from typing import Any
 from flask import current_app
 
 from ..errors import FileSizeError, InvalidTagError
+from ..messages import lazy_gettext as _
+from ..messages import lazy_ngettext
 
 TAG_MAX_LEN = 255
 """Largest length of a tag's key and of its value, in characters."""
@@ -24,7 +26,13 @@ def minsize_validator(value: int) -> None:
     """
     smallest = current_app.config["FILES_REST_MIN_FILE_SIZE"]
     if value < smallest:
-        raise FileSizeError(description=f"The file is smaller than the minimum of {smallest} bytes.")
+        raise FileSizeError(
+            description=lazy_ngettext(
+                "The file is smaller than the minimum of %(num)s byte.",
+                "The file is smaller than the minimum of %(num)s bytes.",
+                smallest,
+            )
+        )
 
 
 class NonEmptyStream:
@@ -60,7 +68,7 @@ def validate_tag(key: str, value: str) -> bool:
         if not 0 < len(text) <= TAG_MAX_LEN or "\0" in text:
             raise InvalidTagError()
         if any("\ud800" <= character <= "\udfff" for character in text):
-            raise InvalidTagError(description="A tag has characters that cannot be stored.")
+            raise InvalidTagError(description=_("A tag has characters that cannot be stored."))
     return True
 
 
@@ -71,6 +79,13 @@ def validate_tags(tags: Mapping[str, str]) -> None:
     :raises InvalidTagError: If one is not valid, or there are more than :data:`MOST_TAGS`.
     """
     if len(tags) > MOST_TAGS:
-        raise InvalidTagError(description=f"There can be {MOST_TAGS} tags, not {len(tags)}.")
+        raise InvalidTagError(
+            description=lazy_ngettext(
+                "There can be %(num)s tag, not %(given)s.",
+                "There can be %(num)s tags, not %(given)s.",
+                MOST_TAGS,
+                given=len(tags),
+            )
+        )
     for key, value in tags.items():
         validate_tag(key, value)

@@ -11,6 +11,7 @@ from invenio_rest.csrf import csrf
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from ..http.arguments import KeyConverter
+from ..http.languages import speak
 from ..http.links import SHARES
 from ..views import add_error_handlers
 from .answers import guarded, refused, unexpected
@@ -28,6 +29,7 @@ def create_blueprint(app: Flask) -> Blueprint:
     view = LinkResource.as_view("link")
     blueprint.record(lambda state: state.app.url_map.converters.update(files_rest_key=KeyConverter))
     # No bucket has the identifier "links".
+    blueprint.record(speak)
     blueprint.add_url_rule("/<string:token>", view_func=view)
     blueprint.add_url_rule("/<string:token>/", view_func=view)
     blueprint.add_url_rule("/<string:token>/<files_rest_key:key>", view_func=view, merge_slashes=False)

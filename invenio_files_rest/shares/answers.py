@@ -12,10 +12,12 @@ from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 from ..http.links import SHARES
 from ..http.routing import requested_endpoint, without_token
 from ..http.talisman import keep_policy, keep_referrer_policy
+from ..messages import lazy_gettext as _
+from ..messages import reader_locale
 from ..views import error_response
 from ..views.base import report
 
-NO_LINK = "There is no such link, or nothing that it gives: it may have expired, or been revoked."
+NO_LINK = _("There is no such link, or nothing that it gives: it may have expired, or been revoked.")
 """Message for a link, or a thing by it, that there is not, for whatever reason."""
 
 STYLE = """
@@ -48,6 +50,7 @@ def page(name: str, status: int = 200, **values: Any) -> Response:
     :param values: What it shows.
     """
     keep_policy(POLICY, "DENY")
+    reader_locale()
     text = render_template(f"invenio_files_rest/shares/{name}", style=STYLE, **values)
     response = current_app.response_class(text, status=status, mimetype="text/html")
     response.headers["Content-Security-Policy"] = POLICY

@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Response
-from jinja2.filters import do_filesizeformat
 
 from ..http.json_streams import dumps
 from ..http.links import share_url, shared_object_url
@@ -51,7 +50,13 @@ class Folder:
         """Return it for a browser."""
         listing = self._read(max_keys=_ROWS, delimiter="/")
         files = [
-            (self._name(obj.key), shared_object_url(self._token, obj.key), obj.updated, _size(obj)) for obj in listing
+            (
+                self._name(obj.key),
+                shared_object_url(self._token, obj.key),
+                obj.updated,
+                obj.file.size if obj.file else 0,
+            )
+            for obj in listing
         ]
         above = self._prefix.rstrip("/").rpartition("/")[0]
         above = above and above + "/"
@@ -94,5 +99,5 @@ class Folder:
         return self._url(**arguments | {"start-after": listing.next_start_after})
 
 
-def _size(obj: ListedObject) -> str:
-    return do_filesizeformat((obj.file and obj.file.size) or 0, binary=True)
+def _size(obj: ListedObject) -> int:
+    return (obj.file and obj.file.size) or 0

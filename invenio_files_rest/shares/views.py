@@ -14,6 +14,7 @@ from ..http.json_streams import dumps
 from ..http.links import share_url
 from ..http.preconditions import write_conditions
 from ..http.upload_body import read_chosen_file, read_upload
+from ..messages import lazy_gettext as _
 from ..models import ObjectVersion
 from ..models.share import PREFIX, UPLOAD, FoundShare, Share
 from ..proxies import current_permission_factory
@@ -88,7 +89,7 @@ class LinkResource(FilesView):
             no_link()
         _ensure_new(found, key)
         if request.headers.get(current_app.config["FILES_REST_FILE_TAGS_HEADER"]):
-            abort(400, description="Objects that are stored by a link have no tags.")
+            abort(400, description=_("Objects that are stored by a link have no tags."))
         upload = read_upload(found.bucket.size_limit)
         return _stored(_store(found, token, key, upload.stream, upload.size), token)
 
@@ -156,7 +157,7 @@ def _ensure_new(found: FoundShare, key: str) -> None:
 
 def _check_new(conditions: Mapping[str, str], head: ObjectVersion | None) -> None:
     if head is not None:
-        raise PreconditionFailed(description="There is a file of this name already, which a link does not replace.")
+        raise PreconditionFailed(description=_("There is a file of this name already, which a link does not replace."))
     check_write_conditions(conditions, head)
 
 

@@ -18,7 +18,7 @@ from .part_files import MARK, Located, PartFiles, receipt_of
 from .pieces import LocalFolder, Piece, ensure_enough
 from .store import DigestFactory
 from .uploads import WAIT_SECONDS, ExtentWrite, Receipt, State, nothing
-from .writeback import StreamedFile
+from .writeback import SHORT_PIECE, StreamedFile
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -134,7 +134,8 @@ class InPlace(PartFiles):
         grows = extent.size is None
         with translated_errors():
             # Extents are read again at the end, a run usually is not.
-            target = StreamedFile(io.FileIO(self._path, "r+b"), cached=self._folder.file.cached if grows else inf)
+            cached = self._folder.file.cached if grows else inf
+            target = StreamedFile(io.FileIO(self._path, "r+b"), cached, SHORT_PIECE)
         # With a descriptor that is closed before the lock is released, because closing it may write.
         with closed_quietly(target) as file:
             file.seek(offset)

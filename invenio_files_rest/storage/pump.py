@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checksums import DEFAULT_CHUNK_SIZE, MessageDigest, chunk_size_or_default
 from ..errors import DigestMismatchError, FileSizeError, UnexpectedFileSizeError
+from ..messages import lazy_gettext as _
 from .failures import translated_errors
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def check_sizelimit(size_limit: int | FileSizeLimit | None, bytes_written: int, 
     limit = getattr(size_limit, "limit", size_limit)
     if limit is not None and bytes_written > limit:
         reason = getattr(size_limit, "reason", None)
-        raise FileSizeError(description=str(reason or "File size limit exceeded."))
+        raise FileSizeError(description=reason or _("File size limit exceeded."))
 
 
 def check_size(bytes_written: int, total_size: int | None) -> None:
@@ -50,8 +51,10 @@ def check_size(bytes_written: int, total_size: int | None) -> None:
     :raises UnexpectedFileSizeError: If the two differ.
     """
     if total_size is not None and bytes_written != total_size:
-        found = "smaller" if bytes_written < total_size else "bigger"
-        raise UnexpectedFileSizeError(description=f"File is {found} than expected.")
+        is_smaller = bytes_written < total_size
+        raise UnexpectedFileSizeError(
+            description=_("File is smaller than expected.") if is_smaller else _("File is bigger than expected.")
+        )
 
 
 class VerifiedStream:
@@ -82,7 +85,7 @@ class VerifiedStream:
         """
         data = self._stream.read(size)
         self._bytes_read += len(data)
-        for digest, _ in self._expected:
+        for digest, _value in self._expected:
             digest.update(data)
         if size < 0 or (size > 0 and not data) or self._bytes_read == self._size:
             self._verify()

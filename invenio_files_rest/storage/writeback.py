@@ -23,6 +23,9 @@ from .memory import memory_size
 PIECE = 8 * 1024**2
 """Minimum number of bytes after which the system is asked to write them to the disk."""
 
+SHORT_PIECE = 1024**2
+"""That of the first piece of a run of bytes that may be short, and is waited for. Each next piece is twice as large."""
+
 CACHED_SHARE = 1 / 64
 """Largest size of a file that stays in memory as a whole, as a share of the memory, if nobody sets another one."""
 
@@ -70,12 +73,14 @@ class StreamedFile(io.BufferedWriter):
 
     :param raw: The file.
     :param cached: Size of the file, in bytes, up to which all of it stays in memory.
+    :param piece: Size of the first piece, in bytes, that goes to the disk.
     """
 
-    def __init__(self, raw: io.FileIO, cached: float) -> None:
+    def __init__(self, raw: io.FileIO, cached: float, piece: int = PIECE) -> None:
         """Begin at the current position of the file."""
         super().__init__(raw)
         self._cached = cached
+        self._piece = piece
         self._able = True
         self._begun = self._released = self.tell()
 
@@ -98,7 +103,8 @@ class StreamedFile(io.BufferedWriter):
         """
         count = super().write(data)
         end = self.tell()
-        if self._able and end - self._begun >= PIECE:
+        if self._able and end - self._begun >= self._piece:
+            self._piece = min(2 * self._piece, PIECE)
             self.flush()
             self._begin(end)
             if self._able and end > self._cached:

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Request, Response
-from invenio_rest.errors import RESTException
 from werkzeug.exceptions import HTTPException
 
-from ..errors import StorageError
+from ..errors import StorageError, TranslatedException
 from .events import Event, Sink
 from .identifiers import location_name, user_id
 from .redaction import redact, secrets_of
@@ -161,7 +160,7 @@ def _origin(error: Exception | None) -> Exception | None:
 def _described(error: Exception) -> str:
     if not isinstance(error, HTTPException):
         return str(error)
-    said = [str(error.get_description() if isinstance(error, RESTException) else error.description)]
+    said = [error.get_english() if isinstance(error, TranslatedException) else str(error.description)]
     details = (getattr(detail, "res", None) for detail in getattr(error, "errors", None) or ())
     said += [f"{told['field']}: {told['message']}" for told in details if told]
     return " ".join(said)

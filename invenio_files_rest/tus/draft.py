@@ -9,6 +9,8 @@ from flask import Response, abort, current_app, jsonify, request
 from werkzeug.exceptions import ClientDisconnected
 
 from ..http.upload_body import is_form, parse_header_tags, read_digests
+from ..messages import lazy_gettext as _
+from ..messages import translated
 from ..models import Bucket, Upload
 from ..models.base import utcnow
 from ..services.uploads.access import uploads_of
@@ -151,8 +153,8 @@ def _completed(upload_id: uuid.UUID, respond: Respond, offset: int) -> Response:
 def _final(made: uuid.UUID | None, respond: Respond, offset: int) -> Response:
     """Answer an upload that has all its bytes."""
     if made is None:
-        message = "All bytes are there. The object will appear."
-        response = jsonify(status=202, message=message)
+        message = _("All bytes are there. The object will appear.")
+        response = jsonify(status=202, message=translated(message))
         response.status_code = 202
     else:
         response = respond(made)
@@ -192,9 +194,9 @@ def patch(bucket: Bucket, found: Resource, respond: Respond) -> Response:
     """
     spoken, complete, offset = version(), completes(), fields.integer("Upload-Offset")
     if request.mimetype != TYPE and not (spoken is not None and spoken <= _WITHOUT_TYPE):
-        raise WrongType(description=f"The Content-Type has to be {TYPE}.")
+        raise WrongType(description=_("The Content-Type has to be %(type)s.", type=TYPE))
     if complete is None or offset is None:
-        abort(400, description="The request needs Upload-Offset and Upload-Complete.")
+        abort(400, description=_("The request needs Upload-Offset and Upload-Complete."))
     found.ensure_usable()
     if found.is_closed:
         if body_size() != 0 or offset != found.length or not complete:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import DigestMismatchError, FilesException, FileSizeError
+from ..messages import lazy_gettext as _
 from ..services.uploads.errors import UploadLengthMismatch, UploadOffsetMismatch, UploadOverrun
 
 _PROBLEMS = "https://iana.org/assignments/http-problem-types#"
@@ -33,7 +34,7 @@ class UnsupportedVersion(WithHeaders):
     """The client speaks another version of tus, or does not say which."""
 
     code = 412
-    description = "The version of tus has to be said as Tus-Resumable: 1.0.0."
+    description = _("The version of tus has to be said as Tus-Resumable: 1.0.0.")
 
 
 class WrongType(FilesException):
@@ -53,7 +54,7 @@ class ChecksumMismatch(FilesException):
     """The body does not have the checksum that the request has; nothing of it was kept."""
 
     code = 460
-    description = "The body does not have the checksum that Upload-Checksum has. Nothing of it was kept."
+    description = _("The body does not have the checksum that Upload-Checksum has. Nothing of it was kept.")
 
 
 class OffsetConflict(WithHeaders):
@@ -87,6 +88,10 @@ class Problem(WithHeaders):
         return list({**named, "Content-Type": "application/problem+json"}.items())
 
 
+def _goes_on(offset: int) -> str:
+    return _("The upload goes on at offset %(offset)s.", offset=str(offset))
+
+
 @contextmanager
 def errors_of_tus() -> Iterator[None]:
     """Raise what the core refuses as tus has it."""
@@ -97,8 +102,7 @@ def errors_of_tus() -> Iterator[None]:
     except DigestMismatchError as error:
         raise ChecksumMismatch() from error
     except UploadOffsetMismatch as error:
-        description = f"The upload goes on at offset {error.offset}."
-        raise OffsetConflict({"Upload-Offset": str(error.offset)}, description=description) from error
+        raise OffsetConflict({"Upload-Offset": str(error.offset)}, description=_goes_on(error.offset)) from error
 
 
 @contextmanager
@@ -119,7 +123,7 @@ def errors_of_draft(offset: int | None, limits: str) -> Iterator[None]:
             409,
             {"expected-offset": error.offset, "provided-offset": offset},
             headers={"Upload-Offset": str(error.offset), "Upload-Complete": "?0"},
-            description=f"The upload goes on at offset {error.offset}.",
+            description=_goes_on(error.offset),
         ) from error
     except UploadOverrun:
         raise
@@ -134,7 +138,7 @@ def inconsistent_length() -> Problem:
         "inconsistent length values for upload",
         400,
         headers={"Upload-Complete": "?0"},
-        description="The length of the upload was said to be another one.",
+        description=_("The length of the upload was said to be another one."),
     )
 
 
@@ -145,5 +149,5 @@ def completed_upload() -> Problem:
         "upload is already completed",
         400,
         headers={"Upload-Complete": "?0"},
-        description="The upload is complete, and takes no more bytes.",
+        description=_("The upload is complete, and takes no more bytes."),
     )

@@ -11,6 +11,8 @@ from urllib.parse import parse_qs
 
 from flask import abort, request
 
+from ..messages import lazy_gettext as _
+
 _WHOLE = re.compile("[0-9]{1,18}")
 
 _INTEGER = re.compile("([0-9]{1,15})(?:;.*)?")
@@ -42,7 +44,7 @@ def whole_number(name: str) -> int | None:
     if value is None:
         return None
     if not _WHOLE.fullmatch(value):
-        _refuse(f"{name} has to be a number in the digits 0 to 9.")
+        _refuse(_("%(name)s has to be a number in the digits 0 to 9.", name=name))
     return int(value)
 
 
@@ -72,15 +74,15 @@ def metadata() -> dict[str, bytes]:
     pairs: dict[str, bytes] = {}
     header = request.headers.get("Upload-Metadata", "")
     for pair in header.split(",") if header.strip() else ():
-        name, _, value = pair.strip(" ").partition(" ")
+        name, _space, value = pair.strip(" ").partition(" ")
         if not name or not name.isascii():
-            _refuse("Upload-Metadata has to be a list of pairs: a name in ASCII, a space, and a value in base64.")
+            _refuse(_("Upload-Metadata has to be a list of pairs: a name in ASCII, a space, and a value in base64."))
         if name in pairs:
-            _refuse(f"Upload-Metadata has {name} twice.")
+            _refuse(_("Upload-Metadata has %(name)s twice.", name=name))
         try:
             pairs[name] = base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError):
-            _refuse(f"The value of {name} in Upload-Metadata is not in base64.")
+            _refuse(_("The value of %(name)s in Upload-Metadata is not in base64.", name=name))
     return pairs
 
 
@@ -96,7 +98,7 @@ def text_of(pairs: dict[str, bytes], *names: str) -> str | None:
             try:
                 return pairs[name].decode()
             except UnicodeDecodeError:
-                _refuse(f"The value of {name} in Upload-Metadata is not in UTF-8.")
+                _refuse(_("The value of %(name)s in Upload-Metadata is not in UTF-8.", name=name))
     return None
 
 
@@ -111,13 +113,14 @@ def checksum() -> dict[str, bytes]:
         return {}
     found = _CHECKSUM.fullmatch(header)
     if found is None:
-        _refuse("Upload-Checksum has to be the name of an algorithm, a space, and a digest in base64.")
+        _refuse(_("Upload-Checksum has to be the name of an algorithm, a space, and a digest in base64."))
     if found[1] not in CHECKSUM_ALGORITHMS:
-        _refuse(f"The algorithm of Upload-Checksum has to be one of {', '.join(CHECKSUM_ALGORITHMS)}.")
+        known = ", ".join(CHECKSUM_ALGORITHMS)
+        _refuse(_("The algorithm of Upload-Checksum has to be one of %(known)s.", known=known))
     try:
         return {found[1]: base64.b64decode(found[2], validate=True)}
     except (binascii.Error, ValueError):
-        _refuse("The digest in Upload-Checksum is not in base64.")
+        _refuse(_("The digest in Upload-Checksum is not in base64."))
 
 
 def joined(header: str) -> list[uuid.UUID]:
@@ -131,7 +134,7 @@ def joined(header: str) -> list[uuid.UUID]:
         try:
             found += map(uuid.UUID, parse_qs(url.partition("?")[2])["uploadId"])
         except (KeyError, ValueError):
-            _refuse("Upload-Concat has to name the URLs of uploads of this bucket.")
+            _refuse(_("Upload-Concat has to name the URLs of uploads of this bucket."))
     if not found:
-        _refuse("Upload-Concat names no uploads.")
+        _refuse(_("Upload-Concat names no uploads."))
     return found

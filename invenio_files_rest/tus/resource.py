@@ -14,12 +14,13 @@ from werkzeug.exceptions import ClientDisconnected
 
 from ..http.bodies import keeps_what_came, request_body
 from ..http.interruption import interrupter
+from ..messages import lazy_gettext as _
 from ..models import Bucket, Upload
 from ..models.base import utcnow
 from ..models.upload import COMPLETING, DONE, FAILED, JOINED, OPEN
 from ..proxies import current_permission_factory
 from ..services.transactions import release_connection
-from ..services.uploads.errors import UploadExpired, UploadGone
+from ..services.uploads.errors import UploadExpired, UploadGone, why_it_failed
 from ..services.uploads.interface import Progress
 from ..services.uploads.joining import PLAN as JOINED_PLAN
 from ..services.uploads.plans import APPENDED
@@ -70,7 +71,7 @@ class Resource(NamedTuple):
         :raises UploadExpired: If it has expired, or failed: the description tells why.
         """
         if self.status == FAILED:
-            raise UploadExpired(description=f"The upload has failed: {self.reason}")
+            raise UploadExpired(description=why_it_failed(self.reason))
         if self.status == OPEN and self.expires < utcnow():
             raise UploadExpired()
 
@@ -145,7 +146,7 @@ def append(
     size = body_size()
     stream: Any = io.BytesIO() if size == 0 else request_body(request.environ)
     if stream is None:
-        abort(400, description="The end of the body cannot be told: it needs a Content-Length.")
+        abort(400, description=_("The end of the body cannot be told: it needs a Content-Length."))
     if digests:
         stream = VerifiedStream(stream, dict(digests), size)
     release_connection()
@@ -170,4 +171,4 @@ def raise_broken(progress: Progress) -> None:
     if progress.error is not None:
         raise progress.error
     if progress.broken:
-        raise ClientDisconnected("The body of the request ended too early. What came of it was kept.")
+        raise ClientDisconnected(_("The body of the request ended too early. What came of it was kept."))

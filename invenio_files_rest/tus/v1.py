@@ -13,6 +13,7 @@ from werkzeug.http import http_date
 
 from ..errors import InvalidOperationError
 from ..http.upload_body import parse_header_tags, parse_tags
+from ..messages import lazy_gettext as _
 from ..models import Bucket, Upload
 from ..services.uploads.ending import abort_upload
 from ..services.uploads.errors import UploadClosed
@@ -80,7 +81,7 @@ def create(bucket: Bucket, conditions: Conditions) -> Response:
     check_version()
     pairs, concat = fields.metadata(), request.headers.get("Upload-Concat", "")
     if concat not in ("", PARTIAL) and not concat.startswith(fields.FINAL):
-        abort(400, description="Upload-Concat has to be partial, or final; and URLs.")
+        abort(400, description=_("Upload-Concat has to be partial, or final; and URLs."))
     if concat == PARTIAL:
         # Before all its bytes have come in vain.
         ensure_joins(bucket)
@@ -90,7 +91,7 @@ def create(bucket: Bucket, conditions: Conditions) -> Response:
     if concat != PARTIAL:
         key = fields.text_of(pairs, "key", "filename")
         if key is None:
-            abort(400, description="Upload-Metadata has to have the object's key, as key or filename.")
+            abort(400, description=_("Upload-Metadata has to have the object's key, as key or filename."))
         mimetype = fields.text_of(pairs, "filetype")
         if mimetype and _MIMETYPE.fullmatch(mimetype):
             meta["mimetype"] = mimetype
@@ -126,9 +127,9 @@ def create(bucket: Bucket, conditions: Conditions) -> Response:
 def _length() -> int | None:
     length, deferred = fields.whole_number("Upload-Length"), request.headers.get("Upload-Defer-Length")
     if deferred not in (None, "1"):
-        abort(400, description="Upload-Defer-Length has to be 1.")
+        abort(400, description=_("Upload-Defer-Length has to be 1."))
     if (length is None) == (deferred is None):
-        abort(400, description="An upload needs Upload-Length, or Upload-Defer-Length: 1.")
+        abort(400, description=_("An upload needs Upload-Length, or Upload-Defer-Length: 1."))
     return length
 
 
@@ -138,19 +139,19 @@ def _check_type(needed: bool) -> None:
     :param needed: Whether the request needs the type also without a body.
     """
     if (needed or body_size() != 0) and request.mimetype != TYPE:
-        raise WrongType(description=f"The Content-Type has to be {TYPE}.")
+        raise WrongType(description=_("The Content-Type has to be %(type)s.", type=TYPE))
 
 
 def _join(bucket: Bucket, key: str, sources: list[uuid.UUID], about: dict[str, Any]) -> Response:
     """Make an upload of others."""
     if "Upload-Length" in request.headers:
-        abort(400, description="The length of an upload that is made of others is that of all of them.")
+        abort(400, description=_("The length of an upload that is made of others is that of all of them."))
     bucket_id = bucket.id
 
     def check(source: Upload) -> None:
         ensure_own(source, bucket)
         if (source.meta or {}).get("concat") != PARTIAL:
-            raise InvalidOperationError(description=f"The upload {source.id} is not a partial one.")
+            raise InvalidOperationError(description=_("The upload %(id)s is not a partial one.", id=source.id))
 
     again = joined_before(bucket, key, sources, check)
     if again is not None:
@@ -221,11 +222,11 @@ def patch(found: Resource) -> Response:
     check_version()
     _check_type(needed=True)
     if found.is_joined:
-        raise InvalidOperationError(description="An upload that is made of others takes no bytes.")
+        raise InvalidOperationError(description=_("An upload that is made of others takes no bytes."))
     found.ensure_usable()
     offset, length = fields.whole_number("Upload-Offset"), fields.whole_number("Upload-Length")
     if offset is None:
-        abort(400, description="The request needs an Upload-Offset.")
+        abort(400, description=_("The request needs an Upload-Offset."))
     version, expires = found.version, found.expires
     if found.is_closed:
         if body_size() != 0 or offset != found.length:

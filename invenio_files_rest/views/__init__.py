@@ -15,6 +15,8 @@ from ..http.upload_body import (
     parse_header_tags,
     stream_uploadfactory,
 )
+from ..messages import language_of_request, translated
+from ..messages import lazy_gettext as _
 from ..services.validation import minsize_validator, validate_tag
 from ..tasks import merge_multipartobject, remove_file_data
 from ..telemetry.exposition import metrics
@@ -98,7 +100,7 @@ def error_response(error: HTTPException) -> Response | HTTPException:
     report(error)
     if isinstance(error, RESTException):
         return error
-    answer = RESTException(description=error.description)
+    answer = RESTException(description=translated(error.description))
     answer.code = error.code
     response: Response = answer.get_response()
     # For example Allow, which a 405 must have (RFC 9110, section 15.5.6).
@@ -113,7 +115,8 @@ BUSY_SECONDS = 10
 def busy_response(error: PoolTimeoutError) -> Response | HTTPException:
     """Return 503, since all connections to the database are in use (RFC 9110, section 15.6.4), and log it."""
     report_busy(error)
-    return error_response(ServiceUnavailable("The server is busy. Try again later.", retry_after=BUSY_SECONDS))
+    with language_of_request():
+        return error_response(ServiceUnavailable(_("The server is busy. Try again later."), retry_after=BUSY_SECONDS))
 
 
 def add_error_handlers(blueprint: Blueprint) -> None:

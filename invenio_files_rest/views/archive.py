@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Response, abort, current_app, redirect, request
-from webargs import fields, validate
+from webargs import fields
 
 from ..archives.formats import FORMATS
 from ..archives.layout import Layout, lay_out
@@ -15,9 +15,10 @@ from ..archives.slots import take_slot
 from ..archives.stamp import EPOCH, make_stamp, parse_stamp
 from ..archives.stream import ArchiveStream
 from ..errors import InvalidArguments, field_errors
-from ..http.arguments import of_a_key
+from ..http.arguments import at_most, of_a_key, one_of
 from ..http.file_response import Representation, send_opened
 from ..http.links import bucket_url
+from ..messages import lazy_gettext as _
 from ..models import Bucket, ObjectVersion
 from ..models.bucket_state import BucketState
 from ..permissions import permitted_actions
@@ -25,8 +26,8 @@ from ..services.transactions import release_connection
 from .decorators import refuse
 
 ARCHIVE = {
-    "archive": fields.String(validate=validate.OneOf(sorted(FORMATS))),
-    "at": fields.String(validate=validate.Length(max=64)),
+    "archive": fields.String(validate=one_of(*sorted(FORMATS))),
+    "at": fields.String(validate=at_most(64)),
 }
 """Arguments of an archive."""
 
@@ -37,7 +38,7 @@ KEYS = {
     "keys": fields.List(
         fields.String(validate=of_a_key),
         data_key="key",
-        validate=validate.Length(max=MOST_KEYS),
+        validate=at_most(MOST_KEYS),
         metadata={
             "description": "Key of an object in the archive; one that ends in a slash stands for all whose keys begin "
             "so. It may be given several times."
@@ -75,9 +76,9 @@ def send_archive(
     """
     for argument in NOT_WITH_ARCHIVE:
         if argument in request.args:
-            abort(400, description=f"The argument {argument} has no meaning for an archive.")
+            abort(400, description=_("The argument %(argument)s has no meaning for an archive.", argument=argument))
     if keys and prefix:
-        abort(400, description="Give either key or prefix.")
+        abort(400, description=_("Give either key or prefix."))
     chosen = tuple(dict.fromkeys(keys))
     if at is None:
         layout = lay_out_latest(bucket, name, prefix, chosen)
@@ -92,10 +93,10 @@ def send_archive(
     try:
         moment, digest = parse_stamp(at)
     except ValueError as error:
-        raise InvalidArguments(errors=field_errors([str(error)], "at")) from error
+        raise InvalidArguments(errors=field_errors([error.args[0]], "at")) from error
     layout = lay_out(FORMATS[name], BucketState(bucket.id, moment, prefix, chosen), ensure_readable)
     if layout.digest != digest:
-        abort(410, description="The bucket has no such state any more. Ask again without the argument at.")
+        abort(410, description=_("The bucket has no such state any more. Ask again without the argument at."))
     return send_layout(layout, name, file_name or str(bucket.id))
 
 
@@ -119,7 +120,7 @@ def lay_out_latest(bucket: Bucket, name: str, prefix: str, keys: tuple[str, ...]
 
     layout = lay_out(FORMATS[name], BucketState.latest(bucket.id, prefix, EPOCH, keys), check)
     if missing:
-        abort(404, description=f"There is nothing of the key {min(missing)!r}.")
+        abort(404, description=_("There is nothing of the key '%(key)s'.", key=min(missing)))
     return layout
 
 

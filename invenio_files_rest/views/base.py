@@ -15,6 +15,7 @@ from ..http.observation import observer
 from ..http.routing import requested_endpoint, without_token
 from ..http.scopes import check_scope
 from ..instrumentation import pool_exhausted, tell
+from ..messages import lazy_gettext as _
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -113,6 +114,6 @@ class FilesView(ContentNegotiatedMethodView):
             request.environ["PATH_INFO"].encode("latin-1").decode()
             request.query_string.decode()
         except UnicodeDecodeError as error:
-            raise InvalidKeyError(description="The URL is not in UTF-8.") from error
+            raise InvalidKeyError(description=_("The URL is not in UTF-8.")) from error
         response: Response = super().dispatch_request(*args, **kwargs)
         return response

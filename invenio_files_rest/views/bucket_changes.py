@@ -8,12 +8,13 @@ from typing import Any
 
 from flask import Response, abort, request
 from marshmallow import ValidationError
-from webargs import fields, validate
+from webargs import fields
 
 from ..errors import InvalidArguments, MissingQueryParameter, field_errors
-from ..http.arguments import NOT_FOUND, Identifier, WholeNumber, is_uuid, refuse_stray_arguments, use_kwargs
+from ..http.arguments import NOT_FOUND, Identifier, WholeNumber, between, is_uuid, refuse_stray_arguments, use_kwargs
 from ..http.json_response import json_serializer
 from ..http.preconditions import write_conditions
+from ..messages import lazy_gettext as _
 from ..models import Bucket, ObjectVersion
 from ..models.listing import Listing
 from ..permissions import decides_by_bucket, expect_actions, grant_to_creator, permitted
@@ -40,7 +41,7 @@ class _Limit(WholeNumber):
     """A size limit in bytes; ``null`` for none."""
 
     def __init__(self) -> None:
-        super().__init__(allow_none=True, validate=validate.Range(0, 2**63 - 1))
+        super().__init__(allow_none=True, validate=between(0, 2**63 - 1))
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(value, bool):
@@ -53,7 +54,7 @@ class _Flag(fields.Boolean):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool:
         if not isinstance(value, bool):
-            raise ValidationError("Neither true nor false.")
+            raise ValidationError(_("Neither true nor false."))
         return value
 
 
@@ -111,7 +112,7 @@ class BucketChangesMixin(BucketTagsMixin, BucketUploadsMixin):
         refuse_stray_arguments()
         check_conditions_without_validators(write_conditions(request))
         if not values:
-            raise InvalidArguments(errors=field_errors(f"Give one of {', '.join(_CHANGES)}.", "body"))
+            raise InvalidArguments(errors=field_errors(_("Give one of %(names)s.", names=", ".join(_CHANGES)), "body"))
         changed = change_bucket(bucket.id, **values)
         return self.make_response(data=changed, context={"class": Bucket})
 
@@ -152,7 +153,7 @@ class BucketChangesMixin(BucketTagsMixin, BucketUploadsMixin):
         check_conditions_without_validators(write_conditions(request))
         bucket_id = bucket.id
         if source_id == bucket_id:
-            abort(400, description="There is nothing to sync: the bucket is both source and target.")
+            abort(400, description=_("There is nothing to sync: the bucket is both source and target."))
         source = Bucket.get(source_id)
         if source is None:
             abort(404, description=NOT_FOUND)

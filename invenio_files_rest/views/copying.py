@@ -14,6 +14,7 @@ from webargs import fields
 from ..errors import BucketLockedError, MissingQueryParameter, ObjectReplacedError
 from ..http.arguments import NOT_FOUND, Identifier, is_uuid, of_a_key, refuse_stray_arguments, use_kwargs
 from ..http.upload_body import parse_header_tags
+from ..messages import lazy_gettext as _
 from ..models import Bucket, ObjectVersion
 from ..permissions import expect_actions
 from ..proxies import current_permission_factory
@@ -92,16 +93,30 @@ class CopyMixin:
             refuse_stray_arguments(MOVE, SOURCE)
         name, source_key = (COPY, copied) if copied is not None else (MOVE, moved)
         if not source_key:
-            abort(400, description=f"The argument {name} names the key of the object to {name}.")
+            abort(
+                400,
+                description=_("The argument copy names the key of the object to copy.")
+                if copied is not None
+                else _("The argument move names the key of the object to move."),
+            )
         if source_id is None and _BEGINS_AS_A_BUCKET.match(source_key):
             abort(
                 400,
-                description=f"The argument {name} names a key, and this one begins with the identifier of a bucket: "
-                f"name the bucket with {SOURCE}=, or this one if the key does begin so.",
+                description=_(
+                    "The argument %(name)s names a key, and this one begins with the identifier of a bucket: "
+                    "name the bucket with %(source)s=, or this one if the key does begin so.",
+                    name=name,
+                    source=SOURCE,
+                ),
             )
         refuse_body()
         if source_id in (None, bucket.id) and source_key == key and version_id is None:
-            abort(400, description=f"There is nothing to {name}: the object is both source and target.")
+            abort(
+                400,
+                description=_("There is nothing to copy: the object is both source and target.")
+                if copied is not None
+                else _("There is nothing to move: the object is both source and target."),
+            )
         return self._new_version(bucket, key, source_id or bucket.id, source_key, version_id, moves=moved is not None)
 
     @use_kwargs({"version_id": _ARGUMENTS["version_id"]}, location="query")

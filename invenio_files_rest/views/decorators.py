@@ -14,6 +14,7 @@ from ..http.arguments import NOT_FOUND, as_uuid
 from ..http.observation import observer
 from ..http.preconditions import write_conditions
 from ..http.streamed_form import form_file
+from ..messages import lazy_gettext as _
 from ..models import Bucket
 from ..permissions import expect_actions
 from ..proxies import current_permission_factory
@@ -88,8 +89,8 @@ def refuse(hidden: bool) -> NoReturn:
     if hidden:
         abort(404, description=NOT_FOUND)
     if current_user.is_authenticated:
-        abort(403, description="You do not have the permission for this.")
-    abort(401, description="Authentication is required for this.")
+        abort(403, description=_("You do not have the permission for this."))
+    abort(401, description=_("Authentication is required for this."))
 
 
 def refuse_body() -> None:
@@ -98,7 +99,7 @@ def refuse_body() -> None:
     :raises werkzeug.exceptions.BadRequest: If it has one.
     """
     if request.content_length or request.environ.get("HTTP_TRANSFER_ENCODING"):
-        abort(400, description="The request takes what is stored already, so it must not have a body.")
+        abort(400, description=_("The request takes what is stored already, so it must not have a body."))
 
 
 def need_permissions(

@@ -17,6 +17,7 @@ from ..http.links import object_urls
 from ..http.preconditions import write_conditions
 from ..http.schemas import schema_of
 from ..http.upload_body import parse_header_tags, read_digests
+from ..messages import lazy_gettext as _
 from ..models import Bucket, MultipartObject
 from ..models.manifest import Manifest
 from ..services.extraction import extract
@@ -74,7 +75,7 @@ class ExtractionMixin:
         refuse_stray_arguments("extract", "prefix")
         stream: Any = request_body(request.environ)
         if stream is None:
-            abort(400, description="The request has no archive: a body needs a Content-Length, or to be chunked.")
+            abort(400, description=_("The request has no archive: a body needs a Content-Length, or to be chunked."))
         if digests := read_digests(request.headers.get("Content-MD5")):
             stream = VerifiedStream(stream, digests)
         return _answer(bucket_id, extract(bucket, entries_of_stream(stream), prefix, tags, if_absent))
@@ -90,7 +91,7 @@ def _if_absent(bucket: Bucket, prefix: str) -> bool:
     if not conditions:
         return False
     if {name: value.strip() for name, value in conditions.items()} != {"If-None-Match": "*"}:
-        abort(400, description="The only condition for an archive is If-None-Match: *.")
+        abort(400, description=_("The only condition for an archive is If-None-Match: *."))
     ObjectResource.check_read_permission(bucket, prefix, None)
     return True
 

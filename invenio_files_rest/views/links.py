@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from flask import Response, abort, current_app, request
 from flask_login import current_user
 from marshmallow import ValidationError
-from webargs import fields, validate
+from webargs import fields
 
 from ..errors import InvalidArguments, field_errors
 from ..http.arguments import (
@@ -25,6 +25,8 @@ from ..http.arguments import (
     BucketPlace,
     Identifier,
     WholeNumber,
+    at_most,
+    between,
     is_unicode,
     of_a_key,
     refuse_stray_arguments,
@@ -35,6 +37,7 @@ from ..http.links import SHARES, bucket_url, next_page_url, share_url, shared_ob
 from ..http.preconditions import write_conditions
 from ..http.scopes import READ, check_scope
 from ..keys import validate_key
+from ..messages import lazy_gettext as _
 from ..models import Bucket, Share
 from ..models.share import NOTE_LENGTH, OBJECT, PREFIX, UPLOAD, VERSION
 from ..permissions import expect_actions, permitted
@@ -51,13 +54,13 @@ _LINKS, _LINK = "links", "linkId"
 
 _PAGE = {
     "start_after": BucketPlace(data_key="start-after", load_default=None),
-    "max_links": WholeNumber(data_key="max-links", validate=validate.Range(1, 1000), load_default=100),
+    "max_links": WholeNumber(data_key="max-links", validate=between(1, 1000), load_default=100),
 }
 
 
 def _of_characters(text: str) -> None:
     if "\0" in text or not is_unicode(text):
-        raise ValidationError("It has characters that cannot be stored.")
+        raise ValidationError(_("It has characters that cannot be stored."))
 
 
 _NEW = {
@@ -66,7 +69,7 @@ _NEW = {
     "prefix": fields.String(validate=of_a_key, load_default=None),
     "upload": fields.Boolean(truthy={True}, falsy={False}, load_default=False),
     "expires": fields.AwareDateTime(format="iso", default_timezone=timezone.utc, load_default=None),
-    "note": fields.String(validate=[validate.Length(max=NOTE_LENGTH), _of_characters], load_default=""),
+    "note": fields.String(validate=[at_most(NOTE_LENGTH), _of_characters], load_default=""),
 }
 
 
@@ -136,11 +139,11 @@ class LinksMixin:
             refuse(hidden=False)
         check_conditions_without_validators(write_conditions(request))
         if (key is None) == (prefix is None):
-            _refuse("body", "Give either key or prefix.")
+            _refuse("body", _("Give either key or prefix."))
         if version_id is not None and key is None:
-            _refuse("version_id", "It goes with key.")
+            _refuse("version_id", _("It goes with key."))
         if upload and prefix is None:
-            _refuse("upload", "It goes with prefix.")
+            _refuse("upload", _("It goes with prefix."))
         until = _expiry(expires)
         subject = validate_key(prefix if key is None else key)  # type: ignore[arg-type]
         if not upload:
@@ -219,7 +222,13 @@ def _expiry(given: datetime | None) -> datetime:
         )
     latest = now + current_app.config["FILES_REST_SHARES_EXPIRES_MAX"]
     if not now < given <= latest:
-        _refuse("expires", f"It has to be in the future, and not after {latest.isoformat(timespec='seconds')}.")
+        _refuse(
+            "expires",
+            _(
+                "It has to be in the future, and not after %(latest)s.",
+                latest=latest.isoformat(timespec="seconds"),
+            ),
+        )
     return given
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Response, abort
 from flask_login import current_user
-from webargs import validate
 
-from ..http.arguments import BucketPlace, WholeNumber, refuse_stray_arguments, use_kwargs
+from ..http.arguments import BucketPlace, WholeNumber, between, refuse_stray_arguments, use_kwargs
 from ..http.links import location_url, next_page_url
 from ..http.schemas import BucketPage
+from ..messages import lazy_gettext as _
 from ..models import Bucket
 from ..permissions import grant_to_creator
 from ..permissions.usable import Place, usable_buckets
@@ -18,7 +18,7 @@ from .decorators import ensure_acceptable, need_location_permission
 
 _PAGE = {
     "start_after": BucketPlace(data_key="start-after", load_default=None),
-    "max_buckets": WholeNumber(data_key="max-buckets", validate=validate.Range(1, 1000), load_default=100),
+    "max_buckets": WholeNumber(data_key="max-buckets", validate=between(1, 1000), load_default=100),
 }
 
 _MOST_ASKED = 200
@@ -39,7 +39,7 @@ class LocationResource(FilesView):
         most = max(max_buckets, _MOST_ASKED)
         usable, following = usable_buckets(start_after, max_buckets, most, ["bucket-read"])
         if not (usable or following or start_after or current_user.is_authenticated):
-            abort(401, description="Authentication is required for this.")
+            abort(401, description=_("Authentication is required for this."))
         url = next_page_url(location_url(), start_after=str(following)) if following else None
         page = BucketPage([found.bucket for found in usable], url)
         return self.make_response(data=page, context={"class": BucketPage})

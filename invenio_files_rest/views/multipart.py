@@ -18,6 +18,7 @@ from ..http.bodies import request_body
 from ..http.upload_body import early_file, is_form, read_digests
 from ..http.waiting import NOT_MERGED, once_done
 from ..keys import key_with_encoded_dots
+from ..messages import lazy_gettext as _
 from ..models import Bucket, MultipartObject, ObjectVersion, Part
 from ..permissions import permitted
 from ..proxies import current_files_rest
@@ -115,13 +116,19 @@ def ngfileupload_partfactory(
         return None, None, None, None, None
     refuse_misspelt_fields()
     if uploaded_file is None:
-        raise MultipartNoPart(description="The form has no field named file.")
+        raise MultipartNoPart(description=_("The form has no field named file."))
     if part_number is None:
         raise MultipartNoPart(
-            description="The form has no field named _chunkNumber, which has to come before the file."
+            description=_("The form has no field named _chunkNumber, which has to come before the file.")
         )
     if request.args.get("partNumber", str(part_number)) != str(part_number):
-        abort(400, description=f"The field _chunkNumber is {part_number}, which the argument partNumber contradicts.")
+        abort(
+            400,
+            description=_(
+                "The field _chunkNumber is %(part_number)s, which the argument partNumber contradicts.",
+                part_number=str(part_number),
+            ),
+        )
     return content_length, part_number, early_file(uploaded_file), uploaded_file.content_type, None
 
 
@@ -138,7 +145,7 @@ def _announced() -> dict[int, str]:
     try:
         return {int(part["part_number"]): str(part["checksum"]) for part in request.get_json().get("parts", ())}
     except (AttributeError, KeyError, TypeError, ValueError):
-        abort(400, description="The parts have to be a list of objects with part_number and checksum.")
+        abort(400, description=_("The parts have to be a list of objects with part_number and checksum."))
 
 
 class MultipartMixin:
@@ -181,7 +188,7 @@ class MultipartMixin:
             raise MultipartAlreadyCompleted()
         size, part_number, stream, _, content_md5, *_ = current_files_rest.multipart_partfactory()
         if stream is None:
-            abort(400, description="The request has no part: a body needs a Content-Length, or to be chunked.")
+            abort(400, description=_("The request has no part: a body needs a Content-Length, or to be chunked."))
         digests = read_digests(content_md5)
         if digests:
             stream = VerifiedStream(stream, digests)

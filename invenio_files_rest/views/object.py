@@ -28,6 +28,7 @@ from ..http.arguments import (
 from ..http.preconditions import last_modified_of, write_conditions
 from ..http.upload_body import read_upload
 from ..keys import key_with_encoded_dots
+from ..messages import lazy_gettext as _
 from ..models import Bucket, ObjectVersion
 from ..permissions import expect_actions
 from ..proxies import current_permission_factory
@@ -326,7 +327,7 @@ class ObjectResource(CopyMixin, MultipartMixin, ObjectTagsMixin, ObjectUploadsMi
             return self._resume_post(bucket, key)
         if upload_id is None:
             refuse_stray_arguments(*SUBRESOURCES)
-            abort(403, description="A POST begins or completes a multipart upload: it needs uploads or uploadId.")
+            abort(403, description=_("A POST begins or completes a multipart upload: it needs uploads or uploadId."))
         refuse_stray_arguments("uploadId")
         return self.multipart_complete(bucket, key, upload_id)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A Ceph cluster of one machine in the working folder: ceph.sh create, then ceph.sh serve, which ends with its caller.
-# CEPH_CONF, MONITOR_PORT, GATEWAY_PORT, ACCESS_KEY and SECRET_KEY are in the environment.
+# CEPH_CONF, MONITOR_PORT, GATEWAY_PORT, ACCESS_KEY, SECRET_KEY and OBJECTSTORE are in the environment.
 set -euo pipefail
 
 create() {
@@ -30,8 +30,10 @@ osd crush chooseleaf type = 0
 mon data = $PWD/mon
 [osd.0]
 osd data = $PWD/osd
-osd objectstore = memstore
+osd objectstore = $OBJECTSTORE
 memstore device bytes = 4294967296
+bluestore block size = 4294967296
+osd memory target = 939524096
 osd class update on start = false
 [client.rgw]
 rgw frontends = beast endpoint=127.0.0.1:$GATEWAY_PORT tcp_nodelay=1

@@ -38,6 +38,7 @@ class ObjectStore(Service):
 class Ceph(ObjectStore):
     """A Ceph cluster of one machine, which keeps everything in memory."""
 
+    objectstore = "memstore"
     name = "ceph"
     package = "ceph-mon ceph-osd radosgw ceph-common"
     user = "ceph"
@@ -64,6 +65,7 @@ class Ceph(ObjectStore):
             "MONITOR_PORT": str(self.monitor_port),
             "ACCESS_KEY": self.access_key,
             "SECRET_KEY": self.secret_key,
+            "OBJECTSTORE": self.objectstore,
             "PATH": SBIN,
         }
 

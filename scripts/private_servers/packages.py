@@ -24,6 +24,7 @@ CLIENTS = {
     "npm": "npm",
     "unzip": "unzip",
     "promtool": "prometheus",
+    "systemd-analyze": "systemd",
     "wget": "wget",
     "zsh": "zsh",
 }
@@ -63,16 +64,17 @@ def install(missing: Sequence[str]) -> None:
             POLICY.unlink()
 
 
-def install_node_packages() -> None:
-    """Install the packages of Node that the tests call, unless they are there.
+def install_node_packages(folder: Path = NODE) -> None:
+    """Install the packages of Node that a folder names, unless they are there, or there is no npm.
 
+    :param folder: The folder; by default that of the tests.
     :raises ServiceError: If they cannot be installed.
     """
-    wanted, there = NODE / "package-lock.json", NODE / "node_modules" / "installed-package-lock.json"
+    wanted, there = folder / "package-lock.json", folder / "node_modules" / "installed-package-lock.json"
     if not shutil.which("npm") or (there.exists() and there.read_bytes() == wanted.read_bytes()):
         return
-    say("Installing the packages of tests/node ...")
-    npm = ["npm", "ci", "--no-audit", "--no-fund", "--prefix", str(NODE)]
+    say(f"Installing the packages of {folder.parent.name}/{folder.name} ...")
+    npm = ["npm", "ci", "--no-audit", "--no-fund", "--prefix", str(folder)]
     done = subprocess.run(npm, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
         raise ServiceError(f"npm ci failed:\n{done.stdout.decode(errors='replace')[-2000:]}")

@@ -34,7 +34,7 @@ def pages() -> dict[str, str]:
 
     A page begins with its title; another one is made of files elsewhere.
     """
-    names = re.findall(r"^   ([\w/]+)$", (DOCS / "index.rst").read_text(), re.MULTILINE)
+    names = re.findall(r"^   ([\w/-]+)$", (DOCS / "index.rst").read_text(), re.MULTILINE)
     found = {name: path.read_text() for name in names if (path := DOCS / f"{name}.rst").is_file()}
     return {name: text for name, text in found.items() if not text.startswith("..")}
 
@@ -62,7 +62,7 @@ def page(name: str) -> str:
         text, target = reference[1] or reference[2], join("/", name.rpartition("/")[0], reference[2])[1:]
         return f'<a href="{url_for(".page", name=target)}">{text}</a>' if target in found else reference[0]
 
-    text = re.sub(r":doc:`(?:([^`]+) &lt;)?([\w/]+)(?:&gt;)?`", link, str(escape(found[name])))
+    text = re.sub(r":doc:`(?:([^`]+) &lt;)?([\w/-]+)(?:&gt;)?`", link, str(escape(found[name])))
     return render_template_string(TEMPLATE, title=title_of(found[name]), text=Markup(text))
 
 

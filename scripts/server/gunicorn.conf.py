@@ -1,5 +1,6 @@
 """How gunicorn serves the application; run-server.sh adds address, workers and threads."""
 
+import gc
 import os
 import sys
 from typing import Any
@@ -18,10 +19,11 @@ access_log_format = f'{_client} %(t)s "%(m)s %(U)s" %(s)s %({{content-length}}o)
 
 
 def post_worker_init(worker: Any) -> None:
-    """Write as the application does, once it is there."""
+    """Write as the application does, once it is there, and end without going through all that is loaded."""
     import log
 
     log.set_up(worker.wsgi.config["FILES_REST_LOG_FORMAT"])
+    gc.freeze()
 
 
 # Ctrl-C is the control that there is.

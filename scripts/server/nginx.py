@@ -1,16 +1,17 @@
-"""Print a complete nginx configuration for run-server.sh, from the one in the documentation.
+"""Print a complete nginx configuration for run-server.sh, from the one that is deployed.
 
 ``nginx.py FOLDER LISTEN APPLICATION FILES``: a private folder for nginx's temporary files; the address and port to
-listen on; the URL of the application; the folder of the files location.
+listen on; the address of the application; the folder of the files location.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
-DOCUMENTED = Path(__file__).parents[2] / "docs" / "nginx.conf"
+DEPLOYED = Path(__file__).parents[2] / "deploy" / "nginx" / "files.conf"
 KINDS = ("client_body", "fastcgi", "proxy", "scgi", "uwsgi")
 
 
@@ -23,13 +24,12 @@ def quoted(path: str) -> str:
 
 def configuration(folder: str, listen: str, application: str, files: str) -> str:
     """Return the configuration; the arguments are those of the program."""
-    server = DOCUMENTED.read_text()
-    for documented, ours in {
+    server = re.sub(r"(    server app\d:\d+ .*;\n)+", f"    server {application};\n", DEPLOYED.read_text())
+    for deployed, ours in {
         "listen 80;": f"listen {listen};",
-        "http://127.0.0.1:5000;": f"{application};",
         "alias /var/lib/files/;": f"alias {quoted(f'{files}/')};",
     }.items():
-        server = server.replace(documented, ours)
+        server = server.replace(deployed, ours)
     paths = "\n".join(f"{kind}_temp_path {quoted(f'{folder}/{kind}')};" for kind in KINDS)
     # The files are readable only by the user who runs the server.
     user = "user root;\n" if os.geteuid() == 0 else ""

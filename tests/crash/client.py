@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from .resumable import joined, run_of_bytes
+from .resumable import Run, joined, run_of_bytes
 
 T = TypeVar("T")
 
@@ -75,16 +75,24 @@ class Client(threading.Thread):
     :param url: URL of a bucket.
     :param name: What its keys begin with.
     :param seed: Seed of its choices.
+    :param token: A token, where one is needed.
     """
 
-    def __init__(self, url: str, name: str, seed: int) -> None:
+    passed_on = False
+    """Whether another program passes requests on, so that one may come when its client has gone."""
+
+    def __init__(self, url: str, name: str, seed: int, token: str | None = None) -> None:
         """Begin with nothing promised."""
         super().__init__(name=name, daemon=True)
         self.url = url
+        self.authorization = {"Authorization": f"Bearer {token}"} if token else {}
         self.random = random.Random(seed)
         self.http = requests.Session()
+        self.http.headers.update(self.authorization)
         self.ledger = Ledger()
         self.of_key: dict[str, list[str]] = defaultdict(list)
+        self.runs: dict[str, Run] = {}
+        """Its uploads of one run, by identifier."""
         self.late: set[str] = set()
         """Keys that may get another version at any time, for nobody said whether an upload has been merged."""
         self.done = self.begun = 0
@@ -93,18 +101,26 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         """Do one thing after another until told to stop."""
-        actions: list[Callable[[str], Any]] = [self.upload] * 5 + [self.delete] * 2 + [self.remove] * 2
-        actions += [self.fixed_parts] * 3 + [self.any_parts] * 3
-        actions += [lambda key: run_of_bytes(self)] * 3 + [lambda key: joined(self)] * 2
+        actions = self.actions()
         try:
             while not self.stopping.is_set():
                 key = f"{self.name}/{self.random.randrange(4)}"
                 try:
                     self.random.choice(actions)(key)
                 except LostError:
+                    self.lost(key)
                     self.stopping.wait(0.05)
         except BaseException as error:
             self.failure = error
+
+    def actions(self) -> list[Callable[[str], Any]]:
+        """Return what it does with a key, as often as it is likely."""
+        actions: list[Callable[[str], Any]] = [self.upload] * 5 + [self.delete] * 2 + [self.remove] * 2
+        actions += [self.fixed_parts] * 3 + [self.any_parts] * 3
+        return actions + [lambda key: run_of_bytes(self)] * 3 + [lambda key: joined(self)] * 2
+
+    def lost(self, key: str) -> None:
+        """Note that nobody said what came of a request; here it has ended with the server that it was sent to."""
 
     def send(self, method: str, path: str, **kwargs: Any) -> requests.Response:
         """Send a request, and return an answer that promises something."""
@@ -168,7 +184,7 @@ class Client(threading.Thread):
             if number not in there and self.random.random() < 0.2:
                 part = self.random.randbytes(len(part))
             there.pop(number, None)
-            if choice < 0.2:
+            if choice < 0.2 and not self.passed_on:
                 # One that comes late would take the part away again, whose place in the file it is written to.
                 self.break_off(f"{path}&partNumber={number}", part[:-1], len(part), wait=True)
             elif self.send("PUT", f"{path}&partNumber={number}", data=part).ok:
@@ -225,7 +241,7 @@ class Client(threading.Thread):
         host = urlsplit(self.url)
         with suppress(OSError), socket.create_connection((host.hostname, host.port), timeout=TIMEOUT) as connection:
             target = urlsplit(urljoin(f"{self.url}/", path))._replace(scheme="", netloc="").geturl()
-            named = {"Host": "localhost", "Content-Length": str(size), **dict(headers)}
+            named = {"Host": host.netloc, "Content-Length": str(size), **self.authorization, **dict(headers)}
             lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items()), "", ""]
             connection.sendall("\r\n".join(lines).encode() + body)
             if wait:

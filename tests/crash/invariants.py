@@ -67,9 +67,13 @@ class Witness:
         self.database = database
         self.files = files
 
+    def connect(self) -> Any:
+        """Connect to the database."""
+        return psycopg2.connect(host=str(self.database), user="postgres", dbname="postgres")
+
     def ask(self, query: str, *arguments: Any) -> list[Any]:
         """Ask the database, or change it."""
-        connection = psycopg2.connect(host=str(self.database), user="postgres", dbname="postgres")
+        connection = self.connect()
         try:
             with connection.cursor() as cursor:
                 cursor.execute(query, arguments or None)
@@ -79,15 +83,36 @@ class Witness:
         finally:
             connection.close()
 
-    def look(self, bucket: str, ledgers: list[Ledger]) -> None:
-        """Check that nothing that was promised is lost, and that rows and bytes agree."""
+    def size(self, uri: str) -> int | None:
+        """Return the size of a file in bytes; ``None`` where there is none."""
+        path = Path(uri)
+        return path.stat().st_size if path.exists() else None
+
+    def read(self, uri: str) -> bytes:
+        """Return what is in a file."""
+        return Path(uri).read_bytes()
+
+    def grows_in_place(self, uri: str) -> bool:
+        """Tell whether a file is there from the beginning of the upload that it is of."""
+        return True
+
+    def digest(self, uri: str) -> str:
+        """Return the MD5 of a file."""
+        return hashlib.md5(self.read(uri)).hexdigest()
+
+    def look_at_files(self) -> None:
+        """Check that rows of files and bytes agree."""
         for uri, size, checksum, stored in self.ask(FILES):
-            path = Path(uri)
-            assert path.exists(), f"A row names {uri}, which is not there."
-            assert path.stat().st_size == size, f"{uri} has {path.stat().st_size} bytes, not {size}."
+            if not stored and not self.grows_in_place(uri):
+                continue
+            there = self.size(uri)
+            assert there is not None, f"A row names {uri}, which is not there."
+            assert there == size, f"{uri} has {there} bytes, not {size}."
             if stored:
-                digest = hashlib.md5(path.read_bytes()).hexdigest()
-                assert checksum == f"md5:{digest}", f"{uri} is not what was stored."
+                assert checksum == f"md5:{self.digest(uri)}", f"{uri} is not what was stored."
+
+    def look(self, bucket: str, ledgers: list[Ledger]) -> None:
+        """Check that nothing that was promised is lost, and that rows agree."""
         assert self.ask(SIZES) == []
         assert self.ask(HEADS) == []
         found = {row[0]: row[1:] for row in self.ask(VERSIONS, bucket)}
@@ -97,7 +122,7 @@ class Witness:
                 assert version in found, f"The version {version} was acknowledged, and is not there."
                 key, _, uri, readable = found[version]
                 assert readable, f"The version {version} of {key} is not readable."
-                assert hashlib.md5(Path(uri).read_bytes()).hexdigest() == digest, f"{version} of {key} has changed."
+                assert self.digest(uri) == digest, f"{version} of {key} has changed."
             assert not ledger.removed & set(found), "A version that was removed is there again."
             for key, head in ledger.heads.items():
                 latest = heads[key]
@@ -140,7 +165,7 @@ class Witness:
             parts = found.setdefault(upload, {})
             if number is not None:
                 start = number * part_size
-                parts[number] = Path(uri).read_bytes()[start : min(start + part_size, size)]
+                parts[number] = self.read(uri)[start : min(start + part_size, size)]
                 digest = hashlib.md5(parts[number]).hexdigest()
                 assert checksum == f"md5:{digest}", f"The part {number} of {upload} is not what its row says."
         return found
@@ -165,10 +190,14 @@ class Witness:
         for ledger in ledgers:
             for version, digest in ledger.later.items():
                 assert version in found, f"The version {version} was to be there later, and is not."
-                assert hashlib.md5(Path(found[version]).read_bytes()).hexdigest() == digest
+                assert self.digest(found[version]) == digest
             assert ledger.at_least.keys() <= at_key.keys(), "Uploads were being joined, and are gone."
             for key in ledger.at_most.keys() & at_key.keys():
-                assert hashlib.md5(Path(at_key[key]).read_bytes()).hexdigest() == ledger.at_most[key]
+                assert self.digest(at_key[key]) == ledger.at_most[key]
+        self.look_for_leftovers()
+
+    def look_for_leftovers(self) -> None:
+        """Check that there is nothing in storage that no row names."""
         named = {uri for uri, *_ in self.ask(FILES)}
         uploads = {Path(json.loads(row[2])["uri"]).parent for row in self.ask(EXTENTS) if row[1] == "open"}
         there = {str(path) for path in self.files.rglob("*") if path.is_file() and path.parent not in uploads}

@@ -48,17 +48,61 @@ def kill(pid: int) -> None:
     for victim in victims:
         with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
-    while any(map(_runs, victims)):
+    while any(map(runs, victims)):
         time.sleep(0.001)
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
     """Tell whether a process holds anything still: one that nobody has waited for does not."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
     return status.rpartition(")")[2].split()[0] not in ("Z", "X")
+
+
+class Zygote:
+    """The application in a process that does what it is asked to.
+
+    :param module: The module to run.
+    :param env: Its environment.
+    :param log: A file for what it says.
+    """
+
+    def __init__(self, module: str, env: dict[str, str], log: Path) -> None:
+        """Nothing runs yet."""
+        self.module = module
+        self.env = {**env, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT / "scripts"), str(ROOT)])}
+        self.log = log
+
+    def __enter__(self) -> Zygote:
+        """Start it."""
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", self.module],
+                env=self.env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End it."""
+        self.process.kill()
+        with self.process:
+            pass
+
+    def ask(self, *command: str) -> Any:
+        """Have the application do something."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(" ".join(command) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline() or '{"status": "ended"}')
+        assert answer.get("status", 0) == 0, self.log.read_text()[-3000:]
+        return answer.get("pid", answer.get("result"))
 
 
 class Machine:
@@ -85,26 +129,11 @@ class Machine:
         """Start the database and the application, and end all afterwards."""
         self.database.start()
         try:
-            path = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "scripts"), str(ROOT)])
-            env = os.environ | {
-                "CRASH_DATABASE": self.database.url,
-                "CRASH_FOLDER": str(self.folder),
-                "PYTHONPATH": path,
-            }
+            env = os.environ | {"CRASH_DATABASE": self.database.url, "CRASH_FOLDER": str(self.folder)}
             env.pop("CRASH_BROKER", None)
             if self.broker:
                 env |= {"CRASH_BROKER": self.broker, "CRASH_QUEUE": self.folder.name}
-            with (
-                self.log.open("wb") as log,
-                subprocess.Popen(
-                    [sys.executable, "-m", "crash.zygote"],
-                    env=env,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                ) as self.zygote,
-            ):
+            with Zygote("crash.zygote", env, self.log) as self.zygote:
                 try:
                     self.files.mkdir()
                     self.ask("prepare", str(self.files))
@@ -112,19 +141,12 @@ class Machine:
                 finally:
                     for name in list(self.pids):
                         self.kill(name)
-                    self.zygote.kill()
         finally:
             self.kill("database")
 
     def ask(self, *command: str) -> Any:
         """Have the application do something."""
-        assert self.zygote.stdin is not None
-        assert self.zygote.stdout is not None
-        self.zygote.stdin.write(" ".join(command) + "\n")
-        self.zygote.stdin.flush()
-        answer = json.loads(self.zygote.stdout.readline() or '{"status": "ended"}')
-        assert answer.get("status", 0) == 0, self.log.read_text()[-3000:]
-        return answer.get("pid", answer.get("result"))
+        return self.zygote.ask(*command)
 
     def send(self, task: str, **arguments: Any) -> None:
         """Send a task to the worker."""
@@ -153,7 +175,7 @@ class Machine:
 
     def runs(self, name: str) -> bool:
         """Tell whether the server or the worker is there still."""
-        return name in self.pids and _runs(self.pids[name])
+        return name in self.pids and runs(self.pids[name])
 
     def kill(self, name: str) -> None:
         """Kill the server, the worker or the database."""

@@ -29,7 +29,7 @@ class Run:
 
     def __init__(self, client: Client, content: bytes, key: str | None) -> None:
         """Begin it, with its length or without."""
-        self.client, self.content = client, content
+        self.client, self.content, self.key = client, content, key
         self.declared = key is None or client.random.random() < 0.5
         headers = {"Upload-Length": str(len(content))} if self.declared else {"Upload-Defer-Length": "1"}
         headers |= {"Upload-Concat": "partial"} if key is None else {"Upload-Metadata": metadata(filename=key)}
@@ -37,6 +37,7 @@ class Run:
         self.id = self.url[-36:]
         self.offset = 0
         client.ledger.runs[self.id] = b""
+        client.runs[self.id] = self
 
     def told(self, answer: Any) -> None:
         """Note an offset, which never is less than another that was told before."""
@@ -76,6 +77,14 @@ class Run:
         """Tell whether an answer says that all bytes are there of an upload that has no more."""
         return answer is not None and self.declared and self.offset == len(self.content)
 
+    def is_promised(self, answer: Any) -> None:
+        """Note that it is a version, or will be one, as an answer says to which it is whole."""
+        self.forget()
+        # Without it a worker makes the version.
+        has_become = "versionId=" in answer.headers.get("Location", "")
+        promised = self.client.ledger.versions if has_become else self.client.ledger.later
+        promised[version_of(self.id)] = hashlib.md5(self.content).hexdigest()
+
     def forget(self) -> None:
         """Expect nothing of it any more."""
         self.client.ledger.runs.pop(self.id, None)
@@ -109,11 +118,7 @@ def run_of_bytes(client: Client) -> None:
             run.end()
             return
         answer = answer or run.ask()
-    run.forget()
-    # Without it a worker makes the version.
-    has_become = "versionId=" in answer.headers.get("Location", "")
-    promised = client.ledger.versions if has_become else client.ledger.later
-    promised[version_of(run.id)] = hashlib.md5(run.content).hexdigest()
+    run.is_promised(answer)
 
 
 def joined(client: Client) -> None:

@@ -84,10 +84,12 @@ def crash(machine: Machine, witness: Witness, choice: random.Random) -> int:
     if machine.database.process is None:
         machine.database.serve()
     ledgers = [client.ledger for client in clients]
+    witness.look_at_files()
     witness.look(bucket, ledgers)
     witness.look_at_uploads(ledgers)
     with_uploads = choice.choice(["yes", "no"])
     assert machine.ask("sweep", with_uploads) == []
+    witness.look_at_files()
     witness.look(bucket, ledgers)
     if with_uploads == "no":
         witness.look_at_uploads(ledgers)

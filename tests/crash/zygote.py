@@ -182,9 +182,8 @@ def run(app: Flask, function: Callable[..., Any], arguments: list[str]) -> dict[
     return {"status": status, "result": json.loads(text) if text else None}
 
 
-def main() -> None:
+def main(app: Flask) -> None:
     """Do as told until there is nothing more to do."""
-    app = create_app()
     # What is loaded here is loaded once.
     import celery.bin.worker  # noqa: F401
     import gunicorn.app.base
@@ -211,4 +210,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(create_app())

@@ -24,8 +24,9 @@ class Fault(NamedTuple):
 
     how: str
     """``slow`` for an answer that is late; ``reset`` for a connection that breaks before the request arrives, ``lost``
-    for one that breaks before the answer does, and ``short`` for one that breaks in the middle of it; or a status and a
-    code that the proxy answers, as ``503 SlowDown``."""
+    for one that breaks before the answer does, and ``short`` for one that breaks in the middle of it; ``flipped`` for a
+    body of which the store gets one byte as another; or a status and a code that the proxy answers, as ``503
+    SlowDown``."""
 
     times: int = 1_000_000
 
@@ -88,6 +89,8 @@ class FaultyProxy:
             status, code = how.split()
             self._answer(request, int(status), [("Content-Type", "application/xml")], _BROKEN % code.encode())
             return
+        if how == "flipped":
+            body = body[:-1] + bytes([body[-1] ^ 1])
         if how == "slow":
             time.sleep(SLOW_SECONDS)
         connection = http.client.HTTPConnection(self._host)

@@ -42,17 +42,18 @@ class Server:
 
 
 @contextmanager
-def serving(log: Path, *options: str, **variables: str) -> Iterator[Server]:
+def serving(log: Path, *options: str, program: Path = RUN, **variables: str) -> Iterator[Server]:
     """Run run-server.sh at a port that nobody uses, until it says that it serves.
 
     :param log: File that gets what it says.
     :param options: Its options, but for the port.
+    :param program: The script, which may be a copy.
     :param variables: What is set in its environment.
     """
     port = free_port()
     with log.open("w") as file:
         process = subprocess.Popen(
-            [RUN, "--port", str(port), *options],
+            [program, "--port", str(port), *options],
             env=environment(**variables),
             stdout=file,
             stderr=subprocess.STDOUT,

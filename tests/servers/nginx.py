@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 import requests
@@ -22,7 +22,7 @@ import requests
 from . import HERE, command, environment, free_port, serving
 
 NGINX = shutil.which("nginx", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/usr/local/sbin"]))
-DOCUMENTED = HERE.parent.parent / "docs" / "nginx.conf"
+DEPLOYED = HERE.parent.parent / "deploy" / "nginx" / "files.conf"
 ODD = "location é %41 'a' \"b\" ?c#d;+&"
 
 needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed; ./run-tests.sh installs it on Debian")
@@ -65,11 +65,16 @@ def quoted(text: str) -> str:
 
 
 def documented(folder: Path, port: int, application: str) -> str:
-    """Return the documented configuration, for a temporary folder and two free ports."""
-    shown = DOCUMENTED.read_text()
+    """Return the deployed configuration, for a temporary folder and two free ports.
+
+    :param application: The URL of the application.
+    """
+    shown, count = re.subn(
+        r"(    server app\d:\d+ .*;\n)+", f"    server {urlsplit(application).netloc};\n", DEPLOYED.read_text()
+    )
+    assert count == 1
     for old, new in {
         "listen 80;": f"listen 127.0.0.1:{port};",
-        "http://127.0.0.1:5000;": f"{application};",
         "alias /var/lib/files/;": f"alias {folder}/location/;",
     }.items():
         assert old in shown

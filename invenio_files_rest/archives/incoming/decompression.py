@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import InvalidArchiveError
+from ...messages import lazy_gettext as _
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -116,14 +117,16 @@ class Decompressed:
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             if isinstance(error, lzma.LZMAError) and "emory" in str(error):
                 raise InvalidArchiveError(
-                    description="The archive needs too much memory to be decompressed."
+                    description=_("The archive needs too much memory to be decompressed.")
                 ) from error
             raise InvalidArchiveError(
-                description=f"The compression of the archive ({self._name}) is damaged."
+                description=_("The compression of the archive (%(name)s) is damaged.", name=self._name)
             ) from error
         self._made += len(data)
         if self._made > FREE_BYTES and self._made > self._most * self._came:
-            raise InvalidArchiveError(description=f"The archive expands to more than {self._most} times its size.")
+            raise InvalidArchiveError(
+                description=_("The archive expands to more than %(most)s times its size.", most=self._most)
+            )
         return data
 
     def _read(self, size: int) -> bytes:

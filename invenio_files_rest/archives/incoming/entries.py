@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING
 from flask import current_app
 
 from ...errors import InvalidArchiveError
+from ...messages import lazy_gettext as _
 from ...services.extraction import Entry
 from .decompression import decompressed
 from .tar_reader import TarReader
@@ -37,7 +38,7 @@ def entries_of_file(file: IO[bytes], size: int) -> Iterable[Entry]:
     first = file.read(4)
     if not file.seekable():
         if first in MAGIC:
-            raise InvalidArchiveError(description="A ZIP can be read only from a storage whose files can seek.")
+            raise InvalidArchiveError(description=_("A ZIP can be read only from a storage whose files can seek."))
         return entries_of_stream(_Begun(first, file))
     file.seek(0)
     if first not in MAGIC:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ...errors import InvalidArchiveError
+from ...messages import lazy_gettext as _
 from ...services.extraction import Entry
 from .names import key_of, refused
 
@@ -20,16 +21,15 @@ LARGEST_HEADER = 64 * 1024
 """Largest size of an extended header or a long name, in bytes."""
 
 _BLOCK = tarfile.BLOCKSIZE
-_UNFINISHED = "The archive ends before its end"
 _FILES = {tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE}
 _LONG = {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
 _KINDS = {
-    tarfile.LNKTYPE: "a hard link",
-    tarfile.SYMTYPE: "a symbolic link",
-    tarfile.CHRTYPE: "a device",
-    tarfile.BLKTYPE: "a device",
-    tarfile.FIFOTYPE: "a pipe",
-    tarfile.GNUTYPE_SPARSE: "a sparse file",
+    tarfile.LNKTYPE: _("a hard link"),
+    tarfile.SYMTYPE: _("a symbolic link"),
+    tarfile.CHRTYPE: _("a device"),
+    tarfile.BLKTYPE: _("a device"),
+    tarfile.FIFOTYPE: _("a pipe"),
+    tarfile.GNUTYPE_SPARSE: _("a sparse file"),
 }
 
 
@@ -48,7 +48,7 @@ class _File:
         wanted = self.left if size < 0 else min(size, self.left)
         data = self._stream.read(wanted) if wanted else b""
         if wanted and not data:
-            raise InvalidArchiveError(description=f"{_UNFINISHED}, in {self._name!r}.")
+            raise InvalidArchiveError(description=_("The archive ends before its end, in %(name)r.", name=self._name))
         self.left -= len(data)
         return data
 
@@ -78,7 +78,7 @@ class TarReader:
                 continue
             if info.type == tarfile.XGLTYPE:
                 if {"path", "size"} & {*self._records(info)}:
-                    raise refused(info.name, "a header for all entries gives them a name or a size")
+                    raise refused(info.name, _("a header for all entries gives them a name or a size"))
                 continue
             if info.type in _LONG:
                 text = self._text(info)
@@ -116,19 +116,19 @@ class TarReader:
             raise self._too_many()
         if any("\ud800" <= character <= "\udfff" for character in name):
             shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            raise refused(shown, "the name is not in UTF-8")
+            raise refused(shown, _("the name is not in UTF-8"))
         if "sparse" in extended:
-            raise refused(name, "it is a sparse file, and only files and folders are taken")
+            raise refused(name, _("it is a sparse file, and only files and folders are taken"))
         if info.type == tarfile.DIRTYPE:
             # Its size is that which it may have, and no bytes follow (POSIX.1-2001, pax, ustar Interchange Format).
             return
         if info.type not in _FILES:
-            kind = _KINDS.get(info.type, "of an unknown kind")
-            raise refused(name, f"it is {kind}, and only files and folders are taken")
+            kind = _KINDS.get(info.type, _("of an unknown kind"))
+            raise refused(name, _("it is %(kind)s, and only files and folders are taken", kind=kind))
         size = self._size(extended["size"], name) if "size" in extended else info.size
         if name.endswith("/"):
             if size:
-                raise refused(name, "it is a folder, and it has bytes")
+                raise refused(name, _("it is a folder, and it has bytes"))
             return
         file = _File(self._stream, size, name)
         yield Entry(key_of(name), size, file)
@@ -136,7 +136,7 @@ class TarReader:
 
     def _size(self, text: str, name: str) -> int:
         if not text.isascii() or not text.isdigit() or len(text) > 18:
-            raise refused(name, "its size is no number")
+            raise refused(name, _("its size is no number"))
         return int(text)
 
     def _records(self, info: tarfile.TarInfo) -> dict[str, str]:
@@ -166,7 +166,7 @@ class TarReader:
 
     def _bytes(self, info: tarfile.TarInfo) -> bytes:
         if info.size > LARGEST_HEADER:
-            raise refused(info.name, f"a header of an entry has more than {LARGEST_HEADER} bytes")
+            raise refused(info.name, _("a header of an entry has more than %(most)s bytes", most=LARGEST_HEADER))
         data = self._exactly(info.size)
         self._skip(0, -info.size % _BLOCK)
         return data
@@ -176,8 +176,11 @@ class TarReader:
         while left:
             data = self._stream.read(left)
             if not data:
-                after = f", after {self._after!r}" if self._after else ""
-                raise InvalidArchiveError(description=f"{_UNFINISHED}{after}.")
+                raise InvalidArchiveError(
+                    description=_("The archive ends before its end, after %(name)r.", name=self._after)
+                    if self._after
+                    else _("The archive ends before its end.")
+                )
             parts.append(data)
             left -= len(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -195,9 +198,9 @@ class TarReader:
     def _damaged(self) -> InvalidArchiveError:
         if not self._after:
             return InvalidArchiveError(
-                description="The body is not a TAR, be it compressed with gzip, bzip2, xz or not."
+                description=_("The body is not a TAR, be it compressed with gzip, bzip2, xz or not.")
             )
-        return InvalidArchiveError(description=f"The archive is damaged after {self._after!r}.")
+        return InvalidArchiveError(description=_("The archive is damaged after %(after)r.", after=self._after))
 
     def _too_many(self) -> InvalidArchiveError:
-        return InvalidArchiveError(description=f"The archive has too many entries: see {self._after!r}.")
+        return InvalidArchiveError(description=_("The archive has too many entries: see %(after)r.", after=self._after))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 from ...errors import InvalidArchiveError
+from ...messages import lazy_gettext, lazy_ngettext
 from ...services.extraction import Entry
 from .decompression import BLOCK, FREE_BYTES
 from .names import key_of, refused
@@ -30,7 +31,7 @@ _MOST32 = 0xFFFFFFFF
 _ENCRYPTED, _UTF8 = 1 | 1 << 13, 1 << 11
 _STORED, _DEFLATED = 0, 8
 _UNIX = 3
-_KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a pipe"}
+_KINDS = {stat.S_IFLNK: lazy_gettext("a symbolic link"), stat.S_IFIFO: lazy_gettext("a pipe")}
 
 
 class _Directory(NamedTuple):
@@ -76,7 +77,12 @@ class ZipReader:
         directory = self._directory()
         if directory.entries > self._most:
             raise InvalidArchiveError(
-                description=f"The archive has {directory.entries} entries, and no more than {self._most} are taken."
+                description=lazy_ngettext(
+                    "The archive has %(num)s entry, and no more than %(most)s are taken.",
+                    "The archive has %(num)s entries, and no more than %(most)s are taken.",
+                    directory.entries,
+                    most=self._most,
+                )
             )
         position, end = directory.start, directory.start + directory.size
         for _ in range(directory.entries):
@@ -86,14 +92,22 @@ class ZipReader:
             self._left -= member.size
             if self._left < 0:
                 raise InvalidArchiveError(
-                    description=f"{member.name!r}: the archive expands to more than {self._expansion} times its size."
+                    description=lazy_gettext(
+                        "%(name)r: the archive expands to more than %(expansion)s times its size.",
+                        name=member.name,
+                        expansion=self._expansion,
+                    )
                 )
             data_at = self._data_at(member, directory)
             yield Entry(key_of(member.name), member.size, _Content(self._file, member, data_at))
         # Without ZIP64, programs that do not heed it count to 65,535 and begin again.
         if position + 4 <= end and self._read_entry(position, 4, end) == _MAGIC_CENTRAL:
             raise InvalidArchiveError(
-                description=f"The directory of the ZIP has more than the {directory.entries} entries that it says."
+                description=lazy_ngettext(
+                    "The directory of the ZIP has more than the %(num)s entry that it says.",
+                    "The directory of the ZIP has more than the %(num)s entries that it says.",
+                    directory.entries,
+                )
             )
 
     def _directory(self) -> _Directory:
@@ -101,7 +115,7 @@ class ZipReader:
         tail = self._read(tail_at, self._size - tail_at)
         at = tail.rfind(b"PK\5\6")
         if at < 0 or len(tail) - at < _END.size:
-            raise InvalidArchiveError(description="The archive is no ZIP, or ends before its end.")
+            raise InvalidArchiveError(description=lazy_gettext("The archive is no ZIP, or ends before its end."))
         _, disk, first_disk, here, count, size, start, _ = _END.unpack_from(tail, at)
         end_at = tail_at + at
         if _MOST32 in (size, start) or count == 0xFFFF:
@@ -133,14 +147,20 @@ class ZipReader:
         kind = stat.S_IFMT(attributes >> 16) if made_by >> 8 == _UNIX else 0
         if name.endswith("/") or kind == stat.S_IFDIR:
             if size:
-                raise refused(name, "it is a folder, and it has bytes")
+                raise refused(name, lazy_gettext("it is a folder, and it has bytes"))
             return None, following
         if kind not in (0, stat.S_IFREG):
-            raise refused(name, f"it is {_KINDS.get(kind, 'a device')}, and only files and folders are taken")
+            raise refused(
+                name,
+                lazy_gettext(
+                    "it is %(kind)s, and only files and folders are taken",
+                    kind=_KINDS.get(kind, lazy_gettext("a device")),
+                ),
+            )
         if flags & _ENCRYPTED:
-            raise refused(name, "it is encrypted")
+            raise refused(name, lazy_gettext("it is encrypted"))
         if method not in (_STORED, _DEFLATED):
-            raise refused(name, "it is compressed in another way than deflate")
+            raise refused(name, lazy_gettext("it is compressed in another way than deflate"))
         numbers = [size, packed, offset]
         large = extra.get(1, b"")
         for place, number in enumerate(numbers):
@@ -243,9 +263,11 @@ def _decoded(name: bytes, flags: int, extra: dict[int, bytes]) -> str:
         return name.decode()
     except UnicodeDecodeError:
         if flags & _UTF8:
-            raise refused(name.decode("utf-8", "backslashreplace"), "the name is not in UTF-8") from None
+            raise refused(name.decode("utf-8", "backslashreplace"), lazy_gettext("the name is not in UTF-8")) from None
         return name.decode("cp437")
 
 
 def _damaged(name: str | None = None) -> InvalidArchiveError:
-    return InvalidArchiveError(description="The ZIP is damaged." if name is None else f"{name!r}: the ZIP is damaged.")
+    if name is None:
+        return InvalidArchiveError(description=lazy_gettext("The ZIP is damaged."))
+    return InvalidArchiveError(description=lazy_gettext("%(name)r: the ZIP is damaged.", name=name))

@@ -114,7 +114,11 @@ def _headers(names: Iterable[str]) -> dict[str, Any]:
 
 def _refusal(text: str, headers: Iterable[str], *bodies: tuple[str, str]) -> dict[str, Any]:
     content = {mimetype: {"schema": ref(name)} for mimetype, name in bodies}
-    return {"description": text, "headers": _headers((*headers, "Tus-Resumable")), "content": content}
+    return {
+        "description": text,
+        "headers": _headers((*headers, "Content-Language", "Tus-Resumable")),
+        "content": content,
+    }
 
 
 def markdown(text: str) -> str:

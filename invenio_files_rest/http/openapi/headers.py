@@ -41,6 +41,7 @@ ANSWERED: dict[str, tuple[str, dict[str, Any]]] = {
     "Allow": ("The methods of the resource.", TEXT),
     "Cache-Control": ("Who may keep the answer.", TEXT),
     "Content-Disposition": ("Whether a browser shows the file, or saves it, and under which name.", TEXT),
+    "Content-Language": ("Language of the message, by `Accept-Language`.", TEXT),
     "Content-MD5": ("MD5 of the file in hexadecimal digits, as clients of Invenio expect it.", TEXT),
     "Content-Range": ("Which bytes of how many these are.", TEXT),
     "Content-Security-Policy": ("What a browser may do with the file.", TEXT),

@@ -16,7 +16,7 @@ from ...storage.capabilities import capability_of
 from ...storage.uploads import State, Uploads
 from ..presence import ensure_reachable
 from ..transactions import in_transaction
-from .errors import UploadBusy, UploadClosed, UploadExpired, UploadGone, UploadsUnsupported
+from .errors import UploadBusy, UploadClosed, UploadExpired, UploadGone, UploadsUnsupported, why_it_failed
 
 
 class Backend(NamedTuple):
@@ -107,7 +107,7 @@ def ensure_open(upload: Upload) -> None:
     :raises UploadClosed: If it takes no more bytes. If it failed, the description says why.
     """
     if upload.status == FAILED:
-        raise UploadClosed(description=f"The upload has failed: {upload.reason}")
+        raise UploadClosed(description=why_it_failed(upload.reason))
     if upload.status != OPEN:
         raise UploadClosed()
     if upload.expires < utcnow():

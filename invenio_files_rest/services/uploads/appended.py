@@ -12,12 +12,14 @@ from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...errors import FilesException
+from ...messages import lazy_gettext as _
+from ...messages import lazy_ngettext
 from ...models import Upload, UploadExtent
 from ...storage.uploads import ExtentWrite, Receipt
 from ..transactions import in_transaction, release_connection
 from .access import Backend, backend, explained, held_open, used_open
 from .digests import Following, running
-from .errors import UploadIncomplete, UploadOffsetMismatch, UploadOverrun
+from .errors import UploadIncomplete, UploadLost, UploadOffsetMismatch, UploadOverrun
 from .free import FreePlan
 from .interface import Progress
 from .leases import Lease
@@ -115,7 +117,14 @@ class Appended(FreePlan):
         """
         size = extents[0].size if extents else 0
         if upload.length is not None and size != upload.length:
-            raise UploadIncomplete([], description=f"{upload.length - size} bytes of the upload are missing.")
+            raise UploadIncomplete(
+                [],
+                description=lazy_ngettext(
+                    "%(num)s byte of the upload is missing.",
+                    "%(num)s bytes of the upload are missing.",
+                    upload.length - size,
+                ),
+            )
         return extents
 
 
@@ -163,17 +172,18 @@ def _append(
         return in_transaction(more)
 
     def record(receipt: Receipt, ended: bool) -> datetime:
-        upload = used_open(upload_id)
-        extent = of_epoch(upload_id, grant.epoch)
-        ensure_room(upload, receipt["size"])
-        extent.offset, extent.size, extent.receipt, extent.digests = 0, receipt["size"], receipt, None
+        upload, size = used_open(upload_id), receipt["size"]
+        arrived: dict[str, Any] = {"offset": 0, "size": size, "receipt": receipt, "digests": None}
         if ended:
-            extent.writer = None
+            arrived["writer"] = None
             # Where more is to come, they are not waited for.
-            if algorithm is not None and digest is not None and upload.length in (None, extent.size):
-                extent.digests = {algorithm: digest.hexdigest()}
-            if upload.length is None:
-                upload.claim(extent.size, 0)
+            if algorithm is not None and digest is not None and upload.length in (None, size):
+                arrived["digests"] = {algorithm: digest.hexdigest()}
+        if not UploadExtent.arrived(upload_id, RUN, grant.epoch, **arrived):
+            raise UploadLost()
+        ensure_room(upload, size)
+        if ended and upload.length is None:
+            upload.claim(size, 0)
         expires: datetime = upload.expires
         return expires
 
@@ -232,5 +242,5 @@ class _Whole:
     def read(self, size: int = -1, /) -> bytes:
         data = self._source.read(size)
         if not data and self._source.broken:
-            raise UploadIncomplete([], description="The body broke off.")
+            raise UploadIncomplete([], description=_("The body broke off."))
         return data

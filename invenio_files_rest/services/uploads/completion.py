@@ -20,6 +20,7 @@ from ...errors import (
     PreconditionFailed,
     StorageError,
 )
+from ...messages import lazy_gettext as _
 from ...models import FileInstance, ObjectVersion, Upload, UploadExtent, as_object_version
 from ...models.upload import COMPLETING, DONE, FAILED
 from ...signals import file_uploaded, notify
@@ -29,12 +30,12 @@ from ..presence import ensure_reachable
 from ..transactions import in_transaction, release_connection
 from .access import Backend, backend, ensure_open, held
 from .ending import end_sources, fail, remove_all, remove_bytes
-from .errors import UploadBusy, UploadClosed, UploadGone
+from .errors import UploadBusy, UploadClosed, UploadGone, why_it_failed
 
 TOUCH_SECONDS = 60.0
 """Interval in seconds at which an upload is marked as still being completed."""
 
-LOCKED = "The bucket is locked. All bytes are kept, and become the object once it is not, until the upload expires."
+LOCKED = _("The bucket is locked. All bytes are kept, and become the object once it is not, until the upload expires.")
 """What is said of an upload that waits for its bucket to be unlocked."""
 
 
@@ -79,7 +80,7 @@ def begin_completion(plan: Chooser, upload_id: uuid.UUID, numbers: list[int] | N
             return None
         ensure_open(upload)
         if upload.key is None:
-            raise InvalidOperationError(description="The upload has no key to become an object of.")
+            raise InvalidOperationError(description=_("The upload has no key to become an object of."))
         chosen = plan.chosen(upload, UploadExtent.recorded(upload_id), numbers)
         try:
             if upload.conditions:
@@ -185,7 +186,7 @@ def _look(upload_id: uuid.UUID) -> _Work | uuid.UUID:
     if upload.status == DONE:
         return upload.version_id
     if upload.status != COMPLETING:
-        raise UploadClosed(description=f"The upload has failed: {upload.reason}" if upload.reason else None)
+        raise UploadClosed(description=why_it_failed(upload.reason) if upload.reason else None)
     if upload.sources:
         return _joined(upload)
     extents = UploadExtent.recorded(upload_id)
@@ -243,7 +244,7 @@ def _postpone(upload_id: uuid.UUID) -> None:
     """Note that an upload waits, unless another process has ended it."""
     upload = Upload.hold(upload_id, Upload.status == COMPLETING)
     if upload is not None:
-        upload.reason = LOCKED
+        upload.reason = str(LOCKED)
 
 
 def _found(upload_id: uuid.UUID, abort: Callable[[State], None], state: State) -> uuid.UUID:

@@ -13,8 +13,8 @@ from ...checksums import MessageDigest, new_digest
 KEPT = 256
 """Number of running digests that this process keeps."""
 
-BEHIND = 4 * 1024**2
-"""Number of bytes that a digest may be behind."""
+BEHIND = 8 * 1024**2
+"""Bytes that a digest may be behind. It goes on while the disk, the database and the client are waited for."""
 
 SHORT = 128 * 1024
 """Number of bytes that are hashed sooner than a thread is started."""

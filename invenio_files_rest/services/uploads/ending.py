@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import current_app
 
+from ...messages import lazy_gettext as _
 from ...models import Bucket, Upload, UploadExtent
 from ...models.base import utcnow
 from ...models.upload import DONE, FAILED, JOINED
@@ -34,7 +35,7 @@ def abort_upload(upload_id: uuid.UUID) -> None:
     def abort() -> list[tuple[uuid.UUID, State]]:
         upload = held(upload_id)
         if upload.status == JOINED:
-            raise UploadClosed(description="Another upload is being made of this one, and ends it.")
+            raise UploadClosed(description=_("Another upload is being made of this one, and ends it."))
         left = _forget_sources(upload)
         Bucket.claim(upload.bucket_id, deleted=True)
         if upload.status != DONE:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import InvalidOperationError
+from ...messages import lazy_gettext as _
 from ...models import Bucket, Upload, UploadExtent
 from ...models.upload import COMPLETING, JOINED
 from ..transactions import in_transaction
@@ -56,7 +57,7 @@ def ensure_joins(bucket: Bucket) -> None:
     """
     capability = uploads_of(bucket)
     if capability is None or not capability.joins:
-        raise UploadsUnsupported(description="The storage of this bucket cannot join uploads.")
+        raise UploadsUnsupported(description=_("The storage of this bucket cannot join uploads."))
 
 
 def join_uploads(
@@ -95,11 +96,13 @@ def join_uploads(
             check(source)
             ensure_open(source)
             if source.key is not None:
-                raise InvalidOperationError(description="An upload that becomes an object is no part of another one.")
+                raise InvalidOperationError(
+                    description=_("An upload that becomes an object is no part of another one.")
+                )
             if source.length is None or there.get(source.id, 0) != source.length:
-                raise UploadIncomplete([], description=f"The upload {source.id} has not all its bytes.")
+                raise UploadIncomplete([], description=_("The upload %(id)s has not all its bytes.", id=source.id))
         if len(sources) < len(wanted):
-            raise UploadGone(description="One of the uploads does not exist any more.")
+            raise UploadGone(description=_("One of the uploads does not exist any more."))
         return {source.id: int(source.length) for source in sources}
 
     known = in_transaction(lambda: sizes([source for each in wanted if (source := Upload.get(each)) is not None]))

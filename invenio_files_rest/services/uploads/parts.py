@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
+from ...messages import lazy_gettext as _
+from ...messages import lazy_ngettext
 from ...models import Upload, UploadExtent
 from ...storage.uploads import ExtentWrite, Receipt, State
 from ..transactions import commit_or_undo, in_transaction, release_connection
@@ -199,16 +201,24 @@ class AnyParts(FreePlan):
         """
         if numbers is not None:
             if any(after <= before for before, after in pairwise(numbers)):
-                raise UploadInvalidPart(description="The parts are not named in ascending order.")
+                raise UploadInvalidPart(description=_("The parts are not named in ascending order."))
             there = {extent.number: extent for extent in extents}
             if missing := [number for number in numbers if number not in there]:
                 named = ", ".join(map(str, missing[:100]))
-                raise UploadIncomplete(missing, description=f"{len(missing)} parts are missing: {named}")
+                raise UploadIncomplete(
+                    missing,
+                    description=lazy_ngettext(
+                        "%(num)s part is missing: %(named)s",
+                        "%(num)s parts are missing: %(named)s",
+                        len(missing),
+                        named=named,
+                    ),
+                )
             extents = [there[number] for number in numbers]
         if not extents:
-            raise UploadIncomplete([FIRST], description="The upload has no parts.")
+            raise UploadIncomplete([FIRST], description=_("The upload has no parts."))
         if upload.length is not None and sum(extent.size for extent in extents) != upload.length:
-            raise UploadLengthMismatch(description="The parts have not the length of the upload.")
+            raise UploadLengthMismatch(description=_("The parts have not the length of the upload."))
         return extents
 
 

@@ -52,11 +52,19 @@ class S3Location:
     parallel_parts: int = 3
     """Number of parts of one upload that are sent to the store at the same time."""
 
+    compare_tags: bool | None = None
+    """Whether the entity tag of what was sent, its MD5, is compared with the bytes; ``None`` where there is no TLS."""
+
     attempts: int = 4
     """Number of times that a request to the store is tried."""
 
     timeout: float = 30.0
     """Seconds to wait for the store to answer."""
+
+    @property
+    def compares_tags(self) -> bool:
+        """Whether entity tags of what was sent are compared. What TLS carries arrives as it is."""
+        return (self.endpoint_url or "").startswith("http:") if self.compare_tags is None else self.compare_tags
 
     def __post_init__(self) -> None:
         """Check the values.

@@ -1,4 +1,8 @@
-"""The memory for bytes on their way to an object store, which all uploads of this process share."""
+"""The memory for bytes on their way to an object store, which all uploads of this process share.
+
+Each takes a little for its first bytes, and more once these have come. Half of the memory is kept for first bytes, and
+half of the rest for uploads that are fast, so that slow ones, which hold what they have for long, starve nobody.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,14 @@ from .locations import MIB
 BYTES = 128 * MIB
 """Number of bytes that all buffers of a process may have together."""
 
+FIRST = MIB
+"""Number of bytes that are taken for the first bytes of a body."""
+
 WAIT_SECONDS = 30.0
-"""Seconds to wait for memory."""
+"""Seconds to wait for memory for them."""
+
+PATIENCE = 2.0
+"""Seconds to wait for more of it."""
 
 
 class Budget:
@@ -24,32 +34,32 @@ class Budget:
 
     def __init__(self, size: int) -> None:
         """Begin with all of it."""
-        self._left = size
+        self.size = self._left = size
         self._changed = threading.Condition()
 
-    def take(self, size: int, timeout: float | None = None) -> None:
-        """Take a part; wait while there is not enough left.
+    def take(self, size: int) -> None:
+        """Take a part; wait :data:`WAIT_SECONDS` while there is not enough left.
 
         :param size: Number of bytes.
-        :param timeout: Seconds to wait; ``None`` for :data:`WAIT_SECONDS`.
         :raises StorageBusyError: If there is still not enough then.
         """
-        deadline = time.monotonic() + (WAIT_SECONDS if timeout is None else timeout)
-        with self._changed:
-            while self._left < size:
-                if not self._changed.wait(max(deadline - time.monotonic(), 0)) and self._left < size:
-                    raise StorageBusyError("There is no memory left for more bytes on their way to the object store.")
-            self._left -= size
+        if not self.take_within(WAIT_SECONDS, size):
+            raise StorageBusyError("There is no memory left for more bytes on their way to the object store.")
 
-    def take_now(self, size: int) -> bool:
-        """Take a part if there is enough left.
+    def take_within(self, seconds: float, size: int, kept: float = 0) -> bool:
+        """Take a part if there is enough left in time.
 
+        :param seconds: Seconds to wait.
         :param size: Number of bytes.
+        :param kept: Share of all memory that has to be left for others, from 0 to 1.
         :returns: Whether there was.
         """
+        wanted, deadline = size + int(kept * self.size), time.monotonic() + seconds
         with self._changed:
-            if self._left < size:
-                return False
+            while self._left < wanted:
+                if (left := deadline - time.monotonic()) <= 0:
+                    return False
+                self._changed.wait(left)
             self._left -= size
             return True
 

@@ -13,8 +13,8 @@ from ..local import TEMPORARY_PREFIX
 from ..uploads import ExtentWrite
 from .links import part_link
 from .locations import SMALLEST_PART
-from .objects import S3Object
-from .pieces import OBJECT, S3Piece, numbered, receipt_of, unquoted
+from .objects import S3Object, unquoted
+from .pieces import OBJECT, S3Piece, numbered, receipt_of
 from .runs import parts_there
 
 if TYPE_CHECKING:

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+from ...errors import StorageBusyError, StorageError
 from ..local import TEMPORARY_PREFIX
 from .client import client_of
 from .failures import translated_errors
 from .locations import S3Location, place_of
+
+
+class Sendable(Protocol):
+    """The body of a request."""
+
+    def read(self, size: int = -1, /) -> bytes | None:
+        """Read bytes."""
+
+    def md5(self) -> str | None:
+        """Return the MD5 of all bytes, once they have been read, in hexadecimal; ``None`` if it is not known."""
+
+
+def has_md5(answer: Mapping[str, Any]) -> bool:
+    """Return whether the entity tag of a part or of a small object is its MD5.
+
+    It is not if the store encrypts with keys of its own, or of the client.
+
+    :param answer: What the store says of it, or of the upload.
+    """
+    return "kms" not in answer.get("ServerSideEncryption", "") and "SSECustomerAlgorithm" not in answer
+
+
+def unquoted(tag: str) -> str:
+    """Return an entity tag as it is without quotes; see :func:`has_md5`.
+
+    :param tag: The tag.
+    """
+    return tag.strip('"')
 
 
 class S3Item(NamedTuple):
@@ -64,6 +94,27 @@ class S3Object:
         with translated_errors():
             answer: dict[str, Any] = getattr(client_of(self.location), operation)(**self.address, **kwargs)
         return answer
+
+    def send(self, operation: str, body: Sendable, size: int, **kwargs: Any) -> str:
+        """Send bytes, and compare what the store has got with them where the location says so.
+
+        :param operation: ``put_object`` or ``upload_part``.
+        :param body: The bytes.
+        :param size: Their number.
+        :param kwargs: Other arguments; see :meth:`call`.
+        :returns: The entity tag.
+        :raises StorageBusyError: If the store has got other bytes. Nothing is left of an object.
+        :raises StorageError: If the store fails.
+        """
+        answer = self.call(operation, Body=body, ContentLength=size, **kwargs)
+        tag, expected = str(answer["ETag"]), body.md5()
+        if expected and has_md5(answer) and unquoted(tag) != expected:
+            if operation == "put_object":
+                # What cannot be removed now the sweep finds.
+                with suppress(StorageError):
+                    self.call("delete_object")
+            raise StorageBusyError(f"The object store has got other bytes than were sent: {tag} instead of {expected}.")
+        return tag
 
     def ask(self, operation: str, **kwargs: Any) -> dict[str, Any]:
         """Have the store list something of the bucket; see :meth:`call`.

@@ -59,11 +59,3 @@ def numbered(pieces: list[S3Piece]) -> list[S3Piece] | None:
     large = all(piece.size >= SMALLEST_PART for piece in found[:-1])
     has_parts = any(piece.kind == PART for piece in found)
     return found if has_parts and ascending and large and found[-1].number <= 10_000 else None
-
-
-def unquoted(tag: str) -> str:
-    """Return an entity tag as it is without quotes: of a part the MD5, unless the store encrypts with keys of its own.
-
-    :param tag: The tag.
-    """
-    return tag.strip('"')

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError
 from urllib3.exceptions import HTTPError
 
 from ...errors import StorageBusyError, StorageError
-from .objects import S3Object
+from .locations import MIB
+from .objects import S3Object, unquoted
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+MD5_DIGITS = 32
+"""Length of an MD5 in hexadecimal; the entity tag of an object that was sent in parts is longer, and is none."""
 
 ATTEMPTS = 3
 """Number of times that reading goes on at the same position after the connection broke."""
@@ -25,16 +30,17 @@ class S3File(io.RawIOBase):
     range which :meth:`prepare` has named.
 
     :param source: The object.
+    :param size: Its size in bytes, if known.
     """
 
-    def __init__(self, source: S3Object) -> None:
+    def __init__(self, source: S3Object, size: int | None = None) -> None:
         """Ask for nothing yet."""
         super().__init__()
-        self._source = source
+        self.source = source
         self._position = 0
         self._at = 0
         self._end: int | None = None
-        self._size: int | None = None
+        self._size = size
         self._tag: str | None = None
         self._body: Any = None
         self.name = source.uri
@@ -62,7 +68,7 @@ class S3File(io.RawIOBase):
         if self._tag:
             # Bytes of two objects must not be mixed.
             wanted["IfMatch"] = self._tag
-        answer = self._source.call("get_object", **wanted)
+        answer = self.source.call("get_object", **wanted)
         self._body, self._at = answer["Body"], self._position
         self._tag = answer.get("ETag") or None
         total = answer.get("ContentRange", "").rpartition("/")[2]
@@ -73,11 +79,16 @@ class S3File(io.RawIOBase):
             self._body.close()
             self._body = None
 
+    def md5(self) -> str | None:
+        """Return the MD5 of the object, as far as the store has told and tells it."""
+        tag = unquoted(self._tag or "")
+        return tag if self.source.location.compares_tags and len(tag) == MD5_DIGITS else None
+
     @property
     def size(self) -> int:
         """Size of the object in bytes."""
         if self._size is None:
-            self._size = int(self._source.call("head_object")["ContentLength"])
+            self._size = int(self.source.call("head_object")["ContentLength"])
         return self._size
 
     def readable(self) -> bool:
@@ -101,25 +112,37 @@ class S3File(io.RawIOBase):
         self._position = position
         return position
 
-    def readinto(self, target: WriteableBuffer, /) -> int:
-        """Read bytes.
+    def read(self, size: int = -1, /) -> bytes:
+        """Read bytes, without the copies that are made where a buffer is filled.
 
+        :param size: Largest number of bytes; negative for all.
         :raises StorageBusyError: If the connection keeps breaking.
         """
-        view = memoryview(target).cast("B")
-        if not len(view) or self._position >= self.size:
-            return 0
-        for attempt in range(ATTEMPTS):
+        if size < 0:
+            return self.readall()
+        if not size or self._position >= self.size:
+            return b""
+        attempts = 0
+        while True:
             try:
-                data = self._read(len(view))
-                break
+                return self._read(size)
             except (BotoCoreError, HTTPError, OSError) as error:
                 if isinstance(error, FileNotFoundError):
                     raise
                 self._hang_up()
-                if attempt + 1 == ATTEMPTS:
+                attempts += 1
+                if attempts == ATTEMPTS:
                     text = f"The object store broke off: {type(error).__name__}: {error}"
                     raise StorageBusyError(text) from error
+
+    def readall(self) -> bytes:
+        """Read all bytes up to the end."""
+        return b"".join(iter(partial(self.read, MIB), b""))
+
+    def readinto(self, target: WriteableBuffer, /) -> int:
+        """Read bytes into a buffer; see :meth:`read`."""
+        view = memoryview(target).cast("B")
+        data = self.read(len(view))
         view[: len(data)] = data
         return len(data)
 

@@ -21,8 +21,8 @@ from ..pump import pump
 from ..uploads import ExtentWrite
 from .links import part_link
 from .locations import SMALLEST_PART
-from .objects import S3Object
-from .pieces import OBJECT, PART, S3Piece, receipt_of, unquoted
+from .objects import S3Object, has_md5, unquoted
+from .pieces import OBJECT, PART, S3Piece, receipt_of
 from .positions import Positioned
 from .reading import S3File
 from .runs import parts_there
@@ -97,7 +97,7 @@ class PartsOfRoom:
             self._target.call("put_object", Body=b"")
             return
         begun = self._target.call("create_multipart_upload")
-        self._mark(Room(begun["UploadId"], size, "kms" not in begun.get("ServerSideEncryption", "")))
+        self._mark(Room(begun["UploadId"], size, has_md5(begun)))
 
     def _mark(self, room: Room) -> Room:
         metadata = {"upload": room.upload_id, "size": str(room.size), "md5": str(int(room.has_md5))}

@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ...errors import FileSizeError
+from ...messages import lazy_gettext as _
 from ..local import TEMPORARY_PREFIX
 from ..pieces import SAVE_SECONDS, ensure_enough
 from ..pump import pump
@@ -106,7 +107,7 @@ class GrowingRun:
     def _new_buffer(self) -> Buffer:
         part_size = part_size_of(self._target.location, self._number, self._length, EPOCHS)
         left = None if self._length is None else self._length - self._done
-        return part_buffer(self._number, part_size, left, spare=2)
+        return part_buffer(self._target, self._number, part_size, left, spare=2)
 
     def _take(self, block: bytes) -> None:
         while block:
@@ -119,7 +120,7 @@ class GrowingRun:
 
     def _flush(self) -> None:
         if self._number > MOST_PARTS:
-            raise FileSizeError(description="The upload has come in too many pieces.")
+            raise FileSizeError(description=_("The upload has come in too many pieces."))
         size = self._buffer.size
         self._sender.send(self._number, self._buffer)
         self._number += 1
@@ -156,12 +157,8 @@ class GrowingRun:
             self._flush()
         self._sender.wait()
         end = S3Piece(OBJECT, 0, self._buffer.size, _name(self._extent.number, epoch))
-        self._target.beside(end.where).call(
-            "put_object",
-            Body=self._buffer,
-            ContentLength=end.size,
-            Metadata={"first": str(self._first), "next": str(self._number)},
-        )
+        told = {"first": str(self._first), "next": str(self._number)}
+        self._target.beside(end.where).send("put_object", self._buffer, end.size, Metadata=told)
         if before and before.get("before"):
             # What nobody goes on with any more, since the receipt of the next end was recorded.
             self._target.beside(before["before"]).call("delete_object")

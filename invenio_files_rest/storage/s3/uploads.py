@@ -77,15 +77,14 @@ class S3Uploads:
         size: int,
     ) -> Receipt:
         """Send a large stream as it comes, in one request."""
-        body = PassedOn(stream, size, extent.digest)
-        kwargs = {"Body": body, "ContentLength": size}
+        body = PassedOn(stream, size, extent.digest, self._target.location.compares_tags)
         try:
             if can_be_part:
-                answer = self._target.call("upload_part", UploadId=state["upload"], PartNumber=slot, **kwargs)
-                return receipt_of([S3Piece(PART, slot, size, answer["ETag"])])
+                tag = self._target.send("upload_part", body, size, UploadId=state["upload"], PartNumber=slot)
+                return receipt_of([S3Piece(PART, slot, size, tag)])
             self._ensure_begun(state)
             name = self._name(extent)
-            self._target.beside(name).call("put_object", **kwargs)
+            self._target.beside(name).send("put_object", body, size)
             return receipt_of([S3Piece(OBJECT, slot, size, name)])
         except StorageError:
             if body.error is not None:
@@ -99,7 +98,7 @@ class S3Uploads:
         name = self._name(extent)
         part_size = self._target.location.part_size
         capacity = part_size if extent.size is None else min(extent.size, part_size)
-        with Buffer(capacity) as buffer, ExitStack() as stack:
+        with Buffer(self._target, capacity) as buffer, ExitStack() as stack:
             sink = _Overflowing(buffer, self._target.beside(name), stack)
             size = pump(stream, sink, extent.digest, size=extent.size, chunk_size=BLOCK)
             if not size:
@@ -107,12 +106,10 @@ class S3Uploads:
                 return receipt_of([])
             if not sink.overflowed:
                 if can_be_part and size >= SMALLEST_PART:
-                    answer = self._target.call(
-                        "upload_part", UploadId=state["upload"], PartNumber=slot, Body=buffer, ContentLength=size
-                    )
-                    return receipt_of([S3Piece(PART, slot, size, answer["ETag"])])
+                    tag = self._target.send("upload_part", buffer, size, UploadId=state["upload"], PartNumber=slot)
+                    return receipt_of([S3Piece(PART, slot, size, tag)])
                 self._ensure_begun(state)
-                self._target.beside(name).call("put_object", Body=buffer, ContentLength=size)
+                self._target.beside(name).send("put_object", buffer, size)
                 return receipt_of([S3Piece(OBJECT, slot, size, name)])
             self._ensure_begun(state)
         return receipt_of([S3Piece(OBJECT, slot, size, name)])
@@ -193,9 +190,8 @@ class S3Uploads:
             return piece.where
         source, place = self._target.beside(piece.where), {"UploadId": state["upload"], "PartNumber": piece.number}
         if piece.size < SMALLEST_PART:
-            with Buffer(piece.size) as body, closing(S3File(source)) as file:
-                pump(file, body, size=piece.size)
-                return str(self._target.call("upload_part", Body=body, ContentLength=piece.size, **place)["ETag"])
+            with closing(S3File(source, piece.size)) as body:
+                return self._target.send("upload_part", body, piece.size, **place)
         answer = self._target.call("upload_part_copy", CopySource=source.address, **place)
         return str(answer["CopyPartResult"]["ETag"])
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from ...errors import FileSizeError
+from ...messages import lazy_gettext as _
 from .bodies import Buffer
 from .locations import LARGEST_BUFFER, MIB, SMALLEST_PART, S3Location
 from .objects import S3Object
@@ -33,16 +34,17 @@ def part_size_of(location: S3Location, number: int, size: int | None, most_parts
     return min(max(location.part_size, -(-needed // MIB) * MIB), LARGEST_BUFFER)
 
 
-def part_buffer(number: int, part_size: int, left: int | None, spare: int = 1) -> Buffer:
+def part_buffer(target: S3Object, number: int, part_size: int, left: int | None, spare: int = 1) -> Buffer:
     """Return a buffer for a part, which may be sent before it is full if memory is scarce and enough numbers are left.
 
+    :param target: The object that the part goes to.
     :param number: Number of the part, from 1.
     :param part_size: Its size in bytes.
     :param left: Number of bytes that are left for this part and the following, if it is known.
     :param spare: Out of how many of the numbers that follow one has to be enough.
     """
     may_be_short = left is None or (MOST_PARTS - number) // spare * part_size >= left
-    return Buffer(part_size, SMALLEST_PART if may_be_short else part_size)
+    return Buffer(target, part_size, SMALLEST_PART if may_be_short else part_size)
 
 
 class PartSender:
@@ -75,10 +77,8 @@ class PartSender:
     def _send(self, number: int, body: Buffer) -> None:
         with body:
             size = len(body)
-            answer = self._target.call(
-                "upload_part", UploadId=self._upload_id, PartNumber=number, Body=body, ContentLength=size
-            )
-        self.parts[number] = size, answer["ETag"]
+            tag = self._target.send("upload_part", body, size, UploadId=self._upload_id, PartNumber=number)
+        self.parts[number] = size, tag
 
     def wait(self) -> None:
         """Wait until all parts are there.
@@ -94,7 +94,7 @@ class PartSender:
     def close(self) -> None:
         """Wait until none is on its way; forget those that have not begun."""
         self._pool.shutdown(cancel_futures=True)
-        for _, body in self._sent:
+        for _part, body in self._sent:
             body.close()
 
 
@@ -142,7 +142,7 @@ class ObjectWriter:
     def _new_buffer(self) -> Buffer:
         location, number, left = self._target.location, self._number, self._left
         part_size = part_size_of(location, number, left, max(MOST_PARTS + 1 - number, 1))
-        return part_buffer(number, part_size if left is None else min(part_size, left), left)
+        return part_buffer(self._target, number, part_size if left is None else min(part_size, left), left)
 
     def adopt(self, buffer: Buffer) -> None:
         """Begin with what a buffer has, which is closed when it has been sent.
@@ -168,7 +168,7 @@ class ObjectWriter:
 
     def _flush(self) -> None:
         if self._number > MOST_PARTS:
-            raise FileSizeError(description="The file is too large to be stored in one request. Upload it in parts.")
+            raise FileSizeError(description=_("The file is too large to be stored in one request. Upload it in parts."))
         if self._sender is None:
             self._upload_id = self._target.call("create_multipart_upload")["UploadId"]
             self._sender = PartSender(self._target, self._upload_id)
@@ -204,7 +204,7 @@ class ObjectWriter:
         if self._sender is None:
             if self._check is not None:
                 self._check()
-            self._target.call("put_object", Body=self._buffer, ContentLength=self._buffer.size)
+            self._target.send("put_object", self._buffer, self._buffer.size)
             return
         if self._buffer.size:
             self._flush()
