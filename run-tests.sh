@@ -21,8 +21,8 @@ packages that build on this one. All of it runs, whatever fails; the end tells w
                Those of Invenio-Records-Files run by themselves: ./run-tests.sh invenio-records-files/tests
 
 Makes the virtual environments .venv, .venv-published (the published 6.1) and .venv-ecosystem (packages that build on this
-one). As root of a Debian system it installs the packages of these servers that are missing, nginx, Chromium, curl,
-wget, Node, and what tests/node needs from npm; without them it says what is not tested. No server is left running.
+one). As root of a Debian system it installs the packages of these servers that are missing, nginx, Chromium, Firefox,
+curl, wget, Node, and what tests/node needs from npm; without them it says what is not tested. No server is left running.
 
 Environment:
   PYTHON   the Python to make the virtual environments with (3.10 or newer)

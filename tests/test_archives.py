@@ -16,7 +16,7 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
@@ -63,6 +63,17 @@ def fetch(client: FlaskClient, bucket: Any, kind: str, **query: Any) -> bytes:
     assert response.status_code == 200, response.text
     assert response.content_length == len(response.data)
     return bytes(response.data)
+
+
+def of_selection(bucket: Bucket, kind: str, keys: list[str], **query: Any) -> str:
+    """Return the path of an archive of some keys."""
+    return f"{url(bucket, archive=kind, **query)}&{urlencode([('key', key) for key in keys])}"
+
+
+def fetch_selection(client: FlaskClient, bucket: Bucket, kind: str, keys: list[str]) -> tuple[str, bytes]:
+    """Return the address to which the request for an archive of some keys is redirected, and what is there."""
+    address = str(client.get(of_selection(bucket, kind, keys)).location)
+    return address, bytes(client.get(address).data)
 
 
 def members(archive: bytes) -> dict[str, bytes]:
@@ -227,6 +238,46 @@ def test_a_version_of_a_host_whose_clock_is_late_is_never_mixed_in(client: Flask
     db.session.commit()
     error(client.get(address), 410)
     assert "late" in members(fetch(client, filled, "tar"))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_of_a_selection_has_these_objects_and_what_is_in_these_folders(
+    client: FlaskClient, filled: Bucket, kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("invenio_files_rest.archives.layout.PAGE", 2)
+    chosen = {"z": ["z"], "data/": ["data/b.bin", "data/deep/ü 漢字.txt"], "data/deep/": ["data/deep/ü 漢字.txt"]}
+    for keys in (["z"], ["data/"], ["data/", "data/deep/", "z", "z"], ["z", "data/deep/"]):
+        expected = sorted({name for key in keys for name in chosen[key]})
+        address, archive = fetch_selection(client, filled, kind, keys)
+        assert members(archive) == {name: FILES[name] for name in expected}
+        assert client.get(address, headers={"Range": "bytes=50-"}).data == archive[50:]
+        assert client.head(address).content_length == len(archive)
+    put(client, filled, "data/b.bin", b"newer")
+    put(client, filled, "data/c.txt", b"new")
+    assert client.get(address).data == archive
+    address, archive = fetch_selection(client, filled, kind, ["data/", "a.txt"])
+    assert list(members(archive)) == ["a.txt", "data/b.bin", "data/c.txt", "data/deep/ü 漢字.txt"]
+    put(client, filled, "a.txt", b"newer")
+    assert members(client.get(address).data)["a.txt"] == FILES["a.txt"]
+
+
+def test_a_selection_of_what_is_not_there_says_what(client: FlaskClient, filled: Bucket):
+    for missing in ("nothing", "data", "data/b.bin/", "long"):
+        answer = client.get(of_selection(filled, "zip", ["z", missing]))
+        assert f"There is nothing of the key '{missing}'." in error(answer, 404)["message"]
+
+
+def test_a_selection_may_name_a_hundred_keys_and_folders(client: FlaskClient, bucket: Bucket):
+    names = [f"{number:02}" for number in range(50)]
+    for name in names:
+        put(client, bucket, f"{name}/in", b"x")
+        put(client, bucket, f"file-{name}", b"x")
+    keys = [key for name in names for key in (f"{name}/", f"file-{name}")]
+    assert len(members(fetch_selection(client, bucket, "tar", keys)[1])) == 100
+    assert len(members(fetch_selection(client, bucket, "tar", ["07/in"] * 99 + ["08/"])[1])) == 2
+    error(client.get(of_selection(bucket, "tar", ["00/in"] * 101)), 422)
+    error(client.get(of_selection(bucket, "tar", ["00/\0"])), 422)
+    error(client.get(of_selection(bucket, "tar", ["00/in"], prefix="00/")), 400)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from html import unescape
 from io import BytesIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
+from zipfile import ZipFile
 
 import pytest
 from conftest import IsolatedClient, own_tables
@@ -25,9 +28,23 @@ from sqlalchemy import insert, update
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
+from invenio_files_rest import pages
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 from invenio_files_rest.pages import create_blueprint
-from invenio_files_rest.permissions import BucketRead, BucketUpdate, LocationUpdate, ObjectRead, bucket_read_all
+from invenio_files_rest.pages.messages import messages
+from invenio_files_rest.permissions import (
+    BucketRead,
+    BucketReadVersions,
+    BucketUpdate,
+    LocationUpdate,
+    ObjectDelete,
+    ObjectDeleteVersion,
+    ObjectRead,
+    ObjectReadVersion,
+    bucket_read_all,
+)
+
+STATIC = Path(pages.__file__).parent / "static"
 
 OWN = {"Sec-Fetch-Site": "same-origin"}
 """What a browser says of a form of our own pages."""
@@ -106,6 +123,16 @@ def links(answer: TestResponse) -> list[str]:
 
 def names(answer: TestResponse) -> list[str]:
     return [unescape(name) for name in re.findall(r'<th scope="row"><a [^>]+><bdi>([^<]*)</bdi>', answer.text)]
+
+
+def own_scripts(page: TestResponse) -> list[str]:
+    """Return the elements of scripts that a page of a bucket has: the strings of ours, and the one that it may run."""
+    nonce = re.search("script-src 'nonce-([^']+)'", page.headers["Content-Security-Policy"])
+    assert nonce
+    return [
+        '<script type="application/json" id="messages">',
+        f'<script type="module" src="/files-pages/page.js" nonce="{nonce[1]}">',
+    ]
 
 
 def page_of(bucket: Bucket) -> str:
@@ -394,7 +421,7 @@ def test_every_odd_key_is_found_and_leads_to_its_own_file(client: FlaskClient, a
     while waiting:
         page = client.get(waiting.pop())
         assert page.status_code == 200
-        assert not re.search("<script|<img", page.text)
+        assert re.findall("<(?:script|img)[^>]*>", page.text) == own_scripts(page)
         for link in links(page):
             if "?prefix=" in link:
                 waiting.append(link)
@@ -430,17 +457,25 @@ def test_many_files_are_paged_with_the_same_statements_as_a_few(
     assert seen == ["a", "b", *(f"key-{number:05}" for number in range(3000))]
 
 
-def test_a_page_has_a_policy_without_scripts_and_stays_in_no_cache(client: FlaskClient, allowed: Bucket) -> None:
-    for url in ("/", page_of(allowed), "/buckets/x"):
-        headers = client.get(url).headers
-        assert "script" not in headers["Content-Security-Policy"]
-        assert "unsafe" not in headers["Content-Security-Policy"]
-        assert headers["Content-Security-Policy"].startswith("default-src 'none'")
-        assert headers["Cache-Control"] == "private, no-store"
-        assert "Cookie" in headers["Vary"]
-        assert headers["X-Frame-Options"] == "DENY"
-    text = client.get(page_of(allowed)).text
-    assert not re.search(r"<script|\son\w+=|style=", text)
+def test_a_page_has_a_policy_without_scripts_of_others_and_stays_in_no_cache(
+    client: FlaskClient, allowed: Bucket
+) -> None:
+    send(client, page_of(allowed), b"hello", "a.txt")
+    scripted = (page_of(allowed), f"/details/{allowed.id}/a.txt")
+    for url in ("/", "/buckets/x", *scripted):
+        page = client.get(url)
+        policy = page.headers["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        assert policy.startswith("default-src 'none'")
+        assert page.headers["Cache-Control"] == "private, no-store"
+        assert "Cookie" in page.headers["Vary"]
+        assert page.headers["X-Frame-Options"] == "DENY"
+        assert not re.search(r"\son\w+=|style=", page.text)
+        assert re.findall("<script[^>]*>", page.text) == (own_scripts(page) if url in scripted else [])
+        # What is uploaded is of the same origin.
+        assert ("script" in policy, "script-src 'self'" in policy) == (url in scripted, False)
+    nonces = {client.get(page_of(allowed)).headers["Content-Security-Policy"] for _ in range(3)}
+    assert len(nonces) == 3
 
 
 @pytest.mark.parametrize("query", ["?prefix=%00", "?start-after=%00", "?prefix=%ff"])
@@ -467,3 +502,230 @@ def test_a_page_is_made_while_the_database_does_not_tell_who_asks(
 def test_a_wrong_place_to_go_on_is_refused(client: FlaskClient, location: Location) -> None:
     assert client.get("/?before=x").status_code in (400, 422)
     assert client.get(f"/?before={10**15}-{uuid4()}").status_code == 200
+
+
+def test_a_folder_is_sorted_by_what_one_asks_for_and_paged(
+    client: FlaskClient, allowed: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("invenio_files_rest.pages.bucket.KEYS", 2)
+    for name, size in (("b.txt", 30), ("a.csv", 20), ("c", 10), ("d/e.txt", 50)):
+        send(client, page_of(allowed), bytes(size), key=name)
+
+    def seen(query: str) -> list[str]:
+        found, url = [], page_of(allowed) + query
+        while url:
+            page = client.get(url)
+            found += names(page)
+            following = re.search(r'rel="next" href="([^"]+)"', page.text)
+            url = following and unescape(following[1])
+        return found
+
+    # A page of names has what follows in the order of keys, its folders first.
+    assert seen("") == seen("?sort=name") == ["a.csv", "b.txt", "d", "c"]
+    assert seen("?sort=-name") == ["d", "c", "b.txt", "a.csv"]
+    assert seen("?sort=size") == ["d", "c", "a.csv", "b.txt"]
+    assert seen("?sort=-size") == ["d", "b.txt", "a.csv", "c"]
+    assert seen("?sort=-time") == ["d", "c", "a.csv", "b.txt"]
+    assert seen("?sort=type") == ["d", "c", "a.csv", "b.txt"]
+    for query in ("?sort=colour", "?page=0", "?page=x", "?sort=size&page=100001"):
+        assert client.get(page_of(allowed) + query).status_code == 422
+
+
+def test_a_folder_that_is_too_large_to_sort_is_shown_by_name_and_says_so(
+    client: FlaskClient, allowed: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("invenio_files_rest.models.folder.MOST_KEYS", 1)
+    for name in ("b", "a"):
+        send(client, page_of(allowed), b"x", key=name)
+    page = client.get(page_of(allowed) + "?sort=-time")
+    assert names(page) == ["a", "b"]
+    assert "so that it is shown by name" in page.text
+    assert 'class="name" aria-sort="ascending"' in page.text
+
+
+def test_sorting_and_pages_of_files_take_the_same_statements_however_many_there_are(
+    client: FlaskClient, allowed: Bucket, allow: Callable[..., None], fill: Callable[..., None]
+) -> None:
+    allow(BucketReadVersions(str(allowed.id)))
+    send(client, page_of(allowed), b"x", key="a")
+    counts = []
+    for added in (2, 300):
+        fill([f"{added}/{number}.txt" for number in range(added)])
+        for query in ("?sort=-size", f"?sort=time&prefix={added}/", "?deleted="):
+            with statements() as found:
+                assert client.get(page_of(allowed) + query).status_code == 200
+            counts.append(len(found))
+    assert counts[:3] == counts[3:]
+
+
+def test_deleted_files_are_shown_to_whoever_may_see_versions(
+    client: FlaskClient, allowed: Bucket, allow: Callable[..., None]
+) -> None:
+    for key in ("a.txt", "data/b.txt"):
+        send(client, page_of(allowed), b"x", key=key)
+        ObjectVersion.delete(allowed, key)
+    db.session.commit()
+    assert "Deleted files" not in client.get(page_of(allowed)).text
+    assert client.get(page_of(allowed) + "?deleted=").status_code == 403
+    allow(BucketReadVersions(str(allowed.id)))
+    page = client.get(page_of(allowed) + "?deleted=")
+    assert re.findall(r'<th scope="row"><bdi>([^<]*)', page.text) == ["a.txt", "data/b.txt"]
+    # To restore takes to read versions.
+    assert 'data-do="restore"' not in page.text
+    allow(ObjectReadVersion(str(allowed.id)))
+    assert 'data-do="restore"' in client.get(page_of(allowed) + "?deleted=&prefix=data/").text
+
+
+def details(client: FlaskClient, bucket: Bucket, key: str, query: str = "") -> TestResponse:
+    return client.get(f"/details/{bucket.id}/{key}{query}")
+
+
+PICTURES = {
+    "png": b"\x89PNG\r\n\x1a\n rest",
+    "jpeg": b"\xff\xd8\xff\xe0 rest of it",
+    "gif": b"GIF89a rest of it",
+    "webp": b"RIFF\1\0\0\0WEBPVP8 ",
+    "avif": b"\0\0\0\x20ftypavif\0\0",
+}
+
+
+def test_raster_images_are_shown_as_what_their_bytes_say_and_nothing_else_is(
+    client: FlaskClient, allowed: Bucket
+) -> None:
+    for kind, content in PICTURES.items():
+        # Whatever the name says.
+        send(client, page_of(allowed), content, key=f"{kind}.html")
+        assert f'src="/buckets/{allowed.id}/{kind}.html?preview"' in details(client, allowed, f"{kind}.html").text
+        answer = client.get(f"{page_of(allowed)}/{kind}.html?preview")
+        assert (answer.data, answer.mimetype) == (content, f"image/{kind}")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert answer.headers["Cache-Control"] == "private, no-cache"
+    for name, content in (
+        ("a.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
+        ("b.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
+        ("c.pdf", b"%PDF-1.7\n\0"),
+        ("d.png", b"%PDF-1.7\n\0"),
+    ):
+        send(client, page_of(allowed), content, key=name)
+        page = details(client, allowed, name).text
+        assert "<img" not in page
+        assert "<svg" not in page
+        assert ("There is no preview" in page) == content.startswith(b"%PDF")
+        assert client.get(f"{page_of(allowed)}/{name}?preview").status_code == 404
+
+
+def test_an_image_that_is_too_large_is_not_shown(
+    client: FlaskClient, allowed: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("preview", "file"):
+        monkeypatch.setattr(f"invenio_files_rest.pages.{module}.IMAGE_BYTES", 15)
+    send(client, page_of(allowed), PICTURES["gif"], key="a.gif")
+    assert "<img" not in details(client, allowed, "a.gif").text
+    assert client.get(f"{page_of(allowed)}/a.gif?preview").status_code == 404
+
+
+def test_the_first_64_kib_of_a_text_are_shown_as_text(client: FlaskClient, allowed: Bucket) -> None:
+    def shown(content: bytes) -> str | None:
+        send(client, page_of(allowed), content, key="a")
+        page = details(client, allowed, "a").text
+        found = re.search('<pre tabindex="0" aria-labelledby="preview">(.*)</pre>', page, re.DOTALL)
+        assert ("This is the beginning" in page) == (found is not None and len(content) > 64 * 1024)
+        return found and unescape(found[1])
+
+    assert shown("<script>žluť & 漢字</script>".encode()) == "<script>žluť & 漢字</script>"
+    assert shown(b"\xef\xbb\xbfwith a mark") == "with a mark"
+    assert shown(b"x" * 70_000) == "x" * 65_536
+    # A character is cut in two.
+    assert shown(b"x" + "ž".encode() * 40_000) == "x" + "ž" * 32_767
+    for content in (b"a\0b", b"caf\xe9 in Latin-1", b"\xc5", b"\x1f\x8b\x08"):
+        assert shown(content) is None
+
+
+def test_a_file_whose_bytes_are_gone_still_has_a_page(client: FlaskClient, allowed: Bucket) -> None:
+    send(client, page_of(allowed), b"hello", key="a.txt")
+    FileInstance.query.one().storage().delete()
+    page = details(client, allowed, "a.txt")
+    assert (page.status_code, "cannot be read at the moment" in page.text) == (200, True)
+
+
+def test_the_page_of_a_file_offers_what_one_may_do(
+    app: Flask, client: FlaskClient, bucket: Bucket, allow: Callable[..., None]
+) -> None:
+    for content in (b"one", b"the second"):
+        ObjectVersion.create(bucket, "a.txt", stream=BytesIO(content))
+    db.session.commit()
+    first = ObjectVersion.get_versions(bucket, "a.txt", desc=False).first().version_id
+    query = f"?versionId={first}"
+
+    def offered(query: str = "") -> set[str]:
+        return set(re.findall('data-do="([^"]+)"', details(client, bucket, "a.txt", query).text))
+
+    assert details(client, bucket, "a.txt").status_code == 404
+    allow(BucketRead(str(bucket.id)))
+    assert details(client, bucket, "a.txt").status_code == 404
+    allow(ObjectRead(str(bucket.id)))
+    page = details(client, bucket, "a.txt")
+    assert ("the second" in page.text, page.text.count("<tr data-version")) == (True, 1)
+    assert offered() == set()
+    assert details(client, bucket, "a.txt", query).status_code == 403
+    allow(BucketReadVersions(str(bucket.id)), ObjectReadVersion(str(bucket.id)))
+    assert details(client, bucket, "a.txt").text.count("<tr data-version") == 2
+    assert ">one</pre>" in details(client, bucket, "a.txt", query).text
+    allow(BucketUpdate(str(bucket.id)))
+    assert offered() == {"edit-tags", "restore-version"}
+    allow(ObjectDelete(str(bucket.id)))
+    assert offered() == {"edit-tags", "restore-version", "rename", "delete-file"}
+    allow(ObjectDeleteVersion(str(bucket.id)))
+    assert offered() == {"edit-tags", "restore-version", "rename", "delete-file", "remove-version"}
+    assert offered(query) == {"edit-tags", "restore-version", "remove-version"}
+    bucket.locked = True
+    assert offered() == set()
+    for nothing in ("b.txt", "a.txt/x"):
+        assert details(client, bucket, nothing).status_code == 404
+
+
+def test_what_is_chosen_is_sent_as_a_zip_to_forms_of_this_origin(
+    client: FlaskClient, bucket: Bucket, allow: Callable[..., None]
+) -> None:
+    for key in ("a.txt", "b.txt", "data/1.csv", "data/2.csv"):
+        ObjectVersion.create(bucket, key, stream=BytesIO(key.encode()))
+    db.session.commit()
+    url = f"/archives/{bucket.id}"
+
+    def chosen(**fields: Any) -> set[str]:
+        answer = client.post(url, data=fields, headers=OWN)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+        with ZipFile(BytesIO(answer.data)) as archive:
+            assert all(archive.read(name) == name.encode() for name in archive.namelist())
+            return set(archive.namelist())
+
+    assert client.post(url, headers=OWN).status_code == 404
+    allow(BucketRead(str(bucket.id)))
+    assert client.post(url, headers=OWN).status_code == 403
+    allow(ObjectRead(str(bucket.id)))
+    assert chosen() == {"a.txt", "b.txt", "data/1.csv", "data/2.csv"}
+    assert chosen(prefix="data/") == {"data/1.csv", "data/2.csv"}
+    assert chosen(prefix="data/", key="data/1.csv") == {"data/1.csv"}
+    assert chosen(key=["b.txt", "data/"]) == {"b.txt", "data/1.csv", "data/2.csv"}
+    assert client.post(url, data={"key": "a.txt"}).status_code == 403
+    missing = client.post(url, data={"key": ["a.txt", "gone"]}, headers=OWN)
+    assert (missing.status_code, missing.mimetype) == (404, "text/html")
+    assert "There is nothing of the key &#39;gone&#39;." in missing.text
+
+
+def test_scripts_have_all_their_strings_and_no_others_are_sent(client: FlaskClient, allowed: Bucket) -> None:
+    page = client.get(page_of(allowed)).text
+    sent = json.loads(re.search('id="messages">(.*?)</script>', page)[1])  # type: ignore[index]
+    assert sent == messages()
+    scripts = "".join(path.read_text() for path in STATIC.rglob("*.js"))
+    assert set(re.findall(r'\bsay\(\s*"(\w+)"', scripts)) <= set(sent)
+    assert [name for name in sent if not re.search(rf'"{name}"|`{name.partition("_")[0]}_\$', scripts)] == []
+
+
+def test_scripts_are_sent_as_such_from_the_pages_alone(client: FlaskClient) -> None:
+    for path in STATIC.rglob("*.js"):
+        answer = client.get(f"/files-pages/{path.relative_to(STATIC).as_posix()}")
+        assert (answer.status_code, answer.mimetype) == (200, "text/javascript")
+        assert not re.search(r"\b(alert|confirm|prompt|eval)\(|innerHTML|https?://", path.read_text())

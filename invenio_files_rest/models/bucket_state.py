@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from invenio_db import db
-from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy import and_, bindparam, func, or_, select
 from sqlalchemy.orm import aliased
 
 from .base import by_bytes
@@ -72,28 +72,31 @@ class Page(NamedTuple):
 
 @dataclass(frozen=True)
 class BucketState:
-    """The state of a bucket, or of the objects with a prefix, at a moment.
+    """The state of a bucket, or of some of its objects, at a moment.
 
     :param bucket_id: Identifier of the bucket.
     :param moment: Versions that are later do not count.
     :param prefix: Prefix that the keys have.
+    :param keys: The keys themselves; one that ends in a slash stands for all that begin so. Without any, all keys.
     """
 
     bucket_id: uuid.UUID
     moment: datetime
     prefix: str = ""
+    keys: tuple[str, ...] = ()
 
     @classmethod
-    def latest(cls, bucket_id: uuid.UUID, prefix: str, empty: datetime) -> BucketState:
+    def latest(cls, bucket_id: uuid.UUID, prefix: str, empty: datetime, keys: tuple[str, ...] = ()) -> BucketState:
         """Return the current state: that at the time of the latest version.
 
         :param bucket_id: Identifier of the bucket.
         :param prefix: Prefix that the keys have.
         :param empty: The moment to name if there is no version.
+        :param keys: The keys, see :class:`BucketState`.
         """
-        values = {"bucket": bucket_id} | _bounds(prefix)
-        moment = db.session.scalar(_latest(*_bounds(prefix)), values)
-        return cls(bucket_id, moment or empty, prefix)
+        bounds = _bounds(prefix) | _chosen(keys)
+        moment = db.session.scalar(_latest(*bounds), {"bucket": bucket_id} | bounds)
+        return cls(bucket_id, moment or empty, prefix, keys)
 
     def page(self, after: str | None, limit: int) -> Page:
         """Return the entries that follow a key.
@@ -125,7 +128,8 @@ class BucketState:
     def _rows(self, what: str, after: str | None, last: str | None = None, limit: int | None = None) -> list[Any]:
         """Return a row for each object, with key and identifier of the file, and then what is wanted."""
         given = {"after": after, "last": last, "limit": limit}
-        bounds = _bounds(self.prefix) | {name: value for name, value in given.items() if value is not None}
+        bounds = _bounds(self.prefix) | _chosen(self.keys)
+        bounds |= {name: value for name, value in given.items() if value is not None}
         values = {"bucket": self.bucket_id} | bounds
         rows = db.session.execute(_heads(what, *bounds), values).all()
         if all(row.created <= self.moment for row in rows):
@@ -133,10 +137,22 @@ class BucketState:
         return list(db.session.execute(_earlier(what, *bounds), values | {"moment": self.moment}).all())
 
 
-def _bounds(prefix: str) -> dict[str, str]:
+def _bounds(prefix: str) -> dict[str, Any]:
     """Return the bounds of the keys with a prefix, by the names of the parameters."""
     end = after_prefix(prefix) if prefix else None
     return ({"first": prefix} if prefix else {}) | ({} if end is None else {"end": end})
+
+
+def _chosen(keys: tuple[str, ...]) -> dict[str, Any]:
+    """Return what tells keys that have been chosen from others, by the names of the parameters."""
+    folders = [key for key in keys if key.endswith("/")]
+    # Of few numbers, so that there are few statements to keep.
+    folders += folders[-1:] * ((1 << (len(folders) - 1).bit_length()) - len(folders) if folders else 0)
+    exact = [key for key in keys if not key.endswith("/")]
+    bounds: dict[str, Any] = {"keys": exact} if keys else {}
+    for number, folder in enumerate(folders):
+        bounds |= {f"first{number}": folder, f"end{number}": after_prefix(folder)}
+    return bounds
 
 
 def _within(*bounds: str) -> list[Any]:
@@ -148,7 +164,15 @@ def _within(*bounds: str) -> list[Any]:
         "last": key <= bindparam("last"),
         "end": key < bindparam("end"),
     }
-    return [ObjectVersion.bucket_id == bindparam("bucket"), *(compared[bound] for bound in bounds if bound in compared)]
+    there = [
+        ObjectVersion.bucket_id == bindparam("bucket"),
+        *(compared[bound] for bound in bounds if bound in compared),
+    ]
+    if "keys" not in bounds:
+        return there
+    numbers = [bound.removeprefix("first") for bound in bounds if bound.startswith("first") and bound != "first"]
+    folders = (and_(key >= bindparam(f"first{n}"), key < bindparam(f"end{n}")) for n in numbers)
+    return [*there, or_(ObjectVersion.key.in_(bindparam("keys", expanding=True)), *folders)]
 
 
 @cache

@@ -1,7 +1,8 @@
-"""Pages for people, at ``/`` of the user interface: buckets that one may use, their files, upload and download.
+"""Pages for people, at ``/`` of the user interface: buckets that one may use, and what is in them.
 
-The server makes them of HTML alone, so that they work without JavaScript. What they allow is what the REST API allows.
-They are there where ``FILES_REST_PAGES_ENABLED`` says so.
+The server makes them of HTML, so that files are found, uploaded and downloaded without JavaScript. The scripts in
+``static/`` add to that what the REST API can do besides, with the session. What pages allow is what that allows. They
+are there where ``FILES_REST_PAGES_ENABLED`` says so.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from werkzeug.exceptions import HTTPException, default_exceptions
 
 from ..http.arguments import KeyConverter
 from ..http.languages import speak
-from . import views
+from . import bucket, file, views
 from .answers import busy_page, error_page, guarded, visitor
 from .origin import refuse_other_sites
 
@@ -35,11 +36,12 @@ def create_blueprint(app: Flask) -> Blueprint:
     blueprint.add_url_rule("/", "start", views.start)
     blueprint.add_url_rule("/favicon.ico", "icon", views.icon)
     blueprint.add_url_rule("/", "create_bucket", views.create_bucket, methods=["POST"])
-    blueprint.add_url_rule("/buckets/<string:bucket_id>", "bucket", views.show_bucket)
-    blueprint.add_url_rule("/buckets/<string:bucket_id>", "upload", views.upload, methods=["POST"])
-    blueprint.add_url_rule(
-        "/buckets/<string:bucket_id>/<files_rest_key:key>", "download", views.download, merge_slashes=False
-    )
+    blueprint.add_url_rule("/buckets/<string:bucket_id>", "bucket", bucket.show_bucket)
+    blueprint.add_url_rule("/buckets/<string:bucket_id>", "upload", bucket.upload, methods=["POST"])
+    blueprint.add_url_rule("/archives/<string:bucket_id>", "archive", bucket.archive, methods=["POST"])
+    keys = "/<string:bucket_id>/<files_rest_key:key>"
+    blueprint.add_url_rule(f"/buckets{keys}", "download", file.download, merge_slashes=False)
+    blueprint.add_url_rule(f"/details{keys}", "file", file.show_file, merge_slashes=False)
     # Pages of others may look as these do: by one name, and asked by those alone that do.
     blueprint.app_context_processor(lambda: {"files_rest_visitor": visitor})
     blueprint.before_request(refuse_other_sites)

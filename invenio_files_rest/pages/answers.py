@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
-from flask import Response, current_app, redirect, render_template, request, url_for
+from flask import Response, current_app, g, redirect, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -22,6 +23,11 @@ POLICY = (
 )
 """The ``Content-Security-Policy`` of a page: a style and nothing else, no script at all."""
 
+_SCRIPTED = POLICY + "; script-src 'nonce-{nonce}'; connect-src 'self'"
+
+API = "api/files"
+"""Where the REST API is, below the root of the application."""
+
 LOGIN = "security.login"
 """Endpoint of Flask-Security's form to log in."""
 
@@ -29,14 +35,31 @@ TOKENS = "invenio_oauth2server_settings.index"
 """Endpoint of Invenio-OAuth2Server's page where one makes tokens."""
 
 
+def script_nonce() -> str:
+    """Allow the page of this response the scripts that it names with a nonce, and what they ask of this site.
+
+    Scripts that somebody has uploaded are of this site, too, so that it does not say ``'self'``.
+
+    :returns: The nonce.
+    """
+    nonce: str = g.setdefault("files_rest_script_nonce", secrets.token_urlsafe(16))
+    return nonce
+
+
+def _policy() -> str:
+    nonce = g.get("files_rest_script_nonce")
+    return POLICY if nonce is None else _SCRIPTED.format(nonce=nonce)
+
+
 def guarded(response: Response) -> Response:
     """Give a page its headers. A file has its own."""
     if response.mimetype == "text/html" and "Content-Security-Policy" not in response.headers:
         reader_locale()
-        keep_policy(POLICY, "DENY")
+        policy = _policy()
+        keep_policy(policy, "DENY")
         # Forms are taken by the origin that they tell, which "no-referrer" would hide.
         keep_referrer_policy("same-origin")
-        response.headers["Content-Security-Policy"] = POLICY
+        response.headers["Content-Security-Policy"] = policy
         response.headers["X-Frame-Options"] = "DENY"
         response.headers["X-Content-Type-Options"] = "nosniff"
     if request.endpoint != f"{request.blueprint}.static":
@@ -64,11 +87,13 @@ def _links_for(known: bool) -> dict[str, Any]:
     return {
         "user": current_user if known else None,
         "login": None if known else login_url(),
+        # Where to log in when the session ends while the page is open.
+        "again": login_url() if known else None,
         "logout": url_for("security.logout") if known and LOGIN in current_app.view_functions else None,
         "admin": url_for("admin.index") if known and _is_administrator() else None,
         "tokens": url_for(TOKENS) if known and TOKENS in current_app.view_functions else None,
         "docs": current_app.config["FILES_REST_PAGES_DOCS"],
-        "api": request.url_root + "api/files",
+        "api": request.url_root + API,
     }
 
 

@@ -19,18 +19,41 @@ MOST_ASKED = 200
 
 _READ, _WRITE = "bucket-read", "bucket-update"
 
+_ACTIONS = (
+    *(_READ, _WRITE, "bucket-read-versions", "object-read", "object-read-version"),
+    *("object-delete", "object-delete-version"),
+)
+
 
 @dataclass
 class Usable:
     """A bucket, and what one may do with it."""
 
     bucket: Bucket
-    readable: bool
-    writable: bool
+    actions: set[str]
+    """Those of the actions that were asked for that one has been allowed, on the bucket."""
 
+    @property
+    def readable(self) -> bool:
+        """Whether one may list its objects."""
+        return _READ in self.actions
 
-def _shown(bucket: Bucket, actions: set[str]) -> Usable:
-    return Usable(bucket, _READ in actions, _WRITE in actions)
+    @property
+    def writable(self) -> bool:
+        """Whether one may store objects, as far as it is for permissions to say."""
+        return _WRITE in self.actions
+
+    @property
+    def changeable(self) -> bool:
+        """Whether one may store objects now: a bucket that is locked takes none."""
+        return self.writable and not self.bucket.locked
+
+    def may(self, *actions: str) -> bool:
+        """Tell whether one may do something with its objects. A permission factory of one's own may refuse some.
+
+        :param actions: Names of all actions that it takes.
+        """
+        return self.actions.issuperset(actions)
 
 
 def access_to(bucket: Bucket) -> Usable:
@@ -38,7 +61,7 @@ def access_to(bucket: Bucket) -> Usable:
 
     :param bucket: The bucket.
     """
-    return _shown(bucket, permitted_actions([bucket], (_READ, _WRITE))[0])
+    return Usable(bucket, permitted_actions([bucket], _ACTIONS)[0])
 
 
 def may_create() -> bool:
@@ -58,4 +81,4 @@ def usable_buckets(before: Place | None) -> tuple[list[Usable], Place | None]:
         may not use, a page may have less than there is room for, or none.
     """
     buckets, following = usable(before, PAGE_SIZE, MOST_ASKED, (_READ, _WRITE))
-    return [_shown(*found) for found in buckets], following
+    return [Usable(*found) for found in buckets], following

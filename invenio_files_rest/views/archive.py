@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,7 +15,7 @@ from ..archives.slots import take_slot
 from ..archives.stamp import EPOCH, make_stamp, parse_stamp
 from ..archives.stream import ArchiveStream
 from ..errors import InvalidArguments, field_errors
-from ..http.arguments import at_most, one_of
+from ..http.arguments import at_most, of_a_key, one_of
 from ..http.file_response import Representation, send_opened
 from ..http.links import bucket_url
 from ..messages import lazy_gettext as _
@@ -31,12 +31,34 @@ ARCHIVE = {
 }
 """Arguments of an archive."""
 
+MOST_KEYS = 100
+"""Number of keys that a request may name, at most."""
+
+KEYS = {
+    "keys": fields.List(
+        fields.String(validate=of_a_key),
+        data_key="key",
+        validate=at_most(MOST_KEYS),
+        metadata={
+            "description": "Key of an object in the archive; one that ends in a slash stands for all whose keys begin "
+            "so. It may be given several times."
+        },
+    )
+}
+"""Arguments of an archive of a selection."""
+
 NOT_WITH_ARCHIVE = ("versions", "uploads", "delimiter", "start-after", "max-keys")
 """Arguments that have no meaning for an archive."""
 
 
 def send_archive(
-    bucket: Bucket, name: str, prefix: str, at: str | None, url: str | None = None, file_name: str | None = None
+    bucket: Bucket,
+    name: str,
+    prefix: str,
+    at: str | None,
+    url: str | None = None,
+    file_name: str | None = None,
+    keys: Sequence[str] = (),
 ) -> Response:
     """Send the objects of a bucket in one file, or redirect to the address of its current state.
 
@@ -46,6 +68,7 @@ def send_archive(
     :param at: Stamp of the state.
     :param url: URL to redirect to, without arguments; by default that of the bucket.
     :param file_name: Name of the file, without extension; by default the identifier of the bucket.
+    :param keys: The keys, instead of a prefix; see :class:`~invenio_files_rest.models.bucket_state.BucketState`.
     :raises InvalidArguments: If the stamp is none.
     :raises werkzeug.exceptions.Gone: If the state cannot be had any more.
     :raises werkzeug.exceptions.ServiceUnavailable: If too many archives are being sent.
@@ -54,8 +77,11 @@ def send_archive(
     for argument in NOT_WITH_ARCHIVE:
         if argument in request.args:
             abort(400, description=_("The argument %(argument)s has no meaning for an archive.", argument=argument))
+    if keys and prefix:
+        abort(400, description=_("Give either key or prefix."))
+    chosen = tuple(dict.fromkeys(keys))
     if at is None:
-        layout = lay_out(FORMATS[name], BucketState.latest(bucket.id, prefix, EPOCH), ensure_readable)
+        layout = lay_out_latest(bucket, name, prefix, chosen)
         # With whatever else the request has, such as a token of who asks.
         arguments = request.args.copy()
         arguments["archive"], arguments["at"] = name, make_stamp(layout.state.moment, layout.digest)
@@ -68,18 +94,52 @@ def send_archive(
         moment, digest = parse_stamp(at)
     except ValueError as error:
         raise InvalidArguments(errors=field_errors([error.args[0]], "at")) from error
-    layout = lay_out(FORMATS[name], BucketState(bucket.id, moment, prefix), ensure_readable)
+    layout = lay_out(FORMATS[name], BucketState(bucket.id, moment, prefix, chosen), ensure_readable)
     if layout.digest != digest:
         abort(410, description=_("The bucket has no such state any more. Ask again without the argument at."))
-    file_name = f"{file_name or bucket.id}.{name}"
+    return send_layout(layout, name, file_name or str(bucket.id))
+
+
+def lay_out_latest(bucket: Bucket, name: str, prefix: str, keys: tuple[str, ...]) -> Layout:
+    """Lay out an archive of the current state of a bucket.
+
+    :param bucket: The bucket, which may be read.
+    :param name: Name of the format.
+    :param prefix: Prefix of the keys.
+    :param keys: The keys, instead of a prefix.
+    :raises werkzeug.exceptions.NotFound: If a key names nothing. The message says which.
+    :raises FileInstanceUnreadableError: If a file has not all its bytes.
+    """
+    missing = set(keys)
+
+    def check(versions: Collection[ObjectVersion]) -> None:
+        ensure_readable(versions)
+        for version in versions if missing else ():
+            missing.discard(version.key)
+            missing.difference_update(version.key[: end + 1] for end, text in enumerate(version.key) if text == "/")
+
+    layout = lay_out(FORMATS[name], BucketState.latest(bucket.id, prefix, EPOCH, keys), check)
+    if missing:
+        abort(404, description=_("There is nothing of the key '%(key)s'.", key=min(missing)))
+    return layout
+
+
+def send_layout(layout: Layout, name: str, file_name: str) -> Response:
+    """Send an archive.
+
+    :param layout: The layout.
+    :param name: Name of the format.
+    :param file_name: Name of the file, without extension.
+    :raises werkzeug.exceptions.ServiceUnavailable: If too many archives are being sent.
+    """
     release_connection()
     response = send_opened(
         lambda: _open(layout),
         Representation(
-            filename=file_name,
+            filename=f"{file_name}.{name}",
             size=layout.size,
             mimetype=layout.form.mimetype,
-            etag=f"{name}-{digest}",
+            etag=f"{name}-{layout.digest}",
             as_attachment=True,
             # Browsers save it. They run nothing in it.
             trusted=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..models.listing import Listing
 from ..permissions import expect_actions
 from ..proxies import current_permission_factory
 from ..services.batches import in_batches
-from .archive import ARCHIVE, send_archive
+from .archive import ARCHIVE, KEYS, send_archive
 from .base import FilesView
 from .bucket_changes import BucketChangesMixin
 from .decorators import check_permission, need_bucket_permission, need_permissions, pass_bucket
@@ -33,7 +34,7 @@ class BucketResource(LinksMixin, ExtractionMixin, BucketChangesMixin, FilesView)
     @or_of_an_upload
     @or_of_links
     @or_of_tags("show_tags")
-    @use_kwargs({"versions": flag("versions"), "uploads": flag("uploads"), **ARCHIVE, **PAGE}, location="query")
+    @use_kwargs({"versions": flag("versions"), "uploads": flag("uploads"), **ARCHIVE, **KEYS, **PAGE}, location="query")
     @pass_bucket
     def get(
         self,
@@ -42,6 +43,7 @@ class BucketResource(LinksMixin, ExtractionMixin, BucketChangesMixin, FilesView)
         uploads: Any = missing,
         archive: str | None = None,
         at: str | None = None,
+        keys: Sequence[str] = (),
         **page: Any,
     ) -> Response:
         """List the objects of a bucket, or its multipart uploads; or send all objects in one file.
@@ -51,10 +53,11 @@ class BucketResource(LinksMixin, ExtractionMixin, BucketChangesMixin, FilesView)
         :param uploads: Set to list the multipart uploads.
         :param archive: Format of the file with all objects.
         :param at: Stamp of the state of the bucket that is sent in it.
+        :param keys: Keys of the objects in it.
         :param page: The page of objects to list.
         """
         if archive is not None:
-            return self.archive(bucket, archive, page.get("prefix", ""), at)
+            return self.archive(bucket, archive, page.get("prefix", ""), at, keys)
         if uploads is not missing:
             return self.multipart_listuploads(bucket)
         if versions is not missing:
@@ -62,7 +65,7 @@ class BucketResource(LinksMixin, ExtractionMixin, BucketChangesMixin, FilesView)
         return self.listobjects(bucket, versions, **page)
 
     @or_of_an_upload
-    @use_kwargs({**ARCHIVE, "prefix": PAGE["prefix"]}, location="query")
+    @use_kwargs({**ARCHIVE, **KEYS, "prefix": PAGE["prefix"]}, location="query")
     @pass_bucket
     @need_bucket_permission("bucket-read")
     def head(
@@ -71,6 +74,7 @@ class BucketResource(LinksMixin, ExtractionMixin, BucketChangesMixin, FilesView)
         archive: str | None = None,
         at: str | None = None,
         prefix: str = "",
+        keys: Sequence[str] = (),
         **kwargs: Any,
     ) -> Response:
         """Return an empty response if the bucket exists, or the headers of an archive.
@@ -79,19 +83,21 @@ class BucketResource(LinksMixin, ExtractionMixin, BucketChangesMixin, FilesView)
         :param archive: Format of the archive.
         :param at: Stamp of the state of the bucket.
         :param prefix: Prefix of the keys in the archive.
+        :param keys: Keys of the objects in the archive.
         """
-        return self.make_response(None) if archive is None else send_archive(bucket, archive, prefix, at)
+        return self.make_response(None) if archive is None else send_archive(bucket, archive, prefix, at, keys=keys)
 
     @need_permissions(lambda self, bucket, *args: bucket, "bucket-read", along=lambda: ["object-read"])
-    def archive(self, bucket: Bucket, name: str, prefix: str, at: str | None) -> Response:
+    def archive(self, bucket: Bucket, name: str, prefix: str, at: str | None, keys: Sequence[str]) -> Response:
         """Send the objects of a bucket in one file.
 
         :param bucket: The bucket.
         :param name: Format of the file.
         :param prefix: Prefix of the keys.
         :param at: Stamp of the state of the bucket; without it, the client is redirected to the current one.
+        :param keys: Keys of the objects, instead of a prefix.
         """
-        return send_archive(bucket, name, prefix, at)
+        return send_archive(bucket, name, prefix, at, keys=keys)
 
     @need_permissions(lambda self, bucket: bucket, "bucket-listmultiparts")
     def multipart_listuploads(self, bucket: Bucket) -> Response:

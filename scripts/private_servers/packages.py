@@ -19,6 +19,7 @@ CLIENTS = {
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
     "curl": "curl",
+    "firefox-esr": "firefox-esr",
     "node": "nodejs",
     "npm": "npm",
     "unzip": "unzip",

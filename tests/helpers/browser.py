@@ -125,14 +125,27 @@ class Browser:
         """Forget all cookies."""
         self._devtools("Network.clearBrowserCookies")
 
+    @contextmanager
+    def without_scripts(self) -> Iterator[None]:
+        """Show pages as to somebody whose browser runs no scripts. The driver's own run as ever."""
+        self._devtools("Emulation.setScriptExecutionDisabled", value=True)
+        try:
+            yield
+        finally:
+            self._devtools("Emulation.setScriptExecutionDisabled", value=False)
+
     def _devtools(self, command: str, **params: Any) -> None:
         self._command("POST", "goog/cdp/execute", cmd=command, params=params)
+
+    def _go(self, url: str) -> None:
+        """Go to what is saved rather than shown."""
+        self.open(url)
 
     def save(self, url: str) -> str:
         """Save what is at an address, which is an attachment, and return the name that the file gets."""
         for old in self.downloads.iterdir():
             old.unlink()
-        self.open(url)
+        self._go(url)
         deadline = time.monotonic() + SECONDS
         while not (names := [name for name in os.listdir(self.downloads) if not _is_partial(name)]):
             assert time.monotonic() < deadline, os.listdir(self.downloads)
@@ -142,7 +155,7 @@ class Browser:
 
 
 def _is_partial(name: str) -> bool:
-    return name.endswith(".crdownload") or name.startswith(".org.chromium.")
+    return name.endswith((".crdownload", ".part")) or name.startswith(".org.chromium.")
 
 
 @contextmanager

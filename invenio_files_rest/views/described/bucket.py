@@ -29,6 +29,7 @@ _ARCHIVE = use(
     {
         **sends(tuple(sorted(form.mimetype for form in FORMATS.values())), "The archive."),
         307: Answer("The address of the state that the bucket is in.", types=("text/html",), headers=("Location",)),
+        414: Answer("The server takes no URL of this length: name fewer keys.", types=("text/html",)),
     },
     *(401, 410, 412, 416),
     when="archive",

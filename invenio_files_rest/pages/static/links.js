@@ -1,0 +1,139 @@
+// Links for others: to make, to copy, to list and to revoke them.
+
+import { request } from "./api.js";
+import { make } from "./dom.js";
+import { say } from "./messages.js";
+import { complain, tell } from "./notices.js";
+import { place, relative } from "./objects.js";
+import { local } from "./times.js";
+
+const DAY = 86_400_000;
+
+/**
+ * Have the section of links work.
+ * @param {HTMLElement} section
+ */
+export function mountLinks(section) {
+  const form = section.querySelector("form");
+  const list = section.querySelector(".link-list");
+  setDates(section, form.elements.namedItem("expires"));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = form.querySelector("button");
+    button.disabled = true;
+    try {
+      const headers = { "Content-Type": "application/json" };
+      const body = JSON.stringify(wanted(section, form));
+      const made = await (await request("POST", `${place().api}?links`, { headers, body })).json();
+      showNew(section.querySelector(".new-link"), made.url);
+      form.elements.namedItem("note").value = "";
+      await showAll(list, section.dataset.key);
+    } catch (error) {
+      complain(error);
+    }
+    button.disabled = false;
+  });
+  showAll(list, section.dataset.key).catch(complain);
+}
+
+/** @param {Date} date The day as a field of dates has it. */
+const asDay = (date) => new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 10);
+
+/** @param {HTMLElement} section @param {HTMLInputElement} input */
+function setDates(section, input) {
+  const most = Number(section.dataset.mostDays) - 1;
+  input.min = asDay(new Date());
+  input.max = asDay(new Date(Date.now() + most * DAY));
+  input.value = asDay(new Date(Date.now() + Math.min(Number(section.dataset.days), most) * DAY));
+}
+
+/** @param {HTMLElement} section @param {HTMLFormElement} form */
+function wanted(section, form) {
+  const given = new FormData(form);
+  const expires = new Date(`${given.get("expires")}T23:59:59`).toISOString();
+  const rest = { expires, note: given.get("note") };
+  const { key } = section.dataset;
+  const version = document.getElementById("file")?.dataset.version;
+  switch (given.get("kind")) {
+    case "object":
+      return { key, ...rest };
+    case "version":
+      return { key, version_id: version, ...rest };
+    case "upload":
+      return { prefix: place().prefix, upload: true, ...rest };
+    default:
+      return { prefix: place().prefix, ...rest };
+  }
+}
+
+/** @param {HTMLElement} area @param {string} url */
+function showNew(area, url) {
+  const input = make("input", { value: url, readOnly: true, id: "new-link" });
+  const copy = make("button", { type: "button", textContent: say("copy") });
+  copy.addEventListener("click", async () => {
+    input.select();
+    try {
+      await navigator.clipboard.writeText(url);
+      tell(say("copied"));
+    } catch {
+      // Browsers have a clipboard for pages over HTTPS alone.
+      tell(document.execCommand("copy") ? say("copied") : say("not_copied"));
+    }
+  });
+  const label = make("label", { for: "new-link", textContent: say("link_made") });
+  area.replaceChildren(label, make("div", { className: "copied" }, input, copy));
+  input.focus();
+  input.select();
+}
+
+/**
+ * @param {HTMLElement} list
+ * @param {string} key Of whose object to show links; of all where it is empty.
+ */
+async function showAll(list, key) {
+  const rows = make("tbody");
+  const more = make("button", { type: "button", className: "plain", textContent: say("more_links") });
+  const load = async (url) => {
+    const page = await (await request("GET", url)).json().catch(() => ({ contents: [], links: {} }));
+    for (const link of page.contents) if (!key || link.key === key) rows.append(row(link));
+    more.hidden = !page.links.next;
+    more.onclick = () => load(relative(page.links.next)).catch(complain);
+  };
+  try {
+    await load(`${place().api}?links`);
+  } catch (error) {
+    // Nobody's links, where one may see one's own alone.
+    if (error.status !== 404) throw error;
+    more.hidden = true;
+  }
+  const head = ["leads_to", "expires", "note"].map((name) => make("th", { scope: "col", textContent: say(name) }));
+  const table = make("table", { className: "files" }, make("thead", {}, make("tr", {}, ...head, make("td"))), rows);
+  const none = make("p", { className: "quiet", textContent: say("no_links") });
+  list.replaceChildren(rows.childElementCount ? table : none, more);
+}
+
+/** @param {{kind: string, key?: string, prefix?: string, note: string, expires: string, links: {self: string}}} link */
+function row(link) {
+  const name = say(`link_${link.kind}`, { name: link.key ?? (link.prefix || say("link_whole")) });
+  const button = make("button", { type: "button", className: "plain danger", textContent: say("revoke"), "aria-label": say("revoke_link", { name }) });
+  const found = make(
+    "tr",
+    {},
+    make("th", { scope: "row", textContent: name }),
+    make("td", { textContent: local(link.expires), dataset: { label: say("expires") } }),
+    make("td", { className: "note", textContent: link.note, dataset: { label: say("note") } }),
+    make("td", { className: "more" }, button),
+  );
+  button.addEventListener("click", async () => {
+    try {
+      await request("DELETE", relative(link.links.self));
+      const next = found.nextElementSibling ?? found.previousElementSibling;
+      found.remove();
+      (next?.querySelector("button") ?? document.querySelector("#links summary")).focus();
+      tell(say("revoked"));
+    } catch (error) {
+      complain(error);
+    }
+  });
+  return found;
+}
