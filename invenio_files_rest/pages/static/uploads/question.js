@@ -1,0 +1,76 @@
+/** What a person decides: about a key that exists, and about another file of the same name. */
+
+import { say } from "../messages.js";
+import { button, element, write } from "./dom.js";
+import { number, size, time } from "./format.js";
+
+export class Questions {
+  /** @param {import("./queue.js").Queue} queue */
+  constructor(queue) {
+    this.queue = queue;
+    /** @type {import("./transfer.js").Transfer | null} */
+    this.transfer = null;
+    this.title = element("h3", { id: "uploads-question" });
+    this.name = element("bdi");
+    this.there = element("dd");
+    this.here = element("dd");
+    this.thereIs = element("dt");
+    this.all = element("input", { type: "checkbox", id: "uploads-all" });
+    this.allText = element("label", { for: "uploads-all" });
+    this.forAll = element("p", { class: "uploads-for-all" }, this.all, this.allText);
+    this.replace = button("", () => this.answer("replace"));
+    this.beside = button(say("uploads_beside"), () => this.answer("beside"));
+    this.skip = button(say("uploads_skip"), () => this.answer("skip"), "is-quiet");
+    this.note = element("p", { class: "uploads-status" });
+    this.element = element(
+      "div",
+      { class: "uploads-question", role: "group", "aria-labelledby": "uploads-question", tabindex: "-1", hidden: true },
+      this.title,
+      element("p", { class: "uploads-name" }, this.name),
+      element("dl", {}, this.thereIs, this.there, element("dt", {}, say("uploads_yours")), this.here),
+      this.note,
+      this.forAll,
+      element("p", { class: "uploads-buttons" }, this.replace, this.beside, this.skip),
+    );
+  }
+
+  /** @param {"replace" | "beside" | "skip"} answer */
+  answer(answer) {
+    if (!this.transfer) return;
+    if (this.all.checked && !this.forAll.hidden) this.queue.answerAll(this.transfer, answer);
+    else this.queue.answer(this.transfer, answer);
+    this.all.checked = false;
+    this.queue.changed();
+    this.draw();
+    // Where there is no other question, its buttons are gone with the focus.
+    if (this.element.hidden) this.onanswered();
+    else this.element.focus();
+  }
+
+  /** Called where no question is left. */
+  onanswered = () => {};
+
+  /** Show the first question that is open. */
+  draw() {
+    const open = this.queue.transfers.filter((transfer) => transfer.state === "asking" && transfer.question);
+    const [transfer] = open;
+    this.element.hidden = !transfer;
+    this.transfer = transfer ?? null;
+    if (!transfer?.question) return;
+    const { kind, head, remembered } = transfer.question;
+    write(this.title, say(`uploads_question_${kind}`));
+    write(this.name, transfer.key);
+    write(this.thereIs, say(kind === "other" ? "uploads_begun" : "uploads_there"));
+    const there = remembered
+      ? { size: remembered.size, at: remembered.lastModified }
+      : { size: head?.size ?? 0, at: head?.updated ?? "" };
+    write(this.there, there.at ? `${size(there.size)} · ${time(there.at)}` : "");
+    write(this.here, transfer.file ? `${size(transfer.size)} · ${time(transfer.file.lastModified)}` : "");
+    write(this.replace, say(kind === "other" ? "uploads_instead" : "uploads_replace"));
+    write(this.note, say(kind === "other" ? "uploads_note_other" : "uploads_note_versions"));
+    this.beside.hidden = kind === "other";
+    const others = open.filter((other) => other.question?.kind === kind).length - 1;
+    this.forAll.hidden = others === 0;
+    write(this.allText, say("uploads_for_all", { count: number(others) }));
+  }
+}
