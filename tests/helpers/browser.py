@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,24 @@ class Browser:
             self._command("POST", f"element/{element}/clear")
         self._command("POST", f"element/{element}/value", text=text)
 
+    def drop(self, selector: str, *paths: Path, before: Callable[[], object] | None = None) -> None:
+        """Drag files and folders over an element, and drop them there.
+
+        :param selector: CSS selector of the element.
+        :param paths: The files and folders.
+        :param before: Called before they are dropped.
+        """
+        place = self.run(
+            f"const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
+            "return {x: box.x + box.width / 2, y: box.y + box.height / 2}"
+        )
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        for event in ("dragEnter", "dragOver"):
+            self._devtools("Input.dispatchDragEvent", type=event, data=data, **place)
+        if before is not None:
+            before()
+        self._devtools("Input.dispatchDragEvent", type="drop", data=data, **place)
+
     def press(self, key: str) -> None:
         """Press a key where the focus is; https://www.w3.org/TR/webdriver2/#keyboard-actions has the codes of keys."""
         strokes = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
@@ -121,9 +139,16 @@ class Browser:
         entries = self._command("POST", "se/log", type="browser")
         return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
 
-    def forget(self) -> None:
-        """Forget all cookies."""
+    def forget(self) -> list[dict[str, Any]]:
+        """Forget all cookies, and return them."""
+        cookies: list[dict[str, Any]] = self._command("GET", "cookie")
         self._devtools("Network.clearBrowserCookies")
+        return cookies
+
+    def remember(self, cookies: list[dict[str, Any]]) -> None:
+        """Have cookies again that were forgotten."""
+        for cookie in cookies:
+            self._command("POST", "cookie", cookie=cookie)
 
     @contextmanager
     def without_scripts(self) -> Iterator[None]:

@@ -42,15 +42,18 @@ class Server:
 
 
 @contextmanager
-def serving(log: Path, *options: str, program: Path = RUN, **variables: str) -> Iterator[Server]:
-    """Run run-server.sh at a port that nobody uses, until it says that it serves.
+def serving(
+    log: Path, *options: str, program: Path = RUN, port: int | None = None, **variables: str
+) -> Iterator[Server]:
+    """Run run-server.sh until it says that it serves.
 
     :param log: File that gets what it says.
     :param options: Its options, but for the port.
     :param program: The script, which may be a copy.
+    :param port: Its port; one that nobody uses.
     :param variables: What is set in its environment.
     """
-    port = free_port()
+    port = port or free_port()
     with log.open("w") as file:
         process = subprocess.Popen(
             [program, "--port", str(port), *options],

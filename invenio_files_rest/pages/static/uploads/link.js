@@ -78,7 +78,7 @@ export class Link {
     const pause = seconds === null ? longest * (0.5 + Math.random() / 2) : Math.max(1, seconds) * 1000;
     this.until = Date.now() + pause;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.release(), pause);
+    this.timer = setTimeout(() => this.hurry(), pause);
     this.onchange();
   }
 
@@ -93,11 +93,11 @@ export class Link {
 
   /** Try again now. */
   hurry() {
-    if (this.isWaiting) {
-      clearTimeout(this.timer);
-      this.until = 1;
-      this.release();
-    }
+    if (!this.isAway) return;
+    clearTimeout(this.timer);
+    // It is away until it has answered, but nobody waits any more.
+    this.until = 1;
+    this.release();
   }
 
   release() {
