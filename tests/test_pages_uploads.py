@@ -125,6 +125,16 @@ def show(browser: Browser, between: Cutting) -> Callable[..., None]:
     return show
 
 
+def picture(browser: Browser, name: str) -> None:
+    """Keep pictures of the page: on a desk in light and dark, and on a phone."""
+    if IMAGES:
+        for kind, width, dark in (("light", 900, False), ("dark", 900, True), ("phone", 375, False)):
+            browser.look(width, 900, dark)
+            browser.run("document.querySelector('#uploads').scrollIntoView()")
+            browser.screenshot(Path(IMAGES) / f"uploads-{name}-{kind}.png")
+        browser.look()
+
+
 def md5(data: bytes) -> str:
     return f"md5:{hashlib.md5(data).hexdigest()}"
 
@@ -176,7 +186,7 @@ def test_a_folder_that_is_dropped_is_uploaded_with_its_folders_and_odd_names(
     checksums["deep/\u00e9.txt"] = checksums.pop(decomposed)
     bucket = site.bucket()
     show(bucket, "papers/")
-    browser.drop(".uploads-drop", folder)
+    browser.drop(".uploads-drop", folder, before=lambda: picture(browser, "over"))
     wait_until(ended(browser, len(checksums)), lambda: browser.texts(".uploads"))
     assert site.keys(bucket) == {f"papers/data set/{name}": checksum for name, checksum in checksums.items()}
     assert browser.complaints() == []
@@ -246,6 +256,7 @@ def test_an_upload_goes_on_by_itself_where_the_server_is_killed_and_started_agai
     choose(browser, *(tmp_path / name for name in small))
     wait_until(lambda: "cannot be reached" in "".join(browser.texts(AWAY)))
     wait_until(lambda: "cannot be reached" in browser.texts(".uploads-said")[0])
+    picture(browser, "away")
     site.start()
     wait_until(ended(browser, 4), lambda: browser.texts(".uploads"), 60)
     assert site.keys(bucket) == {path.name: checksum, **small}
@@ -271,6 +282,7 @@ def test_after_a_reload_the_same_file_goes_on_where_it_stopped_and_another_one_i
     other, _ = large(tmp_path / "other", mib=5)
     field = ".uploads-unfinished input"
     browser.write(field, str(other))
+    picture(browser, "unfinished")
     wait_until(lambda: "is another file" in " ".join(browser.texts(".uploads-unfinished .uploads-status")))
     choose(browser, other)
     wait_until(lambda: "in part" in " ".join(browser.texts(QUESTION)))
@@ -307,6 +319,7 @@ def test_an_upload_that_is_paused_sends_nothing_until_it_goes_on_and_one_that_is
     show(bucket)
     choose(browser, path, given_up)
     wait_until(lambda: progress(browser) > 0.2, lambda: browser.texts(".uploads"))
+    picture(browser, "running")
     button(browser, "Pause all")
     wait_until(lambda: all("Paused" in text for text in browser.texts(STATUS)))
     wait_until(lambda: between.passed == (time.sleep(0.5), between.passed)[1])
@@ -336,6 +349,7 @@ def test_a_file_that_exists_is_replaced_kept_beside_or_skipped_as_the_person_say
     # Others go on while one is asked about.
     wait_until(lambda: "h" in site.keys(bucket))
     wait_until(lambda: "already" in question(browser) and "(7)" in question(browser), lambda: question(browser))
+    picture(browser, "question")
     for answer, following in (("Keep both", "b"), ("Replace it", "c"), ("Skip", "d")):
         button(browser, answer, ".uploads-question")
         wait_until(lambda: f"\n{following}\n" in question(browser), lambda: question(browser))  # noqa: B023
@@ -379,6 +393,7 @@ def test_what_is_refused_is_said_of_each_file_and_the_others_go_on(
     show(bucket)
     browser.drop(".uploads-drop", *(tmp_path / name for name in ("empty", long, "good", path.name, "full")))
     wait_until(ended(browser, 1, failed=4), lambda: browser.texts(".uploads"))
+    picture(browser, "refused")
     said = " ".join(browser.texts(STATUS))
     for words in ("is empty", "longer than 255 characters", "41.9 MB, and there is room for 3.1 MB"):
         assert words in said

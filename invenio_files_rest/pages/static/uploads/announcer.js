@@ -1,14 +1,14 @@
 /** What a screen reader says of uploads: that they begin, go on, end and fail; not each file, and not all the time. */
 
+import { make } from "../dom.js";
 import { say } from "../messages.js";
-import { element } from "./dom.js";
 import { number, share } from "./format.js";
 
 const BETWEEN_MS = 30_000;
 
 export class Announcer {
   constructor() {
-    this.element = element("div", { role: "status", class: "uploads-said" });
+    this.element = make("div", { role: "status", className: "uploads-said hidden" });
     this.wasActive = false;
     this.wasAway = false;
     this.failed = 0;

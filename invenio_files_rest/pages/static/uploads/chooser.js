@@ -1,7 +1,8 @@
 /** Where files come from: dropped anywhere on the page, or chosen with a button. */
 
+import { make } from "../dom.js";
 import { say } from "../messages.js";
-import { button, element } from "./dom.js";
+import { button } from "./dom.js";
 import { entriesOf, walk } from "./walk.js";
 
 /**
@@ -13,14 +14,14 @@ import { entriesOf, walk } from "./walk.js";
 export function makeChooser(take) {
   const files = input({ multiple: true }, take);
   const folder = input({ webkitdirectory: true }, take);
-  const area = element(
+  const area = make(
     "div",
-    { class: "uploads-drop" },
-    element("p", {}, say("uploads_drop")),
-    element(
+    { className: "uploads-drop" },
+    make("p", {}, say("uploads_drop")),
+    make(
       "p",
-      { class: "uploads-buttons" },
-      button(say("uploads_choose_files"), () => files.click()),
+      { className: "uploads-buttons" },
+      button(say("uploads_choose_files"), () => files.click(), ""),
       // Phones have no folders to choose.
       ...("webkitdirectory" in files ? [button(say("uploads_choose_folder"), () => folder.click())] : []),
     ),
@@ -38,7 +39,7 @@ export function makeChooser(take) {
  * @param {(files: AsyncIterable<import("./walk.js").Found>) => void} take
  */
 function input(attributes, take) {
-  const made = element("input", { type: "file", hidden: true, "aria-label": say("uploads_choose_files"), ...attributes });
+  const made = make("input", { type: "file", hidden: true, "aria-label": say("uploads_choose_files"), ...attributes });
   made.addEventListener("change", () => {
     const chosen = [...(made.files ?? [])];
     // So that choosing the same one again is a change.

@@ -1,30 +1,14 @@
-/** Elements, made without a line of HTML, so that no name of a file is ever read as that. */
+/** Elements that change while one looks at them. */
 
-/**
- * @template {keyof HTMLElementTagNameMap} T
- * @param {T} tag
- * @param {Record<string, string | boolean>} [attributes]
- * @param {...(Node | string)} children
- * @returns {HTMLElementTagNameMap[T]}
- */
-export function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value !== false) made.setAttribute(name, value === true ? "" : value);
-  }
-  made.append(...children);
-  return made;
-}
+import { make } from "../dom.js";
 
 /**
  * @param {string} text
  * @param {() => void} onclick
  * @param {string} [className]
  */
-export function button(text, onclick, className = "") {
-  const made = element("button", { type: "button", ...(className ? { class: className } : {}) }, text);
-  made.addEventListener("click", onclick);
-  return made;
+export function button(text, onclick, className = "plain") {
+  return make("button", { type: "button", className, textContent: text, onclick });
 }
 
 /**

@@ -1,7 +1,8 @@
 /** All uploads together: how far they are, and what can be done with all of them. */
 
+import { make } from "../dom.js";
 import { say } from "../messages.js";
-import { button, element, write } from "./dom.js";
+import { button, write } from "./dom.js";
 import { duration, number, share, size } from "./format.js";
 import { Rate } from "./rate.js";
 
@@ -10,9 +11,9 @@ export class Overall {
   constructor(queue) {
     this.queue = queue;
     this.rate = new Rate();
-    this.progress = element("progress", { max: "1", "aria-label": say("uploads_overall") });
-    this.text = element("p", { class: "uploads-total" });
-    this.notice = element("p", { class: "message", hidden: true });
+    this.progress = make("progress", { max: 1, "aria-label": say("uploads_overall") });
+    this.text = make("p", { className: "uploads-total" });
+    this.notice = make("p", { className: "message", hidden: true });
     const all = (/** @type {string} */ message, /** @type {() => void} */ act) =>
       button(say(message), () => {
         act();
@@ -29,13 +30,13 @@ export class Overall {
     this.hurry = all("uploads_try_now", () => queue.place.link.hurry());
     this.cancel = all("uploads_cancel_all", each(["checking", "asking", "waiting", "sending", "paused"], queue.skip));
     this.clear = all("uploads_clear", () => queue.clear());
-    this.element = element(
+    this.element = make(
       "div",
-      { class: "uploads-overall", hidden: true },
+      { className: "uploads-overall", hidden: true },
       this.text,
       this.progress,
       this.notice,
-      element("p", { class: "uploads-buttons" }, this.hurry, this.pause, this.resume, this.retry, this.cancel, this.clear),
+      make("p", { className: "uploads-buttons" }, this.hurry, this.pause, this.resume, this.retry, this.cancel, this.clear),
     );
   }
 

@@ -2,7 +2,7 @@
 
 import { Announcer } from "./announcer.js";
 import { makeChooser } from "./chooser.js";
-import { element } from "./dom.js";
+import { make } from "../dom.js";
 import { takeIn, takeUp } from "./intake.js";
 import { Link } from "./link.js";
 import { Memory } from "./memory.js";
@@ -32,7 +32,7 @@ export function mountUploads(section) {
   const chooser = makeChooser((files) => takeIn(queue, files, prefix, limits));
   const [announcer, overall, questions, rows] = [new Announcer(), new Overall(queue), new Questions(queue), new Rows(queue, prefix)];
   const unfinished = new Unfinished(queue, (key, file) => takeUp(queue, key, file, limits));
-  const panel = element("div", { class: "uploads" });
+  const panel = make("div", { className: "uploads" });
   for (const part of [chooser, announcer, unfinished, questions, overall, rows]) {
     panel.append(part instanceof HTMLElement ? part : part.element);
   }

@@ -1,7 +1,8 @@
 /** What a person decides: about a key that exists, and about another file of the same name. */
 
+import { make } from "../dom.js";
 import { say } from "../messages.js";
-import { button, element, write } from "./dom.js";
+import { button, write } from "./dom.js";
 import { number, size, time } from "./format.js";
 
 export class Questions {
@@ -10,27 +11,27 @@ export class Questions {
     this.queue = queue;
     /** @type {import("./transfer.js").Transfer | null} */
     this.transfer = null;
-    this.title = element("h3", { id: "uploads-question" });
-    this.name = element("bdi");
-    this.there = element("dd");
-    this.here = element("dd");
-    this.thereIs = element("dt");
-    this.all = element("input", { type: "checkbox", id: "uploads-all" });
-    this.allText = element("label", { for: "uploads-all" });
-    this.forAll = element("p", { class: "uploads-for-all" }, this.all, this.allText);
+    this.title = make("h3", { id: "uploads-question" });
+    this.name = make("bdi");
+    this.there = make("dd");
+    this.here = make("dd");
+    this.thereIs = make("dt");
+    this.all = make("input", { type: "checkbox", id: "uploads-all" });
+    this.allText = make("label", { for: "uploads-all" });
+    this.forAll = make("p", { className: "uploads-for-all" }, this.all, this.allText);
     this.replace = button("", () => this.answer("replace"));
     this.beside = button(say("uploads_beside"), () => this.answer("beside"));
-    this.skip = button(say("uploads_skip"), () => this.answer("skip"), "is-quiet");
-    this.note = element("p", { class: "uploads-status" });
-    this.element = element(
+    this.skip = button(say("uploads_skip"), () => this.answer("skip"));
+    this.note = make("p", { className: "uploads-status" });
+    this.element = make(
       "div",
-      { class: "uploads-question", role: "group", "aria-labelledby": "uploads-question", tabindex: "-1", hidden: true },
+      { className: "uploads-question", role: "group", "aria-labelledby": "uploads-question", tabIndex: -1, hidden: true },
       this.title,
-      element("p", { class: "uploads-name" }, this.name),
-      element("dl", {}, this.thereIs, this.there, element("dt", {}, say("uploads_yours")), this.here),
+      make("p", { className: "uploads-name" }, this.name),
+      make("dl", {}, this.thereIs, this.there, make("dt", {}, say("uploads_yours")), this.here),
       this.note,
       this.forAll,
-      element("p", { class: "uploads-buttons" }, this.replace, this.beside, this.skip),
+      make("p", { className: "uploads-buttons" }, this.replace, this.beside, this.skip),
     );
   }
 

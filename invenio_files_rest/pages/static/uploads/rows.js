@@ -1,7 +1,8 @@
 /** The list of files: some rows, however many files there are, and what the others are in numbers. */
 
+import { make } from "../dom.js";
 import { say } from "../messages.js";
-import { button, element, write } from "./dom.js";
+import { button, write } from "./dom.js";
 import { duration, number, share, size } from "./format.js";
 import { Rate } from "./rate.js";
 
@@ -24,14 +25,14 @@ export class Rows {
     this.shown = SHOWN;
     /** @type {Map<number, Row>} */
     this.rows = new Map();
-    this.list = element("ul", { class: "uploads-list", "aria-label": say("uploads_list") });
-    this.rest = element("span");
+    this.list = make("ul", { className: "uploads-list", "aria-label": say("uploads_list") });
+    this.rest = make("span");
     const more = button(say("uploads_show_more"), () => {
       this.shown += MORE;
       this.draw();
     });
-    this.more = element("p", { class: "uploads-more", hidden: true }, this.rest, " ", more);
-    this.element = element("div", {}, this.list, this.more);
+    this.more = make("p", { className: "uploads-more", hidden: true }, this.rest, " ", more);
+    this.element = make("div", {}, this.list, this.more);
   }
 
   draw() {
@@ -93,23 +94,23 @@ class Row {
     this.transfer = transfer;
     this.prefix = prefix;
     this.rate = new Rate();
-    this.name = element("bdi");
-    this.progress = element("progress", { max: "1", hidden: true });
-    this.status = element("p", { class: "uploads-status" });
+    this.name = make("bdi");
+    this.progress = make("progress", { max: 1, hidden: true });
+    this.status = make("p", { className: "uploads-status" });
     const does = (/** @type {(transfer: Transfer) => void} */ act) => () => {
       act.call(queue, transfer);
       queue.changed();
     };
     // One button is enough for what can be done with it next, so that the focus stays where it is.
     this.main = button("", () => does(transfer.state === "sending" || transfer.state === "waiting" ? queue.pause : queue.resume)());
-    this.cancel = button("", does(queue.skip), "is-quiet");
-    this.element = element(
+    this.cancel = button("", does(queue.skip));
+    this.element = make(
       "li",
       {},
-      element("p", { class: "uploads-name" }, this.name),
+      make("p", { className: "uploads-name" }, this.name),
       this.progress,
       this.status,
-      element("p", { class: "uploads-buttons" }, this.main, this.cancel),
+      make("p", { className: "uploads-buttons" }, this.main, this.cancel),
     );
   }
 

@@ -1,7 +1,8 @@
 /** Uploads that an earlier visit has left unfinished, and that go on where the same file is chosen again. */
 
+import { make } from "../dom.js";
 import { say } from "../messages.js";
-import { button, element } from "./dom.js";
+import { button } from "./dom.js";
 import { share, size, time } from "./format.js";
 import { lookAtLocks } from "./lock.js";
 import { isSameFile } from "./memory.js";
@@ -20,12 +21,12 @@ export class Unfinished {
     this.takeUp = takeUp;
     /** @type {Map<string, HTMLElement>} Rows by the URLs of uploads. */
     this.rows = new Map();
-    this.list = element("ul", { class: "uploads-list" });
-    this.element = element(
+    this.list = make("ul", { className: "uploads-list" });
+    this.element = make(
       "div",
-      { class: "uploads-unfinished", hidden: true },
-      element("h3", {}, say("uploads_unfinished")),
-      element("p", {}, say("uploads_unfinished_help")),
+      { className: "uploads-unfinished", hidden: true },
+      make("h3", {}, say("uploads_unfinished")),
+      make("p", {}, say("uploads_unfinished_help")),
       this.list,
     );
   }
@@ -48,8 +49,8 @@ export class Unfinished {
    */
   add(upload, offset) {
     const name = nameOf(upload.key);
-    const problem = element("p", { class: "uploads-status", role: "status" });
-    const field = element("input", { type: "file", hidden: true, "aria-label": say("uploads_choose_again") });
+    const problem = make("p", { className: "uploads-status", role: "status" });
+    const field = make("input", { type: "file", hidden: true, "aria-label": say("uploads_choose_again") });
     field.addEventListener("change", () => {
       const file = field.files?.[0];
       if (!file) return;
@@ -59,18 +60,18 @@ export class Unfinished {
     });
     const choose = button(say("uploads_choose_again"), () => field.click());
     choose.setAttribute("aria-label", `${say("uploads_choose_again")}: ${name}`);
-    const discard = button(say("uploads_discard"), () => this.discard(upload, problem), "is-quiet");
+    const discard = button(say("uploads_discard"), () => this.discard(upload, problem));
     discard.setAttribute("aria-label", `${say("uploads_discard")}: ${name}`);
     const values = { part: size(offset), whole: size(upload.size) };
     const told = [say("uploads_of", values), share(offset, upload.size), say("uploads_expires", { time: time(upload.expires) })];
-    const row = element(
+    const row = make(
       "li",
       {},
-      element("p", { class: "uploads-name" }, element("bdi", {}, upload.key)),
-      element("p", { class: "uploads-status" }, told.join(" · ")),
+      make("p", { className: "uploads-name" }, make("bdi", {}, upload.key)),
+      make("p", { className: "uploads-status" }, told.join(" · ")),
       problem,
       field,
-      element("p", { class: "uploads-buttons" }, choose, discard),
+      make("p", { className: "uploads-buttons" }, choose, discard),
     );
     this.rows.set(upload.url, row);
     this.list.append(row);
