@@ -84,7 +84,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    site = Site(Path("/tmp/uploader-site") if os.environ.get("UPLOADER_DEV") else tmp_path_factory.mktemp("site"))
+    site = Site(tmp_path_factory.mktemp("site"))
     yield site
     site.close()
 
@@ -222,7 +222,7 @@ def test_many_files_at_once_take_few_rows_and_few_questions_to_the_server(
     assert asked <= 10 + FILES // 100
 
 
-def large(folder: Path, name: str = "large.bin", mib: int = 40) -> tuple[Path, str]:
+def large(folder: Path, name: str = "large.bin", mib: int = 24) -> tuple[Path, str]:
     """Write a file that goes in pieces, and return its checksum with it."""
     path, data = folder / name, os.urandom(mib * MIB)
     path.write_bytes(data)
@@ -272,7 +272,7 @@ def test_after_a_reload_the_same_file_goes_on_where_it_stopped_and_another_one_i
     show(bucket)
     passed = between.passed
     choose(browser, path)
-    wait_until(lambda: progress(browser) > 0.4, lambda: browser.texts(".uploads"))
+    wait_until(lambda: progress(browser) > 0.3, lambda: browser.texts(".uploads"))
     leave = "const event = new Event('beforeunload', {cancelable: true}); dispatchEvent(event); return event"
     assert browser.run(f"{leave}.defaultPrevented")
     show(bucket)
@@ -395,7 +395,7 @@ def test_what_is_refused_is_said_of_each_file_and_the_others_go_on(
     wait_until(ended(browser, 1, failed=4), lambda: browser.texts(".uploads"))
     picture(browser, "refused")
     said = " ".join(browser.texts(STATUS))
-    for words in ("is empty", "longer than 255 characters", "41.9 MB, and there is room for 3.1 MB"):
+    for words in ("is empty", "longer than 255 characters", "25.2 MB, and there is room for 3.1 MB"):
         assert words in said
     assert set(site.keys(bucket)) == {"there", "good"}
 

@@ -94,16 +94,15 @@ class Browser:
         :param paths: The files and folders.
         :param before: Called before they are dropped.
         """
-        place = self.run(
+        box = (
             f"const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
             "return {x: box.x + box.width / 2, y: box.y + box.height / 2}"
         )
         data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
-        for event in ("dragEnter", "dragOver"):
-            self._devtools("Input.dispatchDragEvent", type=event, data=data, **place)
-        if before is not None:
-            before()
-        self._devtools("Input.dispatchDragEvent", type="drop", data=data, **place)
+        for event in ("dragEnter", "dragOver", "drop"):
+            if event == "drop" and before is not None:
+                before()
+            self._devtools("Input.dispatchDragEvent", type=event, data=data, **self.run(box))
 
     def press(self, key: str) -> None:
         """Press a key where the focus is; https://www.w3.org/TR/webdriver2/#keyboard-actions has the codes of keys."""

@@ -141,6 +141,7 @@ class Row {
   describe(isAway) {
     const { state, size: all, sent, problem } = this.transfer;
     if (problem) return problem;
+    if (state === "checking" && isAway) return `${say("uploads_is_away")} · ${size(all)}`;
     if (state !== "sending" && state !== "paused") return `${say(`uploads_is_${state}`)} · ${size(all)}`;
     const parts = [say("uploads_of", { part: size(sent), whole: size(all) }), share(sent, all)];
     if (state === "paused") parts.unshift(say("uploads_is_paused"));
