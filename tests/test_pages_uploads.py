@@ -19,10 +19,12 @@ from typing import Any
 import pytest
 import requests
 from helpers.browser import Browser, browsing, needs_browser
+from helpers.firefox import browsing_firefox
 from helpers.waiting import wait_until
 from servers import free_port
 from servers.cutting import Cutting, cutting
 from servers.instance import EMAIL, Instance, serving
+from test_pages_bucket_browser import AXE, audit
 
 pytest.importorskip("invenio_app")
 pytestmark = [pytest.mark.slow, needs_browser, pytest.mark.timeout(400)]
@@ -283,6 +285,7 @@ def test_after_a_reload_the_same_file_goes_on_where_it_stopped_and_another_one_i
     field = ".uploads-unfinished input"
     browser.write(field, str(other))
     picture(browser, "unfinished")
+    assert not AXE.exists() or audit(browser) == []
     wait_until(lambda: "is another file" in " ".join(browser.texts(".uploads-unfinished .uploads-status")))
     choose(browser, other)
     wait_until(lambda: "in part" in " ".join(browser.texts(QUESTION)))
@@ -320,6 +323,7 @@ def test_an_upload_that_is_paused_sends_nothing_until_it_goes_on_and_one_that_is
     choose(browser, path, given_up)
     wait_until(lambda: progress(browser) > 0.2, lambda: browser.texts(".uploads"))
     picture(browser, "running")
+    assert not AXE.exists() or audit(browser) == []
     button(browser, "Pause all")
     wait_until(lambda: all("Paused" in text for text in browser.texts(STATUS)))
     wait_until(lambda: between.passed == (time.sleep(0.5), between.passed)[1])
@@ -350,6 +354,7 @@ def test_a_file_that_exists_is_replaced_kept_beside_or_skipped_as_the_person_say
     wait_until(lambda: "h" in site.keys(bucket))
     wait_until(lambda: "already" in question(browser) and "(7)" in question(browser), lambda: question(browser))
     picture(browser, "question")
+    assert not AXE.exists() or audit(browser) == []
     for answer, following in (("Keep both", "b"), ("Replace it", "c"), ("Skip", "d")):
         button(browser, answer, ".uploads-question")
         wait_until(lambda: f"\n{following}\n" in question(browser), lambda: question(browser))  # noqa: B023
@@ -394,6 +399,7 @@ def test_what_is_refused_is_said_of_each_file_and_the_others_go_on(
     browser.drop(".uploads-drop", *(tmp_path / name for name in ("empty", long, "good", path.name, "full")))
     wait_until(ended(browser, 1, failed=4), lambda: browser.texts(".uploads"))
     picture(browser, "refused")
+    assert not AXE.exists() or audit(browser) == []
     said = " ".join(browser.texts(STATUS))
     for words in ("is empty", "longer than 255 characters", "25.2 MB, and there is room for 3.1 MB"):
         assert words in said
@@ -449,3 +455,26 @@ def test_a_bucket_that_is_locked_meanwhile_says_so_and_nothing_is_lost(
     wait_until(ended(browser, 1), lambda: browser.texts(".uploads"), 60)
     assert site.keys(bucket) == {path.name: checksum}
     assert between.passed - passed < 1.5 * path.stat().st_size
+
+
+def test_firefox_uploads_pauses_and_goes_on_too(
+    site: Site, between: Cutting, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path, checksum = large(tmp_path)
+    small = write_files(tmp_path, {"žluť.txt": b"small", "there": b"new"})
+    bucket = site.bucket()
+    assert site.api("PUT", f"/{bucket}/there", data=b"old").ok
+    url = f"http://127.0.0.1:{between.port}"
+    with browsing_firefox(tmp_path_factory.mktemp("firefox")) as browser:
+        browser.log_in(f"{url}/login/?next=/", EMAIL, site.instance.password)
+        browser.open(f"{url}/buckets/{bucket}")
+        choose(browser, path, *(tmp_path / name for name in small))
+        wait_until(lambda: progress(browser) > 0.2, lambda: browser.texts(".uploads"))
+        button(browser, "Pause all")
+        wait_until(lambda: "Paused" in browser.texts(STATUS)[0], lambda: browser.texts(".uploads"))
+        button(browser, "Replace it")
+        browser.open(f"{url}/buckets/{bucket}")
+        wait_until(lambda: browser.texts(UNFINISHED), lambda: browser.texts(".uploads"))
+        browser.write(".uploads-unfinished input", str(path))
+        wait_until(ended(browser, 1), lambda: browser.texts(".uploads"))
+    assert site.keys(bucket) == {path.name: checksum, **small}
