@@ -119,6 +119,7 @@ MESSAGES: dict[str, Any] = {
     "uploads_too_large": _("The file is too large: for the bucket, the room that is left, or a server in between."),
     "uploads_unreadable": _("The file cannot be read, or has changed since it was chosen. Choose it again."),
     "uploads_gone": _("You may not store files here any more, or the bucket is gone. You may have to log in again."),
+    "uploads_forbidden": _("The bucket is locked, or you may not store files here any more. What has come is kept."),
     "uploads_elsewhere": _("Another window of this browser is uploading this file."),
     # Uploads: what is decided about a file.
     "uploads_question_exists": _("There is a file of this name already"),

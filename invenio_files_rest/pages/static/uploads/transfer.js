@@ -226,6 +226,8 @@ export class Transfer {
       this.stop("paused");
     } else if ((status === 404 || status === 410) && !(await this.#beginAnew(place))) {
       this.fail(say("uploads_gone"));
+    } else if (status === 403) {
+      this.fail(say("uploads_forbidden"));
     } else if (ATTEMPTS.has(status) && this.attempts < /** @type {number} */ (ATTEMPTS.get(status))) {
       this.attempts += 1;
       await new Promise((resolve) => setTimeout(resolve, (retryAfter ?? Math.min(8, this.attempts / 2)) * 1000));
