@@ -430,7 +430,8 @@ def test_who_is_logged_out_meanwhile_logs_in_and_goes_on(
     show(bucket)
     choose(browser, path)
     wait_until(lambda: progress(browser) > 0.1, lambda: browser.texts(".uploads"))
-    cookies = browser.forget()
+    cookies = browser.cookies()
+    browser.forget()
     wait_until(lambda: "not logged in any more" in " ".join(browser.texts(STATUS)), lambda: browser.texts(".uploads"))
     browser.remember(cookies)
     button(browser, "Go on with all")
@@ -448,7 +449,8 @@ def test_a_bucket_that_is_locked_meanwhile_says_so_and_nothing_is_lost(
     choose(browser, path)
     wait_until(lambda: progress(browser) > 0.3, lambda: browser.texts(".uploads"))
     assert site.api("PATCH", f"/{bucket}", json={"locked": True}).ok
-    wait_until(ended(browser, 0, failed=1), lambda: browser.texts(".uploads"), 60)
+    # A connection that is cut in peace is given up when nothing has moved for half a minute.
+    wait_until(ended(browser, 0, failed=1), lambda: browser.texts(".uploads"), 120)
     assert "locked" in browser.texts(STATUS)[0]
     assert site.api("PATCH", f"/{bucket}", json={"locked": False}).ok
     button(browser, "Try again")

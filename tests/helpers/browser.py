@@ -138,11 +138,13 @@ class Browser:
         entries = self._command("POST", "se/log", type="browser")
         return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
 
-    def forget(self) -> list[dict[str, Any]]:
-        """Forget all cookies, and return them."""
-        cookies: list[dict[str, Any]] = self._command("GET", "cookie")
+    def forget(self) -> None:
+        """Forget all cookies."""
         self._devtools("Network.clearBrowserCookies")
-        return cookies
+
+    def cookies(self) -> list[dict[str, Any]]:
+        """Return the cookies of the page."""
+        return list(self._command("GET", "cookie"))
 
     def remember(self, cookies: list[dict[str, Any]]) -> None:
         """Have cookies again that were forgotten."""

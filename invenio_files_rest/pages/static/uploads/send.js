@@ -2,7 +2,7 @@
 
 import { ApiError, csrfHeaders, errorOf } from "../api.js";
 
-const STILL_MS = 60_000;
+const STILL_MS = 30_000;
 const ANSWER_MS = 180_000;
 
 /**
