@@ -2,7 +2,7 @@
 
 import { make } from "../dom.js";
 import { say } from "../messages.js";
-import { button } from "./dom.js";
+import { button, fileField } from "./dom.js";
 import { entriesOf, walk } from "./walk.js";
 
 /**
@@ -12,8 +12,9 @@ import { entriesOf, walk } from "./walk.js";
  * @returns {HTMLElement}
  */
 export function makeChooser(take) {
-  const files = input({ multiple: true }, take);
-  const folder = input({ webkitdirectory: true }, take);
+  const takeChosen = (/** @type {File[]} */ chosen) => take(walk(chosen));
+  const files = fileField(say("uploads_choose_files"), { multiple: true }, takeChosen);
+  const folder = fileField(say("uploads_choose_folder"), { webkitdirectory: true }, takeChosen);
   const area = make(
     "div",
     { className: "uploads-drop" },
@@ -21,32 +22,15 @@ export function makeChooser(take) {
     make(
       "p",
       { className: "uploads-buttons" },
-      button(say("uploads_choose_files"), () => files.click(), ""),
+      button(say("uploads_choose_files"), () => files.field.click(), ""),
       // Phones have no folders to choose.
-      ...("webkitdirectory" in files ? [button(say("uploads_choose_folder"), () => folder.click())] : []),
+      ...("webkitdirectory" in files.field ? [button(say("uploads_choose_folder"), () => folder.field.click())] : []),
     ),
-    files,
-    folder,
+    files.element,
+    folder.element,
   );
   acceptDrops(area, take);
   return area;
-}
-
-/**
- * Make a field for files that nobody sees.
- *
- * @param {Record<string, boolean>} attributes
- * @param {(files: AsyncIterable<import("./walk.js").Found>) => void} take
- */
-function input(attributes, take) {
-  const made = make("input", { type: "file", hidden: true, "aria-label": say("uploads_choose_files"), ...attributes });
-  made.addEventListener("change", () => {
-    const chosen = [...(made.files ?? [])];
-    // So that choosing the same one again is a change.
-    made.value = "";
-    if (chosen.length > 0) take(walk(chosen));
-  });
-  return made;
 }
 
 /**

@@ -20,3 +20,21 @@ export function button(text, onclick, className = "plain") {
 export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
+
+/**
+ * Make a field for files that nobody sees: a button opens it.
+ *
+ * @param {string} label
+ * @param {Record<string, boolean>} properties
+ * @param {(files: File[]) => void} take Function that takes what is chosen.
+ */
+export function fileField(label, properties, take) {
+  const field = make("input", { type: "file", ...properties });
+  field.addEventListener("change", () => {
+    const chosen = [...(field.files ?? [])];
+    // So that choosing the same one again is a change.
+    field.value = "";
+    if (chosen.length > 0) take(chosen);
+  });
+  return { field, element: make("label", { hidden: true }, label, field) };
+}

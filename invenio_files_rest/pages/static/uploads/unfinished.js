@@ -2,7 +2,7 @@
 
 import { make } from "../dom.js";
 import { say } from "../messages.js";
-import { button } from "./dom.js";
+import { button, fileField } from "./dom.js";
 import { share, size, time } from "./format.js";
 import { lookAtLocks } from "./lock.js";
 import { isSameFile } from "./memory.js";
@@ -50,13 +50,10 @@ export class Unfinished {
   add(upload, offset) {
     const name = nameOf(upload.key);
     const problem = make("p", { className: "uploads-status", role: "status" });
-    const field = make("input", { type: "file", hidden: true, "aria-label": say("uploads_choose_again") });
-    field.addEventListener("change", () => {
-      const file = field.files?.[0];
-      if (!file) return;
+    const { field, element } = fileField(say("uploads_choose_again"), {}, ([file]) => {
+      const values = { name: file.name, size: size(file.size), wanted: size(upload.size) };
       if (isSameFile(upload, file)) this.takeUp(upload.key, file);
-      else problem.textContent = say("uploads_not_the_same", { name: file.name, size: size(file.size), wanted: size(upload.size) });
-      field.value = "";
+      else problem.textContent = say("uploads_not_the_same", values);
     });
     const choose = button(say("uploads_choose_again"), () => field.click());
     choose.setAttribute("aria-label", `${say("uploads_choose_again")}: ${name}`);
@@ -70,7 +67,7 @@ export class Unfinished {
       make("p", { className: "uploads-name" }, make("bdi", {}, upload.key)),
       make("p", { className: "uploads-status" }, told.join(" · ")),
       problem,
-      field,
+      element,
       make("p", { className: "uploads-buttons" }, choose, discard),
     );
     this.rows.set(upload.url, row);
