@@ -5,6 +5,12 @@ import { say } from "../messages.js";
 import { button, write } from "./dom.js";
 import { number, size, time } from "./format.js";
 
+const TITLES = {
+  exists: "uploads_question_exists",
+  appeared: "uploads_question_appeared",
+  other: "uploads_question_other",
+};
+
 export class Questions {
   /** @param {import("./queue.js").Queue} queue */
   constructor(queue) {
@@ -59,7 +65,7 @@ export class Questions {
     this.transfer = transfer ?? null;
     if (!transfer?.question) return;
     const { kind, head, remembered } = transfer.question;
-    write(this.title, say(`uploads_question_${kind}`));
+    write(this.title, say(TITLES[kind]));
     write(this.name, transfer.key);
     write(this.thereIs, say(kind === "other" ? "uploads_begun" : "uploads_there"));
     const there = remembered

@@ -12,6 +12,15 @@ const MORE = 100;
 /** In this order they are of interest. */
 const ORDER = ["sending", "failed", "paused", "asking", "checking", "waiting", "done"];
 
+const STATES = {
+  asking: "uploads_is_asking",
+  checking: "uploads_is_checking",
+  waiting: "uploads_is_waiting",
+  failed: "uploads_is_failed",
+  done: "uploads_is_done",
+  skipped: "uploads_cancel",
+};
+
 /** @typedef {import("./transfer.js").Transfer} Transfer */
 
 export class Rows {
@@ -142,7 +151,7 @@ class Row {
     const { state, size: all, sent, problem } = this.transfer;
     if (problem) return problem;
     if (state === "checking" && isAway) return `${say("uploads_is_away")} · ${size(all)}`;
-    if (state !== "sending" && state !== "paused") return `${say(`uploads_is_${state}`)} · ${size(all)}`;
+    if (state !== "sending" && state !== "paused") return `${say(STATES[state])} · ${size(all)}`;
     const parts = [say("uploads_of", { part: size(sent), whole: size(all) }), share(sent, all)];
     if (state === "paused") parts.unshift(say("uploads_is_paused"));
     else if (isAway) parts.unshift(say("uploads_is_away"));

@@ -1,4 +1,4 @@
-/** What a client of tus 1.0 says (https://tus.io/protocols/resumable-upload): begin, ask, append, end. */
+/** What a client of tus 1.0 says: begin, ask, append, end. */
 
 import { request } from "../api.js";
 import { send } from "./send.js";
