@@ -173,7 +173,7 @@ def ended(browser: Browser, done: int, failed: int = 0) -> Callable[[], bool]:
     def is_ended() -> bool:
         total = " ".join(browser.texts(TOTAL))
         known = not {"sending", "waiting", "checking", "asking", "paused"} & set(browser.run(states))
-        return known and total.startswith(f"Uploaded: {done} of ") and (f"Failed: {failed}" in total) == (failed > 0)
+        return known and total.startswith(f"Uploaded: {done:,} of ") and (f"Failed: {failed}" in total) == (failed > 0)
 
     return is_ended
 
