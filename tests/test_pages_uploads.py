@@ -401,7 +401,7 @@ def test_what_is_refused_is_said_of_each_file_and_the_others_go_on(
     picture(browser, "refused")
     assert not AXE.exists() or audit(browser) == []
     said = " ".join(browser.texts(STATUS))
-    for words in ("is empty", "longer than 255 characters", "25.2 MB, and there is room for 3.1 MB"):
+    for words in ("is empty", "longer than 255 characters", "24.0 MiB, and there is room for 3.0 MiB"):
         assert words in said
     assert set(site.keys(bucket)) == {"there", "good"}
 

@@ -76,6 +76,11 @@ MESSAGES: dict[str, Any] = {
     "note": _("Note"),
     "leads_to": _("What it gives"),
     "more_links": _("Show more"),
+    # Sizes, in the units of all pages.
+    "kib": _("%(size)s KiB", size="{size}"),
+    "mib": _("%(size)s MiB", size="{size}"),
+    "gib": _("%(size)s GiB", size="{size}"),
+    "tib": _("%(size)s TiB", size="{size}"),
     # Uploads: choosing files, and what each of them is doing.
     "uploads_drop": _("Drag files or folders onto this page, or"),
     "uploads_choose_files": _("Choose files"),

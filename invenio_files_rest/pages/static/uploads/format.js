@@ -1,6 +1,8 @@
 /** Sizes, rates, times and shares, as people write them in the language of the page. */
 
-const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+import { say } from "../messages.js";
+
+const UNITS = ["kib", "mib", "gib", "tib"];
 
 const language = () => document.documentElement.lang || undefined;
 
@@ -11,11 +13,13 @@ export function number(count) {
 
 /** @param {number} bytes */
 export function size(bytes) {
-  let unit = 0;
-  for (; bytes >= 999.5 && unit < UNITS.length - 1; unit += 1) bytes /= 1000;
-  const digits = unit === 0 || bytes >= 100 ? 0 : 1;
-  const options = { style: "unit", unit: UNITS[unit], unitDisplay: unit === 0 ? "long" : "short", maximumFractionDigits: digits };
-  return new Intl.NumberFormat(language(), /** @type {Intl.NumberFormatOptions} */ (options)).format(bytes);
+  if (bytes < 1024) {
+    return new Intl.NumberFormat(language(), { style: "unit", unit: "byte", unitDisplay: "long" }).format(bytes);
+  }
+  let unit = -1;
+  for (; bytes >= 1024 && unit < UNITS.length - 1; unit += 1) bytes /= 1024;
+  const digits = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
+  return say(UNITS[unit], { size: new Intl.NumberFormat(language(), digits).format(bytes) });
 }
 
 /**
