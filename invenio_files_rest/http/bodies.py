@@ -51,14 +51,15 @@ class _Body(io.RawIOBase):
         return bytes(data)
 
     def readinto(self, buffer: Any) -> int:
-        wanted = memoryview(buffer)[: self._left]
-        if not hasattr(self._stream, "readinto"):
-            data = self.read(len(wanted))
-            wanted[: len(data)] = data
-            return len(data)
-        count = (self._asked(self._stream.readinto, wanted) or 0) if wanted else 0
-        self._count(count, len(wanted))
-        return count
+        # A frame that outlives the call, in a traceback say, must not keep the buffer from being resized.
+        with memoryview(buffer) as whole, whole[: self._left] as wanted:
+            if not hasattr(self._stream, "readinto"):
+                data = self.read(len(wanted))
+                wanted[: len(data)] = data
+                return len(data)
+            count = (self._asked(self._stream.readinto, wanted) or 0) if wanted else 0
+            self._count(count, len(wanted))
+            return count
 
     def _asked(self, read: Callable[[Any], Any], wanted: Any) -> Any:
         try:

@@ -19,7 +19,7 @@ from .positions import Positioned
 from .reading import S3File
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, SupportsRead, WriteableBuffer
+    from _typeshed import ReadableBuffer, SupportsRead
 
     from ...checksums import MessageDigest
 
@@ -42,9 +42,9 @@ class _Blocks(Positioned):
         self._blocks.append(block)
         self.size += len(block)
 
-    def readinto(self, target: WriteableBuffer, /) -> int:
+    def fill(self, view: memoryview) -> int:
         """Read bytes of one block."""
-        view, skip = memoryview(target).cast("B"), self._position
+        skip = self._position
         for block in self._blocks:
             if skip < len(block):
                 part = block[skip : skip + len(view)]
@@ -156,14 +156,15 @@ class Buffer(Positioned):
     def __len__(self) -> int:
         return self.size
 
-    def readinto(self, target: WriteableBuffer, /) -> int:
+    def fill(self, view: memoryview) -> int:
         """Read bytes of one block, or of what was put aside."""
-        view, skip = memoryview(target).cast("B"), self._position
+        skip = self._position
         files: list[S3File | _Blocks] = [*self._aside, self._blocks]
         for file in files:
             if skip < file.size:
                 file.seek(skip)
-                count = file.readinto(view[: file.size - skip])
+                with view[: file.size - skip] as piece:
+                    count = file.readinto(piece)
                 self._position += count
                 return count
             skip -= file.size

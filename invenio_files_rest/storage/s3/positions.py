@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 
 class Positioned(io.RawIOBase):
@@ -33,3 +37,16 @@ class Positioned(io.RawIOBase):
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
         self._position = max(base + offset, 0)
         return self._position
+
+    def readinto(self, target: WriteableBuffer, /) -> int:
+        """Read bytes into a buffer, and hold nothing of it: a frame may outlive the call, in a traceback say."""
+        with memoryview(target) as whole, whole.cast("B") as view:
+            return self.fill(view)
+
+    def fill(self, view: memoryview) -> int:
+        """Read bytes from the position on, and move it.
+
+        :param view: Where to put them.
+        :returns: Their number; 0 at the end.
+        """
+        raise NotImplementedError

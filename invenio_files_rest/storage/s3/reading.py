@@ -141,9 +141,8 @@ class S3File(io.RawIOBase):
 
     def readinto(self, target: WriteableBuffer, /) -> int:
         """Read bytes into a buffer; see :meth:`read`."""
-        view = memoryview(target).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
+        data = self.read(memoryview(target).nbytes)
+        memoryview(target).cast("B")[: len(data)] = data
         return len(data)
 
     def _read(self, size: int) -> bytes:

@@ -30,7 +30,7 @@ from .uploads import BLOCK, S3Uploads, remove_temporary
 from .writing import MOST_PARTS, ObjectWriter, abort
 
 if TYPE_CHECKING:
-    from _typeshed import SupportsRead, WriteableBuffer
+    from _typeshed import SupportsRead
 
     from ...checksums import MessageDigest
 
@@ -285,9 +285,8 @@ class Layers(Positioned):
         else:
             self._until = following
 
-    def readinto(self, target: WriteableBuffer, /) -> int:
+    def fill(self, view: memoryview) -> int:
         """Read bytes of one object, or zeros."""
-        view = memoryview(target).cast("B")
         if self._position >= self.size or not len(view):
             return 0
         if self._position >= self._until:
