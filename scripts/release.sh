@@ -43,7 +43,7 @@ git -C "$work/source" init -q && git -C "$work/source" add --all
 unset PYTHONPATH
 
 build() {
-    check-manifest -q --no-build-isolation "$1" && python -m build --installer uv --outdir "$folder" "$1"
+    check-manifest -q --no-build-isolation "$1" && python -m build --no-isolation --outdir "$folder" "$1"
 }
 
 build "$work/source" >"$work/log" 2>&1 &
