@@ -18,7 +18,7 @@ OF = "invenio-files-rest"
 def complete(bill: dict[str, Any]) -> None:
     """Make the distribution what the bill is of, and leave out links: some lead nowhere on other machines."""
     for component in bill["components"]:
-        # Of the others there are hundreds, which are long in being checked. The index shows them, at the component's purl.
+        # The others, in their hundreds, are long in being checked. The index shows them, at the purl.
         component.pop("externalReferences", None)
     (bill["metadata"]["component"],) = (component for component in bill["components"] if component["name"] == OF)
     bill["components"].remove(bill["metadata"]["component"])
