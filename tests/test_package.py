@@ -24,6 +24,23 @@ def test_version_is_the_same_inside_and_outside():
     assert DISTRIBUTION.version == invenio_files_rest.__version__
 
 
+@pytest.mark.parametrize("folder", [".", "invenio-records-files"])
+def test_the_changes_begin_with_the_version_of_the_package_and_go_back_from_it(folder: str):
+    (package,) = (ROOT / folder).glob("invenio_*/__init__.py")
+    (version,) = re.findall(r'^__version__ = "(.+)"$', package.read_text(), re.MULTILINE)
+    head, _, changes = (ROOT / folder / "CHANGES.rst").read_text().partition("\n\n")
+    assert head == "Changes\n======="
+    titles = re.findall(r"^(.+)\n(-{3,})$", changes, re.MULTILINE)
+    assert all(re.fullmatch(r"Version \d+\.\d+\.\d+", title) and len(title) == len(line) for title, line in titles)
+    versions = [title.removeprefix("Version ") for title, _ in titles]
+    assert versions[0] == version
+    assert versions == sorted({*versions}, key=lambda v: tuple(map(int, v.split("."))), reverse=True)
+    # An underline is no entry.
+    entries = [line for line in changes.splitlines() if line.startswith(("-", "*")) and line.strip("-")]
+    assert entries
+    assert all(re.match(r"- [^\s]", entry) for entry in entries)
+
+
 def test_every_action_is_registered():
     registered = {e.value for e in DISTRIBUTION.entry_points if e.group == "invenio_access.actions"}
     assert len(ACTIONS) == 11

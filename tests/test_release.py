@@ -17,6 +17,7 @@ from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 from urllib.parse import urljoin
+from uuid import uuid4
 
 import pytest
 import requests
@@ -202,6 +203,13 @@ def test_what_is_installed_describes_itself(instance: Instance) -> None:
     description = requests.get(f"{instance.url}/api/files/openapi.json", headers=instance.authorization, timeout=60)
     assert description.json()["openapi"].startswith("3.1")
     assert any("records" in path for path in description.json()["paths"])
+
+
+def test_what_is_installed_speaks_other_languages(instance: Instance) -> None:
+    """Catalogues are compiled, in the wheels, and found."""
+    headers = {**instance.authorization, "Accept-Language": "de"}
+    refused = requests.get(f"{instance.url}/api/files/{uuid4()}", headers=headers, timeout=60)
+    assert (refused.status_code, refused.json()["message"]) == (404, "Den Bucket gibt es nicht.")
 
 
 def linked(page: requests.Response) -> set[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from importlib.metadata import EntryPoint, distribution
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -97,3 +99,10 @@ def test_the_extension_leaves_settings_alone():
     other.config["RECORDS_FILES_REST_ENDPOINTS"] = {"SETTING": {}}
     InvenioRecordsFiles(other)
     assert other.config["RECORDS_FILES_REST_ENDPOINTS"] == {"SETTING": {}}
+
+
+def test_the_readme_names_every_dependency() -> None:
+    table = (Path(__file__).parents[1] / "README.rst").read_text().split("Package  ")[1].split("\nLicence")[0]
+    rows = {name.lower() for name in re.findall(r"^([\w-]+) +\w", table, re.MULTILINE)}
+    needed = [line for line in DISTRIBUTION.requires or [] if "extra ==" not in line]
+    assert rows == {re.split(r"[\[<>=!~; ]", line)[0].lower() for line in needed}
