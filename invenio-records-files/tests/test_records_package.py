@@ -79,6 +79,7 @@ def test_every_group_of_entry_points_is_there():
         "invenio_base.apps",
         "invenio_db.alembic",
         "invenio_db.models",
+        "invenio_i18n.translations",
         "invenio_jsonschemas.schemas",
     }
 
