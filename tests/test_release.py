@@ -209,7 +209,7 @@ def test_what_is_installed_speaks_other_languages(instance: Instance) -> None:
     """Catalogues are compiled, in the wheels, and found."""
     headers = {**instance.authorization, "Accept-Language": "de"}
     refused = requests.get(f"{instance.url}/api/files/{uuid4()}", headers=headers, timeout=60)
-    assert (refused.status_code, refused.json()["message"]) == (404, "Den Bucket gibt es nicht.")
+    assert (refused.status_code, refused.json()["message"]) == (404, "Den Bucket oder das Objekt gibt es nicht.")
 
 
 def linked(page: requests.Response) -> set[str]:
