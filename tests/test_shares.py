@@ -252,6 +252,17 @@ def test_a_link_takes_new_keys_under_its_prefix_and_replaces_none(
     assert bucket.size == 9
 
 
+def test_a_link_to_upload_tells_how_large_a_file_may_be(owner: Person, visitor: Any, bucket: Bucket, db: Any) -> None:
+    address = path(owner.make(prefix="in/", upload=True))
+    for quota, words in ((10, "10 Bytes"), (3 << 20, "3.0 MiB"), (None, None)):
+        bucket.quota_size = quota
+        db.session.commit()
+        assert visitor.get(address).json["max_file_size"] == quota
+        page = visitor.get(address, headers=BROWSER)
+        assert page.status_code == 200
+        assert (f"The largest one may have {words}." in page.text) is (quota is not None)
+
+
 def test_a_browser_uploads_by_a_form(owner: Person, visitor: Any, bucket: Bucket) -> None:
     link = owner.make(prefix="in/", upload=True)
     address = f"/files/links/{token(link)}"

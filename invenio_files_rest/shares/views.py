@@ -126,9 +126,10 @@ def _upload_form(found: FoundShare, token: str, key: str | None) -> Response:
     with on_behalf_of_maker(found):
         pass
     limit = found.bucket.size_limit
+    largest = None if limit is None else limit.limit
     if wants_page():
-        return page("upload.html", action=share_url(token), prefix=found.share.key, largest=limit)
-    shown = {"prefix": found.share.key, "max_file_size": limit, "expires": found.share.expires.isoformat()}
+        return page("upload.html", action=share_url(token), prefix=found.share.key, largest=largest)
+    shown = {"prefix": found.share.key, "max_file_size": largest, "expires": found.share.expires.isoformat()}
     return Response(dumps(shown), mimetype="application/json")
 
 
