@@ -182,7 +182,8 @@ def is_compiled(path: Path, catalogue: Catalog) -> bool:
 
 
 def _texts(catalogue: Catalog) -> set[tuple[tuple[str, ...], tuple[str, ...]]]:
-    pairs = ((message.id, message.string) for message in catalogue if message.id)
+    # A message that is new has no translation, and is not compiled.
+    pairs = ((message.id, message.string) for message in catalogue if message.id and message.string)
     return {(_as_tuple(text), _as_tuple(translated)) for text, translated in pairs}
 
 

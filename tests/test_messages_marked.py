@@ -302,3 +302,13 @@ def test_no_message_of_one_language_is_in_another(project: str) -> None:
         # What is the same in English is a name, or a unit.
         alike = {said for text, said in one.items() if said == other[text] and said != text and isinstance(said, str)}
         assert alike - {"Ni true ni false."} == set()
+
+
+def test_a_message_that_is_not_translated_yet_is_told() -> None:
+    project = next(iter(translations.PACKAGES))
+    catalogue = translations.translation(project, "de")
+    catalogue.add("It is new.")
+    assert translations.is_compiled(translations.catalogue_path(project, "de").with_suffix(".mo"), catalogue)
+    assert [(message.id, wrong) for message, wrong in translations.incomplete(catalogue)] == [
+        ("It is new.", "not translated")
+    ]
