@@ -176,6 +176,18 @@ def test_a_listing_is_in_pages_for_programs_and_people(owner: Person, visitor: A
     assert 'rel="next"' in page.text
 
 
+def test_a_page_of_a_link_whose_prefix_ends_within_a_name_leads_back(
+    owner: Person, visitor: Any, bucket: Bucket
+) -> None:
+    for key in ("data/sub/1", "database", "d"):
+        put(owner.client, bucket, key)
+    link = owner.make(prefix="da")
+    for prefix, above in (("data/sub/", "?prefix=data%2F"), ("data/", "?prefix=da")):
+        page = visitor.get(f"{path(link)}?prefix={prefix}", headers=BROWSER)
+        assert f'{token(link)}{above}">Folder above' in page.text
+    assert "Folder above" not in visitor.get(path(link), headers=BROWSER).text
+
+
 def test_a_browser_without_script_gets_pages(owner: Person, visitor: Any, bucket: Bucket) -> None:
     put(owner.client, bucket, "d/<b>&.txt", b"1")
     put(owner.client, bucket, "d/sub/2", b"2")
@@ -250,6 +262,23 @@ def test_a_link_takes_new_keys_under_its_prefix_and_replaces_none(
         no_link(visitor.get(f"/files/links/{token(link)}/{key}"))
     assert set(visitor.get(path(link)).json) == {"prefix", "max_file_size", "expires"}
     assert bucket.size == 9
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Upload-Complete": "?0", "Upload-Draft-Interop-Version": "6"},
+        {"Upload-Incomplete": "?1", "Upload-Draft-Interop-Version": "3"},
+        {"Content-Range": "bytes 0-0/5"},
+    ],
+)
+def test_a_part_is_not_stored_as_the_whole(
+    owner: Person, visitor: Any, bucket: Bucket, location: Location, headers: dict[str, str]
+) -> None:
+    link = owner.make(prefix="in/", upload=True)
+    error(visitor.put(f"{path(link)}new", data=b"1", headers=headers), 400)
+    assert stored(location) == []
+    assert visitor.put(f"{path(link)}new", data=b"12345").status_code == 201
 
 
 def test_a_link_to_upload_tells_how_large_a_file_may_be(owner: Person, visitor: Any, bucket: Bucket, db: Any) -> None:
@@ -377,6 +406,17 @@ def test_the_maker_is_asked_anew_each_time(owner: Person, visitor: Any, bucket: 
     no_link(visitor.get(path(links[0])))
     no_link(visitor.get(f"{path(links[1])}/d/a"))
     no_link(visitor.get(f"{path(links[1])}?archive=zip"))
+
+
+def test_a_link_that_gives_nothing_is_none_for_any_method(owner: Person, visitor: Any, bucket: Bucket, db: Any) -> None:
+    put(owner.client, bucket, "d/a", b"1")
+    links = [owner.make(**body) for body in ({"key": "d/a"}, {"prefix": "d/"}, {"prefix": "d/", "upload": True})]
+    ActionUsers.query.filter_by(user_id=owner.id).delete()
+    db.session.commit()
+    for link in links:
+        for method in ("GET", "PUT", "POST"):
+            no_link(visitor.open(f"/files/links/{token(link)}", method=method, data=b"x"))
+        assert visitor.head(path(link)).status_code == 404
 
 
 def test_links_of_a_removed_user_are_not_those_of_the_next_one_with_his_number(
@@ -552,6 +592,9 @@ def test_every_answer_keeps_the_address_to_itself(owner: Person, visitor: Any, b
             assert answer.headers["Referrer-Policy"] == "no-referrer", address
             assert answer.headers["Cache-Control"] == "private, no-store", address
             assert answer.headers["X-Robots-Tag"] == "noindex", address
+    moved = visitor.get(path(link).replace("/links/", "//links/"))
+    assert (moved.status_code, token(link) in moved.headers["Location"]) == (308, True)
+    assert (moved.headers["Cache-Control"], moved.headers["Referrer-Policy"]) == ("private, no-store", "no-referrer")
     assert visitor.get(url(bucket)).headers.get("X-Robots-Tag") is None
 
 

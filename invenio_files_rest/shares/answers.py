@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Response, current_app, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
+from werkzeug.routing import RequestRedirect
 
 from ..http.links import SHARES
 from ..http.routing import requested_endpoint, without_token
@@ -64,12 +65,17 @@ def guarded(response: Response) -> Response:
 
     :param response: Any response of the application.
     """
-    if (requested_endpoint() or "").startswith(f"{SHARES}."):
+    if (requested_endpoint() or "").startswith(f"{SHARES}.") or _leads_to_link():
         response.headers["Cache-Control"] = "private, no-store"
         response.headers["Referrer-Policy"] = "no-referrer"
         keep_referrer_policy("no-referrer")
         response.headers["X-Robots-Tag"] = "noindex"
     return response
+
+
+def _leads_to_link() -> bool:
+    """Tell whether the answer redirects to the address of a link from one that is spelt with more slashes."""
+    return isinstance(request.routing_exception, RequestRedirect) and without_token(request.path) != request.path
 
 
 def refused(error: HTTPException) -> Any:

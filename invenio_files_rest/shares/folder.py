@@ -60,10 +60,13 @@ class Folder:
         ]
         above = self._prefix.rstrip("/").rpartition("/")[0]
         above = above and above + "/"
+        if not self._share.covers(above):
+            # The link's own prefix may end within a name.
+            above = self._share.key
         return page(
             "folder.html",
             prefix=self._prefix,
-            above=self._url(prefix=above) if self._prefix != self._share.key and self._share.covers(above) else None,
+            above=self._url(prefix=above) if self._prefix != self._share.key else None,
             folders=[(self._name(folder), self._url(prefix=folder)) for folder in listing.common_prefixes],
             files=files,
             archive=self._url(archive="zip", prefix=self._prefix),
@@ -97,7 +100,3 @@ class Folder:
             return None
         arguments = {"prefix": self._prefix, **{name.replace("_", "-"): str(v) for name, v in self._listing.items()}}
         return self._url(**arguments | {"start-after": listing.next_start_after})
-
-
-def _size(obj: ListedObject) -> int:
-    return (obj.file and obj.file.size) or 0

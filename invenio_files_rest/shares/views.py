@@ -20,6 +20,7 @@ from ..models.share import PREFIX, UPLOAD, FoundShare, Share
 from ..proxies import current_permission_factory
 from ..services.conditions import check_write_conditions
 from ..services.objects import store_object
+from ..tus import draft
 from ..views.archive import ARCHIVE, send_archive
 from ..views.base import FilesView
 from ..views.decorators import check_permission, ensure_input_stream_is_not_exhausted
@@ -87,6 +88,9 @@ class LinkResource(FilesView):
         found = _for_upload(token, key)
         if key is None or not found.share.covers(key) or key == found.share.key:
             no_link()
+        if draft.completes() is False:
+            # What is stored as the whole could be neither gone on with nor replaced.
+            abort(400, description=_("A link takes whole files, each in one request."))
         _ensure_new(found, key)
         if request.headers.get(current_app.config["FILES_REST_FILE_TAGS_HEADER"]):
             abort(400, description=_("Objects that are stored by a link have no tags."))
@@ -135,10 +139,11 @@ def _upload_form(found: FoundShare, token: str, key: str | None) -> Response:
 
 def _for_upload(token: str, key: str | None) -> FoundShare:
     found = open_link(token, key)
-    if found.share.kind != UPLOAD:
-        raise MethodNotAllowed(["GET", "HEAD", "OPTIONS"])
+    # Whose maker may give nothing any more is no link, whatever it was for.
     with on_behalf_of_maker(found):
         pass
+    if found.share.kind != UPLOAD:
+        raise MethodNotAllowed(["GET", "HEAD", "OPTIONS"])
     return found
 
 
