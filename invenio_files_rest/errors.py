@@ -29,7 +29,13 @@ class TranslatedException(RESTException):
 
     def get_errors(self) -> Any:
         """Return what is wrong with each argument, for the client."""
-        return [{**told, "message": translated(told["message"])} for told in super().get_errors() or ()] or None
+        return [_told_in_language(told) for told in super().get_errors() or ()] or None
+
+
+def _told_in_language(told: dict[str, Any]) -> dict[str, Any]:
+    """Return what is wrong with an argument in the client's language; as it is, where it is more than a text."""
+    message = told.get("message")
+    return told if isinstance(message, list | dict | None) else {**told, "message": translated(message)}
 
 
 class FilesException(TranslatedException):

@@ -45,7 +45,12 @@ class Message(str):
         return self
 
     def format(self, *args: object, **values: object) -> str:
-        """Return the message with these values, which is how marshmallow puts them into what it says."""
+        """Return the message with these values, which is how marshmallow puts them into what it says.
+
+        A text with placeholders in braces is English from then on, as any other text that is formatted.
+        """
+        if "{" in self.text:
+            return super().format(*args, **values)
         return Message(self.text, {**self.values, **values}, self.plural, self.num)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -106,7 +111,8 @@ def as_message(text: str | None) -> Message:
 
 
 def _translated(message: Message) -> str:
-    locale = reader_locale()
+    # The empty text of a catalogue is its head.
+    locale = reader_locale() if message.text else None
     if locale is None:
         return str(message)
     catalogue = get_translations()

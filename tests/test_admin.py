@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 from celery import current_app as current_celery_app
 from conftest import own_tables
-from flask import Flask, Response, current_app
+from flask import Flask, Response, current_app, get_flashed_messages
 from flask.testing import FlaskClient
 from helpers.faults import refusing
 from helpers.waiting import wait_until
@@ -571,6 +571,10 @@ def test_a_view_of_others_changes_a_new_location_in_its_transaction(
         assert read_mark(str(tmp_path / "second")).name == "second-one"
         (tmp_path / "refused").touch()
         assert view.create_model(Short(data={"name": "third", "uri": str(tmp_path / "third")})) is False
+        assert view.handle_view_exception(UnicodeEncodeError("utf-8", "\ud800", 0, 1, "not a character"))
+        said = [text for _, text in get_flashed_messages(with_categories=True)]
+        assert said[-2] == "Not now."
+        assert said[-1].endswith("not a character")
     assert not (tmp_path / "third").exists()
     assert Location.query.count() == 2
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import copy
 import io
 import json
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from unittest.mock import patch
 import pytest
 from babel import Locale
 from conftest import application
-from flask import Flask, render_template
+from flask import Flask, render_template, render_template_string
 from flask.testing import FlaskClient
 from flask_babel import refresh
 from helpers.rest import put, statements, url
@@ -21,11 +23,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from invenio_accounts.testutils import create_test_user, login_user_via_session
 from invenio_db import db as database
+from invenio_rest.errors import FieldError
+from markupsafe import Markup, escape
 from werkzeug.test import TestResponse
 
 from invenio_files_rest import InvenioFilesREST, messages
 from invenio_files_rest.app import Flask as FilesFlask
-from invenio_files_rest.errors import BucketLockedError, FileSizeError, MissingQueryParameter, StorageError
+from invenio_files_rest.errors import (
+    BucketLockedError,
+    FileSizeError,
+    InvalidArguments,
+    MissingQueryParameter,
+    StorageError,
+)
 from invenio_files_rest.http.languages import bytes_in_words, moment_in_words, size_in_words
 from invenio_files_rest.models import Bucket
 from invenio_files_rest.models.base import utcnow
@@ -262,6 +272,26 @@ def test_what_others_say_is_said_as_it_is(app: Flask) -> None:
         assert json.loads(FileSizeError(description="Not 100 % of {it}.").get_body())["message"] == "Not 100 % of {it}."
         lazy = FileSizeError(description=lazy_gettext("Bucket quota exceeded."))
         assert json.loads(lazy.get_body())["message"] == "Das Kontingent des Buckets ist überschritten."
+        # More than a text, and less than what ours say.
+        whole = InvalidArguments(errors=[FieldError("a", ["Wrong.", "Odd."]), FieldError("b", None)])
+        told = [one.get("message") for one in json.loads(whole.get_body())["errors"]]
+        assert told == [["Wrong.", "Odd."], None]
+        assert MissingQueryParameter.description.format(arg_name="size") == "Missing required query argument 'size'"
+        # The empty text of a catalogue is its head.
+        assert messages.Message("").__html__() == ""
+
+
+@pytest.mark.parametrize("key", ["%(key)s %s %", "{key} {}", "<b>&", "a\u202eb"])
+def test_what_is_put_into_a_message_is_never_read_as_a_part_of_it(app: Flask, key: str) -> None:
+    message = messages.lazy_gettext("There is nothing of the key '%(key)s'.", key=key)
+    english = f"There is nothing of the key '{key}'."
+    same = [copy.deepcopy(message), pickle.loads(pickle.dumps(message)), message.format(input="x")]
+    assert [*same, json.loads(json.dumps(message)), f"{message}"] == [english] * 5
+    with app.test_request_context(headers=speaking("de")):
+        german = f"Unter dem Schlüssel „{key}“ gibt es nichts."
+        assert [messages.translated(one) for one in (message, *same)] == [german] * 4
+        assert Markup("<p>%s</p>") % message == f"<p>{escape(german)}</p>"
+        assert render_template_string("{{ message }}", message=message) == escape(german)
 
 
 def test_an_application_without_translations_answers_in_english(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from jinja2 import ChoiceLoader, FileSystemLoader
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementError
 
 from ..http.talisman import keep_referrer_policy
-from ..messages import reader_locale, translated
+from ..messages import Message, reader_locale, translated
 from .formatting import TYPES
 from .labels import LABELS
 
@@ -234,6 +234,8 @@ class FilesView(ModelView):
             flash(gettext("The database refused the change."), "error")
             return True
         if isinstance(exc, ValueError):
-            flash(translated(exc.args[0] if exc.args else str(exc)), "error")
+            # The first argument of others, such as UnicodeEncodeError, is no message.
+            said = exc.args[0] if exc.args and isinstance(exc.args[0], Message) else str(exc)
+            flash(translated(said), "error")
             return True
         return bool(super().handle_view_exception(exc))
