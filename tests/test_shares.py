@@ -16,8 +16,9 @@ from uuid import uuid4
 
 import pytest
 from conftest import application
-from flask import Flask
+from flask import Flask, session
 from flask.testing import FlaskClient
+from flask_principal import RoleNeed, identity_loaded
 from helpers.rest import Watched, error, put, statements, stored, url
 from invenio_access.models import ActionRoles, ActionSystemRoles, ActionUsers
 from invenio_access.permissions import any_user
@@ -455,6 +456,38 @@ def test_what_the_visitor_may_do_does_not_matter(owner: Person, app: Flask, buck
     # And he is himself again.
     assert powerful.client.get(url(bucket, "a")).data == b"1"
     error(stranger.client.get(url(bucket, "a")), 404)
+
+
+def test_the_session_of_the_visitor_neither_gives_to_the_maker_nor_takes_from_him(
+    owner: Person, app: Flask, bucket: Bucket, db: Any
+) -> None:
+    """Packages keep the groups that a login came with in the session."""
+    put(owner.client, bucket, "a", b"1")
+    link = owner.make(key="a")
+    member = Person(app, bucket)
+    role = Role(id="group", name="group")
+    db.session.add(role)
+    db.session.flush()
+    db.session.add_all(
+        ActionRoles.allow(action(str(bucket.id)), role_id=role.id) for action in (BucketUpdate, ObjectRead)
+    )
+    db.session.commit()
+
+    def keep_groups(sender: Any, identity: Any) -> None:
+        identity.provides |= {RoleNeed(name) for name in session.get("groups", [])}
+        session["seen"] = [*session.get("seen", []), identity.id]
+
+    with identity_loaded.connected_to(keep_groups):
+        with member.client.session_transaction() as kept:
+            kept["groups"] = ["group"]
+        assert member.client.get(url(bucket, "a")).data == b"1"
+        assert member.client.get(path(link)).data == b"1"
+        with member.client.session_transaction() as kept:
+            assert owner.id not in kept["seen"]
+        ActionUsers.query.filter_by(user_id=owner.id).delete()
+        db.session.commit()
+        no_link(member.client.get(path(link)))
+        assert member.client.get(url(bucket, "a")).data == b"1"
 
 
 def test_who_acts_for_somebody_is_himself_again(app: Flask, owner: Person) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flask import current_app, g
+from flask import current_app, g, has_request_context, session
 from flask_principal import Identity, identity_loaded
 
 _MISSING = object()
@@ -18,6 +18,34 @@ def acting_as(user: Any) -> Iterator[None]:
 
     :param user: The user, as the database has it now.
     """
+    with _without_session(), _identity_of(user):
+        yield
+
+
+@contextmanager
+def _without_session() -> Iterator[None]:
+    """Put the session of who sends the request aside.
+
+    Packages keep groups there that a login came with: they would be given to the user, or the user's to the visitor.
+    """
+    if not has_request_context():
+        yield
+        return
+    kept, modified = dict(session), session.modified
+    # One that is empty may be of an application that has none, and take no change.
+    if kept:
+        session.clear()
+    try:
+        yield
+    finally:
+        if kept or session:
+            session.clear()
+            session.update(kept)
+            session.modified = modified
+
+
+@contextmanager
+def _identity_of(user: Any) -> Iterator[None]:
     # What Flask-Login and Flask-Principal keep for a request.
     before = {name: g.get(name, _MISSING) for name in ("_login_user", "identity")}
     try:
