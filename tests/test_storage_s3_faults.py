@@ -191,6 +191,55 @@ def test_a_part_that_has_vanished_is_told_and_can_be_sent_again(storage: FileSto
 
 
 @pytest.mark.usefixtures("allow_all")
+@pytest.mark.parametrize("fault", [Fault("PUT", "partNumber=1", "503 SlowDown"), Fault("PUT", "aside", "lost")])
+def test_what_is_kept_of_a_run_that_the_store_has_refused_has_no_gap_and_nothing_twice(
+    store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    """The request that has failed could not tell the database, either."""
+    from invenio_files_rest.storage.s3 import memory
+
+    if fault.contains == "aside":
+        monkeypatch.setattr(memory, "budget", memory.Budget(4 * MIB))
+        monkeypatch.setattr(memory, "PATIENCE", 0)
+    content = noise(12 * MIB)
+    uploads = store.maker(endpoint_url=proxy.url, attempts=2, compare_tags=False)(str(uuid4())).capability(Uploads)
+    assert uploads is not None
+    state = uploads.begin()
+    proxy.fail(fault._replace(times=2))
+    with pytest.raises(StorageBusyError):
+        uploads.write(state, ExtentWrite(0, 0, whole=False), io.BytesIO(content))
+    kept = uploads.kept(state, 0, None, epoch=1)
+    rest = uploads.write(
+        state, ExtentWrite(0, kept["size"], receipt=kept, epoch=3), io.BytesIO(content[kept["size"] :])
+    )
+    assert rest["size"] == len(content)
+    assert uploads.finish(state, [rest]).checksum == f"md5:{hashlib.md5(content).hexdigest()}"
+    assert [name.rpartition("/")[2] for name in store.names()] == ["data"]
+    assert memory.budget.take_within(0, memory.budget.size)
+    memory.budget.give_back(memory.budget.size)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_run_goes_on_with_numbers_of_parts_that_nobody_before_it_can_still_be_sending(
+    store: Store, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is recorded in the middle of a request is not all that it sends."""
+    monkeypatch.setattr("invenio_files_rest.storage.s3.runs.SAVE_SECONDS", 0)
+    uploads = store.maker()(str(uuid4())).capability(Uploads)
+    assert uploads is not None
+    state, told = uploads.begin(), []
+    content = noise(16 * MIB)
+    sent = uploads.write(state, ExtentWrite(0, 0, saved=told.append), io.BytesIO(content))
+    before = sent if ends else told[0]
+    rest = io.BytesIO(content[before["size"] :] + bytes(6 * MIB))
+    after = uploads.write(state, ExtentWrite(0, before["size"], receipt=before, epoch=2), rest)
+    numbers = [[number for kind, number, *_ in receipt["pieces"] if kind == "part"] for receipt in (sent, after)]
+    known = len([piece for piece in before["pieces"] if piece[0] == "part"])
+    assert numbers[1][known:]
+    assert set(numbers[1][known:]).isdisjoint(numbers[0])
+    assert uploads.finish(state, [after]).checksum == f"md5:{hashlib.md5(content + bytes(6 * MIB)).hexdigest()}"
+
+
 class TestOverRest:
     @pytest.fixture(autouse=True)
     def behind_the_proxy(self, store: Store, proxy: FaultyProxy) -> None:

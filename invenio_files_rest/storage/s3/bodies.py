@@ -75,6 +75,7 @@ class Buffer(Positioned):
         self.capacity = capacity
         self._needed = min(needed, capacity)
         self._taken = 0
+        self._places: list[S3Object] = []
         self._aside: list[S3File] = []
         self._blocks = _Blocks()
         self._md5 = _new_md5() if target.location.compares_tags else None
@@ -123,8 +124,10 @@ class Buffer(Positioned):
         """Send what is in memory to an object of its own."""
         place = self._target.beside(f"{TEMPORARY_PREFIX}aside-{uuid.uuid4().hex}")
         size = self._blocks.size
-        self._aside.append(S3File(place, size))
+        # It may be there though the store says that it has failed.
+        self._places.append(place)
         place.call("put_object", Body=self._blocks, ContentLength=size)
+        self._aside.append(S3File(place, size))
         self._blocks = _Blocks()
         self._since, self._waits = time.monotonic(), False
 
@@ -144,14 +147,15 @@ class Buffer(Positioned):
     def close(self) -> None:
         """Give the memory back, and remove what was put aside."""
         if not self.closed:
+            super().close()
             memory.budget.give_back(self._taken)
             self._blocks = _Blocks()
             for file in self._aside:
                 file.close()
+            for place in self._places:
                 # What cannot be removed now the sweep finds.
-                with suppress(StorageError):
-                    file.source.call("delete_object")
-        super().close()
+                with suppress(OSError, StorageError):
+                    place.call("delete_object")
 
     def __len__(self) -> int:
         return self.size

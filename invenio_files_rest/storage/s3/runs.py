@@ -145,7 +145,8 @@ class GrowingRun:
         parts = self._sent()
         if len(parts) > max(self._told, len(self._parts)):
             self._told = len(parts)
-            self._extent.saved(receipt_of(parts, epoch=self._extent.epoch))
+            # This one has not ended: who goes on from here must not take the numbers that it still sends.
+            self._extent.saved(receipt_of(parts, epoch=self._extent.epoch - 1))
 
     def _finish(self) -> Receipt:
         """Send the rest, and what tells of this request; return the receipt."""

@@ -60,6 +60,7 @@ class PartSender:
         self._upload_id = upload_id
         self._pool = ThreadPoolExecutor(target.location.parallel_parts, "files-rest-s3")
         self._sent: list[tuple[Future[None], Buffer]] = []
+        self._error: Exception | None = None
         self.parts: dict[int, tuple[int, str]] = {}
         """Sizes and entity tags of the parts that are there, by their numbers."""
 
@@ -87,9 +88,16 @@ class PartSender:
         """
         while self._sent:
             self._await_one()
+        if self._error is not None:
+            raise self._error
 
     def _await_one(self) -> None:
-        self._sent.pop(0)[0].result()
+        try:
+            self._sent.pop(0)[0].result()
+        except Exception as error:
+            # What follows it is of no use without it.
+            self._error = error
+            raise
 
     def close(self) -> None:
         """Wait until none is on its way; forget those that have not begun."""
