@@ -12,8 +12,10 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -156,6 +158,42 @@ def test_entity_tags_of_a_store_that_encrypts_with_keys_of_its_own_say_nothing()
     assert has_md5({"ServerSideEncryption": "AES256"})
     assert not has_md5({"ServerSideEncryption": "aws:kms"})
     assert not has_md5({"SSECustomerAlgorithm": "AES256"})
+
+
+@pytest.mark.parametrize(
+    ("written", "tells_md5"),
+    [
+        (str.upper, True),
+        (lambda tag: tag.strip('"'), True),
+        (lambda tag: '"CKih16GjycICEAE="', False),
+        (lambda tag: f'"{"0" * 32}-1"', False),
+        (lambda tag: None, False),
+    ],
+    ids=["upper case", "no quotes", "no hexadecimal", "of parts", "none"],
+)
+def test_entity_tags_are_compared_as_stores_write_them_where_they_are_an_md5(
+    storage: FileStorage,
+    proxy: FaultyProxy,
+    monkeypatch: pytest.MonkeyPatch,
+    written: Callable[[str], str | None],
+    tells_md5: bool,
+) -> None:
+    def told(self: S3Object, operation: str, **kwargs: Any) -> dict[str, Any]:
+        answer = call(self, operation, **kwargs)
+        tag = written(answer.pop("ETag"))
+        return answer if tag is None else answer | {"ETag": tag}
+
+    from invenio_files_rest.storage.s3.objects import S3Object
+
+    call = S3Object.call
+    monkeypatch.setattr(S3Object, "call", told)
+    storage.save(io.BytesIO(b"bytes"), size=5)
+    monkeypatch.undo()
+    assert read(storage) == b"bytes"
+    monkeypatch.setattr(S3Object, "call", lambda *args, **kwargs: told(*args, **kwargs) if "Body" in kwargs else {})
+    proxy.fail(Fault("PUT", "", "flipped", times=1))
+    with pytest.raises(StorageBusyError) if tells_md5 else nullcontext():
+        storage.save(io.BytesIO(b"other"), size=5)
 
 
 @pytest.mark.parametrize("epoch", [1, 2])

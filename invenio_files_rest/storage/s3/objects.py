@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import groupby
@@ -13,6 +14,8 @@ from ..local import TEMPORARY_PREFIX
 from .client import client_of
 from .failures import translated_errors
 from .locations import S3Location, place_of
+
+_MD5 = re.compile("[0-9a-f]{32}")
 
 
 class Sendable(Protocol):
@@ -36,11 +39,21 @@ def has_md5(answer: Mapping[str, Any]) -> bool:
 
 
 def unquoted(tag: str) -> str:
-    """Return an entity tag as it is without quotes; see :func:`has_md5`.
+    """Return an entity tag without quotes, and in lower case, as some stores do not write an MD5; see :func:`has_md5`.
 
     :param tag: The tag.
     """
-    return tag.strip('"')
+    return tag.strip('"').lower()
+
+
+def md5_in(tag: str) -> str | None:
+    """Return the MD5 that an entity tag is, in hexadecimal.
+
+    :param tag: The tag.
+    :returns: ``None`` if it is none, as that of an object which was sent in parts, or as all tags of some stores.
+    """
+    bare = unquoted(tag)
+    return bare if _MD5.fullmatch(bare) else None
 
 
 class S3Item(NamedTuple):
@@ -102,13 +115,13 @@ class S3Object:
         :param body: The bytes.
         :param size: Their number.
         :param kwargs: Other arguments; see :meth:`call`.
-        :returns: The entity tag.
+        :returns: The entity tag; empty if the store tells none.
         :raises StorageBusyError: If the store has got other bytes. Nothing is left of an object.
         :raises StorageError: If the store fails.
         """
         answer = self.call(operation, Body=body, ContentLength=size, **kwargs)
-        tag, expected = str(answer["ETag"]), body.md5()
-        if expected and has_md5(answer) and unquoted(tag) != expected:
+        tag, expected = str(answer.get("ETag", "")), body.md5()
+        if expected and has_md5(answer) and md5_in(tag) not in (None, expected):
             if operation == "put_object":
                 # What cannot be removed now the sweep finds.
                 with suppress(StorageError):

@@ -11,13 +11,10 @@ from urllib3.exceptions import HTTPError
 
 from ...errors import StorageBusyError, StorageError
 from .locations import MIB
-from .objects import S3Object, unquoted
+from .objects import S3Object, md5_in
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-
-MD5_DIGITS = 32
-"""Length of an MD5 in hexadecimal; the entity tag of an object that was sent in parts is longer, and is none."""
 
 ATTEMPTS = 3
 """Number of times that reading goes on at the same position after the connection broke."""
@@ -81,8 +78,7 @@ class S3File(io.RawIOBase):
 
     def md5(self) -> str | None:
         """Return the MD5 of the object, as far as the store has told and tells it."""
-        tag = unquoted(self._tag or "")
-        return tag if self.source.location.compares_tags and len(tag) == MD5_DIGITS else None
+        return md5_in(self._tag or "") if self.source.location.compares_tags else None
 
     @property
     def size(self) -> int:
