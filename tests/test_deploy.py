@@ -124,6 +124,62 @@ def test_secrets_are_in_the_environment_alone() -> None:
     assert set(re.findall(r"os\.environ\[['\"](\w+)", (DEPLOY / "invenio.cfg").read_text())) <= set(example)
 
 
+def test_the_image_and_the_repository_get_no_secrets() -> None:
+    allowed = [line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if line[0] == "!"]
+    (copied,) = re.findall(r"^COPY (deploy/.*) /", (DEPLOY / "Dockerfile").read_text(), re.M)
+    assert [name for name in allowed if name.startswith("deploy")] == sorted(copied.split())
+    if not (DEPLOY.parent / ".git").exists():
+        pytest.skip("this is no checkout")
+    for name in ("environment", "tls/privkey.pem"):
+        ignored = subprocess.run(["git", "check-ignore", "--quiet", name], cwd=DEPLOY, timeout=60)
+        assert ignored.returncode == 0, name
+
+
+ASKING = """
+import json, sys
+from urllib.parse import urlsplit
+from invenio_app.factory import create_api
+from invenio_app.wsgi import application
+from invenio_db import db
+from werkzeug.test import Client
+
+with create_api().app_context():
+    db.create_all()
+for url in map(urlsplit, sys.argv[1:]):
+    headers = {"Authorization": "Bearer secret"}
+    response = Client(application).get(url.path, base_url=f"http://{url.netloc}", headers=headers)
+    print(json.dumps([response.status_code, response.headers.get("Location")]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("TEST_REDIS_URL" not in os.environ, reason="TEST_REDIS_URL is not set")
+def test_a_server_is_asked_by_its_own_name_whether_it_is_there_and_for_its_metrics(tmp_path: Path) -> None:
+    """Everything else is for clients, who come over HTTPS and by the names that the service has."""
+    documentation = (DEPLOY.parent / "docs" / "howto" / "deployment.rst").read_text()
+    documented = sorted(set(re.findall(r"``(?:curl )?(http://app1:5001[^`]+)``", documentation)))
+    assert [url.partition("5001")[2] for url in documented] == ["/api/files/metrics", "/ping"]
+    own = [url.replace("app1:5001", f"app{number}:500{number}") for url in documented for number in (1, 2, 3)]
+    others = ["http://files.example.org/api/files/", "http://other.example.org/ping"]
+    told = {
+        **dict.fromkeys(("FILES_SECRET_KEY", "POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "REDIS_PASSWORD"), "secret"),
+        "FILES_METRICS_TOKEN": "secret",
+        "FILES_HOSTS": "files.example.org",
+        "FILES_FOLDER": str(tmp_path),
+        "INVENIO_INSTANCE_PATH": str(DEPLOY),
+        "INVENIO_SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path}/db",
+        "INVENIO_SQLALCHEMY_ENGINE_OPTIONS": "{}",
+        **{
+            f"INVENIO_{name}": os.environ.get("TEST_REDIS_URL", "")
+            for name in ("ACCOUNTS_SESSION_REDIS_URL", "CACHE_REDIS_URL", "RATELIMIT_STORAGE_URI")
+        },
+    }
+    command = [sys.executable, "-W", "ignore", "-c", ASKING, *own, *others]
+    done = subprocess.run(command, env=os.environ | told, capture_output=True, text=True, timeout=120)
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    assert answers == [[200, None]] * 6 + [[302, "https://files.example.org/api/files/"], [400, None]], done.stderr
+
+
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
     """Return a copy of the units whose programs are here."""
@@ -251,4 +307,45 @@ def test_bodies_of_all_methods_come_whole_to_a_server_that_is_there(tmp_path: Pa
                 body: Any = iter([b"x" * (size // 3)] * 3) if chunked else b"x" * size
                 answer = requests.request(method, url, data=body, headers={"Expect": "100-continue"}, timeout=30)
                 assert answer.text == f"{method} {size}"
+        server.shutdown()
+
+
+class Scheme(socketserver.StreamRequestHandler):
+    """Answers with the scheme that a client has come by."""
+
+    def handle(self) -> None:
+        (scheme,) = [line.split()[1] for line in iter(self.rfile.readline, b"\r\n") if b"Forwarded-Proto" in line]
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + scheme)
+
+
+@needs_nginx
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_clients_come_over_https_once_three_lines_have_lost_their_comment_sign(tmp_path: Path) -> None:
+    (tmp_path / "tls").mkdir()
+    new = [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
+    pair = ["-keyout", tmp_path / "tls" / "privkey.pem", "-out", tmp_path / "tls" / "fullchain.pem"]
+    subprocess.run(["openssl", *new, *pair], check=True, capture_output=True, timeout=60)
+    port, site = free_port(), DEPLOYED.read_text()
+    site, count = re.subn(r"# (listen 443|ssl_)", r"\1", site)
+    assert count == 3
+    assert any(mount.startswith("./tls:/etc/nginx/tls") for mount in COMPOSE["services"]["web"]["volumes"])
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Scheme) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        site = re.sub(r"app\d:500\d", f"127.0.0.1:{server.server_address[1]}", site)
+        site = site.replace("listen 443", f"listen 127.0.0.1:{port}").replace(
+            "listen 80;", f"listen 127.0.0.1:{free_port()};"
+        )
+        with running_nginx(tmp_path, port, site):
+            url, certificate = f"https://127.0.0.1:{port}", str(tmp_path / "tls" / "fullchain.pem")
+            assert requests.get(url, verify=certificate, timeout=30).text == "https"
         server.shutdown()

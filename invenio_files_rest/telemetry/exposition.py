@@ -53,6 +53,10 @@ def metrics() -> Response:
     return Response(text, content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
 
 
+# Invenio-App has everything else asked over HTTPS where a service is, which ends before the server that is asked here.
+metrics.talisman_view_options = {"force_https": False}  # type: ignore[attr-defined]
+
+
 def _may() -> bool:
     token = current_app.config["FILES_REST_METRICS_TOKEN"]
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
