@@ -66,6 +66,32 @@ def test_a_digest_is_behind_by_some_megabytes_at_most() -> None:
     assert following.hexdigest() == hashlib.md5(b"".join(BLOCKS)).hexdigest()
 
 
+def test_digests_of_many_uploads_are_behind_by_little_more_than_one_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("invenio_files_rest.services.uploads.digests.TOGETHER", 2 * MIB)
+    gates = Gated(), Gated()
+    first, second = map(Following, gates)
+    for block in BLOCKS[:2]:
+        first.update(block)
+    fed = []
+
+    def feed() -> None:
+        for block in BLOCKS[:3]:
+            second.update(block)
+            fed.append(block)
+
+    feeding = Thread(target=feed)
+    feeding.start()
+    wait_until(lambda: fed)
+    time.sleep(0.1)
+    assert len(fed) == 1
+    # The other may take as long as it likes.
+    gates[1].gate.set()
+    feeding.join(SECONDS)
+    assert second.hexdigest() == hashlib.md5(b"".join(BLOCKS[:3])).hexdigest()
+    gates[0].gate.set()
+    assert first.hexdigest() == hashlib.md5(b"".join(BLOCKS[:2])).hexdigest()
+
+
 def test_an_error_of_a_digest_is_raised_by_who_asks_for_it() -> None:
     following = Following(SimpleNamespace(update=lambda data: 1 / 0))
     for block in BLOCKS:

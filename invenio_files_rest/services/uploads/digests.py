@@ -16,6 +16,9 @@ KEPT = 256
 BEHIND = 8 * 1024**2
 """Bytes that a digest may be behind. It goes on while the disk, the database and the client are waited for."""
 
+TOGETHER = 64 * 1024**2
+"""Bytes that all digests of this process may be behind; from there each may be so by a block."""
+
 SHORT = 128 * 1024
 """Number of bytes that are hashed sooner than a thread is started."""
 
@@ -44,6 +47,21 @@ class Digests:
         return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
 
+class _Total:
+    """The number of bytes that all digests of this process are behind."""
+
+    def __init__(self) -> None:
+        self.value = 0
+        self._lock = Lock()
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self.value += count
+
+
+_total = _Total()
+
+
 class Following:
     """A digest that a thread computes while the next bytes come, and also after the request that brought them.
 
@@ -61,16 +79,18 @@ class Following:
         self._changed = Condition()
 
     def update(self, data: bytes, /) -> None:
-        """Add more bytes. Wait while :data:`BEHIND` bytes are still to be done."""
+        """Add more bytes. Wait while :data:`BEHIND` bytes are still to be done, or :data:`TOGETHER` by all."""
         with self._changed:
             if not self._behind and len(data) < SHORT:
                 self._digest.update(data)
                 return
-            self._changed.wait_for(lambda: self._behind < BEHIND)
+            # It is its own thread that ends the wait, so that none waits for the request of another.
+            self._changed.wait_for(lambda: not self._behind or (self._behind < BEHIND and _total.value < TOGETHER))
             if not self._behind:
                 Thread(target=self._follow, name="files-rest-digest", daemon=True).start()
             self._blocks.append(data)
             self._behind += len(data)
+            _total.add(len(data))
 
     def _follow(self) -> None:
         while True:
@@ -80,6 +100,7 @@ class Following:
                 self._digest.update(data)
             except Exception as error:
                 self._error = error
+            _total.add(-len(data))
             with self._changed:
                 self._behind -= len(data)
                 self._changed.notify_all()
