@@ -160,11 +160,11 @@ def test_a_server_is_asked_by_its_own_name_whether_it_is_there_and_for_its_metri
     documented = sorted(set(re.findall(r"``(?:curl )?(http://app1:5001[^`]+)``", documentation)))
     assert [url.partition("5001")[2] for url in documented] == ["/api/files/metrics", "/ping"]
     own = [url.replace("app1:5001", f"app{number}:500{number}") for url in documented for number in (1, 2, 3)]
-    others = ["http://files.example.org/api/files/", "http://other.example.org/ping"]
+    others = ["http://files.example.org/api/files/", "http://elsewhere.example.org/ping"]
     told = {
         **dict.fromkeys(("FILES_SECRET_KEY", "POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "REDIS_PASSWORD"), "secret"),
         "FILES_METRICS_TOKEN": "secret",
-        "FILES_HOSTS": "files.example.org",
+        "FILES_HOSTS": "other.example.org, files.example.org",
         "FILES_FOLDER": str(tmp_path),
         "INVENIO_INSTANCE_PATH": str(DEPLOY),
         "INVENIO_SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path}/db",
