@@ -685,6 +685,18 @@ def test_the_page_of_a_file_offers_what_one_may_do(
         assert details(client, bucket, nothing).status_code == 404
 
 
+def test_versions_are_listed_to_whoever_may_list_the_bucket_as_by_the_rest_api(
+    client: FlaskClient, bucket: Bucket, allow: Callable[..., None]
+) -> None:
+    for content in (b"one", b"the second"):
+        ObjectVersion.create(bucket, "a.txt", stream=BytesIO(content))
+    db.session.commit()
+    allow(*(action(str(bucket.id)) for action in (BucketUpdate, BucketReadVersions, ObjectRead)))
+    assert details(client, bucket, "a.txt").text.count("<tr data-version") == 1
+    allow(BucketRead(str(bucket.id)))
+    assert details(client, bucket, "a.txt").text.count("<tr data-version") == 2
+
+
 def test_what_is_chosen_is_sent_as_a_zip_to_forms_of_this_origin(
     client: FlaskClient, bucket: Bucket, allow: Callable[..., None]
 ) -> None:

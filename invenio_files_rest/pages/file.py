@@ -37,7 +37,8 @@ def show_file(bucket_id: str, key: str, version_id: uuid.UUID | None = None) -> 
         abort(404, description=NOT_FOUND)
     key = obj.key
     prefix = key[: key.rfind("/", 0, -1) + 1]
-    versions = versions_of(access.bucket.id, key, VERSIONS + 1) if access.may("bucket-read-versions") else [obj]
+    lists = access.may("bucket-read", "bucket-read-versions")
+    versions = versions_of(access.bucket.id, key, VERSIONS + 1) if lists else [obj]
     return render_bucket_page(
         "file.html",
         access,
