@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from functools import partial
 from html import unescape
 from io import BytesIO
 from pathlib import Path
@@ -43,6 +44,7 @@ from invenio_files_rest.permissions import (
     ObjectReadVersion,
     bucket_read_all,
 )
+from invenio_files_rest.storage import PyFSFileStorage, pyfs_storage_factory
 
 STATIC = Path(pages.__file__).parent / "static"
 
@@ -647,6 +649,22 @@ def test_a_file_whose_bytes_are_gone_still_has_a_page(client: FlaskClient, allow
     FileInstance.query.one().storage().delete()
     page = details(client, allowed, "a.txt")
     assert (page.status_code, "cannot be read at the moment" in page.text) == (200, True)
+
+
+def test_a_file_of_a_storage_that_fails_in_its_own_way_still_has_a_page(
+    app: Flask, client: FlaskClient, allowed: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Elsewhere(PyFSFileStorage):
+        def open(self, *args: Any, **kwargs: Any) -> Any:
+            raise RuntimeError("away")
+
+    send(client, page_of(allowed), b"hello", key="a.txt")
+    factory = partial(pyfs_storage_factory, filestorage_class=Elsewhere)
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
+    page = details(client, allowed, "a.txt")
+    assert (page.status_code, "cannot be read at the moment" in page.text) == (200, True)
+    image = client.get(f"{page_of(allowed)}/a.txt?preview")
+    assert (image.status_code, image.mimetype, "away" in image.text) == (500, "text/html", False)
 
 
 def test_the_page_of_a_file_offers_what_one_may_do(

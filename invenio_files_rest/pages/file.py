@@ -8,13 +8,13 @@ from typing import Any
 from flask import Response, abort
 
 from ..http.arguments import NOT_FOUND, Identifier, as_uuid, flag, use_kwargs
-from ..http.file_response import SECURITY_HEADERS, Representation, send_opened
+from ..http.file_response import SECURITY_HEADERS, Representation, send_stored
 from ..http.talisman import keep_policy
 from ..models import ObjectVersion
 from ..models.folder import versions_of
 from ..views.object import ObjectResource
 from .bucket import render_bucket_page, usable_bucket
-from .preview import IMAGE_BYTES, image_type, preview_of
+from .preview import IMAGE_BYTES, beginning_of, image_type, preview_of
 from .rows import api_url, file_row
 
 VERSIONS = 100
@@ -71,13 +71,11 @@ def _send_image(obj: ObjectVersion) -> Response:
     """Send an image under the type that its bytes say, from wherever it is stored."""
     if obj.file is None or (obj.file.size or 0) > IMAGE_BYTES:
         abort(404, description=NOT_FOUND)
-    storage = obj.file.storage()
-    with storage.open() as file:
-        mimetype = image_type(file.read(16))
+    mimetype = image_type(beginning_of(obj, 16))
     if mimetype is None:
         abort(404, description=NOT_FOUND)
-    response = send_opened(
-        storage.open,
+    response = send_stored(
+        obj.file.storage().open,
         Representation(size=obj.file.size, mimetype=mimetype, etag=obj.file.checksum, trusted=True),
     )
     response.headers.extend(SECURITY_HEADERS)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 from dataclasses import dataclass
 
-from ..errors import FilesException
+from ..errors import FilesException, StorageError
 from ..models import ObjectVersion
+from ..views.base import log_failure
 
 TEXT_BYTES = 64 * 1024
 """Number of bytes of a text that are shown."""
@@ -46,15 +47,31 @@ def preview_of(version: ObjectVersion) -> Preview:
     :param version: The version, which has a file.
     """
     try:
-        with version.file.storage().open() as file:
-            head = _read(file, TEXT_BYTES)
-    except (FilesException, OSError):
+        head = beginning_of(version, TEXT_BYTES)
+    except FilesException as error:
+        log_failure(error)
         return Preview(is_broken=True)
     size = version.file.size or 0
     if image := image_type(head):
         return Preview(image=image if size <= IMAGE_BYTES else None)
     text = _text(head, size > len(head))
     return Preview(text=text, is_cut=text is not None and size > len(head))
+
+
+def beginning_of(version: ObjectVersion, size: int) -> bytes:
+    """Read the first bytes of a version.
+
+    :param version: The version, which has a file.
+    :param size: Number of bytes; there are less where the file is shorter.
+    :raises StorageError: If it cannot be read. Storages of others raise what they like.
+    """
+    try:
+        with version.file.storage().open() as file:
+            return _read(file, size)
+    except FilesException:
+        raise
+    except Exception as error:
+        raise StorageError(f"Cannot read the file: {error}") from error
 
 
 def image_type(head: bytes) -> str | None:
