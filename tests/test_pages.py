@@ -327,6 +327,16 @@ def test_an_upload_that_is_refused_says_why_in_a_page_and_changes_nothing(
     assert (ObjectVersion.query.count(), FileInstance.query.count(), allowed.size) == (0, 0, 0)
 
 
+def test_the_form_composes_the_letters_of_a_name_as_scripts_do(client: FlaskClient, allowed: Bucket) -> None:
+    send(client, page_of(allowed), b"hello", "z\u030clut\u030c.txt")
+    assert ObjectVersion.query.one().key == "žluť.txt"
+
+
+def test_whoever_logs_in_comes_back_below_the_root_that_a_proxy_gives_the_application(app: Flask) -> None:
+    page = app.test_client().get("/?before=x", environ_overrides={"SCRIPT_NAME": "/files"})
+    assert re.findall(r'href="(/files/login/[^"]+)"', page.text) == ["/files/login/?next=/files/?before%3Dx"]
+
+
 def test_a_form_without_a_file_is_refused(client: FlaskClient, allowed: Bucket) -> None:
     for data in ({}, {"key": "a"}, {"file": (BytesIO(b""), "")}):
         answer = client.post(page_of(allowed), data=data, headers=OWN, content_type="multipart/form-data")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import normalize
 
 from flask import Response, abort, current_app, flash, redirect, render_template, url_for
 from flask_login import current_user
 from invenio_i18n import gettext
-from webargs import fields, validate
+from webargs import fields
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..errors import BucketLockedError
-from ..http.arguments import NOT_FOUND, PAGE, WholeNumber, as_uuid, flag, of_a_key, use_kwargs
+from ..http.arguments import NOT_FOUND, PAGE, WholeNumber, as_uuid, between, flag, of_a_key, one_of, use_kwargs
 from ..http.upload_body import read_chosen_file
 from ..models import Bucket
 from ..models.folder import MOST_KEYS, ORDERS, Folder
@@ -32,8 +33,8 @@ KEYS = 100
 FOLDER = {
     "prefix": PAGE["prefix"],
     "start_after": PAGE["start_after"],
-    "sort": fields.String(validate=validate.OneOf([*ORDERS, *(f"-{order}" for order in ORDERS)])),
-    "page": WholeNumber(validate=validate.Range(1, MOST_KEYS)),
+    "sort": fields.String(validate=one_of(*ORDERS, *(f"-{order}" for order in ORDERS))),
+    "page": WholeNumber(validate=between(1, MOST_KEYS)),
     "deleted": flag("deleted"),
 }
 """Arguments of the page of a folder."""
@@ -162,7 +163,8 @@ def upload(bucket_id: str, prefix: str = "") -> BaseResponse:
     if bucket.locked:
         raise BucketLockedError()
     file = read_chosen_file()
-    key = file.key or prefix + file.name
+    # Browsers on macOS have letters and their accents apart; scripts of the page do the same.
+    key = file.key or prefix + normalize("NFC", file.name)
     store_object(bucket, key, file.stream)
     flash(gettext("%(key)s is stored.", key=key))
     return redirect(url_for(".bucket", bucket_id=bucket_id, prefix=key[: key.rfind("/") + 1] or None), 303)
