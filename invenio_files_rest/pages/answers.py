@@ -72,7 +72,7 @@ def login_url() -> str | None:
     """Return where to log in and come back from; ``None`` on that page, or where the application has none."""
     if LOGIN not in current_app.view_functions or request.endpoint == LOGIN:
         return None
-    return url_for(LOGIN, next=request.full_path.rstrip("?"))
+    return url_for(LOGIN, next=request.root_path + request.full_path.rstrip("?"))
 
 
 def visitor() -> dict[str, Any]:
