@@ -391,8 +391,13 @@ def test_whoever_may_only_write_sees_the_form_and_no_files(
     client: FlaskClient, bucket: Bucket, allow: Callable[..., None]
 ) -> None:
     allow(BucketUpdate(str(bucket.id)))
-    send(client, page_of(bucket), b"x", "secret.txt")
+    bucket.quota_size = 4096
+    db.session.commit()
+    send(client, page_of(bucket), bytes(1234), "secret.txt")
     page = client.get(page_of(bucket) + "?prefix=")
+    # The REST API tells sizes to whoever may list the bucket.
+    assert [text for text in (page.text, client.get("/").text) if 'value="1234"' in text] == []
+    assert "<meter" not in page.text
     assert "Upload a file" in page.text
     assert names(page) == []
     assert names(client.get(page_of(bucket))) == []
