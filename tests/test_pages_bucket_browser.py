@@ -559,6 +559,35 @@ def test_what_is_refused_is_told_and_nothing_is_lost(
     owner.complaints()
 
 
+def test_nothing_is_restored_over_what_somebody_has_stored_meanwhile(
+    owner: Browser, site: Instance, make_bucket: Callable[..., str], api: Callable[..., Any]
+) -> None:
+    bucket = make_bucket(**{"a.txt": b"1", "b.txt": b"2", "c.txt": b"3"})
+    api("PUT", f"/{bucket}/c.txt", data=b"second")
+
+    def stored(key: str) -> None:
+        api("PUT", f"/{bucket}/{key}", data=b"by somebody else")
+
+    owner.open(f"{site.url}/buckets/{bucket}")
+    choose(owner, "a.txt")
+    press(owner, "Delete")
+    notice(owner, "a.txt was deleted.")
+    stored("a.txt")
+    press(owner, "Undo", ".notice")
+    notice(owner, "Somebody has changed it meanwhile.")
+    api("DELETE", f"/{bucket}/b.txt")
+    owner.open(f"{site.url}/buckets/{bucket}?deleted=")
+    stored("b.txt")
+    owner.click("[data-name='b.txt']")
+    notice(owner, "Somebody has changed it meanwhile.")
+    owner.open(f"{site.url}/details/{bucket}/c.txt")
+    stored("c.txt")
+    press(owner, "Restore")
+    notice(owner, "Somebody has changed it meanwhile.")
+    assert {api("GET", f"/{bucket}/{key}").text for key in ("a.txt", "b.txt", "c.txt")} == {"by somebody else"}
+    assert [text for text in owner.complaints() if "412" not in text] == []
+
+
 def test_a_folder_of_several_pages_is_sorted_and_paged(owner: Browser, site: Instance, api: Callable[..., Any]) -> None:
     bucket = api("POST", "").json()["id"]
     body = io.BytesIO()

@@ -21,7 +21,7 @@ export function mountFile(file) {
         submit: say("rename_title"),
         run: async (form) => {
           const wanted = new FormData(form).get("key");
-          if (wanted !== key) await move(key, wanted).catch((error) => taken(error));
+          if (wanted !== key) await move(key, wanted);
           return wanted;
         },
       });
@@ -34,7 +34,7 @@ export function mountFile(file) {
     },
 
     async "restore-version"(row) {
-      await restore(url, row.dataset.version);
+      await restore(url, row.dataset.version, row.closest("#versions").dataset.head);
       // The page shows the latest version, which is another one now.
       location.reload();
     },
@@ -67,10 +67,4 @@ export function mountFile(file) {
     }
     button.disabled = false;
   });
-}
-
-/** @param {Error & {status?: number}} error */
-function taken(error) {
-  if (error.status === 412) error.message = say("exists");
-  throw error;
 }

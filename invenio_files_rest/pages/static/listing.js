@@ -155,7 +155,7 @@ const actions = {
 
   async restore(button) {
     try {
-      await restore(button.dataset.url, button.dataset.version);
+      await restore(button.dataset.url, button.dataset.version, "");
       await reload();
       tell(say("restored", { name: button.dataset.name }));
     } catch (error) {
@@ -188,7 +188,7 @@ async function deleteAll(items) {
   await reload();
   if (failed.length) return complainOf(failed);
   const undo = async () => {
-    const again = await each(done, ({ url, version }) => restore(url, version));
+    const again = await each(done, ({ url, version }) => restore(url, version, ""));
     await reload();
     if (again.failed.length) complainOf(again.failed);
   };

@@ -31,7 +31,7 @@ function named(url) {
   return url;
 }
 
-/** @param {string} etag @returns {Record<string, string>} */
+/** @param {string} [etag] @returns {Record<string, string>} */
 const unchanged = (etag) => (etag ? { "If-Match": `"${etag}"` } : {});
 
 /**
@@ -45,13 +45,16 @@ export async function remove(url, etag) {
 }
 
 /**
- * Make a version of an object the latest one again.
+ * Make a version of an object the latest one again, unless somebody has stored another one meanwhile.
  * @param {string} url
  * @param {string} version
+ * @param {string} [head] Entity tag of the latest one as it was seen, empty where it was deleted; `undefined` where that
+ *   is not known.
  * @returns {Promise<Response>}
  */
-export async function restore(url, version) {
-  return request("POST", `${named(url)}?restore&versionId=${version}`);
+export async function restore(url, version, head) {
+  const headers = head === "" ? { "If-None-Match": "*" } : unchanged(head);
+  return request("POST", `${named(url)}?restore&versionId=${version}`, { headers });
 }
 
 /**
@@ -72,7 +75,12 @@ export function removeVersion(url, version) {
  */
 export async function move(key, target) {
   const query = new URLSearchParams({ move: key, from: place().bucket });
-  return request("PUT", `${urlOf(target)}?${query}`, { headers: { "If-None-Match": "*" } });
+  try {
+    return await request("PUT", `${urlOf(target)}?${query}`, { headers: { "If-None-Match": "*" } });
+  } catch (error) {
+    if (error.status === 412) error.message = say("exists");
+    throw error;
+  }
 }
 
 /**
