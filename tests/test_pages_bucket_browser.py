@@ -559,6 +559,32 @@ def test_what_is_refused_is_told_and_nothing_is_lost(
     owner.complaints()
 
 
+def test_what_a_dialog_has_begun_goes_on_and_is_told_of_though_it_is_closed(
+    owner: Browser, site: Instance, make_bucket: Callable[..., str], api: Callable[..., Any]
+) -> None:
+    bucket = make_bucket(**{"a.txt": b"1", "b.txt": b"2", "taken/b.txt": b"3"})
+    owner.open(f"{site.url}/buckets/{bucket}")
+    owner.run("const send = fetch; window.fetch = async (...all) => { await window.gate; return send(...all); }")
+    for key, folder, told in (("a.txt", "new", "Moved: 1"), ("b.txt", "taken", "There is a file of this name")):
+        owner.run("window.gate = new Promise(go => { window.go = go; })")
+        choose(owner, key)
+        press(owner, "Move")
+        owner.write("dialog input", folder)
+        press(owner, "Move", "dialog")
+        owner.press("\ue00c")
+        wait_until(lambda: owner.run("return !document.querySelector('dialog')"))
+        owner.run("window.go()")
+        notice(owner, told)
+    assert names(owner) == ["new/", "taken/", "b.txt"]
+    press(owner, "Change tags")
+    owner.write(".tag-row input", "__proto__")
+    owner.write(".tag-row input + input", "kept")
+    press(owner, "Save", "dialog")
+    wait_until(lambda: owner.texts(".tag-list div") == ["__proto__\nkept"])
+    assert api("GET", f"/{bucket}?tags").json() == {"tags": {"__proto__": "kept"}}
+    assert [text for text in owner.complaints() if "412" not in text] == []
+
+
 def test_nothing_is_restored_over_what_somebody_has_stored_meanwhile(
     owner: Browser, site: Instance, make_bucket: Callable[..., str], api: Callable[..., Any]
 ) -> None:

@@ -10,7 +10,7 @@ let number = 0;
  * @template T
  * @param {{title: string, text?: string, fields?: HTMLElement[], submit: string, danger?: boolean,
  *   run: (form: HTMLFormElement) => Promise<T>}} question
- * @returns {Promise<T | null>} What `run` returns; `null` if it was cancelled.
+ * @returns {Promise<T | null>} What `run` returns, or throws if the dialog was closed before; `null` if it was cancelled.
  */
 export function ask({ title, text = "", fields = [], submit, danger = false, run }) {
   const id = `dialog-${++number}`;
@@ -29,15 +29,19 @@ export function ask({ title, text = "", fields = [], submit, danger = false, run
   const dialog = make("dialog", { "aria-labelledby": id }, form);
   document.body.append(dialog);
   return new Promise((resolve) => {
-    let result = null;
+    /** @type {Promise<T> | null} */
+    let running = null;
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       go.disabled = true;
       message.textContent = "";
       try {
-        result = await run(form);
+        running = run(form);
+        await running;
         dialog.close();
       } catch (error) {
+        // What was refused can be sent again.
+        if (dialog.open) running = null;
         if (!(error instanceof Error)) throw error;
         message.textContent = error.message;
       }
@@ -46,7 +50,8 @@ export function ask({ title, text = "", fields = [], submit, danger = false, run
     cancel.addEventListener("click", () => dialog.close());
     dialog.addEventListener("close", () => {
       dialog.remove();
-      resolve(result);
+      // What has begun goes on, whoever closes the dialog meanwhile.
+      resolve(running);
     });
     dialog.showModal();
     const first = form.querySelector("input");

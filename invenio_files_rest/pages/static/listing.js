@@ -70,7 +70,9 @@ export async function reload() {
   try {
     const answer = await fetch(location.href).catch(() => null);
     if (!answer) throw new ApiError(0, say("away"));
-    if (!answer.ok || answer.redirected) throw await errorOf(answer);
+    // To where one logs in.
+    if (answer.redirected) throw new ApiError(401, say("session"));
+    if (!answer.ok) throw await errorOf(answer);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const keys = new Set(chosen().map((box) => box.value));
     const focus = focused();
@@ -135,22 +137,26 @@ const actions = {
   },
 
   async move() {
-    const names = await ask({
-      title: say("move_title"),
-      fields: [field("folder", say("move_folder"), place().prefix, say("move_help"))],
-      submit: say("move"),
-      run: async (form) => {
-        const given = new FormData(form).get("folder").replace(/^\/+|\/+$/g, "");
-        const folder = given && `${given}/`;
-        const items = await chosenObjects();
-        const target = ({ key }) => folder + key.slice(place().prefix.length);
-        return each(items.filter((item) => target(item) !== item.key), (item) => move(item.key, target(item)));
-      },
-    });
-    if (!names) return;
-    await reload();
-    if (names.failed.length) complainOf(names.failed);
-    else tell(say("moved", { count: names.done.length }));
+    try {
+      const names = await ask({
+        title: say("move_title"),
+        fields: [field("folder", say("move_folder"), place().prefix, say("move_help"))],
+        submit: say("move"),
+        run: async (form) => {
+          const given = new FormData(form).get("folder").replace(/^\/+|\/+$/g, "");
+          const folder = given && `${given}/`;
+          const items = await chosenObjects();
+          const target = ({ key }) => folder + key.slice(place().prefix.length);
+          return each(items.filter((item) => target(item) !== item.key), (item) => move(item.key, target(item)));
+        },
+      });
+      if (!names) return;
+      await reload();
+      if (names.failed.length) complainOf(names.failed);
+      else tell(say("moved", { count: names.done.length }));
+    } catch (error) {
+      complain(error);
+    }
   },
 
   async restore(button) {

@@ -49,7 +49,8 @@ function row(key, value) {
 
 /** @param {HTMLElement} list @returns {Record<string, string>} */
 function read(list) {
-  const tags = {};
+  // Without a prototype, a tag may have any name.
+  const tags = Object.create(null);
   for (const one of list.children) {
     const [key, value] = [...one.querySelectorAll("input")].map((input) => input.value.trim());
     if (!key && !value) continue;
