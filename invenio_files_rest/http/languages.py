@@ -53,12 +53,20 @@ def size_in_words(size: int) -> str:
     return translated(_UNITS[exponent - 1](format_decimal(size / 1024**exponent, "#,##0.0")))
 
 
+def number_in_words(number: int) -> str:
+    """Return a whole number with its digits in groups, in the reader's language.
+
+    :param number: The number.
+    """
+    return f"{number:,}".replace(",", " ") if reader_locale() is None else format_decimal(number)
+
+
 def bytes_in_words(size: int) -> str:
     """Return a number of bytes as it is, in the reader's language.
 
     :param size: The number.
     """
-    digits = f"{size:,}".replace(",", " ") if reader_locale() is None else format_decimal(size)
+    digits = number_in_words(size)
     return translated(lazy_ngettext("%(digits)s byte", "%(digits)s bytes", size, digits=digits))
 
 
@@ -86,5 +94,6 @@ def speak(setup: BlueprintSetupState) -> None:
         "files_rest_translated": lambda text: translated(text) or "",
         "files_rest_size": size_in_words,
         "files_rest_bytes": bytes_in_words,
+        "files_rest_number": number_in_words,
         "files_rest_moment": moment_in_words,
     }
