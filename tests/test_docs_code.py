@@ -144,7 +144,7 @@ def test_every_block_is_run_or_says_why_not() -> None:
             "settings",
         )
         assert is_run or block.reason, f"{block.page}: who runs this?\n\n{block.code}"
-    assert sum(block.reason is not None for block in found) < 20
+    assert sum(block.reason is not None for block in found) < 25
 
 
 def test_what_runs_them_is_there() -> None:
