@@ -297,7 +297,7 @@ def test_of_two_that_put_where_nothing_is_one_does(
         (b"12345", {"max_file_size": 4}, "Maximum file size exceeded."),
         (b"12345", {"locked": True}, "Bucket is locked for modifications."),
         (b"12345", {"deleted": True}, "Bucket does not exist."),
-        (b"", {}, "The file is smaller than the minimum of 1 bytes."),
+        (b"", {}, "The file is smaller than the minimum of 1 byte."),
     ],
     ids=["quota", "largest file", "locked", "deleted", "empty"],
 )

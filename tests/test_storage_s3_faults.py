@@ -228,7 +228,6 @@ def test_a_part_that_has_vanished_is_told_and_can_be_sent_again(storage: FileSto
     assert uploads.finish(state, [first, second]).size == 5 * MIB + 3
 
 
-@pytest.mark.usefixtures("allow_all")
 @pytest.mark.parametrize("fault", [Fault("PUT", "partNumber=1", "503 SlowDown"), Fault("PUT", "aside", "lost")])
 def test_what_is_kept_of_a_run_that_the_store_has_refused_has_no_gap_and_nothing_twice(
     store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch, fault: Fault
@@ -278,6 +277,7 @@ def test_a_run_goes_on_with_numbers_of_parts_that_nobody_before_it_can_still_be_
     assert uploads.finish(state, [after]).checksum == f"md5:{hashlib.md5(content + bytes(6 * MIB)).hexdigest()}"
 
 
+@pytest.mark.usefixtures("allow_all")
 class TestOverRest:
     @pytest.fixture(autouse=True)
     def behind_the_proxy(self, store: Store, proxy: FaultyProxy) -> None:
