@@ -577,6 +577,7 @@ def test_what_a_dialog_has_begun_goes_on_and_is_told_of_though_it_is_closed(
         notice(owner, told)
     assert names(owner) == ["new/", "taken/", "b.txt"]
     press(owner, "Change tags")
+    wait_until(lambda: owner.run("return document.querySelector('.tag-row input') !== null"))
     owner.write(".tag-row input", "__proto__")
     owner.write(".tag-row input + input", "kept")
     press(owner, "Save", "dialog")
