@@ -29,7 +29,7 @@ Environment:
   CRASH_ROUNDS, CRASH_SEED
            how often the crash test kills servers (20), and a seed that it printed, to try the same again
   DEPLOYED_ROUNDS, DEPLOYED_SEED
-           the same for the test that runs what deploy/ describes (4)
+           the same for the test that runs what deploy/ describes (0: it is left out)
   VENV     an environment that has been made, with invenio-files-rest[docs,tests] and invenio-records-files[tests] in it, to
            use instead of .venv
 HELP
