@@ -20,8 +20,8 @@ packages that build on this one. All of it runs, whatever fails; the end tells w
   ARGUMENT...  pytest's: only the tests run, without coverage: ./run-tests.sh -k bucket
                Those of Invenio-Records-Files run by themselves: ./run-tests.sh invenio-records-files/tests
 
-Makes the virtual environments .venv, .venv-published (the published 6.1) and .venv-ecosystem (packages that build on this
-one). As root of a Debian system it installs the packages of these servers that are missing, nginx, Chromium, Firefox,
+Makes the virtual environments .venv, .venv-published (the published 6.1), .venv-ecosystem (packages that build on this
+one) and .venv-release (what a release is built with). As root of a Debian system it installs the packages of these servers that are missing, nginx, Chromium, Firefox,
 curl, wget, Node, and what tests/node needs from npm; without them it says what is not tested. No server is left running.
 
 Environment:
@@ -72,7 +72,7 @@ docs() {
 }
 
 environments() {
-    published_environment "$PWD" && ecosystem_environment "$PWD"
+    published_environment "$PWD" && ecosystem_environment "$PWD" && release_environment "$PWD"
 }
 
 # Within scripts/services.py, which has the servers.
@@ -81,7 +81,7 @@ everything() {
     meanwhile documentation documentation
     checks
     stage "Documentation" await documentation
-    stage "Environments with the published 6.1, and with packages that build on this one" await environments
+    stage "Environments with the published 6.1, with packages that build on this one, and for releases" await environments
     # The coverage is measured on SQLite, since measuring takes as long as testing does.
     stage "Tests on SQLite" with_coverage --databases sqlite
     if [ -n "${TEST_POSTGRESQL_URL:-}${TEST_MARIADB_URL:-}" ]; then

@@ -102,6 +102,13 @@ ecosystem_environment() {
         make_venv "$venv" "$venv/installed" "$metadata" "invenio-files-rest[ecosystem,tests]" --editable "$1[ecosystem,tests]"
 }
 
+# An environment with what builds and checks a release: release_environment DIR
+# It has none of what is released, which would load its jsonschema with all formats, for more than a second each time.
+release_environment() {
+    local wanted=("build>=1.2" "check-manifest>=0.50" "cyclonedx-bom>=7.0" "setuptools>=77" "twine>=6.1" "uv>=0.9")
+    make_venv "$1/.venv-release" "$1/.venv-release/installed" "${wanted[*]}" "what a release is built with" "${wanted[@]}"
+}
+
 # Install packages in a virtual environment, unless a stamp says that it is done:
 # make_venv VENV STAMP WANTED NAME ARGUMENT_OF_PIP...
 make_venv() {

@@ -15,8 +15,8 @@ their own, and writes what is in it, with versions and licences, as a bill of ma
 
   --uncommitted  build the files as they are, for a try
 
-Needs Git, and an environment with invenio-files-rest[release] in its path, or in .venv. INSTALLED names a folder to make
-the environment with the wheels in, which stays; otherwise it is a temporary one.
+Needs Git. Makes the virtual environment .venv-release, with what it builds and checks with. INSTALLED names a folder to
+make the environment with the wheels in, which stays; otherwise it is a temporary one.
 HELP
 }
 
@@ -30,12 +30,14 @@ esac
 folder=${1:-dist}
 [[ $folder == /* ]] || folder="$caller/$folder"
 [ -z "$(ls -A "$folder" 2>/dev/null)" ] || fail "$folder has something in it."
-export PATH="$PATH:$PWD/.venv/bin"
 [ -n "$uncommitted" ] || [ -z "$(git status --porcelain)" ] || fail "there are changes that are in no commit."
+release_environment "$PWD"
+PATH="$PWD/.venv-release/bin:$PATH"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$folder" "$work/source"
+touch "$work/constraints"
 # What Git does not know is in no release.
 git ls-files -z | tar --create --null --files-from=- | tar --extract --directory "$work/source"
 git -C "$work/source" init -q && git -C "$work/source" add --all
@@ -55,7 +57,8 @@ twine --no-color check --strict "$folder"/*
 
 # In the versions that stand in the environment of the tests, and without asking an index where all of them are known.
 installed=${INSTALLED:-$work/installed}
-uv pip freeze -q --exclude-editable >"$work/constraints"
+tested=${VENV:-$PWD/.venv}
+[ ! -d "$tested" ] || uv pip freeze -q --python "$tested" --exclude-editable >"$work/constraints"
 wheels=("$(echo "$folder"/invenio_files_rest-*.whl)[postgresql,server]" "$(echo "$folder"/invenio_records_files-*.whl)[rest]")
 uv venv -q --python "$(command -v python)" "$installed"
 uv pip install -q --offline --python "$installed/bin/python" --constraint "$work/constraints" "${wheels[@]}" 2>/dev/null ||

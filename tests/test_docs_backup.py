@@ -145,7 +145,7 @@ def test_what_is_backed_up_while_it_is_written_to_is_restored_elsewhere_without_
         # What was stored between the dump and the copy has bytes, and no row.
         ((sweep, _),) = dialogue(PAGE, "sweep")
         *left, summary = terminal.run(sweep, status=1)
-        # A folder is empty where the copy came between its making and the file in it.
+        # The copy may also see a folder before there is a file in it, and a file before it is whole.
         kinds = [line.split()[0] for line in left]
-        assert set(kinds) - {"folder"} == {"file"}
+        assert set(kinds) - {"folder", "temporary"} == {"file"}
         assert summary.startswith(f"{kinds.count('file')} file")
