@@ -2,7 +2,8 @@
 
 The ``gthread`` worker of gunicorn 27 reads request headers in a thread, without a deadline. It closes connections in
 the event loop, where it waits up to two seconds for each client: some twenty clients that keep theirs open block the
-loop until the arbiter kills the worker. This worker waits for both in the event loop, without blocking it.
+loop until the arbiter kills the worker. This worker waits for both in the event loop, without blocking it. And where a
+signal ends it, gunicorn's own may wait for a lock that its thread has, until the arbiter kills it after 30 seconds.
 """
 
 from __future__ import annotations
@@ -84,6 +85,13 @@ class Worker(ThreadWorker):
             conn.close()
         else:
             self._wait(conn, time.monotonic() + CLOSE_SECONDS, self._on_closing_socket_readable)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """End, as of gunicorn's other workers, without the pool of threads.
+
+        To end that one takes its lock, which this thread may have: Ctrl-C sends two signals, from terminal and arbiter.
+        """
+        super(ThreadWorker, self).handle_quit(sig, frame)
 
     def _on_closing_socket_readable(self, conn: TConn, client: socket.socket) -> None:
         try:
