@@ -9,7 +9,7 @@ unset PYTHONDONTWRITEBYTECODE
 
 usage() {
     cat <<'HELP'
-Usage: ./run-tests.sh [--quick | --docs | ARGUMENT...]
+Usage: ./run-tests.sh [--quick | --docs | --lowest [PYTHON] | --python PYTHON | ARGUMENT...]
 
 Checks lint, format, types and documentation, then runs the tests with their coverage on SQLite, PostgreSQL and
 MariaDB, with workers over Redis and RabbitMQ, on object stores of Ceph and SeaweedFS, beside the published 6.1, and with
@@ -17,12 +17,19 @@ packages that build on this one. All of it runs, whatever fails; the end tells w
 
   --quick      lint, format, types, and the tests that are not slow, on SQLite: under five minutes
   --docs       the documentation alone, and the tests of what it says
+  --lowest [PYTHON]
+               the tests that are not slow, on SQLite, with the lowest versions that setup.cfg and pyproject.toml allow:
+               of Python (3.10), and of each package that they name
+  --python PYTHON
+               the same with another Python, and the newest versions: a number (3.14), a command or a path
   ARGUMENT...  pytest's: only the tests run, without coverage: ./run-tests.sh -k bucket
                Those of Invenio-Records-Files run by themselves: ./run-tests.sh invenio-records-files/tests
 
 Makes the virtual environments .venv, .venv-published (the published 6.1), .venv-ecosystem (packages that build on this
-one) and .venv-release (what a release is built with). As root of a Debian system it installs the packages of these servers that are missing, nginx, Chromium, Firefox,
-curl, wget, Node, and what tests/node needs from npm; without them it says what is not tested. No server is left running.
+one) and .venv-release (what a release is built with); --lowest makes .venv-lowest, --python 3.14 makes .venv-3.14, both
+with uv, which fetches a Python that is not there. As root of a Debian system it installs the packages of these servers
+that are missing, nginx, Chromium, Firefox, curl, wget, Node, and what tests/node needs from npm; without them it says
+what is not tested. No server is left running.
 
 Environment:
   PYTHON   the Python to make the virtual environments with (3.10 or newer)
@@ -58,10 +65,14 @@ checks() {
     stage "Types" mypy
 }
 
-quick() {
-    checks
+not_slow() {
     stage "Tests on SQLite that are not slow" in_parallel --databases sqlite -m "not slow"
     stage "Records' files" in_parallel --databases sqlite -m "not slow" invenio-records-files/tests
+}
+
+quick() {
+    checks
+    not_slow
 }
 
 docs() {
@@ -101,6 +112,18 @@ case "${1:-}" in
 --quick | --docs)
     [ $# = 1 ] || fail "$1 goes alone."
     "${1#--}"
+    summary
+    ;;
+--lowest)
+    [ $# -le 2 ] || fail "$1 takes one Python, or none."
+    environment_of "$PWD" "${2:-3.10}" lowest --resolution lowest-direct
+    not_slow
+    summary
+    ;;
+--python)
+    [ $# = 2 ] || fail "$1 takes one Python: $1 3.14"
+    environment_of "$PWD" "$2" "$(basename "$2")"
+    not_slow
     summary
     ;;
 --everything) everything && summary ;;

@@ -6,6 +6,7 @@ import contextvars
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from threading import Barrier, Event
 from typing import Any
 from uuid import UUID, uuid4
@@ -216,7 +217,7 @@ def test_white_space_comes_while_the_merge_runs(
 
     with ThreadPoolExecutor(1) as pool:
         sent = pool.submit(contextvars.Context().run, app.test_client().post, upload.url())
-        with pytest.raises(TimeoutError):
+        with pytest.raises(FutureTimeoutError):
             sent.result(0.5)
         slow.set()
         answer = sent.result(30)

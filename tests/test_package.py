@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 from configparser import ConfigParser
-from importlib.metadata import EntryPoint, distribution, packages_distributions
+from importlib.metadata import EntryPoint, distribution
 from importlib.resources import files
 from pathlib import Path
 
@@ -106,11 +106,9 @@ def test_what_the_code_imports_is_among_the_dependencies(settings: ConfigParser)
     # Flask and Flask-Babel are built on them.
     optional |= {"babel", "jinja2", "markupsafe"}
     packages = set().union(*map(imported, (ROOT / "invenio_files_rest").rglob("*.py")))
-    distributions = packages_distributions()
-    needed = {
-        distributions[package][0].lower() for package in packages - optional if package not in sys.stdlib_module_names
-    }
-    assert needed <= names(settings["options"]["install_requires"])
+    required = map(distribution, names(settings["options"]["install_requires"]))
+    provided = {file.parts[0].removesuffix(".py") for each in required for file in each.files or ()}
+    assert packages - optional - {*sys.stdlib_module_names} <= provided
 
 
 def test_the_base_of_the_models_is_among_the_dependencies(settings: ConfigParser):
@@ -130,3 +128,32 @@ def test_all_extras_but_other_packages_are_in_the_extra_all(settings: ConfigPars
     extras = settings["options.extras_require"]
     (line,) = extras["all"].split()
     assert set(line.partition("[")[2].rstrip("]").split(",")) == {*extras} - {"all", "ecosystem"}
+
+
+def bounds(requirements: list[str]) -> dict[str, str]:
+    """Return the versions that are asked for, by the name of the package in lower case, without its extras."""
+    found = (re.fullmatch(r"([\w-]+)(?:\[.*\])?([<>=].*)", line.strip()) for line in requirements)
+    return {match[1].lower(): match[2] for match in found if match}
+
+
+def test_both_distributions_ask_for_the_same_versions(settings: ConfigParser):
+    ours = bounds([line for lines in settings["options.extras_require"].values() for line in lines.splitlines()])
+    ours |= bounds(settings["options"]["install_requires"].splitlines())
+    theirs = bounds(re.findall(r'"(.+?)"', (ROOT / "invenio-records-files" / "pyproject.toml").read_text()))
+    shared = theirs.keys() & ours
+    assert len(shared) > 5
+    assert {name: theirs[name] for name in shared} == {name: ours[name] for name in shared}
+
+
+def test_all_promise_the_same_versions_of_python(settings: ConfigParser):
+    versions = re.findall(r"Python :: (3\.\d+)$", settings["metadata"]["classifiers"], re.MULTILINE)
+    assert versions == [f"3.{minor}" for minor in range(10, 10 + len(versions))]
+    records_files = (ROOT / "invenio-records-files" / "pyproject.toml").read_text()
+    assert re.findall(r"Python :: (3\.\d+)\"", records_files) == versions
+    lowest = versions[0]
+    assert settings["options"]["python_requires"] == f">={lowest}"
+    assert f'requires-python = ">={lowest}"' in records_files
+    tools = (ROOT / "pyproject.toml").read_text()
+    assert f'target-version = "py{lowest.replace(".", "")}"' in tools
+    assert f'python_version = "{lowest}"' in tools
+    assert f"${{2:-{lowest}}}" in (ROOT / "run-tests.sh").read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,3 +138,89 @@ def test_an_option_goes_alone(option: str) -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"run-tests.sh: {option} goes alone.\n"
+
+
+UV = """#!/bin/sh
+echo "called: uv $*"
+if [ "$1" = venv ]; then
+    for venv; do :; done
+    mkdir -p "$venv/bin"
+    printf '#!/bin/sh\n' >"$venv/bin/python"
+    printf '#!/bin/sh\necho "called: $0 $*"\n' >"$venv/bin/pytest"
+    chmod +x "$venv/bin/"*
+fi
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Copy what makes environments, and what they are made from."""
+    checkout = tmp_path / "checkout"
+    for name in ("run-tests.sh", "scripts/environment.sh", "scripts/stages.sh", "setup.cfg"):
+        (checkout / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, checkout / name)
+    (checkout / "invenio-records-files").mkdir()
+    shutil.copy(ROOT / "invenio-records-files" / "pyproject.toml", checkout / "invenio-records-files")
+    return checkout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "python", "resolution"),
+    [
+        (["--lowest"], "lowest", "3.10", " --resolution lowest-direct"),
+        (["--lowest", "python3.11"], "lowest", "python3.11", " --resolution lowest-direct"),
+        (["--python", "3.14"], "3.14", "3.14", ""),
+        (["--python", "/opt/python/bin/python3.15"], "python3.15", "/opt/python/bin/python3.15", ""),
+    ],
+)
+def test_other_versions_are_tested_in_an_environment_of_their_own(
+    environment: Path, checkout: Path, arguments: list[str], name: str, python: str, resolution: str
+) -> None:
+    (environment / "bin" / "uv").write_text(UV)
+    (environment / "bin" / "uv").chmod(0o755)
+
+    def called() -> list[str]:
+        done = subprocess.run(
+            [checkout / "run-tests.sh", *arguments],
+            env={**os.environ, "VENV": str(environment)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return [line[8:] for line in done.stdout.splitlines() if line.startswith("called: ")]
+
+    venv = checkout / f".venv-{name}"
+    records_files = checkout / "invenio-records-files"
+    made = [
+        f"uv venv -q --clear --python {python} {venv}",
+        f"uv pip install -q --python {venv}/bin/python{resolution}"
+        f" --editable {checkout}[tests] --editable {records_files}[tests]",
+    ]
+    first = called()
+    assert first[:2] == made
+    not_slow = f"{venv}/bin/pytest .*--databases sqlite -m not slow"
+    for call, pattern in zip(first[2:], [f"{not_slow}$", f"{not_slow} invenio-records-files/tests$"], strict=True):
+        assert re.match(pattern, call)
+    assert called() == first[2:]
+    with (records_files / "pyproject.toml").open("a") as settings:
+        settings.write("# A change.\n")
+    assert called() == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lowest", "3.10", "-k", "bucket"], "--lowest takes one Python, or none."),
+        (["--python"], "--python takes one Python: --python 3.14"),
+    ],
+)
+def test_other_versions_are_of_one_python(arguments: list[str], message: str) -> None:
+    done = subprocess.run(
+        [ROOT / "run-tests.sh", *arguments],
+        env={**os.environ, "VENV": sys.prefix},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"run-tests.sh: {message}\n")

@@ -104,7 +104,9 @@ def create_tables(connection: Connection, tables: Facts) -> None:
                 f"CONSTRAINT {name} FOREIGN KEY ({names(columns)}) REFERENCES {target} ON DELETE {action}"
                 for name, (*columns, target, action) in what["foreign_keys"].items()
             ]
-            connection.exec_driver_sql(f"CREATE TABLE {table} ({', '.join(items)})")
+            # A line for each: SQLAlchemy 2.0.36 takes what stands before a constraint in its line for its name.
+            lines = ",\n".join(items)
+            connection.exec_driver_sql(f"CREATE TABLE {table} (\n{lines}\n)")
             for name, words in what["indexes"].items():
                 if name in what["foreign_keys"]:
                     # MySQL makes this one by itself.
