@@ -8,7 +8,7 @@ fail() {
 # Print the command of a Python that is new enough: $PYTHON, or the first in the path.
 find_python() {
     local candidate
-    for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python3.10}; do
+    for candidate in ${PYTHON:-python3 python3.15 python3.14 python3.13 python3.12 python3.11 python3.10}; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
             command -v "$candidate"
             return
@@ -86,19 +86,15 @@ install() {
         fail "the installation failed."
 }
 
-# Install both distributions for the tests in an environment of another Python, which uv fetches where it is not there, and
-# use it: environment_of DIR PYTHON NAME ARGUMENT_OF_UV...
-# It is made anew when what is asked for changes. uv is that of the environment in use.
+# Install both distributions for the tests in an environment of another Python, which uv fetches where it is not there,
+# and use it: environment_of DIR PYTHON NAME ARGUMENT_OF_UV...
+# It is made anew each time, for what is lowest or newest changes. The uv is that of the environment in use.
 environment_of() {
-    local venv="$1/.venv-$3" stamp="$1/.venv-$3/installed" wanted
-    wanted=$(printf '%s\n' "${@:1}" && cat "$1/setup.cfg" "$1/invenio-records-files/pyproject.toml")
-    if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
-        printf 'Making a virtual environment with Python %s in %s ...\n' "$2" "$(basename "$venv")" >&2
-        uv venv -q --clear --python "$2" "$venv" &&
-            uv pip install -q --python "$venv/bin/python" "${@:4}" \
-                --editable "$1[tests]" --editable "$1/invenio-records-files[tests]" || fail "the installation failed."
-        printf '%s\n' "$wanted" >"$stamp"
-    fi
+    local venv="$1/.venv-$3"
+    printf 'Making a virtual environment with Python %s in %s ...\n' "$2" "$(basename "$venv")" >&2
+    uv venv -q --clear --python "$2" "$venv" &&
+        uv pip install -q --python "$venv/bin/python" "${@:4}" \
+            --editable "$1[tests]" --editable "$1/invenio-records-files[tests]" || fail "the installation failed."
     export PATH="$venv/bin:$PATH"
 }
 

@@ -13,6 +13,7 @@ from invenio_files_rest.http.file_response import SECURITY_HEADERS
 
 from invenio_records_files.api import Record
 
+flask_talisman = pytest.importorskip("flask_talisman", reason="Flask-Talisman is not installed")
 invenio_app = pytest.importorskip("invenio_app.ext", reason="Invenio-App is not installed")
 
 PAGES = {"Content-Security-Policy": "default-src 'self'", "X-Frame-Options": "sameorigin"}
@@ -31,7 +32,7 @@ class View:
 
         return ObjectVersion.query.filter_by(key="a.txt").one().send_file() if kind == "file" else "<h1>Page</h1>"
 
-    @invenio_app.talisman(frame_options="deny", force_https=False)
+    @flask_talisman.Talisman()(frame_options="deny", force_https=False)
     def strict(self, kind: str) -> Any:
         return self.own(kind)
 
