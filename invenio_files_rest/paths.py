@@ -68,6 +68,15 @@ def split_scheme(url: str) -> tuple[str | None, str]:
     return scheme, rest
 
 
+def is_plain(url: str) -> bool:
+    """Return whether a URI is an absolute path on this machine as it stands, which is quickly found out.
+
+    :param url: URI, or a path.
+    :returns: Whether it is; also ``False`` for some others, e.g. those that are not ASCII.
+    """
+    return url.startswith("/") and url.isascii() and not ("//" in url or "/." in url or "\0" in url or url[-1] == "/")
+
+
 def local_path(url: str) -> str | None:
     """Return the path of a URI on this machine.
 
@@ -75,6 +84,8 @@ def local_path(url: str) -> str | None:
     :returns: The path; ``None`` if the URI belongs to another file system.
     :raises StorageError: See :func:`split_scheme`.
     """
+    if is_plain(url):
+        return url
     scheme, rest = split_scheme(url)
     return os.path.expanduser(rest) if scheme is None or scheme in _LOCAL_SCHEMES else None
 

@@ -27,10 +27,14 @@ from invenio_db import db
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
-from invenio_files_rest.archives.formats import Member
+from invenio_files_rest.archives.formats import FORMATS, Member
+from invenio_files_rest.archives.layout import lay_out
+from invenio_files_rest.archives.stamp import EPOCH
+from invenio_files_rest.archives.stream import ArchiveStream
 from invenio_files_rest.archives.zip_format import ZipFormat
 from invenio_files_rest.errors import StorageError
 from invenio_files_rest.models import Bucket, FileCRC, FileInstance, ObjectVersion
+from invenio_files_rest.models.bucket_state import BucketState
 from invenio_files_rest.storage import PyFSFileStorage, pyfs_storage_factory
 from invenio_files_rest.tasks import verify_checksum
 
@@ -172,9 +176,11 @@ def test_the_headers_say_what_it_is(client: FlaskClient, filled: Bucket):
     assert client.get(stamped(client, filled, "tar")).mimetype == "application/x-tar"
 
 
+@pytest.mark.parametrize("kept", [0, 3, 100])
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_every_range_is_that_of_the_whole(client: FlaskClient, filled: Bucket, kind: str, monkeypatch: Any):
+def test_every_range_is_that_of_the_whole(client: FlaskClient, filled: Bucket, kind: str, kept: int, monkeypatch: Any):
     # Several pages, files that are read once, and one that is read in blocks.
+    monkeypatch.setattr("invenio_files_rest.archives.layout.KEPT", kept)
     monkeypatch.setattr("invenio_files_rest.archives.layout.PAGE", 2)
     monkeypatch.setattr("invenio_files_rest.archives.stream.BLOCK", 100_000)
     monkeypatch.setattr("invenio_files_rest.archives.stream.SMALL", 6)
@@ -561,13 +567,13 @@ def test_a_file_of_more_than_4_gib(client: FlaskClient, bucket: Bucket, tmp_path
 
 
 def test_more_files_than_the_old_zip_can_count():
-    form, now = ZipFormat(), datetime(2026, 1, 1, tzinfo=timezone.utc)
+    form, now = ZipFormat(), int(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp())
     files, index, at, index_size = [], [], 0, 0
     for number in range(66_000):
-        member = Member(f"{number:05}", 1, now)
+        member = Member(b"%05d" % number, 1, now, at)
         files.append(form.header(member, zlib.crc32(b"x")) + b"x")
-        index.append(form.index_entry(member, at, zlib.crc32(b"x")))
-        index_size += form.index_size(member, at)
+        index.append(form.index_entry(member, zlib.crc32(b"x")))
+        index_size += form.index_size(member)
         at += form.header_size(member) + 1
     body, directory = b"".join(files), b"".join(index)
     assert (len(body), len(directory)) == (at, index_size)
@@ -596,28 +602,98 @@ def test_statements_are_some_for_a_thousand_files(app: Any, client: FlaskClient,
     assert many[1] <= few[1] + 6
 
 
+class Permitted:
+    """What lets everything be sent."""
+
+    needs_versions = False
+
+    def __call__(self, page: Any) -> None:
+        """Permit it."""
+
+
+class Watched:
+    """A storage factory of somebody else's, which notes the rows that it gets and the files that are open."""
+
+    def __init__(self) -> None:
+        self.rows: list[FileInstance] = []
+        self.opened: list[Any] = []
+
+    def __call__(self, fileinstance: Any = None, **kwargs: Any) -> Any:
+        self.rows.append(fileinstance)
+        storage = pyfs_storage_factory(fileinstance=fileinstance, **kwargs)
+        plain: Callable[..., Any] = storage.open
+
+        def watched(mode: str | None = None) -> Any:
+            assert all(file.closed for file in self.opened)
+            assert db.engine.pool.checkedout() == 0 or db.engine.dialect.name == "sqlite"
+            self.opened.append(plain(mode))
+            return self.opened[-1]
+
+        storage.open = watched  # type: ignore[method-assign]
+        return storage
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_a_storage_factory_of_ones_own_gets_the_row_of_each_file_and_one_is_open_at_a_time(
+    app: Any, client: FlaskClient, filled: Bucket, monkeypatch: Any, kind: str
+):
+    expected = {version.file_id: version.file.checksum for version in ObjectVersion.get_by_bucket(filled)}
+    ours = fetch(client, filled, kind)
+    factory = Watched()
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
+    address = stamped(client, filled, kind)
+    db.session.commit()
+    came: list[bytes] = []
+    run_on_server(app, address.removeprefix("http://localhost"), came.append)
+    assert b"".join(came).endswith(ours)
+    assert {row.id: row.checksum for row in factory.rows} == expected
+    assert len(factory.opened) == len(FILES)
+    assert all(file.closed for file in factory.opened)
+
+
 def test_no_more_than_one_file_is_open_and_no_connection(
     app: Any, client: FlaskClient, filled: Bucket, monkeypatch: Any
 ):
-    opened: list[Any] = []
-    plain: Callable[..., Any] = FileInstance.storage
-
-    def storage(self: Any, **kwargs: Any) -> Any:
-        made = plain(self, **kwargs)
-        open_file = made.open
-
-        def watched(mode: str | None = None) -> Any:
-            assert all(file.closed for file in opened)
-            assert db.engine.pool.checkedout() == 0 or db.engine.dialect.name == "sqlite"
-            opened.append(open_file(mode))
-            return opened[-1]
-
-        made.open = watched
-        return made
-
-    monkeypatch.setattr(FileInstance, "storage", storage)
+    monkeypatch.setattr("invenio_files_rest.archives.stream.SMALL", 6)
+    folder = filled.location.uri
+    fetch(client, filled, "zip")
     address = stamped(client, filled, "zip")
     db.session.commit()
-    run_on_server(app, address.removeprefix("http://localhost"), lambda chunk: None)
-    assert len(opened) >= len(FILES)
-    assert all(file.closed for file in opened)
+    most, engine = 0, db.engine
+
+    def look(chunk: bytes) -> None:
+        nonlocal most
+        links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+        found = [os.readlink(link) for link in links if os.path.islink(link)]
+        most = max(most, sum(path.startswith(folder) for path in found))
+        assert engine.pool.checkedout() == 0 or engine.dialect.name == "sqlite"
+
+    run_on_server(app, address.removeprefix("http://localhost"), look)
+    assert most == 1
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_a_file_that_is_moved_while_the_archive_is_sent_is_found_where_it_is(
+    app: Any, client: FlaskClient, filled: Bucket, tmp_path: Path, kind: str
+):
+    whole = fetch(client, filled, kind)
+    address = stamped(client, filled, kind)
+    layout = lay_out(FORMATS[kind], BucketState.latest(filled.id, "", EPOCH), Permitted())
+    for file in db.session.scalars(select(FileInstance)):
+        file.uri = str(Path(file.uri).rename(tmp_path / file.id.hex))
+    db.session.commit()
+    with ArchiveStream(app, layout, lambda: None) as stream:
+        assert stream.read() == whole
+    assert client.get(address).data == whole
+
+
+def test_headers_of_a_tar_are_those_of_pythons_tarfile():
+    form = FORMATS["tar"]
+    for name in ("a", "n" * 100, "n" * 101, "ü", "folder/ü" * 30):
+        for size in (0, 1, 8**11 - 1, 8**11):
+            for modified in (0, 1_785_000_000, 8**11 - 1, 8**11):
+                info = tarfile.TarInfo(name)
+                info.size, info.mtime = size, modified
+                member = Member(name.encode(), size, modified, 0)
+                assert form.header(member, 0) == info.tobuf(tarfile.PAX_FORMAT)
+                assert form.header_size(member) == len(info.tobuf(tarfile.PAX_FORMAT))

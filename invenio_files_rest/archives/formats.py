@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from .tar_format import TarFormat
@@ -12,14 +11,25 @@ from .zip_format import ZipFormat
 class Member(NamedTuple):
     """A file in an archive."""
 
-    name: str
-    """Its path in the archive."""
+    name: bytes
+    """Its path in the archive, in UTF-8."""
 
     size: int
     """Its size in bytes."""
 
-    modified: datetime
-    """When it was last modified."""
+    modified: int
+    """When it was last modified, as Unix time."""
+
+    offset: int
+    """Where in the archive its header is, in bytes."""
+
+    file_id: str = ""
+    """Identifier of the file, in hexadecimal."""
+
+    uri: str | None = None
+
+    crc: int | None = None
+    """CRC-32 of the file, if it is known."""
 
 
 class Format(Protocol):
@@ -43,12 +53,12 @@ class Format(Protocol):
         """Return the number of null bytes after so many bytes of a file."""
         ...
 
-    def index_size(self, member: Member, offset: int) -> int:
+    def index_size(self, member: Member) -> int:
         """Return the size of the entry of a file in the index, in bytes."""
         ...
 
-    def index_entry(self, member: Member, offset: int, crc: int) -> bytes:
-        """Return the entry of a file in the index; its header is at ``offset``."""
+    def index_entry(self, member: Member, crc: int) -> bytes:
+        """Return the entry of a file in the index."""
         ...
 
     def end(self, count: int, index_at: int, index_size: int) -> bytes:

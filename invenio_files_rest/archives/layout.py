@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Protocol
 
 from ..errors import FileInstanceUnreadableError
-from ..models import ObjectVersion
 from ..models.bucket_state import BucketState, Entry
+from ..models.bucket_state import Page as StatePage
 from .formats import Format, Member
 from .names import Names
 
 PAGE = 1000
 """Number of objects that are in memory at a time."""
+
+KEPT = 10_000
+"""Number of files of an archive that are kept in memory, some 500 bytes each, rather than read again to send them."""
+
+
+class Check(Protocol):
+    """Whether versions may be sent."""
+
+    needs_versions: bool
+    """Whether it needs them as objects of the session."""
+
+    def __call__(self, page: StatePage) -> None:
+        """Raise an error if the versions of a page must not be sent."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +60,11 @@ class Page:
     digest: bytes
     """What tells them from others."""
 
-
-class Placed(NamedTuple):
-    """A file in an archive."""
-
-    member: Member
-    offset: int
-    """Where its header is, in bytes."""
+    members: list[Member] | None
+    """The files themselves, unless there are too many."""
 
 
-def place(form: Format, position: Position, entries: Sequence[Entry]) -> tuple[list[Placed], Position]:
+def place(form: Format, position: Position, entries: Sequence[Entry]) -> tuple[list[Member], Position]:
     """Find where the files of a page are in an archive.
 
     :param form: The format.
@@ -65,22 +73,23 @@ def place(form: Format, position: Position, entries: Sequence[Entry]) -> tuple[l
     :returns: The files, and where those of the next page begin.
     """
     names, offset, index_offset = Names(position.before), position.offset, position.index_offset
-    placed = []
-    for entry in entries:
-        size = entry.size or 0
-        member = Member(names.name(entry.key), size, entry.created)
-        placed.append(Placed(member, offset))
-        index_offset += form.index_size(member, offset)
+    members = []
+    for key, _, created, _, size, _, file_id, uri, crc in entries:
+        member = Member(names.name(key).encode(), size, int(created.timestamp()), offset, file_id, uri, crc)
+        members.append(member)
+        index_offset += form.index_size(member)
         offset += form.header_size(member) + size + form.padding(size)
-    return placed, Position(offset, index_offset, names.before)
+    return members, Position(offset, index_offset, names.before)
 
 
-def marks(entries: Iterable[Entry]) -> bytes:
+def marks(entries: Sequence[Entry]) -> bytes:
     """Return what tells versions from all others.
 
     :param entries: The versions.
     """
-    return b"".join(entry.mark for entry in entries)
+    return "".join(
+        [f"{key}\0{version} {size} {created.isoformat()}\n" for key, version, created, _, size, *_ in entries]
+    ).encode()
 
 
 def digest_of(data: bytes) -> bytes:
@@ -93,7 +102,7 @@ def digest_of(data: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Layout:
-    """The layout of an archive. Its memory grows with the number of pages, not with that of files."""
+    """The layout of an archive. Beyond :data:`KEPT` files, its memory grows with the number of pages alone."""
 
     form: Format
     state: BucketState
@@ -125,24 +134,49 @@ class Layout:
         return self.index_at + self.index_size + len(self.end)
 
 
-def lay_out(form: Format, state: BucketState, check: Callable[[list[ObjectVersion]], Any]) -> Layout:
+def lay_out(form: Format, state: BucketState, check: Check) -> Layout:
     """Lay out an archive, in one statement for each page.
 
     :param form: The format.
     :param state: The state of the bucket that is in it.
-    :param check: Called with the versions of each page; it raises an error if they must not be sent.
+    :param check: Called with each page.
     :raises FileInstanceUnreadableError: If a file has not all its bytes.
     """
     pages: list[Page] = []
     position, count, after, whole = Position(), 0, None, hashlib.sha256()
-    while (page := state.page(after, PAGE)).last is not None:
-        check(page.versions)
-        if not all(entry.readable and entry.size is not None for entry in page.entries):
-            raise FileInstanceUnreadableError()
-        marked = marks(page.entries)
+    for entries, last in _pages(state, check):
+        marked = marks(entries)
         whole.update(marked)
-        pages.append(Page(position, after, page.last, digest_of(marked)))
-        count += len(page.entries)
-        _, position = place(form, position, page.entries)
+        count += len(entries)
+        members, following = place(form, position, entries)
+        pages.append(Page(position, after, last, digest_of(marked), members if count <= KEPT else None))
+        after, position = last, following
+    return Layout(form, state, pages, _shortened(whole), count, position.offset, position.index_offset)
+
+
+def digest_of_state(state: BucketState, check: Check) -> str:
+    """Return the digest that the layout of an archive would have; see :func:`lay_out`.
+
+    :param state: The state of the bucket.
+    :param check: Called with each page.
+    :raises FileInstanceUnreadableError: If a file has not all its bytes.
+    """
+    whole = hashlib.sha256()
+    for entries, _ in _pages(state, check):
+        whole.update(marks(entries))
+    return _shortened(whole)
+
+
+def _shortened(digest: hashlib._Hash) -> str:
+    return digest.hexdigest()[:32]
+
+
+def _pages(state: BucketState, check: Check) -> Iterator[tuple[list[Entry], str]]:
+    """Read a state page by page, all of whose files may be sent; with each comes the last key that may be in it."""
+    after: str | None = None
+    while (page := state.page(after, PAGE, check.needs_versions)).last is not None:
+        check(page)
+        if not all(entry.readable for entry in page.entries):
+            raise FileInstanceUnreadableError()
+        yield page.entries, page.last
         after = page.last
-    return Layout(form, state, pages, whole.hexdigest()[:32], count, position.offset, position.index_offset)

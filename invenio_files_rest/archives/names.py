@@ -37,19 +37,26 @@ class Names:
 
     def __init__(self, before: tuple[str, ...] = ()) -> None:
         """Store the keys."""
-        self.before = before
+        self._before = list(before)
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """Keys that the next one may begin with, each of which the one after it begins with."""
+        return tuple(self._before)
 
     def name(self, key: str) -> str:
         """Return the name of a key.
 
         :param key: The key, which follows those that were given before.
         """
-        self.before = tuple(earlier for earlier in self.before if key.startswith(earlier))
-        files = {len(earlier) for earlier in self.before if key[len(earlier)] == "/"}
-        self.before += (key,)
+        before = self._before
+        while before and not key.startswith(before[-1]):
+            before.pop()
+        files = [len(earlier) for earlier in before if key[len(earlier)] == "/"] if before else ()
+        before.append(key)
         if not files and _SUSPECT.search(key) is None:
             return key
         start, name = 0, ""
-        for end in sorted(files):
+        for end in files:
             name, start = name + _ESCAPED.sub(_encode, key[start:end]) + "%2F", end + 1
         return name + _ESCAPED.sub(_encode, key[start:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,33 +34,39 @@ class ZipFormat:
 
     def header_size(self, member: Member) -> int:
         """Return the size of the header of a file, in bytes."""
-        return _LOCAL.size + len(member.name.encode()) + len(_times(member.modified)) + 20 * (member.size >= _MOST32)
+        return _LOCAL.size + len(member.name) + len(_dated(member.modified)[2]) + 20 * (member.size >= _MOST32)
 
     def header(self, member: Member, crc: int) -> bytes:
         """Return the header of a file (section 4.3.7)."""
-        name, large, size = member.name.encode(), member.size >= _MOST32, min(member.size, _MOST32)
-        extra = _times(member.modified) + (_zip64(member.size, member.size) if large else b"")
-        fields = (45 if large else 20, _UTF8, 0, *_dos(member.modified), crc, size, size, len(name), len(extra))
-        return _LOCAL.pack(b"PK\3\4", *fields) + name + extra
+        name, size = member.name, member.size
+        time, date, extra = _dated(member.modified)
+        version = 20
+        if size >= _MOST32:
+            version, extra, size = 45, extra + _zip64(size, size), _MOST32
+        header = _LOCAL.pack(b"PK\3\4", version, _UTF8, 0, time, date, crc, size, size, len(name), len(extra))
+        return header + name + extra
 
     def padding(self, size: int) -> int:
         """Return the number of null bytes after a file: none."""
         return 0
 
-    def index_size(self, member: Member, offset: int) -> int:
+    def index_size(self, member: Member) -> int:
         """Return the size of the entry of a file in the central directory, in bytes."""
-        numbers = 2 * (member.size >= _MOST32) + (offset >= _MOST32)
-        extra = len(_times(member.modified)) + (4 + 8 * numbers if numbers else 0)
-        return _CENTRAL.size + len(member.name.encode()) + extra
+        numbers = 2 * (member.size >= _MOST32) + (member.offset >= _MOST32)
+        extra = len(_dated(member.modified)[2]) + (4 + 8 * numbers if numbers else 0)
+        return _CENTRAL.size + len(member.name) + extra
 
-    def index_entry(self, member: Member, offset: int, crc: int) -> bytes:
+    def index_entry(self, member: Member, crc: int) -> bytes:
         """Return the entry of a file in the central directory (section 4.3.12)."""
-        name, size = member.name.encode(), min(member.size, _MOST32)
-        numbers = [member.size] * 2 * (member.size >= _MOST32) + [offset] * (offset >= _MOST32)
-        extra = _times(member.modified) + (_zip64(*numbers) if numbers else b"")
-        version = 45 if numbers else 20
-        fields = (_UNIX | version, version, _UTF8, 0, *_dos(member.modified), crc, size, size, len(name), len(extra))
-        return _CENTRAL.pack(b"PK\1\2", *fields, 0, 0, 0, _MODE, min(offset, _MOST32)) + name + extra
+        name, size, offset = member.name, member.size, member.offset
+        time, date, extra = _dated(member.modified)
+        version = 20
+        if size >= _MOST32 or offset >= _MOST32:
+            version = 45
+            extra += _zip64(*[size] * 2 * (size >= _MOST32), *[offset] * (offset >= _MOST32))
+            size, offset = min(size, _MOST32), min(offset, _MOST32)
+        fields = (_UNIX | version, version, _UTF8, 0, time, date, crc, size, size, len(name), len(extra))
+        return _CENTRAL.pack(b"PK\1\2", *fields, 0, 0, 0, _MODE, offset) + name + extra
 
     def end(self, count: int, index_at: int, index_size: int) -> bytes:
         """Return the end of the central directory (sections 4.3.14 to 4.3.16)."""
@@ -75,15 +82,15 @@ def _zip64(*numbers: int) -> bytes:
     return struct.pack(f"<2H{len(numbers)}Q", 1, 8 * len(numbers), *numbers)
 
 
-def _times(modified: datetime) -> bytes:
-    """Return the time in UTC and to the second, as Info-ZIP's extended timestamp, if that can hold it."""
-    seconds = int(modified.timestamp())
-    return _TIME.pack(0x5455, 5, 1, seconds) if 0 <= seconds < 2**31 else b""
+@lru_cache
+def _dated(modified: int) -> tuple[int, int, bytes]:
+    """Return time and date of MS-DOS, and Info-ZIP's extended timestamp if that can hold the time, all in UTC.
 
-
-def _dos(modified: datetime) -> tuple[int, int]:
-    """Return time and date of MS-DOS, which has two seconds and the years from 1980 to 2107, in UTC."""
-    utc = modified.astimezone(timezone.utc)
+    MS-DOS has two seconds and the years from 1980 to 2107. Files that were stored together have the same time.
+    """
+    extended = _TIME.pack(0x5455, 5, 1, modified) if 0 <= modified < 2**31 else b""
+    utc = datetime.fromtimestamp(modified, timezone.utc)
     if not 1980 <= utc.year <= 2107:
-        return 0, 1 << 5 | 1
-    return utc.hour << 11 | utc.minute << 5 | utc.second // 2, (utc.year - 1980) << 9 | utc.month << 5 | utc.day
+        return 0, 1 << 5 | 1, extended
+    time = utc.hour << 11 | utc.minute << 5 | utc.second // 2
+    return time, (utc.year - 1980) << 9 | utc.month << 5 | utc.day, extended

@@ -107,6 +107,14 @@ class FileInstance(FileContents, db.Model, Timestamp):
         return file
 
     @classmethod
+    def get_many(cls, file_ids: Collection[uuid.UUID]) -> list[FileInstance]:
+        """Return files by their identifiers, without those that do not exist.
+
+        :param file_ids: The identifiers.
+        """
+        return list(db.session.scalars(select(cls).where(cls.id.in_(file_ids))))
+
+    @classmethod
     def get_by_uri(cls, uri: str) -> FileInstance | None:
         """Return a file by its URI, or ``None`` if there is none.
 

@@ -16,7 +16,7 @@ from invenio_access import Permission, action_factory
 
 from ..models import Bucket, MultipartObject, ObjectVersion
 from ..models.grants import allow_user
-from ..proxies import current_files_rest, current_permission_factory
+from ..proxies import current_files_rest
 from .permission import ActionPermission, expect, granted
 
 T = TypeVar("T")
@@ -152,7 +152,8 @@ def permitted_actions(objects: Collection[Any], actions: Collection[str]) -> lis
     :param actions: Names of the actions to ask for.
     :returns: Those of the actions that are permitted, for each of the objects.
     """
-    asked = [{action: current_permission_factory(obj, action) for action in actions} for obj in objects]
+    factory = current_files_rest.permission_factory
+    asked = [{action: factory(obj, action) for action in actions} for obj in objects]
     ours = (one for permissions in asked for one in permissions.values() if type(one) is ActionPermission)
     found = granted({need for permission in ours for need in permission.action_needs})
 

@@ -10,7 +10,7 @@ from flask import Response, abort, current_app, redirect, request
 from webargs import fields
 
 from ..archives.formats import FORMATS
-from ..archives.layout import Layout, lay_out
+from ..archives.layout import Layout, digest_of_state, lay_out
 from ..archives.slots import take_slot
 from ..archives.stamp import EPOCH, make_stamp, parse_stamp
 from ..archives.stream import ArchiveStream
@@ -19,9 +19,9 @@ from ..http.arguments import at_most, of_a_key, one_of
 from ..http.file_response import Representation, send_opened
 from ..http.links import bucket_url
 from ..messages import lazy_gettext as _
-from ..models import Bucket, ObjectVersion
-from ..models.bucket_state import BucketState
-from ..permissions import permitted_actions
+from ..models import Bucket
+from ..models.bucket_state import BucketState, Page
+from ..permissions import decides_by_bucket, permitted_actions
 from ..services.transactions import release_connection
 from .decorators import refuse
 
@@ -81,10 +81,12 @@ def send_archive(
         abort(400, description=_("Give either key or prefix."))
     chosen = tuple(dict.fromkeys(keys))
     if at is None:
-        layout = lay_out_latest(bucket, name, prefix, chosen)
+        state, check = BucketState.latest(bucket.id, prefix, EPOCH, chosen), _MayBeSent(bucket, chosen)
+        digest = digest_of_state(state, check)
+        check.ensure_complete()
         # With whatever else the request has, such as a token of who asks.
         arguments = request.args.copy()
-        arguments["archive"], arguments["at"] = name, make_stamp(layout.state.moment, layout.digest)
+        arguments["archive"], arguments["at"] = name, make_stamp(state.moment, digest)
         query = urlencode(list(arguments.items(multi=True)))
         # The method is kept (RFC 9110, section 15.4.8).
         current = f"{url or bucket_url(bucket.id)}?{query}"
@@ -94,7 +96,7 @@ def send_archive(
         moment, digest = parse_stamp(at)
     except ValueError as error:
         raise InvalidArguments(errors=field_errors([error.args[0]], "at")) from error
-    layout = lay_out(FORMATS[name], BucketState(bucket.id, moment, prefix, chosen), ensure_readable)
+    layout = lay_out(FORMATS[name], BucketState(bucket.id, moment, prefix, chosen), _MayBeSent(bucket))
     if layout.digest != digest:
         abort(410, description=_("The bucket has no such state any more. Ask again without the argument at."))
     return send_layout(layout, name, file_name or str(bucket.id))
@@ -110,17 +112,9 @@ def lay_out_latest(bucket: Bucket, name: str, prefix: str, keys: tuple[str, ...]
     :raises werkzeug.exceptions.NotFound: If a key names nothing. The message says which.
     :raises FileInstanceUnreadableError: If a file has not all its bytes.
     """
-    missing = set(keys)
-
-    def check(versions: Collection[ObjectVersion]) -> None:
-        ensure_readable(versions)
-        for version in versions if missing else ():
-            missing.discard(version.key)
-            missing.difference_update(version.key[: end + 1] for end, text in enumerate(version.key) if text == "/")
-
+    check = _MayBeSent(bucket, keys)
     layout = lay_out(FORMATS[name], BucketState.latest(bucket.id, prefix, EPOCH, keys), check)
-    if missing:
-        abort(404, description=_("There is nothing of the key '%(key)s'.", key=min(missing)))
+    check.ensure_complete()
     return layout
 
 
@@ -154,15 +148,39 @@ def _open(layout: Layout) -> Any:
     return ArchiveStream(current_app._get_current_object(), layout, give_back)  # type: ignore[attr-defined]
 
 
-def ensure_readable(versions: Collection[ObjectVersion]) -> None:
-    """Check that the current identity may read every one of several versions.
+class _MayBeSent:
+    """Whether the current identity may read every version of an archive, and whether something of each key is there.
 
-    :param versions: The versions.
-    :raises werkzeug.exceptions.HTTPException: If it may not.
+    :param bucket: The bucket.
+    :param keys: The keys, of which something has to be there.
     """
-    for actions, some in (
-        (["object-read"], [version for version in versions if version.is_head]),
-        (["object-read", "object-read-version"], [version for version in versions if not version.is_head]),
-    ):
-        if any(len(allowed) < len(actions) for allowed in permitted_actions(some, actions)):
-            refuse(hidden=False)
+
+    def __init__(self, bucket: Bucket, keys: Collection[str] = ()) -> None:
+        self._bucket, self._missing = bucket, set(keys)
+        self._permitted: set[bool] = set()
+        self.needs_versions = not decides_by_bucket()
+
+    def __call__(self, page: Page) -> None:
+        """Check a page.
+
+        :raises werkzeug.exceptions.HTTPException: If one of its versions may not be read.
+        """
+        for is_head in {entry.is_head for entry in page.entries} - self._permitted:
+            if not self.needs_versions:
+                # The same for all of them.
+                self._permitted.add(is_head)
+            asked = [one for one in page.versions if one.is_head == is_head] if self.needs_versions else [self._bucket]
+            actions = ["object-read"] if is_head else ["object-read", "object-read-version"]
+            if any(len(allowed) < len(actions) for allowed in permitted_actions(asked, actions)):
+                refuse(hidden=False)
+        for entry in page.entries if self._missing else ():
+            self._missing.discard(entry.key)
+            self._missing.difference_update(entry.key[: end + 1] for end, text in enumerate(entry.key) if text == "/")
+
+    def ensure_complete(self) -> None:
+        """Check that something of each key was there.
+
+        :raises werkzeug.exceptions.NotFound: If a key names nothing. The message says which.
+        """
+        if self._missing:
+            abort(404, description=_("There is nothing of the key '%(key)s'.", key=min(self._missing)))
