@@ -1,7 +1,8 @@
 """Measure archives beside zipstream-ng, and beside a loop that only reads the files: ``python -m benchmarks.archives``.
 
-All of them are served by a gunicorn of one process, and take turns. ``pip install zipstream-ng`` installs the former;
-without it the others are measured alone. Memory is the peak of the server's processes above what they took before.
+All of them are served by a gunicorn of one process, and take turns; ours is an application as people run it, with
+tokens and grants. ``pip install zipstream-ng`` installs the former; without it the others are measured alone. Memory is
+the peak of the server's processes above what they took before.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def measure(folder: Path, count: int, size: int, rounds: int) -> list[list[str]]
     make_files(folder / "source", count, size)
     speeds: dict[str, list[float]] = defaultdict(list)
     memory: dict[str, int] = defaultdict(int)
-    with ours(folder, workers=1) as mine:
+    with ours(folder, workers=1, module="instance", program="instance.py") as mine:
         mine.environment["BENCHMARK_BUCKET"] = mine.setup["bucket"]
         mine.environment["BENCHMARK_SOURCE"] = str(folder / "source")
         files = mine.run("folder.py")
@@ -157,12 +158,15 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="rounds that count (default: 7)")
+    parser.add_argument("--size", type=int, metavar="BYTES", help="only files of this size")
     parser.add_argument("--quick", action="store_true", help="a tenth of the files")
     arguments = parser.parse_args()
     with_postgresql("benchmarks.archives")
     titles = ["Files", "What", "Median (lowest to highest), files/s", "MiB/s"]
     rows = [[*titles, "Times only read", "Times zipstream-ng", "Memory, MiB"]]
     for count, size in SETS:
+        if arguments.size not in (None, size):
+            continue
         say(f"{count} files of {size} bytes")
         with tempfile.TemporaryDirectory(prefix="files-rest-benchmarks-") as folder:
             rows += measure(Path(folder), max(1, count // 10) if arguments.quick else count, size, arguments.rounds)

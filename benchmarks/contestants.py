@@ -130,6 +130,7 @@ def ours(
     workers: int = WORKERS,
     threads: int = THREADS,
     module: str = "application",
+    program: str = "application.py",
     variables: Mapping[str, str] | None = None,
     **engine: Any,
 ) -> Iterator[Contestant]:
@@ -140,11 +141,12 @@ def ours(
     :param workers: Number of processes.
     :param threads: Number of threads of each.
     :param module: Module that has the application.
+    :param program: Program that makes what it begins with.
     :param variables: What else its environment has.
     :param engine: Options of the database engine.
     """
     port = free_port()
-    with _prepared(name, sys.executable, folder, ours=True, variables=variables) as (environment, setup):
+    with _prepared(name, sys.executable, folder, True, program, variables) as (environment, setup):
         environment["BENCHMARK_ENGINE"] = json.dumps(engine)
         command = [
             *(sys.executable, "-W", "ignore", "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--chdir", str(SERVED)),

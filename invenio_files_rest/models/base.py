@@ -48,6 +48,12 @@ class UTCTimestamp(UTCDateTime):
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return super().load_dialect_impl(dialect)
 
+    def process_bind_param(self, value: Any, dialect: Any) -> Any:
+        """Return the value for the database: the time itself if it is in UTC."""
+        if isinstance(value, datetime) and value.tzinfo is timezone.utc:
+            return value
+        return super().process_bind_param(value, dialect)
+
     def process_result_value(self, value: Any, dialect: Any) -> Any:
         """Return the time. It is not copied if the driver returns it in UTC, since listings have thousands."""
         if value is not None and value.tzinfo is timezone.utc:

@@ -167,7 +167,7 @@ def bypasses(own: type, base: type, methods: Iterable[str]) -> bool:
     :param base: The class.
     :param methods: Names of the methods that the capability does not call.
     """
-    return any(getattr(own, name) is not getattr(base, name) for name in methods)
+    return own is not base and any(getattr(own, name) is not getattr(base, name) for name in methods)
 
 
 def capability_of(storage: Any, kind: type[C]) -> C | None:

@@ -6,7 +6,7 @@ made durable, and renamed. So a file that has its name has all its bytes, whenev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import copy
 from datetime import datetime
@@ -282,19 +282,21 @@ class _DeferredFile:
         return self._storage.fileurl, size, checksum
 
 
-def _in_object_store(fileurl: str, size: int | None, modified: datetime | float | None) -> FileStorage | None:
+def _in_object_store(
+    settings: Mapping[str, Any], fileurl: str, size: int | None, modified: datetime | float | None
+) -> FileStorage | None:
     """Return the storage of a file in an object store; ``None`` if the settings name none for it."""
-    settings = current_app and current_app.config.get("FILES_REST_S3_LOCATIONS")
-    if not settings:
+    locations = settings.get("FILES_REST_S3_LOCATIONS")
+    if not locations:
         return None
     # Who has no object store need not have boto3.
     from .s3 import S3FileStorage, location_of
 
-    location = location_of(fileurl, settings)
+    location = location_of(fileurl, locations)
     if location is None:
         return None
     storage = S3FileStorage(fileurl, location, size=size, modified=modified)
-    storage.direct_upload = current_app.config.get("FILES_REST_S3_DIRECT_UPLOAD")
+    storage.direct_upload = settings.get("FILES_REST_S3_DIRECT_UPLOAD")
     return storage
 
 
@@ -327,6 +329,8 @@ def pyfs_storage_factory(
     :returns: The storage.
     :raises AssertionError: If there is neither a file nor a URL with a size, or a new file has no location.
     """
+    # Asked for once: the proxy takes longer than all the rest.
+    settings: Mapping[str, Any] = current_app.config if current_app else {}
     if fileinstance is not None:
         if fileinstance.uri:
             fileurl, size, modified = fileinstance.uri, fileinstance.size, fileinstance.updated
@@ -346,14 +350,12 @@ def pyfs_storage_factory(
     assert fileurl, "A file or a URL is needed."
     storage: FileStorage | None = None
     if filestorage_class is PyFSFileStorage:
-        storage = _in_object_store(fileurl, size, modified)
+        storage = _in_object_store(settings, fileurl, size, modified)
     if storage is None:
         storage = of_files = filestorage_class(fileurl, size=size, modified=modified, clean_dir=clean_dir)
-        share = current_app.config.get("FILES_REST_UPLOAD_CACHED_SHARE") if current_app else None
+        share = settings.get("FILES_REST_UPLOAD_CACHED_SHARE")
         if share is not None:
             of_files.cached_share = share
-    configured = current_app and current_app.config.get("FILES_REST_CHECKSUM_ALGORITHM")
-    storage.checksum_algorithm = algorithm_of(
-        getattr(fileinstance, "checksum", None), default=configured or DEFAULT_ALGORITHM
-    )
+    configured = settings.get("FILES_REST_CHECKSUM_ALGORITHM") or DEFAULT_ALGORITHM
+    storage.checksum_algorithm = algorithm_of(getattr(fileinstance, "checksum", None), default=configured)
     return storage
