@@ -586,7 +586,7 @@ def test_statements_are_some_for_a_thousand_files(app: Any, client: FlaskClient,
     put(client, bucket, "source", b"content")
     file_id = ObjectVersion.get(bucket, "source").file_id  # type: ignore[union-attr]
 
-    def cost(count: int) -> tuple[int, int]:
+    def cost(count: int) -> tuple[int, int, int]:
         fill(f"{count}/{number}" for number in range(count - 1))
         db.session.execute(update(ObjectVersion).values(file_id=file_id))
         db.session.commit()
@@ -594,12 +594,16 @@ def test_statements_are_some_for_a_thousand_files(app: Any, client: FlaskClient,
             address = stamped(client, bucket, "zip", prefix=f"{count}/")
         with statements() as sent:
             assert client.get(address).status_code == 200
-        return len(asked), len(sent)
+        with statements() as again:
+            assert client.get(address).status_code == 200
+        return len(asked), len(sent), len(again)
 
     fetch(client, bucket, "zip")
     few, many = cost(10), cost(2500)
     assert many[0] <= few[0] + 2
     assert many[1] <= few[1] + 6
+    # Checksums are known, and the files from the layout.
+    assert many[2] <= few[2] + 2
 
 
 class Permitted:
@@ -649,6 +653,20 @@ def test_a_storage_factory_of_ones_own_gets_the_row_of_each_file_and_one_is_open
     assert {row.id: row.checksum for row in factory.rows} == expected
     assert len(factory.opened) == len(FILES)
     assert all(file.closed for file in factory.opened)
+
+
+def test_a_storage_factory_of_ones_own_is_asked_for_the_checksums_of_the_directory_too(
+    app: Any, client: FlaskClient, filled: Bucket, monkeypatch: Any
+):
+    factory = Watched()
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
+    address = stamped(client, filled, "zip")
+    db.session.commit()
+    came: list[bytes] = []
+    range_of_end = f"bytes={client.head(address).content_length - 500}-"
+    run_on_server(app, address.removeprefix("http://localhost"), came.append, headers={"Range": range_of_end})
+    assert len(factory.opened) == len(FILES)
+    assert client.get(address).data.endswith(b"".join(came))
 
 
 def test_no_more_than_one_file_is_open_and_no_connection(

@@ -35,18 +35,18 @@ class Files:
         """Ask which factory there is."""
         self._app = app
         self._by_path = app.extensions["invenio-files-rest"].storage_factory is pyfs_storage_factory
-        self._rows: dict[str, FileInstance] = {}
+        self._rows: dict[str, FileInstance | None] = {}
 
     def expect(self, members: Iterable[Member]) -> None:
         """Read the rows of files, if their storages need them, in one statement, and forget those before.
 
-        :param members: The files that are going to be opened.
+        :param members: The files that are going to be opened; no others are.
         """
-        wanted = [member.file_id for member in members if self._path(member) is None]
-        self._rows = {}
+        wanted = [member.file_id for member in members if not self._by_path or not is_plain(member.uri or "")]
+        self._rows = dict.fromkeys(wanted)
         if wanted:
             with self._app.app_context():
-                self._rows = _rows(wanted)
+                self._rows |= _rows(wanted)
 
     def read(self, member: Member) -> bytes:
         """Return the bytes of a file.
@@ -55,9 +55,8 @@ class Files:
         :raises OSError: If it cannot be opened.
         :raises StorageError: If it has another size than it should have.
         """
-        path = self._path(member)
         try:
-            return self._by_storage(member, _read) if path is None else _read_path(member, path)
+            return self._by_storage(member, _read) if member.file_id in self._rows else _read_path(member)
         except Exception as error:
             return self._moved(member, _read, error)
 
@@ -68,18 +67,17 @@ class Files:
         :raises OSError: If it cannot be opened.
         :raises StorageError: If it has another size than it should have.
         """
-        path = self._path(member)
         try:
-            return self._by_storage(member, _open) if path is None else _open_path(member, path)
+            return self._by_storage(member, _open) if member.file_id in self._rows else _open_path(member)
         except Exception as error:
             return self._moved(member, _open, error)
 
-    def _path(self, member: Member) -> str | None:
-        return member.uri if self._by_path and member.uri is not None and is_plain(member.uri) else None
-
     def _by_storage(self, member: Member, get: Callable[[Member, FileStorage], T]) -> T:
+        row = self._rows[member.file_id]
+        if row is None:
+            raise StorageError(f"The file {member.uri} has been deleted.")
         with self._app.app_context():
-            return get(member, self._rows[member.file_id].storage())
+            return get(member, row.storage())
 
     def _moved(self, member: Member, get: Callable[[Member, FileStorage], T], error: Exception) -> T:
         """Try again, if a file has been moved to another location since its row was read."""
@@ -120,8 +118,8 @@ def _read(member: Member, storage: FileStorage) -> bytes:
         return data
 
 
-def _read_path(member: Member, path: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def _read_path(member: Member) -> bytes:
+    descriptor = os.open(member.uri or "", os.O_RDONLY | os.O_CLOEXEC)
     try:
         data = os.read(descriptor, member.size + 1)
         while len(data) < member.size and (more := os.read(descriptor, member.size + 1 - len(data))):
@@ -131,7 +129,7 @@ def _read_path(member: Member, path: str) -> bytes:
     if len(data) > member.size:
         raise _too_long(member)
     if len(data) < member.size:
-        raise StorageError(f"The file {path} ended {member.size - len(data)} bytes too early.")
+        raise StorageError(f"The file {member.uri} ended {member.size - len(data)} bytes too early.")
     return data
 
 
@@ -139,8 +137,8 @@ def _open(member: Member, storage: FileStorage) -> IO[bytes]:
     return _of_its_size(member, storage.open(mode="rb"))
 
 
-def _open_path(member: Member, path: str) -> IO[bytes]:
-    return _of_its_size(member, open(path, "rb", buffering=0))
+def _open_path(member: Member) -> IO[bytes]:
+    return _of_its_size(member, open(member.uri or "", "rb", buffering=0))
 
 
 def _of_its_size(member: Member, file: IO[bytes]) -> IO[bytes]:

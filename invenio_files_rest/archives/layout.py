@@ -75,7 +75,7 @@ def place(form: Format, position: Position, entries: Sequence[Entry]) -> tuple[l
     names, offset, index_offset = Names(position.before), position.offset, position.index_offset
     members = []
     for key, _, created, _, size, _, file_id, uri, crc in entries:
-        member = Member(names.name(key).encode(), size, int(created.timestamp()), offset, file_id, uri, crc)
+        member = Member(names.name(key).encode(), size, created // 1_000_000, offset, file_id, uri, crc)
         members.append(member)
         index_offset += form.index_size(member)
         offset += form.header_size(member) + size + form.padding(size)
@@ -87,9 +87,7 @@ def marks(entries: Sequence[Entry]) -> bytes:
 
     :param entries: The versions.
     """
-    return "".join(
-        [f"{key}\0{version} {size} {created.isoformat()}\n" for key, version, created, _, size, *_ in entries]
-    ).encode()
+    return "".join([f"{key}\0{version} {size} {created}\n" for key, version, created, _, size, *_ in entries]).encode()
 
 
 def digest_of(data: bytes) -> bytes:
@@ -144,7 +142,7 @@ def lay_out(form: Format, state: BucketState, check: Check) -> Layout:
     """
     pages: list[Page] = []
     position, count, after, whole = Position(), 0, None, hashlib.sha256()
-    for entries, last in _pages(state, check):
+    for entries, last in _pages(state, check, form.needs_crc):
         marked = marks(entries)
         whole.update(marked)
         count += len(entries)
@@ -171,10 +169,10 @@ def _shortened(digest: hashlib._Hash) -> str:
     return digest.hexdigest()[:32]
 
 
-def _pages(state: BucketState, check: Check) -> Iterator[tuple[list[Entry], str]]:
+def _pages(state: BucketState, check: Check, crcs: bool = False) -> Iterator[tuple[list[Entry], str]]:
     """Read a state page by page, all of whose files may be sent; with each comes the last key that may be in it."""
     after: str | None = None
-    while (page := state.page(after, PAGE, check.needs_versions)).last is not None:
+    while (page := state.page(after, PAGE, crcs, check.needs_versions)).last is not None:
         check(page)
         if not all(entry.readable for entry in page.entries):
             raise FileInstanceUnreadableError()

@@ -141,7 +141,7 @@ class ArchiveStream(io.RawIOBase):
             return page.members
         layout = self._layout
         with self._app.app_context():
-            entries = in_transaction(lambda: layout.state.between(page.after, page.last))
+            entries = in_transaction(lambda: layout.state.between(page.after, page.last, layout.form.needs_crc))
         if digest_of(marks(entries)) != page.digest:
             raise StorageError(f"Versions of bucket {layout.state.bucket_id} have been removed while it was sent.")
         return place(layout.form, page.position, entries)[0]
@@ -194,6 +194,7 @@ class ArchiveStream(io.RawIOBase):
         if any(member.crc is None for member in members):
             # They have been made since.
             members = self._members(replace(page, members=None))
+            self._files.expect(member for member in members if member.crc is None)
         try:
             entry = self._layout.form.index_entry
             return b"".join([entry(member, self._crc_of(member)) for member in members])

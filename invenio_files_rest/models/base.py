@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from invenio_db import db
 from invenio_db.shared import UTCDateTime
-from sqlalchemy import Text, event, inspect, update
+from sqlalchemy import BigInteger, Text, event, inspect, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, object_session
@@ -179,6 +179,30 @@ def _hex_of(element: Any, compiler: Any, **kwargs: Any) -> str:
 @compiles(hex_of, "postgresql")
 def _hex_of_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
     return f"REPLACE(CAST({compiler.process(element.clauses, **kwargs)} AS TEXT), '-', '')"
+
+
+class microseconds_of(GenericFunction[int]):  # noqa: N801 (a function of SQL)
+    """Unix time in microseconds of a :class:`UTCTimestamp`, made by the database, as :class:`hex_of` is."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(microseconds_of)
+def _microseconds_of(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"CAST(EXTRACT(EPOCH FROM {compiler.process(element.clauses, **kwargs)}) * 1000000 AS BIGINT)"
+
+
+@compiles(microseconds_of, "sqlite")
+def _microseconds_of_sqlite(element: Any, compiler: Any, **kwargs: Any) -> str:
+    time = compiler.process(element.clauses, **kwargs)
+    return f"(CAST(STRFTIME('%s', {time}) AS INTEGER) * 1000000 + CAST(SUBSTR({time}, 21, 6) AS INTEGER))"
+
+
+@compiles(microseconds_of, "mysql")
+@compiles(microseconds_of, "mariadb")
+def _microseconds_of_mysql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {compiler.process(element.clauses, **kwargs)})"
 
 
 def execute(statement: Any) -> Any:

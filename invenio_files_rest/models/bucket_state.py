@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from functools import cache
 from typing import Any, NamedTuple
 
 from invenio_db import db
-from sqlalchemy import and_, bindparam, func, or_, select
+from sqlalchemy import and_, bindparam, func, null, or_, select
 from sqlalchemy.orm import aliased
 
-from .base import by_bytes, hex_of
+from .base import by_bytes, hex_of, microseconds_of
 from .file_crc import FileCRC
 from .file_instance import FileInstance
 from .listing import after_prefix
 from .object_version import ObjectVersion
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Entry(NamedTuple):
@@ -32,7 +34,8 @@ class Entry(NamedTuple):
     key: str
     version_id: str
     """Identifier of the version, in hexadecimal."""
-    created: datetime
+    created: int
+    """When the version was created, as Unix time in microseconds."""
     is_head: bool
     """Whether it still is the head."""
     size: int
@@ -43,7 +46,7 @@ class Entry(NamedTuple):
     """Identifier of the file, in hexadecimal."""
     uri: str | None
     crc: int | None
-    """CRC-32 of the file, if it is known."""
+    """CRC-32 of the file, if it is known, and was asked for."""
 
 
 class Page(NamedTuple):
@@ -86,40 +89,40 @@ class BucketState:
         moment = db.session.scalar(_latest(*bounds), {"bucket": bucket_id} | bounds)
         return cls(bucket_id, moment or empty, prefix, keys)
 
-    def page(self, after: str | None, limit: int, versions: bool = False) -> Page:
+    def page(self, after: str | None, limit: int, crcs: bool = False, versions: bool = False) -> Page:
         """Return the entries that follow a key.
 
         :param after: The key; ``None`` for the first entries.
         :param limit: Largest number of objects to look at.
+        :param crcs: Whether to look for their CRC-32.
         :param versions: Whether to return objects of the session, too.
         """
-        rows = self._rows(versions, after=after, limit=limit)
+        rows = self._rows(crcs, versions, after=after, limit=limit)
         found = [row for row in rows if row.file_id]
-        width = len(Entry._fields)
-        return Page(
-            [Entry._make(row[:width]) for row in found],
-            [row[width] for row in found] if versions else [],
-            rows[-1].key if rows else None,
-        )
+        return Page(_entries(found), [row[-1] for row in found] if versions else [], rows[-1].key if rows else None)
 
-    def between(self, after: str | None, last: str) -> list[Entry]:
+    def between(self, after: str | None, last: str, crcs: bool = False) -> list[Entry]:
         """Return the entries of a page.
 
         :param after: The key before the page.
         :param last: The last key that may be in it.
+        :param crcs: Whether to look for their CRC-32.
         """
-        rows = self._rows(False, after=after, last=last)
-        return [Entry._make(row) for row in rows if row.file_id]
+        return _entries([row for row in self._rows(crcs, False, after=after, last=last) if row.file_id])
 
-    def _rows(self, versions: bool, **given: Any) -> list[Any]:
+    def _rows(self, crcs: bool, versions: bool, **given: Any) -> list[Any]:
         """Return a row for each object: the fields of an entry, and the version if it is asked for."""
         bounds = _bounds(self.prefix) | _chosen(self.keys)
         bounds |= {name: value for name, value in given.items() if value is not None}
         values = {"bucket": self.bucket_id} | bounds
-        rows = db.session.execute(_heads(versions, *bounds), values).all()
-        if all(row.created <= self.moment for row in rows):
+        rows = db.session.execute(_heads(crcs, versions, *bounds), values).all()
+        if max((row.created for row in rows), default=0) <= (self.moment - _EPOCH) // timedelta.resolution:
             return list(rows)
-        return list(db.session.execute(_earlier(versions, *bounds), values | {"moment": self.moment}).all())
+        return list(db.session.execute(_earlier(crcs, versions, *bounds), values | {"moment": self.moment}).all())
+
+
+def _entries(rows: list[Any]) -> list[Entry]:
+    return [Entry._make(row[: len(Entry._fields)]) for row in rows]
 
 
 def _bounds(prefix: str) -> dict[str, Any]:
@@ -165,38 +168,38 @@ def _latest(*bounds: str) -> Any:
     return select(func.max(ObjectVersion.created)).where(*_within(*bounds))
 
 
-def _columns(versions: bool, key: Any) -> Any:
+def _columns(crcs: bool, versions: bool, key: Any) -> Any:
     version, file = ObjectVersion, FileInstance
     # Columns rather than objects, which take three times as long.
     entry = (
         key.label("key"),
         hex_of(version.version_id),
-        version.created,
+        microseconds_of(version.created).label("created"),
         version.is_head,
         func.coalesce(file.size, 0),
         and_(file.readable, file.size.isnot(None)),
         hex_of(version.file_id).label("file_id"),
         file.uri,
-        FileCRC.crc,
+        FileCRC.crc if crcs else null(),
     )
     return select(*entry, *((version,) if versions else ()))
 
 
-def _with_files(statement: Any) -> Any:
+def _with_files(crcs: bool, statement: Any) -> Any:
     found = statement.outerjoin(FileInstance, FileInstance.id == ObjectVersion.file_id)
-    return found.outerjoin(FileCRC, FileCRC.file_id == FileInstance.id)
+    return found.outerjoin(FileCRC, FileCRC.file_id == FileInstance.id) if crcs else found
 
 
 @cache
-def _heads(versions: bool, *bounds: str) -> Any:
+def _heads(crcs: bool, versions: bool, *bounds: str) -> Any:
     """Return the statement that reads the heads of now."""
-    statement = _with_files(_columns(versions, ObjectVersion.key).select_from(ObjectVersion))
+    statement = _with_files(crcs, _columns(crcs, versions, ObjectVersion.key).select_from(ObjectVersion))
     statement = statement.where(*_within(*bounds), ObjectVersion.is_head).order_by(by_bytes(ObjectVersion.key))
     return statement.limit(bindparam("limit")) if "limit" in bounds else statement
 
 
 @cache
-def _earlier(versions: bool, *bounds: str) -> Any:
+def _earlier(crcs: bool, versions: bool, *bounds: str) -> Any:
     """Return the statement that reads the heads of a moment: none of an object that is newer."""
     moment: Any = bindparam("moment", type_=ObjectVersion.created.type)
     key = by_bytes(ObjectVersion.key)
@@ -209,6 +212,6 @@ def _earlier(versions: bool, *bounds: str) -> Any:
     rank = func.row_number().over(partition_by=page.c.key, order_by=order)
     # Without statistics, SQLite and MariaDB would start an inner join with all versions of the bucket.
     ranked = select(page.c.key, one.version_id, rank.label("rank")).select_from(page).outerjoin(one, there).subquery()
-    statement = _columns(versions, ranked.c.key).select_from(ranked)
+    statement = _columns(crcs, versions, ranked.c.key).select_from(ranked)
     statement = statement.outerjoin(ObjectVersion, ObjectVersion.version_id == ranked.c.version_id)
-    return _with_files(statement).where(ranked.c.rank == 1).order_by(by_bytes(ranked.c.key))
+    return _with_files(crcs, statement).where(ranked.c.rank == 1).order_by(by_bytes(ranked.c.key))
