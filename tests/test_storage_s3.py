@@ -7,6 +7,7 @@ import io
 import logging
 import random
 import zipfile
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -71,6 +72,20 @@ class TestOverRest:
             assert (answer.status_code, answer.data) == (206, content[5000000:5000010])
             assert names == ["GetObject"]
             assert client.get(url(s3_bucket, "a.bin"), headers={"Range": "bytes=-3"}).data == content[-3:]
+
+    def test_moving_in_a_file_costs_no_request_and_stops_at_its_beginning(
+        self, client: FlaskClient, s3_bucket: Bucket, store: Store
+    ) -> None:
+        put(client, s3_bucket, "a.txt", b"0123456789")
+        file = ObjectVersion.get(s3_bucket, "a.txt").file.storage().open()
+        target = bytearray(4)
+        with asked(store) as names, closing(file):
+            assert [file.seek(0, io.SEEK_END), file.seek(-7, io.SEEK_CUR), file.seek(2)] == [10, 3, 2]
+            with pytest.raises(ValueError, match="before the beginning"):
+                file.seek(-11, io.SEEK_END)
+            assert names == []
+            assert (file.readinto(target), bytes(target), file.tell()) == (4, b"2345", 6)
+            assert names == ["GetObject"]
 
     def test_conditions_and_head_are_decided_before_the_store_is_asked(
         self, client: FlaskClient, s3_bucket: Bucket, store: Store

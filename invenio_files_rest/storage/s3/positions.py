@@ -1,4 +1,4 @@
-"""Files that are read at any position, of a size that is known."""
+"""Files that are read at any position."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Positioned(io.RawIOBase):
-    """A file with a position. Moving it reads nothing."""
+    """A file with a position. Moving it reads nothing, and asks for the size only where it is counted from the end."""
 
     size: int
     """Size in bytes."""
@@ -33,10 +33,18 @@ class Positioned(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to a position."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = max(base + offset, 0)
-        return self._position
+        """Move to a position.
+
+        :raises ValueError: If the position is before the beginning.
+        """
+        if whence == io.SEEK_END:
+            offset += self.size
+        elif whence == io.SEEK_CUR:
+            offset += self._position
+        if offset < 0:
+            raise ValueError("There is no position before the beginning of a file.")
+        self._position = offset
+        return offset
 
     def readinto(self, target: WriteableBuffer, /) -> int:
         """Read bytes into a buffer, and hold nothing of it: a frame may outlive the call, in a traceback say."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import BotoCoreError
 from urllib3.exceptions import HTTPError
@@ -12,15 +11,13 @@ from urllib3.exceptions import HTTPError
 from ...errors import StorageBusyError, StorageError
 from .locations import MIB
 from .objects import S3Object, md5_in
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from .positions import Positioned
 
 ATTEMPTS = 3
 """Number of times that reading goes on at the same position after the connection broke."""
 
 
-class S3File(io.RawIOBase):
+class S3File(Positioned):
     """An object as a file that can seek.
 
     The store is asked for bytes when they are read. One request gives all bytes up to the end, or up to that of the
@@ -34,7 +31,6 @@ class S3File(io.RawIOBase):
         """Ask for nothing yet."""
         super().__init__()
         self.source = source
-        self._position = 0
         self._at = 0
         self._end: int | None = None
         self._size = size
@@ -81,32 +77,11 @@ class S3File(io.RawIOBase):
         return md5_in(self._tag or "") if self.source.location.compares_tags else None
 
     @property
-    def size(self) -> int:
+    def size(self) -> int:  # type: ignore[override]
         """Size of the object in bytes."""
         if self._size is None:
             self._size = int(self.source.call("head_object")["ContentLength"])
         return self._size
-
-    def readable(self) -> bool:
-        """Return ``True``."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return ``True``."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to a position. The store is asked when something is read there."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position}.get(whence)
-        position = (self.size if base is None else base) + offset
-        if position < 0:
-            raise ValueError("There is no position before the beginning of a file.")
-        self._position = position
-        return position
 
     def read(self, size: int = -1, /) -> bytes:
         """Read bytes, without the copies that are made where a buffer is filled.
@@ -135,10 +110,10 @@ class S3File(io.RawIOBase):
         """Read all bytes up to the end."""
         return b"".join(iter(partial(self.read, MIB), b""))
 
-    def readinto(self, target: WriteableBuffer, /) -> int:
-        """Read bytes into a buffer; see :meth:`read`."""
-        data = self.read(memoryview(target).nbytes)
-        memoryview(target).cast("B")[: len(data)] = data
+    def fill(self, view: memoryview) -> int:
+        """Read bytes; see :meth:`read`."""
+        data = self.read(len(view))
+        view[: len(data)] = data
         return len(data)
 
     def _read(self, size: int) -> bytes:
