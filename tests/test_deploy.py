@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -14,9 +15,10 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -248,9 +250,9 @@ class Deaf(socketserver.ThreadingTCPServer):
 
 
 @contextmanager
-def front(folder: Path, ports: list[int]) -> Iterator[str]:
+def front(folder: Path, ports: list[int], site: str = DEPLOYED.read_text()) -> Iterator[str]:
     """Run the deployed nginx before three servers."""
-    site, port = DEPLOYED.read_text(), free_port()
+    port = free_port()
     for number, server in enumerate(ports, 1):
         site = site.replace(f"app{number}:500{number}", f"127.0.0.1:{server}")
     with running_nginx(folder, port, site.replace("listen 80;", f"listen 127.0.0.1:{port};")) as url:
@@ -310,17 +312,55 @@ def test_bodies_of_all_methods_come_whole_to_a_server_that_is_there(tmp_path: Pa
         server.shutdown()
 
 
-class Scheme(socketserver.StreamRequestHandler):
-    """Answers with the scheme that a client has come by."""
+class Named(socketserver.StreamRequestHandler):
+    """Answers with the scheme and the address that a client has come by."""
 
     def handle(self) -> None:
-        (scheme,) = [line.split()[1] for line in iter(self.rfile.readline, b"\r\n") if b"Forwarded-Proto" in line]
-        self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + scheme)
+        headers = dict(line.strip().split(b": ") for line in iter(self.rfile.readline, b"\r\n") if b": " in line)
+        self.wfile.write(
+            b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n%s %s"
+            % (headers[b"X-Forwarded-Proto"], headers[b"X-Forwarded-For"])
+        )
+
+
+@pytest.fixture
+def named() -> Iterator[int]:
+    """Return the port of a server that tells what nginx says of clients."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Named) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+@needs_nginx
+def test_a_balancer_names_scheme_and_address_of_clients_once_two_lines_have_lost_their_comment_sign(
+    tmp_path: Path, named: int
+) -> None:
+    """Otherwise links are of HTTP, and who comes over HTTPS is led to HTTPS for ever."""
+
+    def seen(source: str, scheme: str) -> bytes:
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30, source_address=(source, 0))
+        headers = {"X-Forwarded-For": "192.0.2.1, 192.0.2.7", "X-Forwarded-Proto": scheme}
+        with closing(connection):
+            connection.request("GET", "/", headers=headers)
+            return connection.getresponse().read()
+
+    site = DEPLOYED.read_text()
+    with front(tmp_path, [named] * 3, site) as url:
+        assert seen("127.0.0.9", "https") == b"http 127.0.0.9"
+    site, count = re.subn(r"# (set_real_ip_from|real_ip_header)", r"\1", site)
+    assert count == 2
+    with front(tmp_path, [named] * 3, site.replace("10.0.0.0/24", "127.0.0.9")) as url:
+        assert [seen("127.0.0.9", scheme) for scheme in ("https", "http", "", "https, evil")] == [
+            b"https 192.0.2.7",
+            *[b"http 192.0.2.7"] * 3,
+        ]
+        assert seen("127.0.0.1", "https") == b"http 127.0.0.1"
 
 
 @needs_nginx
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
-def test_clients_come_over_https_once_three_lines_have_lost_their_comment_sign(tmp_path: Path) -> None:
+def test_clients_come_over_https_once_three_lines_have_lost_their_comment_sign(tmp_path: Path, named: int) -> None:
     (tmp_path / "tls").mkdir()
     new = [
         "req",
@@ -335,17 +375,10 @@ def test_clients_come_over_https_once_three_lines_have_lost_their_comment_sign(t
     ]
     pair = ["-keyout", tmp_path / "tls" / "privkey.pem", "-out", tmp_path / "tls" / "fullchain.pem"]
     subprocess.run(["openssl", *new, *pair], check=True, capture_output=True, timeout=60)
-    port, site = free_port(), DEPLOYED.read_text()
-    site, count = re.subn(r"# (listen 443|ssl_)", r"\1", site)
+    port = free_port()
+    site, count = re.subn(r"# (listen 443|ssl_)", r"\1", DEPLOYED.read_text())
     assert count == 3
     assert any(mount.startswith("./tls:/etc/nginx/tls") for mount in COMPOSE["services"]["web"]["volumes"])
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Scheme) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        site = re.sub(r"app\d:500\d", f"127.0.0.1:{server.server_address[1]}", site)
-        site = site.replace("listen 443", f"listen 127.0.0.1:{port}").replace(
-            "listen 80;", f"listen 127.0.0.1:{free_port()};"
-        )
-        with running_nginx(tmp_path, port, site):
-            url, certificate = f"https://127.0.0.1:{port}", str(tmp_path / "tls" / "fullchain.pem")
-            assert requests.get(url, verify=certificate, timeout=30).text == "https"
-        server.shutdown()
+    with front(tmp_path, [named] * 3, site.replace("listen 443", f"listen 127.0.0.1:{port}")):
+        url, certificate = f"https://127.0.0.1:{port}", str(tmp_path / "tls" / "fullchain.pem")
+        assert requests.get(url, verify=certificate, timeout=30).text == "https 127.0.0.1"

@@ -75,6 +75,7 @@ RUN: dict[tuple[str, str, str | None], str] = {
     ("howto/moving", "console", None): f"{COMMANDS}::test_files_move_to_another_folder",
     ("howto/moving", "python", None): f"{PYTHON}::test_the_documented_task_moves_a_file",
     ("howto/nginx", "nginx", "https"): f"{HERE}::test_nginx_takes_what_is_shown_of_its_configuration",
+    ("howto/nginx", "nginx", "balancer"): f"{HERE}::test_nginx_takes_what_is_shown_of_its_configuration",
     ("howto/operations", "console", "mark"): f"{COMMANDS}::test_a_location_is_marked",
     ("howto/operations", "text", "crontab"): f"{COMMANDS}::test_the_crontab_runs",
     ("howto/permission-factory", "python", "factory"): (
@@ -126,6 +127,7 @@ IN_NGINX = {
     ("howto/shares", None): "%s",
     ("howto/uploads", None): "server { %s }",
     ("howto/nginx", "https"): "server { %s }",
+    ("howto/nginx", "balancer"): "server { %s }",
     ("reference/telemetry", None): "server { location / { %s } }",
 }
 
