@@ -392,6 +392,72 @@ def allow(site: Instance, bucket: str, *actions: str) -> None:
         database.commit()
 
 
+def test_who_may_not_list_files_is_asked_before_one_is_replaced(
+    chromium: Browser,
+    log_in: Callable[[Browser, str], None],
+    site: Instance,
+    make_bucket: Callable[..., str],
+    api: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    large, keys = 5 * 1024**2, ("a.txt", "b.txt", "c.txt", "large.bin")
+    bucket = make_bucket(**dict.fromkeys(keys, b"old"))
+    allow(site, bucket, "bucket-update", "object-read")
+    for key in (*keys, "new.txt"):
+        (tmp_path / key).write_bytes(b"new" if key != "large.bin" else b"n" * large)
+    log_in(chromium, READER)
+    chromium.open(f"{site.url}/buckets/{bucket}")
+    wait_until(lambda: chromium.texts(".uploads"))
+    files = "\n".join(str(tmp_path / key) for key in (*keys, "new.txt"))
+    chromium.write(".uploads-drop input[multiple]", files)
+    asked = ".uploads-question:not([hidden])"
+    others = f"{asked} .uploads-for-all"
+    wait_until(lambda: "(3)" in "".join(chromium.texts(others)), lambda: chromium.texts(".uploads"))
+    assert chromium.texts(f"{asked} h3") == ["There is a file of this name already"]
+    assert "There now" not in chromium.texts(asked)[0]
+    assert {key: api("GET", f"/{bucket}/{key}").text for key in keys} == dict.fromkeys(keys, "old")
+    for answer in ("Skip", "Keep both", "Replace it"):
+        (left,) = chromium.texts(f"{asked} .uploads-name")
+        press(chromium, answer, asked)
+        wait_until(lambda: chromium.texts(f"{asked} .uploads-name") != [left])  # noqa: B023
+    press(chromium, "Replace it", asked)
+    wait_until(lambda: chromium.texts(".uploads-total") == ["Uploaded: 4 of 4"], lambda: chromium.texts(".uploads"))
+    stored = api("GET", f"/{bucket}").json()["contents"]
+    assert len(stored) == 6
+    assert sum(one["size"] for one in stored) == large + 3 * 5
+    assert [text for text in chromium.complaints() if "412" not in text and "404" not in text] == []
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_who_may_not_read_files_replaces_them_knowingly(
+    chromium: Browser,
+    log_in: Callable[[Browser, str], None],
+    site: Instance,
+    make_bucket: Callable[..., str],
+    api: Callable[..., Any],
+    tmp_path: Path,
+    listed: bool,
+) -> None:
+    """The server takes no condition from them, which would tell what there is."""
+    bucket = make_bucket(**{"a.txt": b"old"})
+    allow(site, bucket, "bucket-update", *["bucket-read"] * listed)
+    (tmp_path / "a.txt").write_bytes(b"new")
+    log_in(chromium, READER)
+    chromium.open(f"{site.url}/buckets/{bucket}")
+    wait_until(lambda: chromium.texts(".uploads"))
+    assert any("One of the same name is replaced" in text for text in chromium.texts("#uploads p")) != listed
+    chromium.write(".uploads-drop input[multiple]", str(tmp_path / "a.txt"))
+    if listed:
+        wait_until(lambda: "already" in "".join(chromium.texts(".uploads-question:not([hidden]) h3")))
+        assert "Keep both" not in chromium.texts(".uploads-question")[0]
+        press(chromium, "Replace it", ".uploads-question")
+    wait_until(lambda: chromium.texts(".uploads-total") == ["Uploaded: 1 of 1"], lambda: chromium.texts(".uploads"))
+    versions = api("GET", f"/{bucket}?versions").json()["contents"]
+    assert [(one["key"], one["is_head"]) for one in versions] == [("a.txt", True), ("a.txt", False)]
+    assert api("GET", f"/{bucket}/a.txt").text == "new"
+    chromium.complaints()
+
+
 def test_a_stranger_finds_nothing(
     chromium: Browser, log_in: Callable[[Browser, str], None], site: Instance, make_bucket: Callable[..., str]
 ) -> None:

@@ -129,7 +129,7 @@ export async function headsOf(bucket, keys) {
 function decide(queue, transfer, heads) {
   const head = heads?.get(transfer.key) ?? null;
   const remembered = queue.place.hasTus ? queue.place.memory.find(transfer.key) : null;
-  transfer.conditions = heads ? { "If-None-Match": "*" } : {};
+  transfer.conditions = queue.conditions({ "If-None-Match": "*" });
   if (remembered && isSameFile(remembered, /** @type {File} */ (transfer.file))) {
     transfer.url = remembered.url;
     transfer.conditions = remembered.conditions;

@@ -20,15 +20,17 @@ const TELL_MS = 2000;
  *
  * @param {HTMLElement} section Its `data-api` is the URL of the bucket in the REST API, `data-prefix` what keys in the
  *   folder begin with, `data-key-length` the largest length of a key in characters, `data-smallest` the smallest size of
- *   a file in bytes. It gets an event `files:changed` where files have been stored, not more often than all two seconds.
+ *   a file in bytes, `data-conditions` empty where requests may have none. It gets an event `files:changed` where files
+ *   have been stored, not more often than all two seconds.
  */
 export function mountUploads(section) {
-  const { api = "", prefix = "", keyLength, smallest } = section.dataset;
+  const { api = "", prefix = "", keyLength, smallest, conditions } = section.dataset;
   // The path alone: behind a proxy the server may not know under which name it is reached.
   const bucket = new URL(api, location.href).pathname;
   const user = document.querySelector("header .user")?.textContent ?? "";
   const limits = { longest: Number(keyLength ?? 255), smallest: Number(smallest ?? 0) };
-  const queue = new Queue({ bucket, hasTus: true, link: new Link(), memory: new Memory(bucket, user) }, limits.longest);
+  const place = { bucket, hasTus: true, hasConditions: conditions !== "", link: new Link(), memory: new Memory(bucket, user) };
+  const queue = new Queue(place, limits.longest);
   const chooser = makeChooser((files) => takeIn(queue, files, prefix, limits));
   const [announcer, overall, questions, rows] = [new Announcer(), new Overall(queue), new Questions(queue), new Rows(queue, prefix)];
   const unfinished = new Unfinished(queue, (key, file) => takeUp(queue, key, file, limits));

@@ -72,10 +72,13 @@ export class Questions {
       ? { size: remembered.size, at: remembered.lastModified }
       : { size: head?.size ?? 0, at: head?.updated ?? "" };
     write(this.there, there.at ? `${size(there.size)} · ${time(there.at)}` : "");
+    // Not everybody may know that.
+    this.there.hidden = this.thereIs.hidden = !there.at;
     write(this.here, transfer.file ? `${size(transfer.size)} · ${time(transfer.file.lastModified)}` : "");
     write(this.replace, say(kind === "other" ? "uploads_instead" : "uploads_replace"));
     write(this.note, say(kind === "other" ? "uploads_note_other" : "uploads_note_versions"));
-    this.beside.hidden = kind === "other";
+    // Without conditions, the name beside might be taken, too.
+    this.beside.hidden = kind === "other" || !this.queue.place.hasConditions;
     const others = open.filter((other) => other.question?.kind === kind).length - 1;
     this.forAll.hidden = others === 0;
     write(this.allText, say("uploads_for_all", { count: number(others) }));

@@ -113,14 +113,17 @@ export class Queue {
    */
   async meet(transfer) {
     if (transfer.isBeside) return this.rename(transfer);
-    const heads = await headsOf(this.place.bucket, [transfer.key]).catch(() => null);
+    const heads = await headsOf(this.place.bucket, [transfer.key]).catch(() => undefined);
+    // It may have been cancelled meanwhile.
+    if (transfer.state !== "asking") return;
     const head = heads?.get(transfer.key) ?? null;
-    if (head) {
-      transfer.question = { kind: "appeared", head, remembered: null };
-    } else if (heads && "If-Match" in transfer.conditions) {
+    if (heads !== undefined && !head && "If-Match" in transfer.conditions) {
       // What was to be replaced is gone.
-      transfer.conditions = { "If-None-Match": "*" };
+      transfer.conditions = this.conditions({ "If-None-Match": "*" });
       this.release(transfer);
+    } else {
+      // Who may not list what there is learns here that there is something.
+      this.ask(transfer, { kind: heads === null ? "exists" : "appeared", head, remembered: null });
     }
   }
 
@@ -129,8 +132,18 @@ export class Queue {
     const taken = new Set(this.transfers.map((other) => other.key));
     transfer.isBeside = true;
     transfer.key = keyBeside(transfer.original, (key) => taken.has(key), this.longest);
-    transfer.conditions = { "If-None-Match": "*" };
+    transfer.conditions = this.conditions({ "If-None-Match": "*" });
     this.release(transfer);
+  }
+
+  /**
+   * Return the conditions of a request, as far as it may have any.
+   *
+   * @param {Record<string, string>} wanted
+   * @returns {Record<string, string>}
+   */
+  conditions(wanted) {
+    return this.place.hasConditions ? wanted : {};
   }
 
   /**
@@ -166,7 +179,7 @@ export class Queue {
     }
     if (answer === "beside") return this.rename(transfer);
     const checksum = question.head?.checksum;
-    transfer.conditions = { "If-Match": checksum ? `"${checksum}"` : "*" };
+    transfer.conditions = this.conditions({ "If-Match": checksum ? `"${checksum}"` : "*" });
     this.release(transfer);
   }
 

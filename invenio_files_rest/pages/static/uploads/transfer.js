@@ -21,6 +21,7 @@ const ATTEMPTS = new Map([[404, 3], [408, 5], [409, 10], [410, 3], [423, 30], [5
  * @typedef {object} Place Where files are uploaded to, and what all uploads share.
  * @property {string} bucket URL of the bucket.
  * @property {boolean} hasTus Whether it takes uploads of tus.
+ * @property {boolean} hasConditions Whether it takes conditions: to who may not read files they would tell what is there.
  * @property {import("./link.js").Link} link
  * @property {import("./memory.js").Memory} memory
  *
@@ -269,7 +270,7 @@ export class Transfer {
     if (this.isWhole && this.isUnanswered && (await this.#isStored(place))) return this.#finish();
     if (this.state !== "sending") return;
     this.sent = 0;
-    this.question = { kind: "appeared", head: null, remembered: null };
+    this.question = null;
     this.state = "asking";
   }
 
