@@ -458,6 +458,23 @@ def test_who_may_not_read_files_replaces_them_knowingly(
     chromium.complaints()
 
 
+def test_of_many_refusals_one_asks_whether_one_is_logged_in(
+    owner: Browser, site: Instance, make_bucket: Callable[..., str]
+) -> None:
+    bucket = make_bucket(**{"a.txt": b"1"})
+    owner.open(f"{site.url}/buckets/{bucket}")
+    owner.run(
+        "const [api] = performance.getEntriesByType('resource').filter(({name}) => /api\\.js/.test(name));"
+        "import(api.name).then(({request}) => Promise.all(Array.from({length: 20}, (_, number) =>"
+        f"request('GET', `/api/files/{bucket}/gone-${{number}}`).catch(error => error.status))))"
+        ".then(all => { window.refused = all; })"
+    )
+    wait_until(lambda: owner.run("return window.refused") == [404] * 20)
+    # More only where the server takes seconds for 20 answers.
+    assert owner.run("return performance.getEntriesByName(location.href, 'resource').length") in (1, 2, 3)
+    owner.complaints()
+
+
 def test_a_stranger_finds_nothing(
     chromium: Browser, log_in: Callable[[Browser, str], None], site: Instance, make_bucket: Callable[..., str]
 ) -> None:

@@ -24,6 +24,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Milliseconds for which it is known whether one is logged in: of what is refused at once, one question is enough. */
+const BURST_MS = 1000;
+
 const token = () => document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1] ?? "";
 
 /**
@@ -77,12 +80,21 @@ export async function errorOf(response) {
   return new ApiError(response.status, message, retryAfter);
 }
 
+/** @type {Promise<boolean> | null} */
+let lookedUp = null;
+
 /**
  * Tell whether the page was made for somebody who is not logged in any more: to whom the API hides what is there.
  * @returns {Promise<boolean>}
  */
 async function hasLoggedOut() {
   if (!document.querySelector("header .user")) return false;
+  lookedUp ??= isPageOfNobody().finally(() => setTimeout(() => (lookedUp = null), BURST_MS));
+  return lookedUp;
+}
+
+/** @returns {Promise<boolean>} */
+async function isPageOfNobody() {
   const page = await fetch(location.href).then((answer) => answer.text(), () => null);
   return page !== null && !new DOMParser().parseFromString(page, "text/html").querySelector("header .user");
 }
