@@ -669,6 +669,36 @@ def test_what_a_dialog_has_begun_goes_on_and_is_told_of_though_it_is_closed(
     assert [text for text in owner.complaints() if "412" not in text] == []
 
 
+@pytest.mark.parametrize("key", ["", "/a.txt"])
+def test_tags_of_somebody_else_are_told_and_kept(
+    owner: Browser, site: Instance, make_bucket: Callable[..., str], api: Callable[..., Any], key: str
+) -> None:
+    bucket = make_bucket(**{"a.txt": b"1"})
+    tags = f"/{bucket}{key}?tags"
+    api("PUT", tags, json={"tags": {"a": "1", "b": "1", "c": "1", "d": "1"}})
+    owner.open(f"{site.url}/{f'details/{bucket}{key}' if key else f'buckets/{bucket}'}")
+    press(owner, "Change tags")
+    wait_until(lambda: owner.run("return document.querySelectorAll('.tag-row').length") == 4)
+    owner.write(".tag-row:nth-child(1) input + input", "mine")
+    owner.write(".tag-row:nth-child(2) input + input", "mine")
+    owner.click(".tag-row:nth-child(4) button")
+    api("PUT", tags, json={"tags": {"a": "1", "b": "theirs", "c": "theirs", "d": "1", "e": "theirs"}})
+    press(owner, "Save", "dialog")
+    wait_until(lambda: "Somebody has changed the tags" in "".join(owner.texts("dialog .bad")))
+    fields = (
+        "return [...document.querySelectorAll('.tag-row')]"
+        ".map(row => [...row.querySelectorAll('input')].map(field => field.value))"
+    )
+    assert sorted(owner.run(fields)) == [["a", "mine"], ["b", "mine"], ["c", "theirs"], ["e", "theirs"]]
+    assert owner.texts(".tag-row small") == ["There now: theirs"]
+    assert api("GET", tags).json()["tags"]["b"] == "theirs"
+    assert audit(owner) == []
+    press(owner, "Save", "dialog")
+    wait_until(lambda: owner.texts(".tag-list div") == ["a\nmine", "b\nmine", "c\ntheirs", "e\ntheirs"])
+    assert api("GET", tags).json() == {"tags": {"a": "mine", "b": "mine", "c": "theirs", "e": "theirs"}}
+    assert [text for text in owner.complaints() if "412" not in text] == []
+
+
 def test_nothing_is_restored_over_what_somebody_has_stored_meanwhile(
     owner: Browser, site: Instance, make_bucket: Callable[..., str], api: Callable[..., Any]
 ) -> None:

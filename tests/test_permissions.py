@@ -500,6 +500,19 @@ def test_a_condition_tells_a_writer_who_may_not_read_nothing(site: Site, name: s
     assert send(site.user(["bucket-update", "object-read"], str(site.bucket.id)), "m").status_code in (200, 412)
 
 
+@pytest.mark.parametrize("header", ["If-None-Match", "If-Match"])
+def test_a_condition_on_tags_of_a_bucket_tells_a_writer_who_may_not_read_nothing(site: Site, header: str) -> None:
+    reader, writer = (site.user(["bucket-update", *more], str(site.bucket.id)) for more in (["bucket-read"], []))
+    path = url(site.bucket, tags=True)
+    etag = reader.get(path).headers["ETag"]
+    assert writer.put(path, json={"tags": {}}).status_code == 200
+    answers = [writer.put(path, json={"tags": {"k": "v"}}, headers={header: one}) for one in (etag, '"tags:0"')]
+    for answer in answers:
+        error(answer, 404)
+    assert same(*answers)
+    assert reader.get(path).json == {"tags": {}}
+
+
 def test_a_body_is_not_read_where_its_condition_may_not_be_known(site: Site) -> None:
     writer = site.user(["bucket-update"], str(site.bucket.id))
     error(put_stream(writer, site.bucket, "new", Unreadable(), 100, headers={"If-None-Match": "*"}), 404)

@@ -133,12 +133,35 @@ def test_conditions_are_held_against_what_has_the_tags(client: Any, bucket: Buck
         error(client.put(path, json={"tags": {"k": "v"}}, headers=headers), 412)
         error(client.delete(path, headers=headers), 412)
     assert client.put(path, json={"tags": {"k": "v"}}, headers={"If-Match": etag}).status_code == 200
-    # A bucket has no entity tag.
+    # A bucket has none but that of its tags.
     path = url(bucket, tags=True)
     for headers in ({"If-None-Match": "*"}, {"If-Match": etag}):
         error(client.put(path, json={"tags": {"k": "v"}}, headers=headers), 412)
     for headers in ({"If-None-Match": etag}, {"If-Match": "*"}):
         assert client.put(path, json={"tags": {"k": "v"}}, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_who_has_not_seen_the_latest_tags_replaces_none(client: Any, path: str, method: str) -> None:
+    assert client.put(path, json={"tags": {"a": "1", "b": "2"}}).status_code == 200
+    seen = client.get(path).headers["ETag"]
+    # Their order is no matter.
+    assert client.put(path, json={"tags": {"b": "2", "a": "1"}}, headers={"If-Match": seen}).headers["ETag"] == seen
+    latest = client.put(path, json={"tags": {"a": "of somebody else"}}).headers["ETag"]
+    for headers in ({"If-Match": seen}, {"If-None-Match": latest}):
+        error(client.open(path, method=method, json={"tags": {"b": "3"}}, headers=headers), 412)
+    assert client.get(path).json == {"tags": {"a": "of somebody else"}}
+    answer = client.open(path, method=method, json={"tags": {"b": "3"}}, headers={"If-Match": f"{seen}, {latest}"})
+    assert answer.status_code == (200 if method == "PUT" else 204)
+    assert client.get(path).json == {"tags": {"b": "3"} if method == "PUT" else {}}
+
+
+def test_tags_that_the_client_has_are_not_sent_again(client: Any, path: str) -> None:
+    etag = client.get(path).headers["ETag"]
+    answer = client.get(path, headers={"If-None-Match": etag})
+    assert (answer.status_code, answer.data, answer.headers["ETag"]) == (304, b"", etag)
+    client.put(path, json={"tags": {"a": "1"}})
+    assert client.get(path, headers={"If-None-Match": etag}).json == {"tags": {"a": "1"}}
 
 
 def test_many_tags_take_the_same_statements_as_few(client: Any, path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ class TagMixin(Mixin):
     its tags in ``tags``.
     """
 
+    key: Any
     _owner: str
     _owner_model: Any
 
@@ -37,6 +39,15 @@ class TagMixin(Mixin):
     def _refresh_owner(cls, owner_id: Any) -> None:
         if owner := loaded(cls._owner_model, owner_id):
             db.session.expire(owner, ["tags"])
+
+    @classmethod
+    def of(cls, owner_id: uuid.UUID) -> dict[str, str]:
+        """Return all tags as they are now.
+
+        :param owner_id: Identifier of what has them.
+        """
+        tags = db.session.execute(select(cls.key, cls.value).where(cls._is_of(owner_id)))
+        return dict(tags.tuples().all())
 
     @classmethod
     def _create(cls, owner_id: Any, key: str, value: str) -> Any:

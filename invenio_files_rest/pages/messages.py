@@ -56,6 +56,8 @@ MESSAGES: dict[str, Any] = {
     "tag_value": _("Value"),
     "tag_add": _("Add a tag"),
     "tag_remove": _("Remove the tag {name}"),
+    "tag_there": _("There now: {value}"),
+    "tags_changed": _("Somebody has changed the tags meanwhile. Here they are with your changes: look and save again."),
     "tag_twice": _("There are two tags of the name {name}."),
     # Links for others.
     "link_made": _("Here is the link. It is shown this once: copy it now."),

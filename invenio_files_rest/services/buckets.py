@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..models import Bucket, BucketTag
+from .conditions import TagsPrecondition
 from .transactions import in_transaction, release_connection
 from .validation import validate_tag, validate_tags
 
@@ -83,11 +84,14 @@ def tag_bucket(bucket_id: uuid.UUID, tags: Mapping[str, str], removed: Collectio
     return in_transaction(change)
 
 
-def replace_bucket_tags(bucket_id: uuid.UUID, tags: Mapping[str, str]) -> None:
+def replace_bucket_tags(
+    bucket_id: uuid.UUID, tags: Mapping[str, str], precondition: TagsPrecondition | None = None
+) -> None:
     """Give a bucket other tags instead of those that it has, and commit.
 
     :param bucket_id: Identifier of the bucket.
     :param tags: Its new tags.
+    :param precondition: Called in the transaction that replaces the tags.
     :raises InvalidTagError: If a tag is empty or too long, or there are too many.
     :raises BucketLockedError: If the bucket is locked.
     :raises BucketDeletedError: If it does not exist, or is marked as deleted.
@@ -97,6 +101,8 @@ def replace_bucket_tags(bucket_id: uuid.UUID, tags: Mapping[str, str]) -> None:
 
     def replace() -> None:
         Bucket.claim(bucket_id)
+        if precondition is not None:
+            precondition(BucketTag.of(bucket_id))
         BucketTag.replace(bucket_id, tags)
 
     in_transaction(replace)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from werkzeug.http import parse_date, parse_etags
 
 from ..errors import PreconditionFailed
 from ..models import ObjectVersion
+
+TagsPrecondition = Callable[[Mapping[str, str]], None]
+"""Function that raises an error if tags are not what the client expects."""
 
 WRITE_CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
 """Headers with which a request that changes an object is conditional."""
@@ -27,19 +30,32 @@ def check_write_conditions(
     :param last_modified: When it was last modified; by default :attr:`ObjectVersion.last_modified`.
     :raises PreconditionFailed: If a condition does not hold.
     """
-    file = obj.file if obj is not None else None
-    etag = file.checksum if file is not None else None
+    if obj is not None and obj.file is not None:
+        check_validators(conditions, last_modified or obj.last_modified, obj.file.checksum)
+    elif "If-Match" in conditions:
+        raise PreconditionFailed()
+
+
+def check_validators(conditions: Mapping[str, str], last_modified: datetime | None, *etags: str | None) -> None:
+    """Check the conditions of a request that changes what there is (RFC 9110, section 13.2.2).
+
+    :param conditions: Values of the headers in :data:`WRITE_CONDITIONS`, by name.
+    :param last_modified: When it was last modified; ``None`` where it has no date.
+    :param etags: Its strong entity tags, without quotes; any of them stands for it. ``None`` is none.
+    :raises PreconditionFailed: If a condition does not hold.
+    """
+    known = [etag for etag in etags if etag is not None]
     if "If-Match" in conditions:
         expected = parse_etags(conditions["If-Match"])
-        if file is None or not (expected.star_tag or (etag is not None and expected.is_strong(etag))):
+        if not (expected.star_tag or any(map(expected.is_strong, known))):
             raise PreconditionFailed()
-    elif obj is not None and file is not None:
+    elif last_modified is not None:
         since = parse_date(conditions.get("If-Unmodified-Since"))
-        if since is not None and to_the_second(last_modified or obj.last_modified) > since:
+        if since is not None and to_the_second(last_modified) > since:
             raise PreconditionFailed()
-    if "If-None-Match" in conditions and file is not None:
+    if "If-None-Match" in conditions:
         unwanted = parse_etags(conditions["If-None-Match"])
-        if unwanted.star_tag or (etag is not None and unwanted.contains_weak(etag)):
+        if unwanted.star_tag or any(map(unwanted.contains_weak, known)):
             raise PreconditionFailed()
 
 
@@ -51,10 +67,7 @@ def check_conditions_without_validators(conditions: Mapping[str, str]) -> None:
     :param conditions: Values of the headers in :data:`WRITE_CONDITIONS`, by name.
     :raises PreconditionFailed: If a condition does not hold.
     """
-    if "If-Match" in conditions and not parse_etags(conditions["If-Match"]).star_tag:
-        raise PreconditionFailed()
-    if "If-None-Match" in conditions and parse_etags(conditions["If-None-Match"]).star_tag:
-        raise PreconditionFailed()
+    check_validators(conditions, None)
 
 
 def to_the_second(time: datetime) -> datetime:

@@ -13,6 +13,7 @@ from typing import Any
 from ..keys import validate_new_key
 from ..models import Bucket, Location, ObjectVersion, ObjectVersionTag
 from ..signals import file_deleted, file_uploaded, notify
+from .conditions import TagsPrecondition
 from .deposit import commit_or_discard, prepare
 from .dispatch import send_task
 from .transactions import in_transaction, release_connection
@@ -164,12 +165,18 @@ def tag_version(
     return in_transaction(change)
 
 
-def replace_version_tags(bucket_id: uuid.UUID, version_id: uuid.UUID, tags: Mapping[str, str]) -> bool:
+def replace_version_tags(
+    bucket_id: uuid.UUID,
+    version_id: uuid.UUID,
+    tags: Mapping[str, str],
+    precondition: TagsPrecondition | None = None,
+) -> bool:
     """Give a version other tags instead of those that it has, and commit.
 
     :param bucket_id: Identifier of its bucket.
     :param version_id: Identifier of the version.
     :param tags: Its new tags.
+    :param precondition: Called in the transaction that replaces the tags.
     :returns: Whether the version still exists.
     :raises InvalidTagError: If a tag is empty or too long, or there are too many.
     :raises BucketLockedError: If the bucket is locked.
@@ -182,6 +189,8 @@ def replace_version_tags(bucket_id: uuid.UUID, version_id: uuid.UUID, tags: Mapp
         Bucket.claim(bucket_id)
         if ObjectVersion.hold(version_id) is None:
             return False
+        if precondition is not None:
+            precondition(ObjectVersionTag.of(version_id))
         ObjectVersionTag.replace(version_id, tags)
         return True
 

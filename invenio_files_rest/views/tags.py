@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Mapping
 from functools import wraps
+from hashlib import sha256
 from typing import Any, TypeVar
 
 from flask import Response, abort, request
@@ -14,10 +16,11 @@ from ..http.arguments import NOT_FOUND, Identifier, refuse_stray_arguments, use_
 from ..http.json_streams import dumps
 from ..http.preconditions import last_modified_of, write_conditions
 from ..models import Bucket, ObjectVersion
+from ..proxies import current_permission_factory
 from ..services.buckets import replace_bucket_tags
-from ..services.conditions import check_conditions_without_validators, check_write_conditions
+from ..services.conditions import TagsPrecondition, check_validators
 from ..services.objects import replace_version_tags
-from .decorators import ensure_acceptable, ensure_unlocked, need_bucket_permission, pass_bucket
+from .decorators import check_permission, ensure_acceptable, ensure_unlocked, need_bucket_permission, pass_bucket
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,13 +55,37 @@ def or_of_tags(name: str) -> Callable[[F], F]:
     return decorator
 
 
+def _entity_tag(tags: Mapping[str, str]) -> str:
+    """Return what stands for tags, whatever their order. No checksum of a file begins with it."""
+    return f"tags:{sha256(json.dumps(sorted(tags.items())).encode()).hexdigest()[:32]}"
+
+
 def _shown(tags: Mapping[str, str]) -> Response:
-    return Response(dumps({"tags": tags}), mimetype="application/json")
+    response = Response(dumps({"tags": tags}), mimetype="application/json")
+    response.set_etag(_entity_tag(tags))
+    response.make_conditional(request)
+    return response
+
+
+def _precondition(*validators: Any) -> TagsPrecondition | None:
+    """Return what checks the conditions of the request, if it has any, against tags and what has them.
+
+    :param validators: The date and the entity tags of what has them.
+    """
+    conditions = write_conditions(request)
+    if not conditions:
+        return None
+    return lambda tags: check_validators(conditions, *validators, _entity_tag(tags))
 
 
 def _actions_of_object() -> list[str]:
     """Return the actions, other than to change the bucket, that a request needs to change tags of an object."""
     return ["object-read", *(["object-read-version"] if "versionId" in request.args else [])]
+
+
+def _actions_of_conditions() -> list[str]:
+    """Return the action that a request needs whose answer tells whether the tags of a bucket are what it names."""
+    return ["bucket-read"] if write_conditions(request) else []
 
 
 class BucketTagsMixin:
@@ -74,7 +101,7 @@ class BucketTagsMixin:
         return _shown(bucket.get_tags())
 
     @pass_bucket
-    @need_bucket_permission("bucket-update")
+    @need_bucket_permission("bucket-update", along=_actions_of_conditions)
     @ensure_unlocked
     @ensure_acceptable
     @use_kwargs(_BODY, location="json_object")
@@ -84,7 +111,7 @@ class BucketTagsMixin:
         return _shown(tags)
 
     @pass_bucket
-    @need_bucket_permission("bucket-update")
+    @need_bucket_permission("bucket-update", along=_actions_of_conditions)
     @ensure_unlocked
     def delete_tags(self, bucket: Bucket) -> Response:
         """Delete the tags of the bucket."""
@@ -94,8 +121,11 @@ class BucketTagsMixin:
     @staticmethod
     def _replace(bucket: Bucket, tags: Mapping[str, str]) -> None:
         refuse_stray_arguments(TAGS)
-        check_conditions_without_validators(write_conditions(request))
-        replace_bucket_tags(bucket.id, tags)
+        precondition = _precondition(None)
+        if precondition is not None:
+            # Whether it holds tells what the tags are.
+            check_permission(current_permission_factory(bucket, "bucket-read"))
+        replace_bucket_tags(bucket.id, tags, precondition)
 
 
 class ObjectTagsMixin:
@@ -135,7 +165,6 @@ class ObjectTagsMixin:
         obj: Any = self.get_object(bucket, key, version_id)
         if obj.file is None:
             abort(404, description=NOT_FOUND)
-        # A version keeps its file, so that the conditions need no lock.
-        check_write_conditions(write_conditions(request), obj, last_modified_of(request, obj))
-        if not replace_version_tags(bucket.id, obj.version_id, tags):
+        precondition = _precondition(last_modified_of(request, obj), obj.file.checksum)
+        if not replace_version_tags(bucket.id, obj.version_id, tags, precondition):
             abort(404, description=NOT_FOUND)

@@ -31,7 +31,8 @@ _OF_A_FILE = (
 )
 
 DONE = {204: Answer("It is done.", types=())}
-TAGS = {200: Answer("The tags.", ref("Tags"))}
+TAGS = {200: Answer("The tags.", ref("Tags"), headers=("ETag",))}
+SHOWN_TAGS = {**TAGS, 304: Answer("The client has them already.", types=(), headers=("ETag",))}
 STORED = {200: Answer("The version.", ref("ObjectVersion"), headers=("ETag",))}
 OPTIONS = {
     200: Answer(

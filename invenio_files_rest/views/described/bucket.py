@@ -17,6 +17,7 @@ from .answers import (
     DRAFT,
     OPTIONS,
     READING,
+    SHOWN_TAGS,
     TAGS,
     TUS,
     sends,
@@ -65,7 +66,7 @@ BUCKET = {
         ),
         use(BucketResource.multipart_listuploads, shows("Its uploads.", several("MultipartObject")), when="uploads"),
         _ARCHIVE,
-        use(BucketResource.show_tags, TAGS, when="tags"),
+        use(BucketResource.show_tags, SHOWN_TAGS, when="tags", headers=("If-None-Match",)),
         use(BucketResource.list_links, shows("Its links for others.", ref("ShareLinks"), "Link"), when="links"),
         use(
             BucketResource._show_upload,

@@ -17,6 +17,7 @@ from .answers import (
     DRAFT,
     OPTIONS,
     READING,
+    SHOWN_TAGS,
     STORED,
     TAGS,
     sends,
@@ -59,7 +60,7 @@ _STORE = use(
 OBJECT = {
     "GET": (
         _SEND,
-        use(ObjectResource.show_tags, TAGS, when="tags"),
+        use(ObjectResource.show_tags, SHOWN_TAGS, when="tags", headers=("If-None-Match",)),
         use(
             ObjectResource.multipart_listparts,
             shows("The upload and its parts.", ref("MultipartParts")),
