@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from html import unescape
 from io import BytesIO
@@ -717,6 +717,22 @@ def test_the_page_of_a_file_offers_what_one_may_do(
     assert offered() == set()
     for nothing in ("b.txt", "a.txt/x"):
         assert details(client, bucket, nothing).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("longest", "field"),
+    [(timedelta(days=2), "date"), (timedelta(hours=47), "datetime-local"), (timedelta(hours=1), "datetime-local")],
+)
+def test_where_links_last_for_less_than_two_days_a_time_is_chosen_and_not_a_day(
+    client: FlaskClient, allowed: Bucket, app: Flask, monkeypatch: pytest.MonkeyPatch, longest: timedelta, field: str
+) -> None:
+    monkeypatch.setitem(app.config, "FILES_REST_SHARES_ENABLED", True)
+    monkeypatch.setitem(app.config, "FILES_REST_SHARES_EXPIRES_MAX", longest)
+    page = client.get(f"/buckets/{allowed.id}").text
+    assert f'data-most-seconds="{longest.total_seconds()}"' in page
+    assert re.findall(r'>(Until[^<]*)</label> <input type="([^"]+)"', page) == [
+        ("Until the end of" if field == "date" else "Until", field)
+    ]
 
 
 def test_versions_are_listed_to_whoever_may_list_the_bucket_as_by_the_rest_api(

@@ -17,6 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -319,6 +320,30 @@ def test_a_link_is_made_copied_listed_used_and_revoked(
     notice(owner, "The link gives nothing any more.")
     assert requests.get(link, timeout=60).status_code == 404
     assert owner.complaints() == []
+
+
+@pytest.mark.parametrize("hours", [1, 47])
+def test_a_link_can_be_made_where_none_may_last_for_two_days(
+    owner: Browser, site: Instance, make_bucket: Callable[..., str], api: Callable[..., Any], hours: int
+) -> None:
+    """With the field that the page has then (test_pages)."""
+    bucket = make_bucket(**{"a.txt": b"1"})
+    owner.open(f"{site.url}/buckets/{bucket}")
+    owner.run(
+        "const section = document.querySelector('#links'); const copy = section.cloneNode(true);"
+        f"Object.assign(copy.dataset, {{seconds: 30 * 86400, mostSeconds: {hours} * 3600}});"
+        "copy.querySelector('#link-expires').type = 'datetime-local'; section.replaceWith(copy);"
+        "const [{name}] = performance.getEntriesByType('resource').filter(({name}) => /links\\.js/.test(name));"
+        "import(name).then(({mountLinks}) => { mountLinks(copy); window.mounted = true; })"
+    )
+    wait_until(lambda: owner.run("return window.mounted"))
+    owner.click("#links summary")
+    before = datetime.now(timezone.utc)
+    press(owner, "Make a link")
+    wait_until(lambda: names(owner, "#links"), lambda: owner.texts(".notice"))
+    (link,) = api("GET", f"/{bucket}?links").json()["contents"]
+    lasts = datetime.fromisoformat(link["expires"]) - before
+    assert timedelta(hours=hours, minutes=-5) < lasts <= timedelta(hours=hours)
 
 
 def test_a_reader_in_firefox_sees_and_gets_files_and_is_offered_no_change(

@@ -7,6 +7,7 @@ import { complain, tell } from "./notices.js";
 import { place, relative } from "./objects.js";
 import { local } from "./times.js";
 
+const MINUTE = 60_000;
 const DAY = 86_400_000;
 
 /**
@@ -36,21 +37,30 @@ export function mountLinks(section) {
   showAll(list, section.dataset.key).catch(complain);
 }
 
-/** @param {Date} date The day as a field of dates has it. */
-const asDay = (date) => new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 10);
-
-/** @param {HTMLElement} section @param {HTMLInputElement} input */
+/**
+ * Have a field take what the server takes: days where links may last for days, else a time.
+ * @param {HTMLElement} section
+ * @param {HTMLInputElement} input
+ */
 function setDates(section, input) {
-  const most = Number(section.dataset.mostDays) - 1;
-  input.min = asDay(new Date());
-  input.max = asDay(new Date(Date.now() + most * DAY));
-  input.value = asDay(new Date(Date.now() + Math.min(Number(section.dataset.days), most) * DAY));
+  const isDay = input.type === "date";
+  const [usual, most] = [section.dataset.seconds, section.dataset.mostSeconds].map((seconds) => Number(seconds) * 1000);
+  // A day ends up to a day after now, and clocks differ a little.
+  const last = most - (isDay ? DAY : MINUTE);
+  const after = (/** @type {number} */ milliseconds) => {
+    const date = new Date(Date.now() + milliseconds);
+    return new Date(date.getTime() - date.getTimezoneOffset() * MINUTE).toISOString().slice(0, isDay ? 10 : 16);
+  };
+  input.min = after(0);
+  input.max = after(last);
+  input.value = after(Math.min(usual, last));
 }
 
 /** @param {HTMLElement} section @param {HTMLFormElement} form */
 function wanted(section, form) {
   const given = new FormData(form);
-  const expires = new Date(`${given.get("expires")}T23:59:59`).toISOString();
+  const isDay = form.elements.namedItem("expires").type === "date";
+  const expires = new Date(`${given.get("expires")}${isDay ? "T23:59:59" : ""}`).toISOString();
   const rest = { expires, note: given.get("note") };
   const { key } = section.dataset;
   const version = document.getElementById("file")?.dataset.version;
