@@ -54,3 +54,19 @@ def test_what_the_client_does_not_accept_is_refused_before_a_bucket_is_made(clie
 def test_other_methods_are_not_allowed(client: Any, location: Any) -> None:
     for method in ("PUT", "DELETE", "PATCH"):
         error(client.open("/files", method=method), 405)
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/files", {"GET", "HEAD", "OPTIONS", "POST"}),
+        ("/files/{}", {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}),
+        ("/files/{}/a.txt", {"DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"}),
+    ],
+)
+def test_a_method_that_is_not_allowed_is_told_with_those_that_are(
+    client: Any, bucket: Any, path: str, methods: set[str]
+) -> None:
+    answer = client.open(path.format(bucket.id), method="TRACE")
+    assert (answer.status_code, set(answer.allow)) == (405, methods)
+    assert client.post("/static/a").headers.get("Allow") is None

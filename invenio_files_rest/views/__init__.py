@@ -20,7 +20,7 @@ from ..messages import lazy_gettext as _
 from ..services.validation import minsize_validator, validate_tag
 from ..tasks import merge_multipartobject, remove_file_data
 from ..telemetry.exposition import metrics
-from .base import keep_errors_from_caches, report, report_busy
+from .base import complete_errors, report, report_busy
 from .bucket import BucketResource
 from .decorators import (
     check_permission,
@@ -87,7 +87,7 @@ blueprint.add_url_rule("/<string:bucket_id>", view_func=bucket_view)
 # Slashes in keys are not merged: "a//b" is not "a/b".
 blueprint.record(lambda state: state.app.url_map.converters.update(files_rest_key=KeyConverter))
 blueprint.add_url_rule("/<string:bucket_id>/<files_rest_key:key>", view_func=object_view, merge_slashes=False)
-blueprint.after_app_request(keep_errors_from_caches)
+blueprint.after_app_request(complete_errors)
 
 
 def error_response(error: HTTPException) -> Response | HTTPException:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from flask import Response, after_this_request, current_app, request
 from invenio_rest import ContentNegotiatedMethodView
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import MethodNotAllowed
 
 from ..errors import FilesException, InvalidKeyError, LocationAwayError, StorageError
 from ..http.observation import observer
@@ -43,14 +44,21 @@ def _keep_from_caches(response: Response) -> Response:
     return response
 
 
-def keep_errors_from_caches(response: Response) -> Response:
-    """Forbid caches to store errors of requests for our views that did not reach the view, such as 405.
+def complete_errors(response: Response) -> Response:
+    """Complete errors of requests for our views that did not reach the view, such as 405.
+
+    Caches must not store them. A 405 says which methods there are (RFC 9110, section 15.5.6), which the application's
+    handler may leave out.
 
     :param response: Any response of the application.
     """
     view = current_app.view_functions.get(requested_endpoint() or "")
-    view_class = getattr(view, "view_class", object)
-    return _keep_from_caches(response) if issubclass(view_class, FilesView) else response
+    if not issubclass(getattr(view, "view_class", object), FilesView):
+        return response
+    error = request.routing_exception
+    if isinstance(error, MethodNotAllowed) and response.status_code == error.code:
+        response.allow.update(error.valid_methods or ())
+    return _keep_from_caches(response)
 
 
 def report(error: Exception) -> None:
