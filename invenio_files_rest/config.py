@@ -230,6 +230,14 @@ Each keeps its bytes until it is completed, aborted, or :data:`FILES_REST_MULTIP
 use. Requests for more are answered with 429.
 """
 
+FILES_REST_UPLOADS_UNUSED_EXPIRES = timedelta(days=1)
+"""Time after which an upload of tus may be removed that was created without a byte, if nobody asks for it.
+
+It counts in the bucket, and the client may never have learned of it: where the answer is lost, it creates another one.
+A client that creates many first, and sends their bytes one after the other, has to come to each of them within this
+time. From its first request on an upload has :data:`FILES_REST_MULTIPART_EXPIRES`.
+"""
+
 FILES_REST_UPLOADS_WAIT_SECONDS = 10
 """Seconds that the last request of a resumable upload waits for a worker that makes a file of it.
 

@@ -415,6 +415,37 @@ def test_an_upload_says_when_it_expires(tus: TusClient, app: Flask) -> None:
         assert http_date(expires) == answer.headers["Upload-Expires"]
 
 
+def lasts(answer: Any) -> timedelta:
+    expires = parse_date(answer.headers["Upload-Expires"])
+    assert expires is not None
+    return expires - utcnow()
+
+
+def test_an_upload_that_nobody_has_asked_for_gives_its_quota_back_earlier(
+    tus: TusClient, bucket: Bucket, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unused, used = (app.config[f"FILES_REST_{name}_EXPIRES"] for name in ("UPLOADS_UNUSED", "MULTIPART"))
+    answers = [tus.create() for _ in range(3)]
+    _, asked, sent = uploads = [answer.headers["Location"] for answer in answers]
+    for answer in answers:
+        assert unused - timedelta(minutes=1) < lasts(answer) <= unused
+    # From the first request on there is more time, also for one that is paused before its first byte.
+    for answer in (tus.head(asked), tus.patch(sent, 0, b"0123")):
+        assert lasts(answer) > used - timedelta(minutes=1)
+    assert bucket_size(bucket) == 30
+    monkeypatch.setattr("invenio_files_rest.models.upload.utcnow", lambda: utcnow() + unused)
+    assert remove_expired_multipartobjects() == 1
+    assert bucket_size(bucket) == 20
+    assert [tus.head(upload).status_code for upload in uploads] == [404, 200, 200]
+
+
+def test_an_upload_without_bytes_does_not_outlast_others(
+    tus: TusClient, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.config, "FILES_REST_MULTIPART_EXPIRES", timedelta(hours=1))
+    assert lasts(tus.create()) <= timedelta(hours=1)
+
+
 def test_an_upload_that_has_expired_gives_its_quota_back(tus: TusClient, bucket: Bucket) -> None:
     upload = tus.begin()
     tus.patch(upload, 0, b"0123")

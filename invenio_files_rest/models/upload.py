@@ -134,7 +134,7 @@ class Upload(db.Model, Held):
         """
         length = columns.get("length") or 0
         Bucket.claim(columns["bucket_id"], length, limited=True)
-        upload = cls(claimed=length, expires=cls.next_expiry(), **{"status": OPEN, **columns})
+        upload = cls(claimed=length, **{"status": OPEN, "expires": cls.next_expiry(), **columns})
         db.session.add(upload)
         db.session.flush()
         return upload
@@ -144,6 +144,11 @@ class Upload(db.Model, Held):
         """Return when an upload that is used now expires."""
         expires: timedelta = current_app.config["FILES_REST_MULTIPART_EXPIRES"]
         return utcnow() + expires
+
+    @classmethod
+    def first_expiry(cls) -> datetime:
+        """Return when an upload that is made now expires if it is never used."""
+        return min(cls.next_expiry(), utcnow() + current_app.config["FILES_REST_UPLOADS_UNUSED_EXPIRES"])
 
     @classmethod
     def get(cls, upload_id: uuid.UUID) -> Upload | None:

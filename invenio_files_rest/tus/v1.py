@@ -103,6 +103,9 @@ def create(bucket: Bucket, conditions: Conditions) -> Response:
     if key is not None and length is not None:
         minsize_validator(length)
     _check_type(needed=False)
+    if length != 0 and body_size() == 0:
+        # The client may never learn of it.
+        about["expires"] = Upload.first_expiry()
     bucket_id, digests = bucket.id, fields.checksum()
     with errors_of_tus():
         upload_id = APPENDED.begin(bucket, key, length, **about)

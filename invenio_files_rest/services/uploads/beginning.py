@@ -36,8 +36,8 @@ def begin_upload(
     :param length: Size of the file in bytes, if known.
     :param first: Called first in the transaction, with the identifier that the upload gets, to make room for what is
         claimed then.
-    :param columns: Other columns of the row: ``protocol``, ``owner``, ``tags``, ``meta``, and ``conditions`` as
-        returned by :func:`.http.preconditions.write_conditions`, which must hold now and at the end.
+    :param columns: Other columns of the row: ``protocol``, ``owner``, ``tags``, ``meta``, ``expires``, and
+        ``conditions`` as returned by :func:`.http.preconditions.write_conditions`, which must hold now and at the end.
     :returns: The upload.
     :raises InvalidKeyError: If the key is too long, cannot be stored, or has a segment ``.`` or ``..``.
     :raises PreconditionFailed: If a condition does not hold now.
