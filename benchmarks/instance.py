@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
 import statistics
 import subprocess
@@ -289,15 +288,8 @@ def main() -> None:
         "instance-counts": counts_table(results),
         "instance-ceilings": ceilings_table(results),
     }
-    for rows in tables.values():
-        report.print_table(rows)
+    report.show("instance", results, tables, arguments.output)
     history.leave(results, "instance", __version__, arguments.output or history.FILE.parent)
-    if arguments.output:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        (arguments.output / "instance-machine.inc").write_text(report.told_of_machine(results))
-        (arguments.output / "instance.json").write_text(json.dumps(results, indent=1) + "\n")
-        for name, rows in tables.items():
-            (arguments.output / f"{name}.inc").write_text("\n".join(report.list_table(rows)))
 
 
 if __name__ == "__main__":

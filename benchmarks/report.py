@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,27 @@ def told_of_machine(results: dict[str, Any]) -> str:
     """Return a line on the machine, and when it was."""
     machine = "; ".join(f"{name}: {value}" for name, value in results["machine"].items())
     return f"{machine}. Measured on {results['date']}.\n"
+
+
+def show(
+    name: str, results: dict[str, Any], tables: Mapping[str, Sequence[Sequence[str]]], folder: Path | None
+) -> None:
+    """Print tables, and write them with the machine and all numbers where somebody wants it.
+
+    :param name: Name of the benchmark.
+    :param results: Its numbers, with ``machine`` and ``date``.
+    :param tables: The tables, by the names of their files.
+    :param folder: Where to write; ``None`` for nowhere.
+    """
+    for rows in tables.values():
+        print_table(rows)
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / f"{name}-machine.inc").write_text(told_of_machine(results))
+    for table_name, rows in tables.items():
+        (folder / f"{table_name}.inc").write_text("\n".join(list_table(rows)))
 
 
 def write_tables(results: dict[str, Any], folder: Path) -> None:

@@ -35,7 +35,7 @@ from .contestants import Contestant, ours, serving, wait_for_port
 from .cpu import taken
 from .machine import describe
 from .measures import MIB, LargeFiles, say
-from .report import list_table, number, print_table, told_of_machine
+from .report import number, show
 from .services import with_postgresql
 
 NODE = ROOT / "benchmarks" / "node"
@@ -206,17 +206,13 @@ def main() -> None:
     )
     parser.add_argument("--size", type=int, default=512, metavar="MIB", help="size of the file (default: 512)")
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="rounds that count (default: 7)")
-    parser.add_argument("--output", metavar="DIR", type=Path, help="where to write resumable.inc; nowhere by default")
+    parser.add_argument("--output", metavar="DIR", type=Path, help="where to write resumable.json and the table")
     arguments = parser.parse_args()
     with_postgresql("benchmarks.resumable")
     with tempfile.TemporaryDirectory(prefix="files-rest-benchmarks-") as folder:
-        machine: dict[str, Any] = {"date": date.today().isoformat(), "machine": describe(Path(folder))}
-        rows = measure(Path(folder), arguments.size * MIB, arguments.rounds)
-    print_table(rows)
-    if arguments.output:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        (arguments.output / "resumable.inc").write_text("\n".join(list_table(rows)))
-        (arguments.output / "resumable-machine.inc").write_text(told_of_machine(machine))
+        results: dict[str, Any] = {"date": date.today().isoformat(), "machine": describe(Path(folder))}
+        results["table"] = measure(Path(folder), arguments.size * MIB, arguments.rounds)
+    show("resumable", results, {"resumable": results["table"]}, arguments.output)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ plans of their statements taken (``served/plans.py``). No bytes are stored but t
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from datetime import date
@@ -20,7 +19,7 @@ from sqlalchemy import Connection, create_engine, text
 from .contestants import ours
 from .machine import describe
 from .measures import say
-from .report import list_table, number, print_table, told_of_machine
+from .report import number, show
 from .services import with_postgresql
 
 OF_A_BUCKET = 1000
@@ -163,15 +162,8 @@ def main() -> None:
             )
             say(f"filled in {time.perf_counter() - begun:.0f} s")
             results["operations"] = server.run("plans.py")
-    rows = table(results["operations"])
-    print_table(rows)
-    print_table(bytes_of_a_row(results))
-    if arguments.output:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        (arguments.output / "rows.json").write_text(json.dumps(results, indent=1) + "\n")
-        (arguments.output / "rows.inc").write_text("\n".join(list_table(rows)))
-        (arguments.output / "rows-machine.inc").write_text(told_of_machine(results))
-        (arguments.output / "rows-bytes.inc").write_text("\n".join(list_table(bytes_of_a_row(results))))
+    tables = {"rows": table(results["operations"]), "rows-bytes": bytes_of_a_row(results)}
+    show("rows", results, tables, arguments.output)
 
 
 if __name__ == "__main__":

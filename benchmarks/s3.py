@@ -378,19 +378,13 @@ def main() -> None:
         "s3-asked": asked_table(results),
         "s3-migration": migration_table(results),
     }
-    for rows in tables.values():
-        report.print_table(rows)
+    report.show("s3", results, tables, arguments.output)
     print(f"Completing an upload by links takes {results['completing']['median']:.1f} s.")
     history.leave(results, "s3", __version__, arguments.output or history.FILE.parent)
     if arguments.output:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        (arguments.output / "s3-machine.inc").write_text(report.told_of_machine(results))
         (arguments.output / "s3-completing.inc").write_text(
             f"Completing such an upload took {results['completing']['median']:.1f} s more, in which the file is read.\n"
         )
-        (arguments.output / "s3.json").write_text(json.dumps(results, indent=1) + "\n")
-        for table, rows in tables.items():
-            (arguments.output / f"{table}.inc").write_text("\n".join(report.list_table(rows)))
 
 
 if __name__ == "__main__":

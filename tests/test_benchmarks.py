@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import cpu, history, instance  # noqa: E402
+from benchmarks import cpu, history, instance, report  # noqa: E402
 
 MACHINE = {"CPU": "fast, 2 cores", "memory": "24 GiB", "disk": "/dev/vda, ext4", "load before": "0.1"}
 
@@ -49,6 +49,20 @@ def test_a_run_leaves_a_line_and_a_plot(tmp_path: Path, capsys: pytest.CaptureFi
     assert "PUT of 1 KiB" in drawn
     history.draw(lines, tmp_path)
     assert (tmp_path / "history-files.svg").read_text() == drawn
+
+
+def test_what_a_benchmark_has_measured_is_shown_and_written_where_somebody_wants_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured, tables = results(2.0), {"rows": [["What", "Times"], ["PUT", "2.0"]]}
+    for folder in (None, tmp_path / "new"):
+        report.show("name", measured, tables, folder)
+        assert "PUT   2.0" in capsys.readouterr().out
+    written = {path.name: path.read_text() for path in (tmp_path / "new").iterdir()}
+    assert json.loads(written.pop("name.json")) == measured
+    assert "fast, 2 cores" in written.pop("name-machine.inc")
+    assert "- PUT" in written.pop("rows.inc")
+    assert written == {}
 
 
 def test_a_run_on_a_checkout_with_changes_says_so(tmp_path: Path) -> None:
