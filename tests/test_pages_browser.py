@@ -52,10 +52,7 @@ def anybody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def browser(anybody: Browser, site: Instance) -> Browser:
     """Give a browser whose user has logged in as the administrator."""
     anybody.look()
-    anybody.open(site.url)
-    if EMAIL not in anybody.texts(".user"):
-        anybody.log_in(f"{site.url}/login/?next=/", EMAIL, site.password)
-        assert anybody.texts(".user") == [EMAIL]
+    anybody.become(site.url, EMAIL, site.password)
     anybody.complaints()
     return anybody
 

@@ -122,12 +122,7 @@ def log_in(site: Instance) -> Callable[[Browser, str], None]:
     """Return a function that logs somebody in."""
 
     def log_in(browser: Browser, email: str) -> None:
-        browser.open(site.url)
-        if browser.texts(".user") != [email]:
-            browser.forget()
-            password = site.password if email == EMAIL else PASSWORD
-            browser.log_in(f"{site.url}/login/?next=/", email, password)
-        assert browser.texts(".user") == [email]
+        browser.become(site.url, email, site.password if email == EMAIL else PASSWORD)
 
     return log_in
 
@@ -417,6 +412,13 @@ def allow(site: Instance, bucket: str, *actions: str) -> None:
         database.commit()
 
 
+def upload(browser: Browser, page: str, *paths: Path) -> None:
+    """Choose files on the page of a bucket."""
+    browser.open(page)
+    wait_until(lambda: browser.texts(".uploads"))
+    browser.write(".uploads-drop input[multiple]", "\n".join(map(str, paths)))
+
+
 def test_who_may_not_list_files_is_asked_before_one_is_replaced(
     chromium: Browser,
     log_in: Callable[[Browser, str], None],
@@ -431,10 +433,7 @@ def test_who_may_not_list_files_is_asked_before_one_is_replaced(
     for key in (*keys, "new.txt"):
         (tmp_path / key).write_bytes(b"new" if key != "large.bin" else b"n" * large)
     log_in(chromium, READER)
-    chromium.open(f"{site.url}/buckets/{bucket}")
-    wait_until(lambda: chromium.texts(".uploads"))
-    files = "\n".join(str(tmp_path / key) for key in (*keys, "new.txt"))
-    chromium.write(".uploads-drop input[multiple]", files)
+    upload(chromium, f"{site.url}/buckets/{bucket}", *(tmp_path / key for key in (*keys, "new.txt")))
     asked = ".uploads-question:not([hidden])"
     others = f"{asked} .uploads-for-all"
     wait_until(lambda: "(3)" in "".join(chromium.texts(others)), lambda: chromium.texts(".uploads"))
@@ -468,10 +467,8 @@ def test_who_may_not_read_files_replaces_them_knowingly(
     allow(site, bucket, "bucket-update", *["bucket-read"] * listed)
     (tmp_path / "a.txt").write_bytes(b"new")
     log_in(chromium, READER)
-    chromium.open(f"{site.url}/buckets/{bucket}")
-    wait_until(lambda: chromium.texts(".uploads"))
+    upload(chromium, f"{site.url}/buckets/{bucket}", tmp_path / "a.txt")
     assert any("One of the same name is replaced" in text for text in chromium.texts("#uploads p")) != listed
-    chromium.write(".uploads-drop input[multiple]", str(tmp_path / "a.txt"))
     if listed:
         wait_until(lambda: "already" in "".join(chromium.texts(".uploads-question:not([hidden]) h3")))
         assert "Keep both" not in chromium.texts(".uploads-question")[0]

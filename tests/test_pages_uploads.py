@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import requests
@@ -107,9 +107,7 @@ def anybody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def browser(anybody: Browser, site: Site, between: Cutting) -> Iterator[Browser]:
     """Give a browser whose user has logged in as the administrator."""
     anybody.look()
-    anybody.open(f"http://127.0.0.1:{between.port}/")
-    if EMAIL not in anybody.texts(".user"):
-        anybody.log_in(f"http://127.0.0.1:{between.port}/login/?next=/", EMAIL, site.instance.password)
+    anybody.become(f"http://127.0.0.1:{between.port}", EMAIL, site.instance.password)
     anybody.complaints()
     yield anybody
     # What a test has left unfinished does not ask whether to leave the page.
@@ -236,6 +234,33 @@ def progress(browser: Browser) -> float:
     return float(browser.run("return document.querySelector('.uploads-list progress')?.value ?? 0"))
 
 
+class Begun(NamedTuple):
+    """A large file that is on its way."""
+
+    bucket: str
+    path: Path
+    checksum: str
+    passed: int
+    """Bytes that had got to the server before."""
+
+
+@pytest.fixture
+def begin(
+    browser: Browser, show: Callable[..., None], site: Site, between: Cutting, tmp_path: Path
+) -> Callable[[float], Begun]:
+    """Return a function that uploads a large file to a new bucket, and returns when that share of it has been sent."""
+
+    def begin(share: float) -> Begun:
+        path, checksum = large(tmp_path)
+        begun = Begun(site.bucket(), path, checksum, between.passed)
+        show(begun.bucket)
+        choose(browser, path)
+        wait_until(lambda: progress(browser) > share, lambda: browser.texts(".uploads"))
+        return begun
+
+    return begin
+
+
 def remembered(browser: Browser) -> list[str]:
     """Return what the browser remembers of uploads in the bucket that is open."""
     names = browser.run(
@@ -245,15 +270,10 @@ def remembered(browser: Browser) -> list[str]:
 
 
 def test_an_upload_goes_on_by_itself_where_the_server_is_killed_and_started_again(
-    browser: Browser, show: Callable[..., None], site: Site, between: Cutting, tmp_path: Path
+    browser: Browser, begin: Callable[[float], Begun], site: Site, between: Cutting, tmp_path: Path
 ) -> None:
-    path, checksum = large(tmp_path)
     small = write_files(tmp_path, {f"{number}.txt": b"%d" % number for number in range(3)})
-    bucket = site.bucket()
-    show(bucket)
-    passed = between.passed
-    choose(browser, path)
-    wait_until(lambda: progress(browser) > 0.3, lambda: browser.texts(".uploads"))
+    bucket, path, checksum, passed = begin(0.3)
     site.kill()
     choose(browser, *(tmp_path / name for name in small))
     wait_until(lambda: "cannot be reached" in "".join(browser.texts(AWAY)))
@@ -267,14 +287,14 @@ def test_an_upload_goes_on_by_itself_where_the_server_is_killed_and_started_agai
 
 
 def test_after_a_reload_the_same_file_goes_on_where_it_stopped_and_another_one_is_noticed(
-    browser: Browser, show: Callable[..., None], site: Site, between: Cutting, tmp_path: Path
+    browser: Browser,
+    begin: Callable[[float], Begun],
+    show: Callable[..., None],
+    site: Site,
+    between: Cutting,
+    tmp_path: Path,
 ) -> None:
-    path, checksum = large(tmp_path)
-    bucket = site.bucket()
-    show(bucket)
-    passed = between.passed
-    choose(browser, path)
-    wait_until(lambda: progress(browser) > 0.3, lambda: browser.texts(".uploads"))
+    bucket, path, checksum, passed = begin(0.3)
     leave = "const event = new Event('beforeunload', {cancelable: true}); dispatchEvent(event); return event"
     assert browser.run(f"{leave}.defaultPrevented")
     show(bucket)
@@ -407,13 +427,9 @@ def test_what_is_refused_is_said_of_each_file_and_the_others_go_on(
 
 
 def test_a_file_that_changes_while_it_is_uploaded_is_not_stored(
-    browser: Browser, show: Callable[..., None], site: Site, tmp_path: Path
+    browser: Browser, begin: Callable[[float], Begun], site: Site
 ) -> None:
-    path, _ = large(tmp_path)
-    bucket = site.bucket()
-    show(bucket)
-    choose(browser, path)
-    wait_until(lambda: progress(browser) > 0.1, lambda: browser.texts(".uploads"))
+    bucket, path, *_ = begin(0.1)
     with path.open("r+b") as file:
         file.write(b"other")
     wait_until(ended(browser, 0, failed=1), lambda: browser.texts(".uploads"), 60)
@@ -423,13 +439,9 @@ def test_a_file_that_changes_while_it_is_uploaded_is_not_stored(
 
 
 def test_who_is_logged_out_meanwhile_logs_in_and_goes_on(
-    browser: Browser, show: Callable[..., None], site: Site, between: Cutting, tmp_path: Path
+    browser: Browser, begin: Callable[[float], Begun], site: Site
 ) -> None:
-    path, checksum = large(tmp_path)
-    bucket = site.bucket()
-    show(bucket)
-    choose(browser, path)
-    wait_until(lambda: progress(browser) > 0.1, lambda: browser.texts(".uploads"))
+    bucket, path, checksum, _ = begin(0.1)
     cookies = browser.cookies()
     browser.forget()
     wait_until(lambda: "not logged in any more" in " ".join(browser.texts(STATUS)), lambda: browser.texts(".uploads"))
@@ -440,14 +452,9 @@ def test_who_is_logged_out_meanwhile_logs_in_and_goes_on(
 
 
 def test_a_bucket_that_is_locked_meanwhile_says_so_and_nothing_is_lost(
-    browser: Browser, show: Callable[..., None], site: Site, between: Cutting, tmp_path: Path
+    browser: Browser, begin: Callable[[float], Begun], site: Site, between: Cutting
 ) -> None:
-    path, checksum = large(tmp_path)
-    bucket = site.bucket()
-    show(bucket)
-    passed = between.passed
-    choose(browser, path)
-    wait_until(lambda: progress(browser) > 0.3, lambda: browser.texts(".uploads"))
+    bucket, path, checksum, passed = begin(0.3)
     assert site.api("PATCH", f"/{bucket}", json={"locked": True}).ok
     # A connection that is cut in peace is given up when nothing has moved for half a minute.
     wait_until(ended(browser, 0, failed=1), lambda: browser.texts(".uploads"), 120)
@@ -468,7 +475,7 @@ def test_firefox_uploads_pauses_and_goes_on_too(
     assert site.api("PUT", f"/{bucket}/there", data=b"old").ok
     url = f"http://127.0.0.1:{between.port}"
     with browsing_firefox(tmp_path_factory.mktemp("firefox")) as browser:
-        browser.log_in(f"{url}/login/?next=/", EMAIL, site.instance.password)
+        browser.become(url, EMAIL, site.instance.password)
         browser.open(f"{url}/buckets/{bucket}")
         choose(browser, path, *(tmp_path / name for name in small))
         wait_until(lambda: progress(browser) > 0.2, lambda: browser.texts(".uploads"))
