@@ -6,6 +6,8 @@ remains is for the REST API and the tasks, which keep rows and bytes together.
 
 from __future__ import annotations
 
+from typing import Any
+
 from invenio_i18n import lazy_gettext
 
 from ..models import Bucket, FileInstance, Location, MultipartObject, ObjectVersion
@@ -15,38 +17,17 @@ from .locations import LocationModelView, require_slug
 from .multiparts import MultipartObjectModelView
 from .objects import ObjectModelView
 
-_FILES = lazy_gettext("Files")
 
-location_adminview = {
-    "model": Location,
-    "modelview": LocationModelView,
-    "name": lazy_gettext("Location"),
-    "category": _FILES,
-}
-bucket_adminview = {
-    "model": Bucket,
-    "modelview": BucketModelView,
-    "name": lazy_gettext("Bucket"),
-    "category": _FILES,
-}
-object_adminview = {
-    "model": ObjectVersion,
-    "modelview": ObjectModelView,
-    "name": lazy_gettext("Object Version"),
-    "category": _FILES,
-}
-fileinstance_adminview = {
-    "model": FileInstance,
-    "modelview": FileInstanceModelView,
-    "name": lazy_gettext("File Instance"),
-    "category": _FILES,
-}
-multipartobject_adminview = {
-    "model": MultipartObject,
-    "modelview": MultipartObjectModelView,
-    "name": lazy_gettext("Multipart Object"),
-    "category": _FILES,
-}
+def _described(model: Any, modelview: Any, name: Any) -> dict[str, Any]:
+    """Return what Invenio-Admin takes for a view."""
+    return {"model": model, "modelview": modelview, "name": name, "category": lazy_gettext("Files")}
+
+
+location_adminview = _described(Location, LocationModelView, lazy_gettext("Location"))
+bucket_adminview = _described(Bucket, BucketModelView, lazy_gettext("Bucket"))
+object_adminview = _described(ObjectVersion, ObjectModelView, lazy_gettext("Object Version"))
+fileinstance_adminview = _described(FileInstance, FileInstanceModelView, lazy_gettext("File Instance"))
+multipartobject_adminview = _described(MultipartObject, MultipartObjectModelView, lazy_gettext("Multipart Object"))
 
 __all__ = (
     "BucketModelView",

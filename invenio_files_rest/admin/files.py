@@ -61,19 +61,7 @@ class FileInstanceModelView(FilesView):
     list_template = "invenio_files_rest/admin/files.html"
     column_searchable_list = ("uri", "checksum")
     column_sortable_list = ("uri", "size", "last_check", "last_check_at", "created", "updated")
-    column_filters = (
-        "id",
-        "uri",
-        "storage_class",
-        "size",
-        "checksum",
-        "readable",
-        "writable",
-        "last_check",
-        "last_check_at",
-        "created",
-        "updated",
-    )
+    column_filters = tuple(name for name in column_details_list if name != "objects")
 
     def render(self, template: str, **kwargs: Any) -> Any:
         """Make a page, which tells what this process verifies."""
