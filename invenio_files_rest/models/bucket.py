@@ -1,9 +1,4 @@
-"""Buckets: containers of objects, with their size, their limits and the lock for every change.
-
-Whoever changes the objects of a bucket first locks its row with :meth:`Bucket.claim`, until the end of the transaction.
-This one lock, which works on every database, makes sure that each key has one head, that the size is exact and that the
-quota is never exceeded.
-"""
+"""Buckets: containers of objects."""
 
 from __future__ import annotations
 
@@ -15,25 +10,21 @@ from typing import Any, NamedTuple
 
 from flask import current_app
 from invenio_db import db
-from sqlalchemy import and_, bindparam, delete, or_, select, update
-from sqlalchemy.orm import Query, attributes, joinedload, validates
+from sqlalchemy import and_, bindparam, delete, or_, select
+from sqlalchemy.orm import Query, joinedload, validates
 from sqlalchemy_utils.types import UUIDType
 
 from ..errors import (
     BucketDeletedError,
     BucketLockedError,
     FilesException,
-    FileSizeError,
     InvalidOperationError,
 )
-from ..limiters import FileSizeLimit
 from ..messages import lazy_gettext as _
 from ..proxies import current_files_rest
-from .base import Timestamp, loaded, read, read_again, utcnow
+from .base import Timestamp, read
+from .bucket_claims import LARGEST_SIZE, BucketClaims
 from .location import Location
-
-_LARGEST_SIZE = 2**63 - 1
-"""Largest size and largest limit in bytes: those of a column of big integers."""
 
 
 class SyncResult(NamedTuple):
@@ -46,7 +37,7 @@ class SyncResult(NamedTuple):
     """``("add", object_version)`` for each object added there, ``("delete", key)`` for each one deleted."""
 
 
-class Bucket(db.Model, Timestamp):
+class Bucket(BucketClaims, db.Model, Timestamp):
     """A container of objects."""
 
     __tablename__ = "files_bucket"
@@ -100,22 +91,9 @@ class Bucket(db.Model, Timestamp):
 
         :raises ValueError: If it is negative or too large.
         """
-        if isinstance(limit, int | float) and not 0 <= limit <= _LARGEST_SIZE:
-            raise ValueError(f"A size limit has 0 to {_LARGEST_SIZE} bytes, not {limit}.")
+        if isinstance(limit, int | float) and not 0 <= limit <= LARGEST_SIZE:
+            raise ValueError(f"A size limit has 0 to {LARGEST_SIZE} bytes, not {limit}.")
         return limit
-
-    @property
-    def quota_left(self) -> int | None:
-        """Bytes left of the quota; ``None`` if there is no quota."""
-        if self.quota_size is None:
-            return None
-        return max(self.quota_size - self.size, 0)
-
-    @property
-    def size_limit(self) -> FileSizeLimit | None:
-        """The tightest limit on the next file; ``None`` if there is no limit."""
-        limits = [limit for limit in current_files_rest.file_size_limiters(self) if limit.limit is not None]
-        return min(limits) if limits else None
 
     @classmethod
     def create(cls, location: Location | str | None = None, storage_class: str | None = None, **kwargs: Any) -> Bucket:
@@ -208,112 +186,6 @@ class Bucket(db.Model, Timestamp):
             return False
         bucket.deleted = True
         return True
-
-    @classmethod
-    def claim(
-        cls,
-        bucket_id: uuid.UUID,
-        size: int = 0,
-        limited: bool = False,
-        deleted: bool = False,
-        locked: bool = False,
-    ) -> None:
-        """Lock the bucket's row until the end of the transaction, and add to its size.
-
-        :param bucket_id: Identifier of the bucket.
-        :param size: Bytes to add; negative to subtract.
-        :param limited: Whether to enforce the size limits, as they are once the row is locked.
-        :param deleted: Whether the bucket may be marked as deleted.
-        :param locked: Whether the bucket may be read-only.
-        :raises BucketLockedError: If the bucket is read-only and ``locked`` is not set.
-        :raises BucketDeletedError: If it is marked as deleted and ``deleted`` is not set, or if it does not exist.
-        :raises FileSizeError: If a limit is exceeded; the size is then unchanged.
-        """
-        db.session.flush()
-        bucket = None
-        if limited and db.engine.dialect.update_returning:
-            bucket = cls._add_size(bucket_id, size, deleted, locked, returning=True).scalar_one_or_none()
-            taken = bucket is not None
-        else:
-            taken = cls._add_size(bucket_id, size, deleted, locked).rowcount
-        if not taken:
-            raise cls._refusal(bucket_id, size, locked)
-        if limited:
-            bucket = bucket or db.session.get(cls, bucket_id, populate_existing=True, with_for_update=True)
-            limit = bucket.size_limit_before(size)
-            if limit is not None and size > limit.limit:
-                cls._add_size(bucket_id, -size, deleted=True, locked=True)
-                read_again(bucket, ["size", "updated"])
-                raise FileSizeError(description=limit.reason)
-        if bucket := loaded(cls, bucket_id):
-            read_again(bucket, ["size", "updated"])
-
-    @classmethod
-    def hold(cls, bucket_id: uuid.UUID, deleted: bool = False, locked: bool = False) -> Bucket:
-        """Lock the bucket's row until the end of the transaction, and return the bucket as it is now.
-
-        :param bucket_id: Identifier of the bucket.
-        :param deleted: Whether the bucket may be marked as deleted.
-        :param locked: Whether the bucket may be read-only.
-        :raises BucketLockedError: See :meth:`claim`.
-        :raises BucketDeletedError: See :meth:`claim`.
-        """
-        cls.claim(bucket_id, deleted=deleted, locked=locked)
-        return db.session.get_one(cls, bucket_id, populate_existing=True, with_for_update=True)
-
-    @classmethod
-    def hold_to_read(cls, bucket_id: uuid.UUID) -> Bucket:
-        """Keep others from changing a bucket until the end of the transaction, and return it as it is now.
-
-        :param bucket_id: Identifier of the bucket, which may be read-only.
-        :raises BucketDeletedError: If it is marked as deleted, or does not exist.
-        """
-        bucket = db.session.get(cls, bucket_id, populate_existing=True, with_for_update=True)
-        if bucket is None or bucket.deleted:
-            raise BucketDeletedError()
-        return bucket
-
-    @classmethod
-    def _refusal(cls, bucket_id: uuid.UUID, size: int, locked: bool) -> FilesException:
-        """Return why a bucket's row could not be claimed."""
-        found = db.session.execute(select(cls.locked, cls.size).where(cls.id == bucket_id)).one_or_none()
-        if found is not None and found.locked and not locked:
-            return BucketLockedError()
-        if found is not None and found.size + size > _LARGEST_SIZE:
-            return FileSizeError(description=_("A bucket cannot have so many bytes."))
-        return BucketDeletedError()
-
-    @classmethod
-    def _add_size(cls, bucket_id: uuid.UUID, size: int, deleted: bool, locked: bool, returning: bool = False) -> Any:
-        most = _LARGEST_SIZE - max(0, size)
-        values = {"claimed": bucket_id, "added": size, "most": most, "now": utcnow()}
-        return db.session.execute(cls._adding_size(deleted, locked, returning), values)
-
-    @classmethod
-    @cache
-    def _adding_size(cls, deleted: bool, locked: bool, returning: bool) -> Any:
-        conditions = [cls.id == bindparam("claimed"), cls.size <= bindparam("most")]
-        if not locked:
-            conditions.append(~cls.locked)
-        if not deleted:
-            conditions.append(~cls.deleted)
-        values = {"size": cls.size + bindparam("added"), "updated": bindparam("now")}
-        statement = update(cls).where(*conditions).values(values)
-        if returning:
-            statement = statement.returning(cls)
-        return statement.execution_options(synchronize_session=False, populate_existing=returning)
-
-    def size_limit_before(self, size: int) -> FileSizeLimit | None:
-        """Return the tightest limit on the next file as it was before some bytes were added.
-
-        :param size: Number of these bytes; negative for the limit as it will be after bytes are added.
-        """
-        after = self.size
-        attributes.set_committed_value(self, "size", after - size)
-        try:
-            return self.size_limit
-        finally:
-            attributes.set_committed_value(self, "size", after)
 
     def get_tags(self) -> dict[str, str]:
         """Return the tags as a dictionary."""
