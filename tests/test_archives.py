@@ -705,6 +705,14 @@ def test_a_file_that_is_moved_while_the_archive_is_sent_is_found_where_it_is(
     assert client.get(address).data == whole
 
 
+def test_times_of_entries_are_exact_on_every_database(bucket: Bucket):
+    store(bucket)
+    for number in (0, 1, 1_785_000_000_999_999, 1_785_000_000_000_001, 4_200_000_000_123_457):
+        moment = EPOCH + number * timedelta.resolution
+        db.session.execute(update(ObjectVersion).values(created=moment))
+        assert [entry.created for entry in BucketState(bucket.id, moment).page(None, 10).entries] == [number]
+
+
 def test_headers_of_a_tar_are_those_of_pythons_tarfile():
     form = FORMATS["tar"]
     for name in ("a", "n" * 100, "n" * 101, "ü", "folder/ü" * 30):

@@ -178,7 +178,7 @@ def _hex_of(element: Any, compiler: Any, **kwargs: Any) -> str:
 
 @compiles(hex_of, "postgresql")
 def _hex_of_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
-    return f"REPLACE(CAST({compiler.process(element.clauses, **kwargs)} AS TEXT), '-', '')"
+    return f"ENCODE(UUID_SEND({compiler.process(element.clauses, **kwargs)}), 'hex')"
 
 
 class microseconds_of(GenericFunction[int]):  # noqa: N801 (a function of SQL)
@@ -190,13 +190,16 @@ class microseconds_of(GenericFunction[int]):  # noqa: N801 (a function of SQL)
 
 @compiles(microseconds_of)
 def _microseconds_of(element: Any, compiler: Any, **kwargs: Any) -> str:
-    return f"CAST(EXTRACT(EPOCH FROM {compiler.process(element.clauses, **kwargs)}) * 1000000 AS BIGINT)"
+    # Half a microsecond less than EXTRACT, whose result is an exact decimal; it is rounded to what it was.
+    return f"CAST(DATE_PART('epoch', {compiler.process(element.clauses, **kwargs)}) * 1000000 AS BIGINT)"
 
 
 @compiles(microseconds_of, "sqlite")
 def _microseconds_of_sqlite(element: Any, compiler: Any, **kwargs: Any) -> str:
     time = compiler.process(element.clauses, **kwargs)
-    return f"(CAST(STRFTIME('%s', {time}) AS INTEGER) * 1000000 + CAST(SUBSTR({time}, 21, 6) AS INTEGER))"
+    # It would round a fraction.
+    seconds = f"CAST(STRFTIME('%s', SUBSTR({time}, 1, 19)) AS INTEGER)"
+    return f"({seconds} * 1000000 + CAST(SUBSTR({time}, 21, 6) AS INTEGER))"
 
 
 @compiles(microseconds_of, "mysql")
