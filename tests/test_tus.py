@@ -723,7 +723,7 @@ def test_no_statement_is_one_for_each_request_before(tus: TusClient) -> None:
         with statements() as found:
             tus.patch(upload, offset, CONTENT)
         counts.append(len(found))
-    assert counts[0] == counts[1]
+    assert counts[0] > counts[1]
     # Two fewer where an update returns the row.
     assert counts[0] <= (10 if db.engine.dialect.update_returning else 12)
 

@@ -31,7 +31,7 @@ from invenio_files_rest.errors import (
 )
 from invenio_files_rest.models import Bucket, ObjectVersion, Upload, UploadExtent
 from invenio_files_rest.services.transactions import release_connection
-from invenio_files_rest.services.uploads.digests import KEPT, running
+from invenio_files_rest.services.uploads.digests import running
 from invenio_files_rest.services.uploads.errors import (
     TooManyUploads,
     UploadClosed,
@@ -42,6 +42,7 @@ from invenio_files_rest.services.uploads.errors import (
     UploadsUnsupported,
 )
 from invenio_files_rest.services.uploads.plans import APPENDED
+from invenio_files_rest.services.uploads.recent import KEPT
 from invenio_files_rest.services.uploads.runs import declare_length
 from invenio_files_rest.storage import VerifiedStream
 from invenio_files_rest.storage.part_files import PartFiles

@@ -19,7 +19,7 @@ from invenio_files_rest.services.uploads.sources import LARGEST_PIECE, PIECE, So
 from invenio_files_rest.storage.pump import pump
 
 MIB = 1024**2
-BLOCKS = [bytes([number]) * MIB for number in range(12)]
+BLOCKS = [bytes([number]) * MIB for number in range(BEHIND // MIB + 4)]
 
 
 class Gated:

@@ -165,6 +165,26 @@ class Upload(db.Model, Held):
         return select(cls).where(cls.id == bindparam("upload_id")).execution_options(populate_existing=True)
 
     @classmethod
+    def use(cls, upload_id: uuid.UUID) -> datetime | None:
+        """Postpone the expiry of an open upload, and keep others from changing it until the end of the transaction.
+
+        :param upload_id: Its identifier.
+        :returns: When it expires; ``None`` if it is not open, or has expired.
+        """
+        expires = cls.next_expiry()
+        values = {"upload_id": upload_id, "now": utcnow(), "until": expires}
+        return expires if db.session.execute(cls._used(), values).rowcount else None
+
+    @classmethod
+    @cache
+    def _used(cls) -> Any:
+        # Of the table, since one of the model takes four times as long.
+        table: Any = cls.__table__
+        now: Any = bindparam("now")
+        is_open = table.c.id == bindparam("upload_id"), table.c.status == OPEN, table.c.expires >= now
+        return update(table).where(*is_open).values(expires=bindparam("until"), updated=now)
+
+    @classmethod
     def hold_several(cls, upload_ids: Collection[uuid.UUID]) -> list[Upload]:
         """Return uploads as they are now, and keep others from changing them until the end of the transaction.
 

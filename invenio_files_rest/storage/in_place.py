@@ -78,7 +78,8 @@ class InPlace(PartFiles):
             # A length of 0 would lock everything that follows.
             with self._locked(offset, TO_THE_END if size is None else max(size, 1), extent.timeout) as file:
                 if size is None:
-                    extent.ready(lambda: self._clear(file, offset))
+                    ends_here = os.fstat(file.fileno()).st_size == offset
+                    extent.ready(nothing if ends_here else lambda: self._clear(file, offset))
                     return self._grow(file, offset, extent, stream)
                 extent.ready(nothing)
                 if self._can_reach(file, offset, size):
@@ -145,6 +146,10 @@ class InPlace(PartFiles):
                 with translated_errors():
                     file.flush()
                     os.fsync(file.fileno())
+
+    def continues(self, state: State) -> bool:
+        """Return whether there are locks: then all epochs write the sparse file."""
+        return bool(state["locks"])
 
     def kept(
         self, state: State, number: int, receipt: Receipt | None, *, epoch: int, timeout: float = WAIT_SECONDS

@@ -102,6 +102,10 @@ class PartFiles:
             self._folder.remove(name)
         return receipt_to(written) if written else receipt_of(pieces)
 
+    def continues(self, state: State) -> bool:
+        """Return ``False``: each epoch has a file of its own."""
+        return False
+
     @staticmethod
     def _pump(
         stream: SupportsRead[bytes],

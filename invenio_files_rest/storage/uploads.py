@@ -49,7 +49,7 @@ def always(clear: Callable[[], Any]) -> None:
 
 
 def nothing() -> None:
-    """Do nothing, where nothing is to be cleared."""
+    """Do nothing, where nothing is to be cleared: who writes there can harm nobody."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ExtentWrite:
     There must be no acknowledged bytes at that position."""
 
     epoch: int = 1
-    """Number of the attempt to write this extent; never used twice."""
+    """Number of the attempt to write this extent; never used twice, but where :meth:`~Uploads.continues` allows it."""
 
     size: int | None = None
     """Number of bytes that the stream must have, for an extent that is written once. An extent with an offset and
@@ -81,7 +81,8 @@ class ExtentWrite:
 
     ready: Callable[[Callable[[], Any]], Any] = always
     """Called before the first byte, once there is no other writer of this place, with a function that removes bytes of
-    others from there, which are not to be taken for bytes of this writer. What it raises is passed on."""
+    others from there, which are not to be taken for bytes of this writer; with :func:`nothing` where there are none.
+    What it raises is passed on."""
 
     saved: Callable[[Receipt], Any] | None = None
     """Called with a receipt of what is durable so far, by the calling thread, at most every
@@ -120,6 +121,15 @@ class Uploads(Protocol):
         :raises UnexpectedFileSizeError: If the stream is not of the size.
         :raises FileNotFoundError: If the upload has been finished or aborted.
         :raises StorageError: If the storage fails.
+        """
+        ...
+
+    def continues(self, state: State) -> bool:
+        """Return whether a growing extent can be written again in the same epoch, where what that has written ends.
+
+        Then :meth:`kept` finds what came before whatever epoch it is told.
+
+        :param state: State of the upload.
         """
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from ...checksums import MessageDigest
@@ -112,6 +113,15 @@ def ensure_open(upload: Upload) -> None:
         raise UploadClosed()
     if upload.expires < utcnow():
         raise UploadExpired()
+
+
+def use(upload_id: uuid.UUID) -> datetime:
+    """Lock an open upload as :func:`used_open` does, without reading it.
+
+    :param upload_id: Its identifier.
+    :returns: When it expires.
+    """
+    return Upload.use(upload_id) or held_open(upload_id).expires
 
 
 @contextmanager

@@ -15,15 +15,29 @@ from ...errors import FilesException
 from ...messages import lazy_gettext as _
 from ...messages import lazy_ngettext
 from ...models import Upload, UploadExtent
-from ...storage.uploads import ExtentWrite, Receipt
+from ...storage.uploads import ExtentWrite, Receipt, nothing
 from ..transactions import in_transaction, release_connection
-from .access import Backend, backend, explained, held_open, used_open
+from .access import Backend, backend, explained, held_open, use, used_open
 from .digests import Following, running
 from .errors import UploadIncomplete, UploadLost, UploadOffsetMismatch, UploadOverrun
 from .free import FreePlan
 from .interface import Progress
 from .leases import Lease
-from .runs import RUN, Grant, ensure_current, ensure_room, give_up, look, note, of_epoch, settle, take, writer_of
+from .runs import (
+    RUN,
+    Grant,
+    ensure_current,
+    ensure_room,
+    give_up,
+    leave,
+    look,
+    note,
+    of_epoch,
+    resume,
+    settle,
+    take,
+    writer_of,
+)
 from .sources import Source, Touching
 
 if TYPE_CHECKING:
@@ -71,12 +85,14 @@ class Appended(FreePlan):
         :raises StorageError: If the storage fails, or the location is away.
         """
         release_connection()
-        grant = in_transaction(lambda: take(upload_id, place, size, length, whole))
+        grant = None if whole else in_transaction(lambda: resume(upload_id, place, length))
+        grant = grant or in_transaction(lambda: take(upload_id, place, size, length, whole))
         store = backend(upload_id, grant.state)
         with explained(grant.state["uri"], lambda: held_open(upload_id)):
-            grant = settle(upload_id, grant, store)
+            grant = settle(upload_id, grant, store, not whole and store.uploads.continues(grant.state))
             if place != grant.size:
                 raise UploadOffsetMismatch(grant.size)
+            ensure_room(grant.length, place + (size or 0))
             return _append(upload_id, grant, store, stream, size, whole, shut, lossless)
 
     def offset(self, upload_id: uuid.UUID, take_over: bool = False) -> Progress:
@@ -146,8 +162,9 @@ def _append(
 
     def admit(clear: Callable[[], Any]) -> None:
         if grant.is_clean and grant.length is not None:
-            in_transaction(lambda: ensure_current(upload_id, grant.epoch))
-            clear()
+            if clear is not nothing:
+                in_transaction(lambda: ensure_current(upload_id, grant.epoch))
+                clear()
         else:
             in_transaction(lambda: claim_body(clear))
 
@@ -164,27 +181,34 @@ def _append(
         def more() -> int:
             upload = held_open(upload_id)
             of_epoch(upload_id, grant.epoch)
-            ensure_room(upload, grant.size + needed)
+            ensure_room(upload.length, grant.size + needed)
             if upload.length is None:
                 upload.claim(grant.size + wanted, grant.size + needed)
             return int(upload.claimed) - grant.size
 
         return in_transaction(more)
 
+    def is_left(receipt: Receipt) -> bool:
+        """Tell whether the next request may go on in this epoch."""
+        is_unfinished = grant.length is not None and receipt["size"] < grant.length
+        return is_unfinished and not whole and not source.broken and store.uploads.continues(grant.state)
+
     def record(receipt: Receipt, ended: bool) -> datetime:
-        upload, size = used_open(upload_id), receipt["size"]
+        upload = used_open(upload_id) if grant.length is None else None
+        expires: datetime = use(upload_id) if upload is None else upload.expires
+        size, length = receipt["size"], grant.length if upload is None else upload.length
         arrived: dict[str, Any] = {"offset": 0, "size": size, "receipt": receipt, "digests": None}
         if ended:
-            arrived["writer"] = None
+            if not is_left(receipt):
+                arrived["writer"] = None
             # Where more is to come, they are not waited for.
-            if algorithm is not None and digest is not None and upload.length in (None, size):
+            if algorithm is not None and digest is not None and length in (None, size):
                 arrived["digests"] = {algorithm: digest.hexdigest()}
         if not UploadExtent.arrived(upload_id, RUN, grant.epoch, **arrived):
             raise UploadLost()
-        ensure_room(upload, size)
-        if ended and upload.length is None:
+        ensure_room(length, size)
+        if ended and upload is not None and length is None:
             upload.claim(size, 0)
-        expires: datetime = upload.expires
         return expires
 
     def saved(receipt: Receipt) -> None:
@@ -195,7 +219,7 @@ def _append(
 
     with Lease(upload_id, RUN, grant.epoch, shut) as lease:
         source = Source(
-            Touching(stream, lambda: used_open(upload_id)),
+            Touching(stream, lambda: use(upload_id)),
             lease,
             size=size,
             limit=None if grant.length is None else grant.length - grant.size,
@@ -227,6 +251,8 @@ def _append(
             raise
     if algorithm is not None and digest is not None:
         running.put(upload_id, receipt["size"], algorithm, digest)
+    if is_left(receipt):
+        leave(upload_id, grant._replace(receipt=receipt, size=receipt["size"], left_by=None, is_clean=True))
     if isinstance(source.error, FilesException):
         # Refused by us, as opposed to a broken connection.
         raise source.error

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable
 from threading import Condition, Lock, Thread
 from typing import Any
 
 from ...checksums import MessageDigest, new_digest
+from .recent import Recent
 
-KEPT = 256
-"""Number of running digests that this process keeps."""
-
-BEHIND = 8 * 1024**2
+BEHIND = 16 * 1024**2
 """Bytes that a digest may be behind. It goes on while the disk, the database and the client are waited for."""
 
 TOGETHER = 64 * 1024**2
@@ -127,19 +125,14 @@ class _Running:
     """The most recently used digests of the bytes that uploads have so far."""
 
     def __init__(self) -> None:
-        self._digests: OrderedDict[tuple[uuid.UUID, int, str], Following] = OrderedDict()
-        self._lock = Lock()
+        self._digests: Recent[tuple[uuid.UUID, int, str], Following] = Recent()
 
     def put(self, upload_id: uuid.UUID, offset: int, algorithm: str, digest: Following) -> None:
-        with self._lock:
-            self._digests[upload_id, offset, algorithm] = digest
-            while len(self._digests) > KEPT:
-                self._digests.popitem(last=False)
+        self._digests.put((upload_id, offset, algorithm), digest)
 
     def take(self, upload_id: uuid.UUID, offset: int, algorithm: str, keep: bool) -> Following | None:
         """Take a digest away; or return a copy, which waits for it."""
-        with self._lock:
-            digest = self._digests.pop((upload_id, offset, algorithm), None)
+        digest = self._digests.take((upload_id, offset, algorithm))
         if digest is None or not keep:
             return digest
         self.put(upload_id, offset, algorithm, digest)

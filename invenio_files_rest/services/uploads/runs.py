@@ -13,6 +13,7 @@ from ...storage.uploads import Receipt, State, machine
 from ..transactions import in_transaction, release_connection
 from .access import Backend, held_open, used_open
 from .errors import UploadLengthMismatch, UploadLost, UploadOffsetMismatch, UploadOverrun
+from .recent import Recent
 
 RUN = 0
 """Number of its single extent."""
@@ -30,8 +31,12 @@ class Grant(NamedTuple):
     """An epoch on this machine that may have written more than is recorded."""
 
     is_clean: bool = False
-    """Whether nothing lies behind the run, so that the extent names its writer already."""
+    """Whether what lies behind the run needs not be kept, and the extent names a writer already whose bytes are."""
 
+
+_continued: Recent[uuid.UUID, Grant] = Recent()
+"""Runs of which this process has recorded all that it wrote, and whose epoch is still its own unless somebody else has
+begun another."""
 
 LEFTOVERS = "-"
 """The ``writer`` of a run behind which bytes may lie that do not count."""
@@ -65,14 +70,14 @@ def _declare(upload: Upload, length: int, size: int) -> None:
         upload.claim(length, length)
 
 
-def ensure_room(upload: Upload, size: int) -> None:
+def ensure_room(length: int | None, size: int) -> None:
     """Check that a run is not longer than the declared length.
 
-    :param upload: The upload, locked by the transaction.
+    :param length: The length in bytes; ``None`` if none was declared.
     :param size: Size of the run in bytes.
     :raises UploadOverrun: If it is longer.
     """
-    if upload.length is not None and size > upload.length:
+    if length is not None and size > length:
         raise UploadOverrun()
 
 
@@ -115,8 +120,8 @@ def take(
     if offset is not None and (offset < recorded or (offset > recorded and left_by is None)):
         # Checked first, so that a current writer is not disturbed: the run may have grown since, but never shrinks.
         raise UploadOffsetMismatch(recorded)
-    if offset is not None:
-        ensure_room(upload, offset + (size or 0))
+    if offset == recorded:
+        ensure_room(upload.length, offset + (size or 0))
     extent.epoch += 1
     is_clean = extent.writer is None and offset is not None
     if is_clean:
@@ -125,6 +130,29 @@ def take(
         # Of another machine, say.
         extent.writer = LEFTOVERS
     return Grant(extent.epoch, upload.state, extent.receipt, recorded, upload.length, left_by, is_clean)
+
+
+def leave(upload_id: uuid.UUID, grant: Grant) -> None:
+    """Leave a run to the next request: where it comes to this process, it goes on in the same epoch.
+
+    :param upload_id: Identifier of the upload.
+    :param grant: State of the run, of which all is recorded. The extent still names its writer.
+    """
+    _continued.put(upload_id, grant)
+
+
+def resume(upload_id: uuid.UUID, offset: int, length: int | None) -> Grant | None:
+    """Go on in the epoch of the previous request, which spares the commit of a new one.
+
+    :param upload_id: Identifier of the upload.
+    :param offset: Where the request continues, in bytes.
+    :param length: Length of the upload, if the request declares it.
+    :returns: State of the run; ``None`` if that request was not of this process, or anything has changed since.
+    """
+    grant = _continued.take(upload_id)
+    if grant is None or offset != grant.size or length not in (None, grant.length):
+        return None
+    return grant if UploadExtent.epochs({upload_id}).get((upload_id, RUN)) == grant.epoch else None
 
 
 def ensure_current(upload_id: uuid.UUID, epoch: int) -> None:
@@ -154,12 +182,14 @@ def of_epoch(upload_id: uuid.UUID, epoch: int) -> UploadExtent:
     return extent
 
 
-def settle(upload_id: uuid.UUID, grant: Grant, store: Backend) -> Grant:
+def settle(upload_id: uuid.UUID, grant: Grant, store: Backend, continues: bool = False) -> Grant:
     """Record what another request has written but could not record, and commit.
 
     :param upload_id: Identifier of the upload.
     :param grant: State of the run.
     :param store: Storage of the upload.
+    :param continues: Whether the caller goes on as that request would have. Where there is nothing to record, the
+        extent may then name that one instead of the caller.
     :returns: New state of the run.
     :raises TimeoutError: If the other request is still writing.
     :raises UploadOverrun: If it has written more than the length that was declared afterwards.
@@ -167,10 +197,12 @@ def settle(upload_id: uuid.UUID, grant: Grant, store: Backend) -> Grant:
     if grant.left_by is None:
         return grant
     receipt = store.uploads.kept(grant.state, RUN, grant.receipt, epoch=grant.left_by)
+    if continues and receipt["size"] == grant.size:
+        return grant._replace(is_clean=True)
 
     def record() -> None:
         upload, extent = held_open(upload_id), of_epoch(upload_id, grant.epoch)
-        ensure_room(upload, receipt["size"])
+        ensure_room(upload.length, receipt["size"])
         if receipt["size"] != extent.size:
             extent.size, extent.receipt, extent.digests = receipt["size"], receipt, None
         extent.offset, extent.writer = 0, None

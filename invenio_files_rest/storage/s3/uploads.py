@@ -67,6 +67,10 @@ class S3Uploads:
             return self._pass_on(state, extent, stream, slot, can_be_part, extent.size)
         return self._buffer(state, extent, stream, slot, can_be_part)
 
+    def continues(self, state: State) -> bool:
+        """Return ``False``: each epoch has numbers of its own."""
+        return False
+
     def _pass_on(
         self,
         state: State,

@@ -1,0 +1,187 @@
+"""A run that goes on in the process that has written before: in the same epoch, unless somebody has come between."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from helpers.faults import factory_of
+from helpers.rest import statements
+from helpers.uploaders import uploader
+from invenio_db import db
+from sqlalchemy import URL
+
+from invenio_files_rest.models import Bucket, ObjectVersion, UploadExtent
+from invenio_files_rest.services.uploads.errors import UploadLost, UploadOffsetMismatch
+from invenio_files_rest.services.uploads.plans import APPENDED
+from invenio_files_rest.services.uploads.recent import Recent
+from invenio_files_rest.storage.part_files import GROWING_CHUNK
+from invenio_files_rest.storage.uploads import Uploads
+
+CONTENT = b"0123456789ab"
+
+
+class Killed(BaseException):
+    """What ends a process: nothing of it is handled."""
+
+
+class Killing(BytesIO):
+    """A body whose process is killed at its end."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if not data:
+            raise Killed
+        return data
+
+
+@pytest.fixture
+def upload(bucket: Bucket) -> Any:
+    """Begin an upload that has its first bytes."""
+    found = APPENDED.begin(bucket, "key", len(CONTENT), protocol="test")
+    append(found, 0, 4)
+    return found
+
+
+def append(upload: Any, start: int, end: int, **about: Any) -> int:
+    return APPENDED.write(upload, start, BytesIO(CONTENT[start:end]), size=end - start, **about).offset
+
+
+def epoch() -> int:
+    db.session.rollback()
+    return int(db.session.query(UploadExtent.epoch).scalar())
+
+
+def ensure_whole(upload: Any) -> None:
+    version = db.session.get(ObjectVersion, APPENDED.complete(upload))
+    assert Path(version.file.uri).read_bytes() == CONTENT
+
+
+def test_who_goes_on_in_the_same_process_begins_no_new_epoch_and_commits_once(upload: Any) -> None:
+    with statements() as found:
+        assert append(upload, 4, 8) == 8
+    assert epoch() == 1
+    assert [each.split()[:2] for each in found if not each.startswith("SELECT")] == [
+        ["UPDATE", "files_upload"],
+        ["UPDATE", "files_upload_extent"],
+    ]
+    append(upload, 8, 12)
+    assert epoch() == 1
+    ensure_whole(upload)
+
+
+def test_who_has_a_checksum_begins_an_epoch(upload: Any) -> None:
+    append(upload, 4, 8, whole=True)
+    append(upload, 8, 12)
+    assert epoch() == 3
+    ensure_whole(upload)
+
+
+def test_who_was_asked_for_the_offset_meanwhile_begins_an_epoch(upload: Any) -> None:
+    assert APPENDED.offset(upload, take_over=True).offset == 4
+    assert append(upload, 4, 8) == 8
+    assert epoch() == 3
+    append(upload, 8, 12)
+    assert epoch() == 3
+    ensure_whole(upload)
+
+
+def test_who_looks_does_not_disturb(upload: Any) -> None:
+    assert APPENDED.offset(upload).offset == 4
+    append(upload, 4, 12)
+    assert epoch() == 1
+
+
+def test_what_another_process_wrote_meanwhile_is_kept(upload: Any, database_url: URL) -> None:
+    with uploader(database_url, plan="appended", upload=str(upload), place=4, size=4) as other:
+        other.go()
+        assert other.line() == "reading"
+        other.send(CONTENT[4:8])
+        other.end()
+        assert other.line()["offset"] == 8
+    with pytest.raises(UploadOffsetMismatch):
+        append(upload, 4, 8)
+    append(upload, 8, 12)
+    ensure_whole(upload)
+
+
+def test_what_came_before_a_kill_is_kept_also_of_a_request_that_went_on(bucket: Bucket) -> None:
+    upload = APPENDED.begin(bucket, "key", 2 * GROWING_CHUNK, protocol="test")
+    APPENDED.write(upload, 0, BytesIO(b"0123"), size=4)
+    with pytest.raises(Killed):
+        APPENDED.write(upload, 4, Killing(bytes(GROWING_CHUNK)), size=2 * GROWING_CHUNK - 4)
+    assert epoch() == 1
+    assert APPENDED.offset(upload, take_over=True).offset == 4 + GROWING_CHUNK
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_who_is_overtaken_before_it_gets_to_its_place_writes_over_nothing(
+    app: Flask, bucket: Bucket, goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = APPENDED.begin(bucket, "key", len(CONTENT), protocol="test")
+    if goes_on:
+        append(upload, 0, 4)
+    at, overtaken = 4 * goes_on, []
+
+    def slow(write: Any, *args: Any, **kwargs: Any) -> Any:
+        if not overtaken:
+            overtaken.append(APPENDED.offset(upload, take_over=True).offset)
+            append(upload, at, at + 4)
+        return write(*args, **kwargs)
+
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory_of(Uploads, "write", slow))
+    with pytest.raises(UploadLost):
+        APPENDED.write(upload, at, BytesIO(b"late"), size=4)
+    assert overtaken == [at]
+    assert APPENDED.offset(upload).offset == at + 4
+    append(upload, at + 4, 12)
+    ensure_whole(upload)
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_what_an_overtaken_request_wrote_where_nobody_had_written_counts_for_nothing(
+    app: Flask, bucket: Bucket, goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = APPENDED.begin(bucket, "key", len(CONTENT), protocol="test")
+    if goes_on:
+        append(upload, 0, 4)
+    at, overtaken = 4 * goes_on, []
+
+    def slow(write: Any, *args: Any, **kwargs: Any) -> Any:
+        if not overtaken:
+            overtaken.append(APPENDED.offset(upload, take_over=True).offset)
+        return write(*args, **kwargs)
+
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory_of(Uploads, "write", slow))
+    with pytest.raises(UploadLost):
+        APPENDED.write(upload, at, BytesIO(b"late"), size=4)
+    assert APPENDED.offset(upload, take_over=True).offset == overtaken[0] == at
+    append(upload, at, 12)
+    ensure_whole(upload)
+
+
+def test_two_processes_that_take_turns_lose_nothing(upload: Any, database_url: URL) -> None:
+    for at in (4, 8):
+        with uploader(database_url, plan="appended", upload=str(upload), place=at, size=2) as other:
+            other.go()
+            assert other.line() == "reading"
+            other.send(CONTENT[at : at + 2])
+            other.end()
+            assert other.line()["offset"] == at + 2
+        append(upload, at + 2, at + 4)
+    ensure_whole(upload)
+
+
+def test_a_forked_process_goes_on_with_nothing() -> None:
+    recent: Recent[str, int] = Recent()
+    recent.put("key", 1)
+    child = os.fork()
+    if not child:
+        os._exit(recent.take("key") is not None)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert recent.take("key") == 1
+    assert recent.take("key") is None
