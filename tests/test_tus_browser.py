@@ -84,6 +84,12 @@ class Train:
         """Return what the page says of the upload."""
         return " ".join(self.browser.texts(".uppy-StatusBar-content"))
 
+    def told(self) -> str:
+        """Return what there is to say of a step that takes too long, on either side of the network."""
+        methods = self.browser.run("return localStorage.methods")
+        passed = f"{self.between.passed} bytes have passed, with {self.between.cuts} cuts"
+        return f"{self.status()}; {passed}; requests: {methods}"
+
 
 @pytest.fixture
 def train(tmp_path: Path) -> Iterator[Train]:
@@ -131,8 +137,8 @@ def test_a_person_on_a_train_uploads_a_large_file_with_uppy(train: Train, tmp_pa
             digest.update(block)
             file.write(block)
     train.choose(path)
-    wait_until(lambda: train.between.cuts == 3, train.status, LONG)
-    wait_until(lambda: train.offset() > SIZE // 3, train.status, LONG)
+    wait_until(lambda: train.between.cuts == 3, train.told, LONG)
+    wait_until(lambda: train.offset() > SIZE // 3, train.told, LONG)
 
     train.browser.click(PAUSE)
     wait_until(lambda: "Paused" in train.status(), train.status)
