@@ -33,14 +33,14 @@ SIZE = int(os.environ.get("UPPY_MB", "16")) * MB
 SECONDS = 12
 """How long the bytes take."""
 
-LONG = 120
+LONG = 300
 """How many seconds a step may take that sends many of them."""
 
 pytestmark = [
     pytest.mark.slow,
     needs_browser,
     pytest.mark.skipif(not UPPY.is_dir(), reason="Uppy is not installed; ./run-tests.sh installs it on Debian"),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(900),
 ]
 
 NOTES = """
