@@ -9,20 +9,21 @@ unset PYTHONDONTWRITEBYTECODE
 
 usage() {
     cat <<'HELP'
-Usage: ./run-tests.sh [--quick | --docs | --lowest [PYTHON] | --python PYTHON | ARGUMENT...]
+Usage: ./run-tests.sh [--quick | --docs | --coverage | --lowest [PYTHON] | --python PYTHON | ARGUMENT...]
 
-Checks lint, format, types and documentation, then runs the tests with their coverage on SQLite, PostgreSQL and
-MariaDB, with workers over Redis and RabbitMQ, on object stores of Ceph and SeaweedFS, beside the published 6.1, and with
-packages that build on this one. All of it runs, whatever fails; the end tells what did, and how long each stage took.
+Checks lint, format, types and documentation, then runs the tests on SQLite, PostgreSQL and MariaDB, with workers over
+Redis and RabbitMQ, on object stores of Ceph and SeaweedFS, beside the published 6.1, and with packages that build on this
+one. All of it runs, whatever fails; the end tells what did, and how long each stage took.
 
   --quick      lint, format, types, and the tests that are not slow, on SQLite: under five minutes
   --docs       the documentation alone, and the tests of what it says
+  --coverage   the tests on SQLite, which have to go through nearly all of the code; it takes half as long again
   --lowest [PYTHON]
                the tests that are not slow, on SQLite, with the lowest versions that setup.cfg and pyproject.toml allow:
                of Python (3.10), and of each package that they name
   --python PYTHON
                the same with another Python, and the newest versions: a number (3.14), a command or a path
-  ARGUMENT...  pytest's: only the tests run, without coverage: ./run-tests.sh -k bucket
+  ARGUMENT...  pytest's: only the tests run: ./run-tests.sh -k bucket
                Those of Invenio-Records-Files run by themselves: ./run-tests.sh invenio-records-files/tests
 
 Makes the virtual environments .venv, .venv-published (the published 6.1), .venv-ecosystem (packages that build on this
@@ -86,21 +87,26 @@ environments() {
     published_environment "$PWD" && ecosystem_environment "$PWD" && release_environment "$PWD"
 }
 
-# Within scripts/services.py, which has the servers.
+# These two within scripts/services.py, which has the servers.
+coverage() {
+    stage "Coverage of the tests on SQLite" with_coverage --databases sqlite
+    stage "Coverage of those of records' files" with_coverage --cov-config invenio-records-files/pyproject.toml \
+        invenio-records-files/tests
+}
+
 everything() {
     meanwhile environments environments
     meanwhile documentation documentation
     checks
     stage "Documentation" await documentation
     stage "Environments with the published 6.1, with packages that build on this one, and for releases" await environments
-    # The coverage is measured on SQLite, since measuring takes as long as testing does.
-    stage "Tests on SQLite" with_coverage --databases sqlite
+    stage "Tests on SQLite" in_parallel --databases sqlite
     if [ -n "${TEST_POSTGRESQL_URL:-}${TEST_MARIADB_URL:-}" ]; then
         stage "Tests on other databases" in_parallel --databases servers
     else
         left_out "Tests on other databases" "there are none"
     fi
-    stage "Records' files" with_coverage --cov-config invenio-records-files/pyproject.toml invenio-records-files/tests
+    stage "Records' files" in_parallel invenio-records-files/tests
     stage "Packages that build on this one" .venv-ecosystem/bin/python -m pytest --databases sqlite tests/test_ecosystem_*.py
 }
 
@@ -126,7 +132,11 @@ case "${1:-}" in
     not_slow
     summary
     ;;
---everything) everything && summary ;;
-"") exec python scripts/services.py --install bash run-tests.sh --everything ;;
+--coverage)
+    [ $# = 1 ] || fail "$1 goes alone."
+    exec python scripts/services.py --install bash run-tests.sh --with-servers coverage
+    ;;
+--with-servers) "$2" && summary ;;
+"") exec python scripts/services.py --install bash run-tests.sh --with-servers everything ;;
 *) exec python scripts/services.py --install pytest "$@" ;;
 esac

@@ -127,7 +127,7 @@ def test_an_option_has_its_stages(environment: Path, option: str, status: int, e
     assert all("--databases sqlite" in call for call in calls if "pytest" in call)
 
 
-@pytest.mark.parametrize("option", ["--quick", "--docs"])
+@pytest.mark.parametrize("option", ["--quick", "--docs", "--coverage"])
 def test_an_option_goes_alone(option: str) -> None:
     done = subprocess.run(
         [ROOT / "run-tests.sh", option, "-k", "bucket"],
