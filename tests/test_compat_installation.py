@@ -30,6 +30,8 @@ def database_url(tmp_path: Path) -> str:
         connection.executescript(
             (INSTALLATION / "database.sql").read_text().replace("@FOLDER@", str(tmp_path / "files"))
         )
+        # It was left half-way a moment ago: it would have expired otherwise.
+        connection.execute("UPDATE files_multipartobject SET updated = strftime('%Y-%m-%d %H:%M:%f', 'now')")
     connection.close()
     return f"sqlite:///{path}"
 
