@@ -33,10 +33,10 @@ from invenio_files_rest.archives.stamp import EPOCH
 from invenio_files_rest.archives.stream import ArchiveStream
 from invenio_files_rest.archives.zip_format import ZipFormat
 from invenio_files_rest.errors import StorageError
-from invenio_files_rest.models import Bucket, FileCRC, FileInstance, ObjectVersion
+from invenio_files_rest.models import Bucket, FileCRC, FileInstance, Location, ObjectVersion, bucket_state
 from invenio_files_rest.models.bucket_state import BucketState
 from invenio_files_rest.storage import PyFSFileStorage, pyfs_storage_factory
-from invenio_files_rest.tasks import verify_checksum
+from invenio_files_rest.tasks import migrate_file, remove_file_data, verify_checksum
 
 pytestmark = pytest.mark.usefixtures("allow_all")
 
@@ -317,6 +317,28 @@ class Asked:
         self.seen.append((action, getattr(obj, "key", None)))
         allowed = action != self.action and (self.key is None or getattr(obj, "key", None) != self.key)
         return type("Permission", (), {"can": lambda self: allowed})()
+
+
+def test_what_is_replaced_while_the_archive_is_laid_out_is_asked_for_too(
+    app: Any, client: FlaskClient, bucket: Bucket, monkeypatch: Any
+):
+    """Its row says that it is an earlier version by then, and the object of the session that it is not."""
+    put(client, bucket, "secret", b"secret")
+    address = stamped(client, bucket, "tar", prefix="secret")
+    put(client, bucket, "secret2", b"newer than the stamp")
+    extension, earlier = app.extensions["invenio-files-rest"], bucket_state._earlier
+
+    def replace(*args: Any) -> Any:
+        monkeypatch.setattr(bucket_state, "_earlier", earlier)
+        ObjectVersion.create(bucket.id, "secret").set_location("/nowhere", 1, "md5:0")
+        db.session.commit()
+        return earlier(*args)
+
+    monkeypatch.setattr(bucket_state, "_earlier", replace)
+    monkeypatch.setattr(extension, "permission_factory", Asked("object-read"))
+    answer = client.get(address)
+    assert bucket_state._earlier is earlier
+    assert (answer.status_code, b"secret" in answer.data) == (401, False)
 
 
 def test_who_may_not_read_the_bucket_finds_no_archive(app: Any, client: FlaskClient, filled: Bucket, monkeypatch: Any):
@@ -690,18 +712,25 @@ def test_no_more_than_one_file_is_open_and_no_connection(
     assert most == 1
 
 
+@pytest.mark.parametrize("kept", [0, 10_000])
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_a_file_that_is_moved_while_the_archive_is_sent_is_found_where_it_is(
-    app: Any, client: FlaskClient, filled: Bucket, tmp_path: Path, kind: str
+    app: Any, client: FlaskClient, filled: Bucket, tmp_path: Path, kind: str, kept: int, monkeypatch: Any
 ):
+    """To move a file is to make another row, and to remove the bytes of the first one."""
+    monkeypatch.setattr("invenio_files_rest.archives.layout.KEPT", kept)
     whole = fetch(client, filled, kind)
     address = stamped(client, filled, kind)
-    layout = lay_out(FORMATS[kind], BucketState.latest(filled.id, "", EPOCH), Permitted())
-    for file in db.session.scalars(select(FileInstance)):
-        file.uri = str(Path(file.uri).rename(tmp_path / file.id.hex))
+    db.session.add(Location(name="other", uri=str(tmp_path / "other")))
     db.session.commit()
+    layout = lay_out(FORMATS[kind], BucketState.latest(filled.id, "", EPOCH), Permitted())
     with ArchiveStream(app, layout, lambda: None) as stream:
-        assert stream.read() == whole
+        came = stream.read(10)
+        for file_id in list(db.session.scalars(select(FileInstance.id))):
+            assert migrate_file(str(file_id), "other")
+            assert remove_file_data(file_id, force=True)
+        db.session.commit()
+        assert came + stream.read() == whole
     assert client.get(address).data == whole
 
 

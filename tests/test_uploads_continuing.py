@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from invenio_db import db
 from sqlalchemy import URL
 
 from invenio_files_rest.models import Bucket, ObjectVersion, UploadExtent
+from invenio_files_rest.models.base import utcnow
 from invenio_files_rest.services.uploads.errors import UploadLost, UploadOffsetMismatch
 from invenio_files_rest.services.uploads.plans import APPENDED
 from invenio_files_rest.services.uploads.recent import Recent
@@ -54,6 +56,22 @@ def append(upload: Any, start: int, end: int, **about: Any) -> int:
 def epoch() -> int:
     db.session.rollback()
     return int(db.session.query(UploadExtent.epoch).scalar())
+
+
+def before_each_write(app: Flask, monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], Any]) -> None:
+    """Have steps happen, one before each of the next writes gets to the storage."""
+    left = list(steps)
+
+    def slow(write: Any, *args: Any, **kwargs: Any) -> Any:
+        if left:
+            left.pop(0)()
+        return write(*args, **kwargs)
+
+    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory_of(Uploads, "write", slow))
+
+
+def kill() -> None:
+    raise Killed
 
 
 def ensure_whole(upload: Any) -> None:
@@ -127,13 +145,11 @@ def test_who_is_overtaken_before_it_gets_to_its_place_writes_over_nothing(
         append(upload, 0, 4)
     at, overtaken = 4 * goes_on, []
 
-    def slow(write: Any, *args: Any, **kwargs: Any) -> Any:
-        if not overtaken:
-            overtaken.append(APPENDED.offset(upload, take_over=True).offset)
-            append(upload, at, at + 4)
-        return write(*args, **kwargs)
+    def overtake() -> None:
+        overtaken.append(APPENDED.offset(upload, take_over=True).offset)
+        append(upload, at, at + 4)
 
-    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory_of(Uploads, "write", slow))
+    before_each_write(app, monkeypatch, overtake)
     with pytest.raises(UploadLost):
         APPENDED.write(upload, at, BytesIO(b"late"), size=4)
     assert overtaken == [at]
@@ -143,25 +159,54 @@ def test_who_is_overtaken_before_it_gets_to_its_place_writes_over_nothing(
 
 
 @pytest.mark.parametrize("goes_on", [False, True])
-def test_what_an_overtaken_request_wrote_where_nobody_had_written_counts_for_nothing(
-    app: Flask, bucket: Bucket, goes_on: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("dies", [False, True])
+def test_an_overtaken_request_writes_nothing_also_where_nobody_has_written(
+    app: Flask, bucket: Bucket, goes_on: bool, dies: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Or else its bytes would be those of the next writer, which is known before it gets to its place."""
     upload = APPENDED.begin(bucket, "key", len(CONTENT), protocol="test")
     if goes_on:
         append(upload, 0, 4)
-    at, overtaken = 4 * goes_on, []
+    at: int = 4 * goes_on
+    told: list[int] = []
 
-    def slow(write: Any, *args: Any, **kwargs: Any) -> Any:
-        if not overtaken:
-            overtaken.append(APPENDED.offset(upload, take_over=True).offset)
-        return write(*args, **kwargs)
+    def ask() -> None:
+        told.append(APPENDED.offset(upload, take_over=True).offset)
 
-    monkeypatch.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory_of(Uploads, "write", slow))
+    before_each_write(app, monkeypatch, ask, kill if dies else ask)
     with pytest.raises(UploadLost):
         APPENDED.write(upload, at, BytesIO(b"late"), size=4)
-    assert APPENDED.offset(upload, take_over=True).offset == overtaken[0] == at
+    with pytest.raises(Killed if dies else UploadLost):
+        append(upload, at, at + 4)
+    ask()
+    assert set(told) == {at}
     append(upload, at, 12)
     ensure_whole(upload)
+
+
+def test_what_is_told_to_who_looks_is_never_more_than_what_stays(
+    app: Flask, upload: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before_each_write(app, monkeypatch, lambda: append(upload, 4, 4))
+    with pytest.raises(UploadLost):
+        APPENDED.write(upload, 4, BytesIO(b"late"), size=4)
+    assert APPENDED.offset(upload).offset == 4
+    assert append(upload, 4, 6) == 6
+    append(upload, 6, 12)
+    ensure_whole(upload)
+
+
+def test_who_goes_on_late_begins_an_epoch_and_postpones_the_expiry_with_it(
+    app: Flask, upload: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or else the upload may expire while the body comes."""
+    lifetime = app.config["FILES_REST_MULTIPART_EXPIRES"]
+    monkeypatch.setattr("invenio_files_rest.services.uploads.runs.utcnow", lambda: utcnow() + 0.4 * lifetime)
+    append(upload, 4, 6)
+    assert epoch() == 1
+    monkeypatch.setattr("invenio_files_rest.services.uploads.runs.utcnow", lambda: utcnow() + 1.0 * lifetime)
+    append(upload, 6, 12)
+    assert epoch() == 2
 
 
 def test_two_processes_that_take_turns_lose_nothing(upload: Any, database_url: URL) -> None:

@@ -126,6 +126,16 @@ def test_an_object_that_is_not_there_has_no_tags(client: Any, bucket: Bucket) ->
     assert ObjectVersionTag.query.count() == 0
 
 
+def test_who_asks_for_tags_may_name_those_that_he_wants(client: Any, bucket: Bucket) -> None:
+    put(client, bucket, "a")
+    for path in (url(bucket, tags=True), url(bucket, "a", tags=True)):
+        answer = client.get(path, headers={"If-Match": "*"})
+        assert (answer.status_code, answer.json) == (200, {"tags": {}})
+        assert client.get(path, headers={"If-Match": answer.headers["ETag"]}).status_code == 200
+        assert client.get(path, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+        error(client.get(path, headers={"If-Match": '"md5:0"'}), 412)
+
+
 def test_conditions_are_held_against_what_has_the_tags(client: Any, bucket: Bucket) -> None:
     etag = f'"{put(client, bucket, "a")["checksum"]}"'
     path = url(bucket, "a", tags=True)

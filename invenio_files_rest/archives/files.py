@@ -13,7 +13,7 @@ from flask import Flask
 
 from ..errors import StorageError
 from ..http.file_body import ensure_size
-from ..models import FileInstance
+from ..models import FileInstance, ObjectVersion
 from ..paths import is_plain
 from ..services.transactions import in_transaction
 from ..storage import FileStorage, pyfs_storage_factory
@@ -82,7 +82,7 @@ class Files:
     def _moved(self, member: Member, get: Callable[[Member, FileStorage], T], error: Exception) -> T:
         """Try again, if a file has been moved to another location since its row was read."""
         with self._app.app_context():
-            row = _rows([member.file_id]).get(member.file_id)
+            row = in_transaction(partial(ObjectVersion.file_of, uuid.UUID(member.version_id)))
             if row is None or row.uri == member.uri:
                 raise error
             return get(member, row.storage())

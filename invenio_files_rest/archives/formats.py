@@ -31,6 +31,9 @@ class Member(NamedTuple):
     crc: int | None = None
     """CRC-32 of the file, if it is known."""
 
+    version_id: str = ""
+    """Identifier of the version, in hexadecimal: a file that moves gets another row, to which the version refers."""
+
 
 class Format(Protocol):
     """A format: for each file a header, its bytes and padding; then an index of all files; then an end.

@@ -74,8 +74,8 @@ def place(form: Format, position: Position, entries: Sequence[Entry]) -> tuple[l
     """
     names, offset, index_offset = Names(position.before), position.offset, position.index_offset
     members = []
-    for key, _, created, _, size, _, file_id, uri, crc in entries:
-        member = Member(names.name(key).encode(), size, created // 1_000_000, offset, file_id, uri, crc)
+    for key, version_id, created, _, size, _, file_id, uri, crc in entries:
+        member = Member(names.name(key).encode(), size, created // 1_000_000, offset, file_id, uri, crc, version_id)
         members.append(member)
         index_offset += form.index_size(member)
         offset += form.header_size(member) + size + form.padding(size)

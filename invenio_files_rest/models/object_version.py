@@ -9,7 +9,7 @@ from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
 from invenio_db import db
-from sqlalchemy import event, update
+from sqlalchemy import event, select, update
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import attributes, validates
 from sqlalchemy.schema import DDL
@@ -226,6 +226,16 @@ class ObjectVersion(Heads, ObjectContents, db.Model, Timestamp):
         :raises BucketLockedError: If the destination is locked.
         """
         return current_files_rest.bulk.copy_heads(bucket_id, destination_bucket_id)
+
+    @classmethod
+    def file_of(cls, version_id: uuid.UUID) -> FileInstance | None:
+        """Return the file to which a version refers now; ``None`` if there is none.
+
+        :param version_id: Identifier of the version.
+        """
+        statement = select(FileInstance).join(cls, cls.file_id == FileInstance.id).where(cls.version_id == version_id)
+        file: FileInstance | None = db.session.scalar(statement)
+        return file
 
     @classmethod
     def relink_all(cls, old_file: FileInstance, new_file: FileInstance) -> None:

@@ -78,8 +78,7 @@ class InPlace(PartFiles):
             # A length of 0 would lock everything that follows.
             with self._locked(offset, TO_THE_END if size is None else max(size, 1), extent.timeout) as file:
                 if size is None:
-                    ends_here = os.fstat(file.fileno()).st_size == offset
-                    extent.ready(nothing if ends_here else lambda: self._clear(file, offset))
+                    extent.ready(lambda: self._clear(file, offset))
                     return self._grow(file, offset, extent, stream)
                 extent.ready(nothing)
                 if self._can_reach(file, offset, size):

@@ -49,7 +49,7 @@ def always(clear: Callable[[], Any]) -> None:
 
 
 def nothing() -> None:
-    """Do nothing, where nothing is to be cleared: who writes there can harm nobody."""
+    """Do nothing, where nothing is to be cleared."""
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,11 @@ class _MayBeSent:
             if not self.needs_versions:
                 # The same for all of them.
                 self._permitted.add(is_head)
-            asked = [one for one in page.versions if one.is_head == is_head] if self.needs_versions else [self._bucket]
+            asked: list[Any] = [self._bucket]
+            if self.needs_versions:
+                # What the row says decides: an object of the session may be from a statement before.
+                pairs = zip(page.entries, page.versions, strict=True)
+                asked = [one for entry, one in pairs if entry.is_head == is_head]
             actions = ["object-read"] if is_head else ["object-read", "object-read-version"]
             if any(len(allowed) < len(actions) for allowed in permitted_actions(asked, actions)):
                 refuse(hidden=False)

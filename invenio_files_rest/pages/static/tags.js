@@ -48,7 +48,7 @@ export function mountTags(section) {
 async function load(url) {
   const answer = await request("GET", url);
   // A proxy that compresses the answer makes another tag of it.
-  const etag = (answer.headers.get("ETag") ?? "*").replace(/^W\//, "").replace(/-gzip"$/, '"');
+  const etag = (answer.headers.get("ETag") ?? "*").replace(/^W\//, "").replace(/-(gzip|br|zstd|deflate)"$/, '"');
   return { tags: (await answer.json()).tags, etag };
 }
 

@@ -15,7 +15,7 @@ from ...errors import FilesException
 from ...messages import lazy_gettext as _
 from ...messages import lazy_ngettext
 from ...models import Upload, UploadExtent
-from ...storage.uploads import ExtentWrite, Receipt, nothing
+from ...storage.uploads import ExtentWrite, Receipt
 from ..transactions import in_transaction, release_connection
 from .access import Backend, backend, explained, held_open, use, used_open
 from .digests import Following, running
@@ -162,9 +162,9 @@ def _append(
 
     def admit(clear: Callable[[], Any]) -> None:
         if grant.is_clean and grant.length is not None:
-            if clear is not nothing:
-                in_transaction(lambda: ensure_current(upload_id, grant.epoch))
-                clear()
+            # Asked under the lock: who begins an epoch later waits for it, and finds what is written here.
+            in_transaction(lambda: ensure_current(upload_id, grant.epoch))
+            clear()
         else:
             in_transaction(lambda: claim_body(clear))
 
@@ -252,7 +252,7 @@ def _append(
     if algorithm is not None and digest is not None:
         running.put(upload_id, receipt["size"], algorithm, digest)
     if is_left(receipt):
-        leave(upload_id, grant._replace(receipt=receipt, size=receipt["size"], left_by=None, is_clean=True))
+        leave(upload_id, grant._replace(receipt=receipt, size=receipt["size"], left_by=None, is_clean=True), expires)
     if isinstance(source.error, FilesException):
         # Refused by us, as opposed to a broken connection.
         raise source.error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import NamedTuple
 
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...models import Upload, UploadExtent
+from ...models.base import utcnow
 from ...storage.uploads import Receipt, State, machine
 from ..transactions import in_transaction, release_connection
 from .access import Backend, held_open, used_open
@@ -34,7 +36,7 @@ class Grant(NamedTuple):
     """Whether what lies behind the run needs not be kept, and the extent names a writer already whose bytes are."""
 
 
-_continued: Recent[uuid.UUID, Grant] = Recent()
+_continued: Recent[uuid.UUID, tuple[Grant, datetime]] = Recent()
 """Runs of which this process has recorded all that it wrote, and whose epoch is still its own unless somebody else has
 begun another."""
 
@@ -132,13 +134,16 @@ def take(
     return Grant(extent.epoch, upload.state, extent.receipt, recorded, upload.length, left_by, is_clean)
 
 
-def leave(upload_id: uuid.UUID, grant: Grant) -> None:
+def leave(upload_id: uuid.UUID, grant: Grant, expires: datetime) -> None:
     """Leave a run to the next request: where it comes to this process, it goes on in the same epoch.
 
     :param upload_id: Identifier of the upload.
     :param grant: State of the run, of which all is recorded. The extent still names its writer.
+    :param expires: When the upload expires. Only until half of that is over: nothing postpones it then before a minute
+        of the next body has come.
     """
-    _continued.put(upload_id, grant)
+    now = utcnow()
+    _continued.put(upload_id, (grant, now + (expires - now) / 2))
 
 
 def resume(upload_id: uuid.UUID, offset: int, length: int | None) -> Grant | None:
@@ -149,8 +154,8 @@ def resume(upload_id: uuid.UUID, offset: int, length: int | None) -> Grant | Non
     :param length: Length of the upload, if the request declares it.
     :returns: State of the run; ``None`` if that request was not of this process, or anything has changed since.
     """
-    grant = _continued.take(upload_id)
-    if grant is None or offset != grant.size or length not in (None, grant.length):
+    grant, until = _continued.take(upload_id) or (None, None)
+    if grant is None or until is None or utcnow() > until or offset != grant.size or length not in (None, grant.length):
         return None
     return grant if UploadExtent.epochs({upload_id}).get((upload_id, RUN)) == grant.epoch else None
 
