@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import hashlib
+import io
 import mmap
 import os
 import subprocess
@@ -137,6 +138,18 @@ def test_the_disk_gets_each_piece_as_soon_as_it_is_there_and_is_waited_for_much_
     PyFSFileStorage(f"{tmp_path}/file").save(GeneratedStream(pieces * PIECE + 1))
     assert ranges["begun"] == [(number * PIECE, (number + 1) * PIECE) for number in range(pieces)]
     assert ranges["released"] == [(0, PIECE), (PIECE, 2 * PIECE)]
+
+
+def test_a_long_file_that_grows_request_by_request_stays_in_memory_with_its_end_alone_too(
+    tmp_path: Path, ranges: dict[str, list[tuple[int, int]]]
+) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    for start in range(0, KEPT + 3 * PIECE, PIECE):
+        with writeback.StreamedFile(io.FileIO(path, "r+b"), cached=PIECE) as file:
+            file.seek(start)
+            file.write(bytes(PIECE))
+    assert ranges["released"] == [(number * PIECE, (number + 1) * PIECE) for number in range(3)]
 
 
 def test_the_disk_is_asked_for_what_the_system_has(tmp_path: Path, ranges: dict[str, list[tuple[int, int]]]) -> None:

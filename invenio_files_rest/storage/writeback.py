@@ -91,7 +91,9 @@ class StreamedFile(io.BufferedWriter):
         :param whence: Reference point, as of :meth:`io.IOBase.seek`.
         :returns: The position, in bytes from the start.
         """
-        self._begun = self._released = super().seek(offset, whence)
+        self._begun = super().seek(offset, whence)
+        # Of what is before it, those that wrote it have released all but the last, or nothing yet.
+        self._released = max(0, self._begun - KEPT) if self._begun > self._cached else 0
         return self._begun
 
     def write(self, data: Any, /) -> int:
