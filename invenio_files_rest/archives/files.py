@@ -55,10 +55,7 @@ class Files:
         :raises OSError: If it cannot be opened.
         :raises StorageError: If it has another size than it should have.
         """
-        try:
-            return self._by_storage(member, _read) if member.file_id in self._rows else _read_path(member)
-        except Exception as error:
-            return self._moved(member, _read, error)
+        return self._get(member, _read, _read_path)
 
     def open(self, member: Member) -> IO[bytes]:
         """Open a file. The caller closes it.
@@ -67,10 +64,13 @@ class Files:
         :raises OSError: If it cannot be opened.
         :raises StorageError: If it has another size than it should have.
         """
+        return self._get(member, _open, _open_path)
+
+    def _get(self, member: Member, by_storage: Callable[[Member, FileStorage], T], by_path: Callable[[Member], T]) -> T:
         try:
-            return self._by_storage(member, _open) if member.file_id in self._rows else _open_path(member)
+            return self._by_storage(member, by_storage) if member.file_id in self._rows else by_path(member)
         except Exception as error:
-            return self._moved(member, _open, error)
+            return self._moved(member, by_storage, error)
 
     def _by_storage(self, member: Member, get: Callable[[Member, FileStorage], T]) -> T:
         row = self._rows[member.file_id]
