@@ -168,9 +168,9 @@ def test_the_disk_gets_most_of_a_short_run_before_its_end_is_waited_for(
     if not state["locks"]:
         pytest.skip("Runs are written to files of their own here.")
     receipt = uploads.write(state, ExtentWrite(0, 0, whole=False), GeneratedStream(8 * MIB))
-    uploads.write(state, ExtentWrite(0, 8 * MIB, epoch=2, receipt=receipt, whole=False), GeneratedStream(4 * MIB))
+    uploads.write(state, ExtentWrite(0, 8 * MIB, epoch=2, receipt=receipt, whole=False), GeneratedStream(21 * MIB))
     begun = [(start // MIB, end // MIB) for start, end in ranges["begun"]]
-    assert begun == [(0, 1), (1, 3), (3, 7), (8, 9), (9, 11)]
+    assert begun == [*pairwise(range(18)), *pairwise(range(17, 26, 2)), (25, 28)]
 
 
 def test_the_disk_gets_a_part_from_where_it_begins_and_all_of_it_stays_in_memory(

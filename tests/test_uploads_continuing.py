@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from io import BytesIO
@@ -150,7 +151,8 @@ def test_who_is_overtaken_before_it_gets_to_its_place_writes_over_nothing(
         append(upload, at, at + 4)
 
     before_each_write(app, monkeypatch, overtake)
-    with pytest.raises(UploadLost):
+    # Who goes on would begin an epoch of its own, but somebody else has written there.
+    with pytest.raises(UploadOffsetMismatch if goes_on else UploadLost):
         APPENDED.write(upload, at, BytesIO(b"late"), size=4)
     assert overtaken == [at]
     assert APPENDED.offset(upload).offset == at + 4
@@ -158,16 +160,12 @@ def test_who_is_overtaken_before_it_gets_to_its_place_writes_over_nothing(
     ensure_whole(upload)
 
 
-@pytest.mark.parametrize("goes_on", [False, True])
 @pytest.mark.parametrize("dies", [False, True])
 def test_an_overtaken_request_writes_nothing_also_where_nobody_has_written(
-    app: Flask, bucket: Bucket, goes_on: bool, dies: bool, monkeypatch: pytest.MonkeyPatch
+    app: Flask, bucket: Bucket, dies: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or else its bytes would be those of the next writer, which is known before it gets to its place."""
     upload = APPENDED.begin(bucket, "key", len(CONTENT), protocol="test")
-    if goes_on:
-        append(upload, 0, 4)
-    at: int = 4 * goes_on
     told: list[int] = []
 
     def ask() -> None:
@@ -175,23 +173,64 @@ def test_an_overtaken_request_writes_nothing_also_where_nobody_has_written(
 
     before_each_write(app, monkeypatch, ask, kill if dies else ask)
     with pytest.raises(UploadLost):
-        APPENDED.write(upload, at, BytesIO(b"late"), size=4)
+        APPENDED.write(upload, 0, BytesIO(b"late"), size=4)
     with pytest.raises(Killed if dies else UploadLost):
-        append(upload, at, at + 4)
+        append(upload, 0, 4)
     ask()
-    assert set(told) == {at}
-    append(upload, at, 12)
+    assert set(told) == {0}
+    append(upload, 0, 12)
     ensure_whole(upload)
 
 
-def test_what_is_told_to_who_looks_is_never_more_than_what_stays(
+@pytest.mark.parametrize("dies", [False, True])
+def test_who_goes_on_and_is_overtaken_before_it_gets_to_its_place_begins_an_epoch(
+    app: Flask, upload: Any, dies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+
+    def ask() -> None:
+        told.append(APPENDED.offset(upload, take_over=True).offset)
+
+    before_each_write(app, monkeypatch, ask, kill if dies else lambda: None)
+    if dies:
+        with pytest.raises(Killed):
+            append(upload, 4, 8)
+        ask()
+    assert append(upload, 4, 8) == 8
+    assert epoch() == (5 if dies else 3)
+    assert set(told) == {4}
+    append(upload, 8, 12)
+    ensure_whole(upload)
+
+
+def test_who_goes_on_where_somebody_still_writes_has_that_one_stop(upload: Any, database_url: URL) -> None:
+    with uploader(database_url, plan="appended", upload=str(upload), place=4, size=4) as other:
+        other.go()
+        assert other.line() == "reading"
+        assert append(upload, 4, 12) == 12
+        assert other.line()["error"] == "UploadLost"
+    ensure_whole(upload)
+
+
+def test_a_digest_goes_on_with_who_begins_an_epoch_after_all(
     app: Flask, upload: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before_each_write(app, monkeypatch, lambda: append(upload, 4, 4))
+    before_each_write(app, monkeypatch, lambda: APPENDED.offset(upload, take_over=True))
+    append(upload, 4, 12)
+    db.session.rollback()
+    digest = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+    assert db.session.query(UploadExtent.digests).scalar() == {"md5": digest}
+
+
+def test_what_is_told_to_who_looks_is_never_more_than_what_stays(
+    app: Flask, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = APPENDED.begin(bucket, "key", len(CONTENT), protocol="test")
+    before_each_write(app, monkeypatch, lambda: append(upload, 0, 0))
     with pytest.raises(UploadLost):
-        APPENDED.write(upload, 4, BytesIO(b"late"), size=4)
-    assert APPENDED.offset(upload).offset == 4
-    assert append(upload, 4, 6) == 6
+        APPENDED.write(upload, 0, BytesIO(b"late"), size=4)
+    assert APPENDED.offset(upload).offset == 0
+    assert append(upload, 0, 6) == 6
     append(upload, 6, 12)
     ensure_whole(upload)
 

@@ -163,8 +163,10 @@ class UploadExtent(db.Model, Timestamp):
     @classmethod
     @cache
     def _epochs(cls) -> Any:
-        columns = select(cls.upload_id, cls.number, cls.epoch).join(Upload, Upload.id == cls.upload_id)
-        return columns.where(cls.upload_id.in_(bindparam("upload_ids", expanding=True)), Upload.status == OPEN)
+        # Of the tables, for the reason that _arrived has.
+        extent, upload = cls.__table__.c, Upload.__table__.c
+        columns = select(extent.upload_id, extent.number, extent.epoch).join(Upload.__table__)
+        return columns.where(extent.upload_id.in_(bindparam("upload_ids", expanding=True)), upload.status == OPEN)
 
     def __repr__(self) -> str:
         """Return a text with upload and number."""

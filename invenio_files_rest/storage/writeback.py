@@ -24,7 +24,10 @@ PIECE = 8 * 1024**2
 """Minimum number of bytes after which the system is asked to write them to the disk."""
 
 SHORT_PIECE = 1024**2
-"""That of the first piece of a run of bytes that may be short, and is waited for. Each next piece is twice as large."""
+"""That of the first pieces of a run of bytes that may be short. Its end is waited for."""
+
+LAST_SHARE = 8
+"""The next piece of such a run is that part of what it has so far, so that the disk has most of it at its end."""
 
 CACHED_SHARE = 1 / 64
 """Largest size of a file that stays in memory as a whole, as a share of the memory, if nobody sets another one."""
@@ -82,7 +85,7 @@ class StreamedFile(io.BufferedWriter):
         self._cached = cached
         self._piece = piece
         self._able = True
-        self._begun = self._released = self.tell()
+        self._start = self._begun = self._released = self.tell()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move to the position to write at.
@@ -91,7 +94,7 @@ class StreamedFile(io.BufferedWriter):
         :param whence: Reference point, as of :meth:`io.IOBase.seek`.
         :returns: The position, in bytes from the start.
         """
-        self._begun = super().seek(offset, whence)
+        self._start = self._begun = super().seek(offset, whence)
         # Of what is before it, those that wrote it have released all but the last, or nothing yet.
         self._released = max(0, self._begun - KEPT) if self._begun > self._cached else 0
         return self._begun
@@ -106,7 +109,7 @@ class StreamedFile(io.BufferedWriter):
         count = super().write(data)
         end = self.tell()
         if self._able and end - self._begun >= self._piece:
-            self._piece = min(2 * self._piece, PIECE)
+            self._piece = max(self._piece, min((end - self._start) // LAST_SHARE, PIECE))
             self.flush()
             self._begin(end)
             if self._able and end > self._cached:

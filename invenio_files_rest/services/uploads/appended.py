@@ -15,7 +15,7 @@ from ...errors import FilesException
 from ...messages import lazy_gettext as _
 from ...messages import lazy_ngettext
 from ...models import Upload, UploadExtent
-from ...storage.uploads import ExtentWrite, Receipt
+from ...storage.uploads import WAIT_SECONDS, ExtentWrite, Receipt
 from ..transactions import in_transaction, release_connection
 from .access import Backend, backend, explained, held_open, use, used_open
 from .digests import Following, running
@@ -26,6 +26,7 @@ from .leases import Lease
 from .runs import (
     RUN,
     Grant,
+    Overtaken,
     ensure_current,
     ensure_room,
     give_up,
@@ -85,15 +86,21 @@ class Appended(FreePlan):
         :raises StorageError: If the storage fails, or the location is away.
         """
         release_connection()
-        grant = None if whole else in_transaction(lambda: resume(upload_id, place, length))
-        grant = grant or in_transaction(lambda: take(upload_id, place, size, length, whole))
-        store = backend(upload_id, grant.state)
-        with explained(grant.state["uri"], lambda: held_open(upload_id)):
-            grant = settle(upload_id, grant, store, not whole and store.uploads.continues(grant.state))
-            if place != grant.size:
-                raise UploadOffsetMismatch(grant.size)
-            ensure_room(grant.length, place + (size or 0))
-            return _append(upload_id, grant, store, stream, size, whole, shut, lossless)
+
+        def go_on(grant: Grant) -> Progress:
+            store = backend(upload_id, grant.state)
+            with explained(grant.state["uri"], lambda: held_open(upload_id)):
+                grant = settle(upload_id, grant, store, not whole and store.uploads.continues(grant.state))
+                if place != grant.size:
+                    raise UploadOffsetMismatch(grant.size)
+                ensure_room(grant.length, place + (size or 0))
+                return _append(upload_id, grant, store, stream, size, whole, shut, lossless)
+
+        resumed = None if whole else resume(upload_id, place, length)
+        if resumed is not None:
+            with suppress(Overtaken):
+                return go_on(resumed)
+        return go_on(in_transaction(lambda: take(upload_id, place, size, length, whole)))
 
     def offset(self, upload_id: uuid.UUID, take_over: bool = False) -> Progress:
         """Return how far an upload has come, including bytes that arrived but could not be recorded.
@@ -163,7 +170,7 @@ def _append(
     def admit(clear: Callable[[], Any]) -> None:
         if grant.is_clean and grant.length is not None:
             # Asked under the lock: who begins an epoch later waits for it, and finds what is written here.
-            in_transaction(lambda: ensure_current(upload_id, grant.epoch))
+            in_transaction(lambda: ensure_current(upload_id, grant))
             clear()
         else:
             in_transaction(lambda: claim_body(clear))
@@ -217,6 +224,10 @@ def _append(
         except SQLAlchemyError:
             current_app.logger.exception("The progress of the upload %s could not be recorded.", upload_id)
 
+    def return_digest() -> None:
+        if algorithm is not None and digest is not None and not source.received:
+            running.put(upload_id, grant.size, algorithm, digest)
+
     with Lease(upload_id, RUN, grant.epoch, shut) as lease:
         source = Source(
             Touching(stream, lambda: use(upload_id)),
@@ -237,12 +248,15 @@ def _append(
                 ready=admit,
                 digest=digest,
                 saved=None if whole else saved,
+                # Who waits does so in an epoch of its own, so that the other one is told to stop.
+                timeout=0 if grant.is_resumed else WAIT_SECONDS,
             )
             receipt = store.uploads.write(grant.state, extent, _Whole(source) if whole else source)
-        except Exception:
+        except Exception as error:
+            return_digest()
+            if grant.is_resumed and isinstance(error, Overtaken | TimeoutError) and not source.received:
+                raise Overtaken() from error
             give_up(upload_id, grant.epoch)
-            if algorithm is not None and digest is not None and not source.received:
-                running.put(upload_id, grant.size, algorithm, digest)
             raise
         try:
             expires = in_transaction(lambda: record(receipt, ended=True))
@@ -252,7 +266,7 @@ def _append(
     if algorithm is not None and digest is not None:
         running.put(upload_id, receipt["size"], algorithm, digest)
     if is_left(receipt):
-        leave(upload_id, grant._replace(receipt=receipt, size=receipt["size"], left_by=None, is_clean=True), expires)
+        leave(upload_id, grant._replace(receipt=receipt, size=receipt["size"]), expires)
     if isinstance(source.error, FilesException):
         # Refused by us, as opposed to a broken connection.
         raise source.error

@@ -35,6 +35,13 @@ class Grant(NamedTuple):
     is_clean: bool = False
     """Whether what lies behind the run needs not be kept, and the extent names a writer already whose bytes are."""
 
+    is_resumed: bool = False
+    """Whether its epoch is that of the previous request. Somebody else may have begun another meanwhile."""
+
+
+class Overtaken(Exception):  # noqa: N818 (the request goes on in a new epoch)
+    """The epoch of the previous request has ended, or its place is locked, and nothing of this one has been read."""
+
 
 _continued: Recent[uuid.UUID, tuple[Grant, datetime]] = Recent()
 """Runs of which this process has recorded all that it wrote, and whose epoch is still its own unless somebody else has
@@ -143,7 +150,8 @@ def leave(upload_id: uuid.UUID, grant: Grant, expires: datetime) -> None:
         of the next body has come.
     """
     now = utcnow()
-    _continued.put(upload_id, (grant, now + (expires - now) / 2))
+    resumed = grant._replace(left_by=None, is_clean=True, is_resumed=True)
+    _continued.put(upload_id, (resumed, now + (expires - now) / 2))
 
 
 def resume(upload_id: uuid.UUID, offset: int, length: int | None) -> Grant | None:
@@ -152,26 +160,27 @@ def resume(upload_id: uuid.UUID, offset: int, length: int | None) -> Grant | Non
     :param upload_id: Identifier of the upload.
     :param offset: Where the request continues, in bytes.
     :param length: Length of the upload, if the request declares it.
-    :returns: State of the run; ``None`` if that request was not of this process, or anything has changed since.
+    :returns: State of the run as that request has left it; ``None`` if it was not of this process.
     """
     grant, until = _continued.take(upload_id) or (None, None)
     if grant is None or until is None or utcnow() > until or offset != grant.size or length not in (None, grant.length):
         return None
-    return grant if UploadExtent.epochs({upload_id}).get((upload_id, RUN)) == grant.epoch else None
+    return grant
 
 
-def ensure_current(upload_id: uuid.UUID, epoch: int) -> None:
+def ensure_current(upload_id: uuid.UUID, grant: Grant) -> None:
     """Check that an epoch has not ended. Whoever has the lock in storage loses nothing if it ends later.
 
     :param upload_id: Identifier of the upload.
-    :param epoch: Epoch of the caller.
-    :raises UploadLost: If it has ended.
+    :param grant: State of the run.
+    :raises Overtaken: If it has ended, and was that of the previous request.
+    :raises UploadLost: If it has ended otherwise.
     :raises UploadGone: If the upload has been aborted, or has expired.
     :raises UploadClosed: If it takes no more bytes.
     """
-    if UploadExtent.epochs({upload_id}).get((upload_id, RUN)) != epoch:
+    if UploadExtent.epochs({upload_id}).get((upload_id, RUN)) != grant.epoch:
         held_open(upload_id)
-        raise UploadLost()
+        raise Overtaken() if grant.is_resumed else UploadLost()
 
 
 def of_epoch(upload_id: uuid.UUID, epoch: int) -> UploadExtent:
