@@ -171,6 +171,25 @@ class UploadsContract(Contract):
         new_uploads().finish(state, [last])
         assert self.content(make_storage("file")) == b"0123456789"
 
+    def test_a_run_goes_on_in_one_epoch_where_the_storage_allows_it(
+        self, new_uploads: Callable[[], Uploads], make_storage: MakeStorage
+    ) -> None:
+        """What came of it is found whatever epoch is told."""
+        state, content = new_uploads().begin(), b""
+        if not new_uploads().continues(state):
+            pytest.skip("Each epoch of this storage has a place of its own.")
+        receipt: Any = None
+        for data in (b"0123", b"4", b"56789" * 100_000):
+            receipt = self.put(new_uploads(), state, 0, len(content), data, receipt=receipt, whole=False)
+            content += data
+            assert receipt["size"] == len(content)
+        unrecorded = ExtentWrite(0, len(content), receipt=receipt, whole=False)
+        new_uploads().write(state, unrecorded, EndingStream(b"more"))
+        kept = new_uploads().kept(state, 0, receipt, epoch=7)
+        assert kept["size"] == len(content) + 4
+        new_uploads().finish(state, [kept])
+        assert self.content(make_storage("file")) == content + b"more"
+
     def test_nothing_stays_of_what_has_to_be_whole_and_breaks(
         self, new_uploads: Callable[[], Uploads], make_storage: MakeStorage
     ) -> None:
