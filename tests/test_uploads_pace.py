@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from io import BytesIO
-from threading import Event, Thread
+from threading import Event, Thread, current_thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -107,6 +107,18 @@ def test_what_is_written_does_not_wait_for_the_digest() -> None:
     assert target.getvalue() == b"".join(BLOCKS[:3])
     gated.gate.set()
     assert following.hexdigest() == hashlib.md5(target.getvalue()).hexdigest()
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("follows", [False, True])
+def test_who_has_nothing_else_to_do_writes_to_the_page_cache_itself(at_once: bool, follows: bool) -> None:
+    """Where writing may take long, or there is a digest to compute, others do."""
+    digest = hashlib.md5()
+    writers: list[Thread] = []
+    target = SimpleNamespace(write=lambda block: writers.append(current_thread()))
+    pump(BytesIO(b"".join(BLOCKS[:3])), target, Following(digest) if follows else digest, at_once=at_once)
+    writes_itself = at_once and follows
+    assert [writer is current_thread() for writer in writers] == [True, True, writes_itself]
 
 
 def test_a_running_digest_is_taken_away_unless_it_is_to_be_kept() -> None:

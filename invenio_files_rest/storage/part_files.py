@@ -127,7 +127,9 @@ class PartFiles:
                 saved(receipt_to(told))
 
         least = GROWING_CHUNK if saved is not None else None
-        return pump(stream, target, extent.digest, size=extent.size, least=least, progress_callback=tell)
+        return pump(
+            stream, target, extent.digest, size=extent.size, least=least, at_once=durable, progress_callback=tell
+        )
 
     def kept(
         self, state: State, number: int, receipt: Receipt | None, *, epoch: int, timeout: float = WAIT_SECONDS

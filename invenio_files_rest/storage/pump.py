@@ -2,7 +2,7 @@
 
 A long stream is read by the caller's thread, to which the input of a WSGI server belongs, while two others hash and
 write. Hashing and writing release the interpreter's lock, so the slowest of the three sets the pace. A short stream
-starts no threads, which would cost more than they save.
+starts no threads, which would cost more than they save; nor does one that is only written to a file of this machine.
 """
 
 from __future__ import annotations
@@ -165,6 +165,7 @@ def pump(
     size_limit: int | FileSizeLimit | None = None,
     chunk_size: int | None = None,
     least: int | None = None,
+    at_once: bool = False,
     progress_callback: Callable[[int | None, int], Any] | None = None,
 ) -> int:
     """Copy a source to a destination, to the source's end.
@@ -178,6 +179,8 @@ def pump(
     :param size_limit: Largest number of bytes that it may have. Nothing beyond the limit is written.
     :param chunk_size: Largest number of bytes to pass on at a time.
     :param least: Number of bytes to pass on before more are waited for; by default as many.
+    :param at_once: Whether the destination takes bytes at once, as the page cache does. Then this thread writes them
+        where it has no digest to compute; to pass them on would take longer.
     :param progress_callback: Function that is called with the size, ``None`` if it is not known, and the number of
         bytes so far; at the end they are equal.
     :returns: Number of bytes copied.
@@ -203,12 +206,13 @@ def pump(
     followers: list[Callable[[bytes], Any]] = []
     if message_digest is not None:
         (followers if getattr(message_digest, "follows", False) else consumers).append(message_digest.update)
+    needs_threads = len(consumers) > 1 or not at_once
     workers: list[_Worker] = []
     done = 0
     try:
         block_size = chunk_size_or_default(chunk_size)
         for block in _blocks(source, block_size, least or block_size, check):
-            if not workers and done >= INLINE_BYTES:
+            if needs_threads and not workers and done >= INLINE_BYTES:
                 for consumer in consumers:
                     workers.append(_Worker(consumer))
                 consumers = [worker.put for worker in workers]
