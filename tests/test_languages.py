@@ -39,6 +39,8 @@ from invenio_files_rest.errors import (
 from invenio_files_rest.http.languages import bytes_in_words, moment_in_words, size_in_words
 from invenio_files_rest.models import Bucket
 from invenio_files_rest.models.base import utcnow
+from invenio_files_rest.pages.messages import MESSAGES
+from invenio_files_rest.pages.messages import messages as strings_of_scripts
 from invenio_files_rest.shares import create_blueprint
 from invenio_files_rest.telemetry import logs
 from invenio_files_rest.views import blueprint
@@ -226,6 +228,23 @@ def test_pages_of_links_are_in_the_language(client: FlaskClient, bucket: Bucket,
     lost = client.get("/files/links/none", headers=speaking("de", **PAGE))
     assert (lost.status_code, "<h1>Nicht gefunden</h1>" in lost.text) == (404, True)
     assert "Diesen Link gibt es nicht" in lost.text
+
+
+def test_scripts_of_pages_say_what_they_say_in_the_language(app: Flask) -> None:
+    expected = {
+        "en": ("No link has been made.", "{size} MiB"),
+        "de": ("Es gibt noch keinen Link.", "{size} MiB"),
+        "fr": ("Aucun lien n\u2019a été créé.", "{size} Mio"),
+        "es": ("No se ha creado ningún enlace.", "{size} MiB"),
+    }
+    for language, shown in expected.items():
+        with app.test_request_context(headers=speaking(language)):
+            refresh()
+            said = strings_of_scripts()
+        assert (said["no_links"], said["mib"]) == shown
+        # Some words are the same in two languages.
+        same = sum(said[name] == text for name, text in MESSAGES.items())
+        assert same == len(MESSAGES) if language == "en" else same < len(MESSAGES) / 10
 
 
 def test_logs_are_in_english(client: FlaskClient, bucket: Bucket, app: Flask) -> None:

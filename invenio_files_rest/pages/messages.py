@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..messages import lazy_gettext as _
+from ..messages import translated
 
 MESSAGES: dict[str, Any] = {
     # Whatever a request is refused for.
@@ -159,4 +160,4 @@ MESSAGES: dict[str, Any] = {
 
 def messages() -> dict[str, str]:
     """Return the strings in the language of the page."""
-    return {name: str(text) for name, text in MESSAGES.items()}
+    return {name: translated(text) for name, text in MESSAGES.items()}
