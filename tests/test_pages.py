@@ -367,6 +367,19 @@ def test_a_locked_bucket_takes_no_upload_and_has_no_form(client: FlaskClient, al
     assert ObjectVersion.query.count() == 0
 
 
+def test_how_large_a_file_may_be_is_told_with_scripts_as_without(client: FlaskClient, allowed: Bucket) -> None:
+    def told() -> str:
+        # Before the form, which scripts take the place of.
+        before = client.get(page_of(allowed)).text.partition("<form")[0]
+        return re.sub("<.*?>", "", re.search('<p id="room".*?>(.*?)</p>', before)[1])  # type: ignore[index]
+
+    assert told() == ""
+    allowed.max_file_size = 1536
+    assert told() == "The largest one may have 1.5 KiB."
+    allowed.quota_size = allowed.size
+    assert told() == "There is no room left for this."
+
+
 def test_what_one_may_not_use_is_as_if_it_were_not_there(
     app: Flask, client: FlaskClient, bucket: Bucket, allow: Callable[..., None]
 ) -> None:

@@ -8,7 +8,7 @@ import { complain, tell } from "./notices.js";
 import { each, move, objectsIn, place, remove, restore } from "./objects.js";
 import { localize } from "./times.js";
 
-const PARTS = ["listing", "usage", "versions"];
+const PARTS = ["listing", "usage", "room", "versions"];
 
 /** @type {HTMLInputElement | null} */
 let last = null;
