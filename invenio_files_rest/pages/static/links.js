@@ -118,13 +118,17 @@ async function showAll(list, key) {
   }
   const head = ["leads_to", "expires", "note"].map((name) => make("th", { scope: "col", textContent: say(name) }));
   const table = make("table", { className: "files" }, make("thead", {}, make("tr", {}, ...head, make("td"))), rows);
-  const none = make("p", { className: "quiet", textContent: say("no_links") });
-  list.replaceChildren(rows.childElementCount ? table : none, more);
+  list.replaceChildren(rows.childElementCount ? table : none(), more);
+}
+
+function none() {
+  return make("p", { className: "quiet", textContent: say("no_links") });
 }
 
 /** @param {{kind: string, key?: string, prefix?: string, note: string, expires: string, links: {self: string}}} link */
 function row(link) {
-  const name = say(`link_${link.kind}`, { name: link.key ?? (link.prefix || say("link_whole")) });
+  const within = link.key ?? link.prefix;
+  const name = within ? say(`link_${link.kind}`, { name: within }) : say(`link_whole_${link.kind}`);
   const button = make("button", { type: "button", className: "plain danger", textContent: say("revoke"), "aria-label": say("revoke_link", { name }) });
   const found = make(
     "tr",
@@ -138,7 +142,8 @@ function row(link) {
     try {
       await request("DELETE", relative(link.links.self));
       const next = found.nextElementSibling ?? found.previousElementSibling;
-      found.remove();
+      if (next) found.remove();
+      else found.closest("table").replaceWith(none());
       (next?.querySelector("button") ?? document.querySelector("#links summary")).focus();
       tell(say("revoked"));
     } catch (error) {
