@@ -44,6 +44,9 @@ IMAGES = os.environ.get("SCREENSHOTS")
 KEYS = 300
 """Number of keys of a folder of several pages."""
 
+WIDTH = "return document.documentElement.scrollWidth"
+"""Script that tells how wide a page is. On a phone ``innerWidth`` follows it: the browser shows all of it, smaller."""
+
 READER, STRANGER, PASSWORD = "reader@example.org", "stranger@example.org", "a long password"
 
 EVIL = "window.top.ran = true; document.title = 'ran';"
@@ -313,8 +316,21 @@ def test_a_link_is_made_copied_listed_used_and_revoked(
     assert "secret" not in firefox.texts("body")[0]
     press(owner, "Revoke")
     notice(owner, "The link gives nothing any more.")
+    assert owner.texts(".link-list") == ["No link has been made."]
     assert requests.get(link, timeout=60).status_code == 404
     assert owner.complaints() == []
+
+
+def test_a_name_has_the_width_of_the_phone_in_the_page_of_a_link(
+    owner: Browser, site: Instance, make_bucket: Callable[..., str], api: Callable[..., Any]
+) -> None:
+    bucket = make_bucket(**{"Notes of the meeting, with all that was decided.txt": b"1"})
+    link = api("POST", f"/{bucket}?links", json={"prefix": ""}).json()["url"]
+    owner.look(375, 812)
+    owner.open(link)
+    assert owner.run(WIDTH) <= 375
+    assert owner.run("return document.querySelector('td').offsetWidth") > 300
+    owner.look()
 
 
 @pytest.mark.parametrize("hours", [1, 47])
@@ -335,7 +351,7 @@ def test_a_link_can_be_made_where_none_may_last_for_two_days(
     owner.click("#links summary")
     before = datetime.now(timezone.utc)
     press(owner, "Make a link")
-    wait_until(lambda: names(owner, "#links"), lambda: owner.texts(".notice"))
+    wait_until(lambda: names(owner, "#links") == ["All in the bucket"], lambda: owner.texts(".notice"))
     (link,) = api("GET", f"/{bucket}?links").json()["contents"]
     lasts = datetime.fromisoformat(link["expires"]) - before
     assert timedelta(hours=hours, minutes=-5) < lasts <= timedelta(hours=hours)
@@ -555,7 +571,7 @@ def test_axe_finds_nothing_wrong(owner: Browser, site: Instance, sample: str, wi
         owner.look(width, 1000 if width > 400 else 812, dark)
         owner.open(site.url + path)
         wait_until(lambda: owner.run("return !document.querySelector('time')?.textContent.startsWith('2026-')"))
-        assert owner.run("return document.documentElement.scrollWidth <= innerWidth"), path
+        assert owner.run(WIDTH) <= width, path
         if name == "bucket":
             choose(owner, "README.md", "data/")
         assert audit(owner) == [], path
@@ -565,6 +581,8 @@ def test_axe_finds_nothing_wrong(owner: Browser, site: Instance, sample: str, wi
             looks = "-".join(filter(None, ["phone" * (width < 400), "dark" * dark]))
             owner.screenshot(Path(IMAGES) / f"{'-'.join(filter(None, [name, looks]))}.png")
         if name == "bucket":
+            owner.run("document.querySelector('#links details').open = true")
+            assert owner.run(WIDTH) <= width, "the form of links"
             press(owner, "Delete")
             wait_until(lambda: owner.texts("dialog h2"))
             assert audit(owner) == [], "dialog"
@@ -619,6 +637,18 @@ def test_the_list_is_used_by_keyboard_and_keeps_the_focus(
     owner.run("document.getElementById('uploads').dispatchEvent(new CustomEvent('files:changed', {bubbles: true}))")
     wait_until(lambda: names(owner) == ["a.txt", "c.txt", "d.txt"])
     assert owner.run("return [document.activeElement.value, document.activeElement.checked]") == ["c.txt", True]
+    owner.look(1200, 500)
+    owner.run(
+        "const row = document.querySelector('input[value=\"a.txt\"]');"
+        "scrollTo(0, row.getBoundingClientRect().top - 10); row.focus()"
+    )
+    # What stays at the top of the screen does not lie over what has the focus (WCAG 2.2, 2.4.11).
+    top, bottom = owner.run(
+        "const box = element => element.getBoundingClientRect();"
+        "return [box(document.activeElement).top, box(document.querySelector('.toolbar')).bottom]"
+    )
+    assert top >= bottom > 0
+    owner.look()
     choose(owner, "c.txt", "a.txt")
     press(owner, "Move")
     wait_until(lambda: owner.run("return document.activeElement.tagName") == "INPUT")

@@ -27,6 +27,18 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884; overflow-wrap: anywhere; }
 td:nth-child(n+2), th:nth-child(n+2) { text-align: right; white-space: nowrap; }
+h1, p { overflow-wrap: anywhere; }
+bdi { white-space: pre-wrap; }
+input, button { font: inherit; max-width: 100%; }
+button { padding: .4rem 1rem; }
+@media (max-width: 40rem) {
+  thead { position: absolute; left: -100rem; }
+  tr { display: flex; flex-wrap: wrap; gap: 0 .75rem; padding: .5rem 0; border-bottom: 1px solid #8884; }
+  td { padding: 0; border: 0; }
+  td:first-child { flex: 100%; }
+  td:nth-child(n+2) { font-size: .875rem; }
+  td:nth-child(3):not(:empty)::after { content: " UTC"; }
+}
 """
 """The style of pages, which stands in them: there is nothing else to load."""
 
