@@ -220,7 +220,7 @@ def test_pages_fit_a_phone_and_are_dark_where_one_likes_that(
         browser.open(url)
         light = ground()
         if url == site.url:
-            picture("start", 820, 770)
+            picture("start", 820, 460)
         browser.look(390, 780, dark=True)
         assert ground() < light / 4
         assert browser.run("return document.documentElement.scrollWidth") <= 390

@@ -336,12 +336,16 @@ def test_what_the_server_has_forgotten_is_not_offered_any_more(
 def test_an_upload_that_is_paused_sends_nothing_until_it_goes_on_and_one_that_is_cancelled_is_gone(
     browser: Browser, show: Callable[..., None], site: Site, between: Cutting, tmp_path: Path
 ) -> None:
-    path, checksum = large(tmp_path)
-    given_up, _ = large(tmp_path, "other.bin")
+    # For a picture it has to last until the rate is told.
+    mib = 96 if IMAGES else 24
+    path, checksum = large(tmp_path, mib=mib)
+    given_up, _ = large(tmp_path, "other.bin", mib)
     bucket = site.bucket()
     show(bucket)
     choose(browser, path, given_up)
     wait_until(lambda: progress(browser) > 0.2, lambda: browser.texts(".uploads"))
+    if IMAGES:
+        wait_until(lambda: all("left" in text for text in browser.texts(STATUS)))
     picture(browser, "running")
     assert not AXE.exists() or audit(browser) == []
     button(browser, "Pause all")
