@@ -350,6 +350,14 @@ def test_a_form_without_a_file_is_refused(client: FlaskClient, allowed: Bucket) 
     assert (answer.status_code, ObjectVersion.query.count()) == (400, 0)
 
 
+def test_a_refusal_leads_back_to_the_folder_of_the_form(client: FlaskClient, allowed: Bucket) -> None:
+    page = send(client, page_of(allowed) + "?prefix=a%26b/", b"")
+    assert page.status_code == 400
+    assert f'<a href="{page_of(allowed)}?prefix=a%26b/">Back to the files</a>' in page.text
+    assert "Back to the files" not in client.get("/buckets/x").text
+    assert "Back to the files" not in send(client, "/buckets/x", b"1").text
+
+
 def test_a_form_of_more_than_the_limit_of_forms_is_stored_as_it_comes(
     app: Flask, client: FlaskClient, allowed: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,9 +114,18 @@ def error_page(error: HTTPException) -> BaseResponse | HTTPException | tuple[str
         "invenio_files_rest/pages/error.html",
         error=error,
         details=[message for detail in details if (message := getattr(detail, "res", {}).get("message"))],
+        back=_way_back(error.code),
     )
     headers = [(name, value) for name, value in error.get_headers() if name not in ("Content-Type", "Content-Length")]
     return page, error.code, headers
+
+
+def _way_back(code: int) -> str | None:
+    """Return the address of the folder that a form was sent from; ``None`` where there is none."""
+    bucket_id = (request.view_args or {}).get("bucket_id")
+    if request.method != "POST" or bucket_id is None or code == 404:
+        return None
+    return url_for(".bucket", bucket_id=bucket_id, prefix=request.args.get("prefix") or None)
 
 
 def busy_page(
