@@ -166,6 +166,14 @@ def test_a_small_file_is_one_request(served: Place, tmp_path: Path) -> None:
     assert requests.get(output.strip()).content == b"small"
 
 
+def test_an_identifier_in_place_of_the_url_of_a_bucket_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"1")
+    code, _, errors = uploaded(path, "3c3f2e4a-6ad8-4e19-9d5b-35a1f6a7a9c3")
+    assert code == 2
+    assert "is no URL of a bucket, such as https://example.org/api/files/<id>" in errors
+
+
 @pytest.mark.parametrize("size", [2 * PART, 2 * PART + 1])
 def test_the_last_part_may_be_full_or_not(served: Place, tmp_path: Path, size: int) -> None:
     path = tmp_path / f"{size}.bin"

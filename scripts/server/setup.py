@@ -66,7 +66,8 @@ class Setup:
     def _once(self, step: str, work: Callable[..., Any], *args: str) -> None:
         if step in self.done:
             return
-        print(f"Setting up: {step}", file=sys.stderr, flush=True)
+        # What follows a comma tells one set of tables from another, and says nothing to who waits.
+        print(f"Setting up: {step.partition(',')[0]}", file=sys.stderr, flush=True)
         output = io.StringIO()
         try:
             with redirect_stdout(output), redirect_stderr(output):
