@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sqlite3
 import struct
 import subprocess
@@ -587,6 +588,20 @@ def test_axe_finds_nothing_wrong(owner: Browser, site: Instance, sample: str, wi
             wait_until(lambda: owner.texts("dialog h2"))
             assert audit(owner) == [], "dialog"
     owner.look()
+    assert owner.complaints() == []
+
+
+def test_a_page_and_its_scripts_speak_one_language(
+    owner: Browser, site: Instance, make_bucket: Callable[..., str]
+) -> None:
+    bucket = make_bucket(**{"a.txt": b"1"})
+    with owner.speaking("de-AT,de;q=0.9"):
+        owner.open(f"{site.url}/buckets/{bucket}")
+        wait_until(lambda: owner.texts(".link-list") == ["Es gibt noch keinen Link."])
+        assert owner.texts(".uploads-drop button") == ["Dateien auswählen", "Ordner auswählen"]
+        assert re.fullmatch(r"\d\d\.\d\d\.\d{4}, \d\d:\d\d", owner.texts("td.time")[0]), owner.texts("td.time")
+    owner.open(f"{site.url}/buckets/{bucket}")
+    wait_until(lambda: owner.texts(".link-list") == ["No link has been made."])
     assert owner.complaints() == []
 
 

@@ -137,6 +137,16 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._devtools("Emulation.setEmulatedMedia", features=[scheme])
 
+    @contextmanager
+    def speaking(self, language: str) -> Iterator[None]:
+        """Show pages as to somebody who has asked the browser for a language."""
+        agent = self.run("return navigator.userAgent")
+        self._devtools("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=language)
+        try:
+            yield
+        finally:
+            self._devtools("Emulation.setUserAgentOverride", userAgent="")
+
     def screenshot(self, path: Path) -> None:
         """Save what the screen shows, as a PNG."""
         path.write_bytes(base64.b64decode(self._command("GET", "screenshot")))

@@ -1,11 +1,16 @@
 // Times as the reader writes them, in the reader's time zone.
 
-const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+const page = document.documentElement.lang;
+
+/** The language of the page as the reader writes it, such as "en-GB" for a page in English; `undefined` if it has none. */
+export const language = (navigator.languages.find((one) => one.split("-")[0] === page) ?? page) || undefined;
+
+const format = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+const full = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
 
 /**
  * Return a time for the reader.
- * @param {string} moment As ISO 8601.
+ * @param {string | number} moment As ISO 8601, or in milliseconds since 1970.
  * @returns {string}
  */
 export function local(moment) {

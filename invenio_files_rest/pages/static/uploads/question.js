@@ -2,8 +2,9 @@
 
 import { make } from "../dom.js";
 import { say } from "../messages.js";
+import { local } from "../times.js";
 import { button, write } from "./dom.js";
-import { number, size, time } from "./format.js";
+import { number, size } from "./format.js";
 
 const TITLES = {
   exists: "uploads_question_exists",
@@ -71,10 +72,10 @@ export class Questions {
     const there = remembered
       ? { size: remembered.size, at: remembered.lastModified }
       : { size: head?.size ?? 0, at: head?.updated ?? "" };
-    write(this.there, there.at ? `${size(there.size)} · ${time(there.at)}` : "");
+    write(this.there, there.at ? `${size(there.size)} · ${local(there.at)}` : "");
     // Not everybody may know that.
     this.there.hidden = this.thereIs.hidden = !there.at;
-    write(this.here, transfer.file ? `${size(transfer.size)} · ${time(transfer.file.lastModified)}` : "");
+    write(this.here, transfer.file ? `${size(transfer.size)} · ${local(transfer.file.lastModified)}` : "");
     write(this.replace, say(kind === "other" ? "uploads_instead" : "uploads_replace"));
     write(this.note, say(kind === "other" ? "uploads_note_other" : "uploads_note_versions"));
     // Without conditions, the name beside might be taken, too.

@@ -2,8 +2,9 @@
 
 import { make } from "../dom.js";
 import { say } from "../messages.js";
+import { local } from "../times.js";
 import { button, fileField } from "./dom.js";
-import { share, size, time } from "./format.js";
+import { share, size } from "./format.js";
 import { lookAtLocks } from "./lock.js";
 import { isSameFile } from "./memory.js";
 import { nameOf } from "./names.js";
@@ -60,7 +61,7 @@ export class Unfinished {
     const discard = button(say("uploads_discard"), () => this.discard(upload, problem));
     discard.setAttribute("aria-label", `${say("uploads_discard")}: ${name}`);
     const values = { part: size(offset), whole: size(upload.size) };
-    const told = [say("uploads_of", values), share(offset, upload.size), say("uploads_expires", { time: time(upload.expires) })];
+    const told = [say("uploads_of", values), share(offset, upload.size), say("uploads_expires", { time: local(upload.expires) })];
     const row = make(
       "li",
       {},
