@@ -756,6 +756,14 @@ def test_where_links_last_for_less_than_two_days_a_time_is_chosen_and_not_a_day(
     ]
 
 
+def test_the_form_of_links_waits_for_its_script(
+    client: FlaskClient, allowed: Bucket, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser would send it to the page, and forget the folder."""
+    monkeypatch.setitem(app.config, "FILES_REST_SHARES_ENABLED", True)
+    assert "<button disabled>Make a link</button>" in client.get(page_of(allowed)).text
+
+
 def test_versions_are_listed_to_whoever_may_list_the_bucket_as_by_the_rest_api(
     client: FlaskClient, bucket: Bucket, allow: Callable[..., None]
 ) -> None:

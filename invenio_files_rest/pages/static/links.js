@@ -17,6 +17,8 @@ const DAY = 86_400_000;
 export function mountLinks(section) {
   const form = section.querySelector("form");
   const list = section.querySelector(".link-list");
+  // Until now the browser would have sent the form itself, to the page.
+  form.querySelector("button").disabled = false;
   setDates(section, form.elements.namedItem("expires"));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
