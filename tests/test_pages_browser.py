@@ -195,6 +195,10 @@ def test_the_documentation_of_this_version_is_there_to_read(browser: Browser, si
     assert browser.texts("pre")[0].startswith("Uploads that go on where they broke")
     assert "in parts" in browser.texts("pre a")
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    browser.look(390, 780)
+    # Its lines are broken: who reads prose does not scroll sideways.
+    assert browser.run("return document.querySelector('pre').scrollWidth") <= 390
+    browser.look()
     assert browser.complaints() == []
     for name in ("nothing", "../README", "%2e%2e/README"):
         assert requests.get(f"{site.url}/documentation/{name}", timeout=60).status_code == 404
