@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from ...errors import InvalidArchiveError
 from ...messages import lazy_gettext as _
 from ...services.extraction import Entry
+from .buffer import Buffered
 from .names import key_of, refused
+from .tar_header import Header, parse_header
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -41,7 +43,7 @@ class _File:
     :param name: Name of the entry.
     """
 
-    def __init__(self, stream: SupportsRead[bytes], size: int, name: str) -> None:
+    def __init__(self, stream: Buffered, size: int, name: str) -> None:
         self._stream, self.left, self._name = stream, size, name
 
     def read(self, size: int = -1) -> bytes:
@@ -62,8 +64,9 @@ class TarReader:
 
     def __init__(self, stream: SupportsRead[bytes], most: int) -> None:
         """Begin."""
-        self._stream, self._most = stream, most
-        self._count = 0
+        self._stream, self._most = Buffered(stream), most
+        # An entry has two headers before it at most.
+        self._most_headers = 3 * most
         self._after = ""
 
     def __iter__(self) -> Iterator[Entry]:
@@ -72,60 +75,59 @@ class TarReader:
         :raises InvalidArchiveError: If the archive is damaged, ends too early, or has an entry that is refused.
         """
         extended: dict[str, str] = {}
-        while (info := self._header()) is not None:
-            if info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
-                extended |= self._records(info)
+        while (header := self._header()) is not None:
+            if header.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
+                extended |= self._records(header)
                 continue
-            if info.type == tarfile.XGLTYPE:
-                if {"path", "size"} & {*self._records(info)}:
-                    raise refused(info.name, _("a header for all entries gives them a name or a size"))
+            if header.type == tarfile.XGLTYPE:
+                if {"path", "size"} & {*self._records(header)}:
+                    raise refused(header.name, _("a header for all entries gives them a name or a size"))
                 continue
-            if info.type in _LONG:
-                text = self._text(info)
-                if info.type == tarfile.GNUTYPE_LONGNAME:
+            if header.type in _LONG:
+                text = self._text(header)
+                if header.type == tarfile.GNUTYPE_LONGNAME:
                     extended["path"] = text.rstrip("\0")
                 continue
-            yield from self._entry(info, extended)
+            yield from self._entry(header, extended)
             extended = {}
         if extended:
             raise self._damaged()
         self._drain()
 
-    def _header(self) -> tarfile.TarInfo | None:
+    def _header(self) -> Header | None:
         """Read the next header; ``None`` at the end."""
         block = self._exactly(_BLOCK)
         if block.count(0) == _BLOCK:
             return None
         try:
-            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+            header = parse_header(block)
         except (tarfile.HeaderError, ValueError) as error:
             raise self._damaged() from error
-        if info.size < 0:
+        if header.size < 0:
             raise self._damaged()
-        self._count += 1
-        if self._count > 3 * self._most:
-            # An entry has two headers before it at most.
+        self._most_headers -= 1
+        if self._most_headers < 0:
             raise self._too_many()
-        self._after = info.name
-        return info
+        self._after = header.name
+        return header
 
-    def _entry(self, info: tarfile.TarInfo, extended: dict[str, str]) -> Iterator[Entry]:
-        name = extended.get("path", info.name)
+    def _entry(self, header: Header, extended: dict[str, str]) -> Iterator[Entry]:
+        name = extended.get("path", header.name)
         self._most -= 1
         if self._most < 0:
             raise self._too_many()
-        if any("\ud800" <= character <= "\udfff" for character in name):
+        if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
             shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             raise refused(shown, _("the name is not in UTF-8"))
         if "sparse" in extended:
             raise refused(name, _("it is a sparse file, and only files and folders are taken"))
-        if info.type == tarfile.DIRTYPE:
+        if header.type == tarfile.DIRTYPE:
             # Its size is that which it may have, and no bytes follow (POSIX.1-2001, pax, ustar Interchange Format).
             return
-        if info.type not in _FILES:
-            kind = _KINDS.get(info.type, _("of an unknown kind"))
+        if header.type not in _FILES:
+            kind = _KINDS.get(header.type, _("of an unknown kind"))
             raise refused(name, _("it is %(kind)s, and only files and folders are taken", kind=kind))
-        size = self._size(extended["size"], name) if "size" in extended else info.size
+        size = self._size(extended["size"], name) if "size" in extended else header.size
         if name.endswith("/"):
             if size:
                 raise refused(name, _("it is a folder, and it has bytes"))
@@ -139,12 +141,12 @@ class TarReader:
             raise refused(name, _("its size is no number"))
         return int(text)
 
-    def _records(self, info: tarfile.TarInfo) -> dict[str, str]:
+    def _records(self, header: Header) -> dict[str, str]:
         """Read an extended header: lines of their length in decimal, a space, and ``key=value`` (pax Header Block).
 
         :returns: ``path`` and ``size`` where they are given, and ``sparse`` where the entry is a sparse file.
         """
-        data = self._bytes(info)
+        data = self._bytes(header)
         records: dict[str, str] = {}
         while data.strip(b"\0"):
             length, _, _ = data.partition(b" ")
@@ -161,14 +163,14 @@ class TarReader:
                 records["sparse"] = ""
         return records
 
-    def _text(self, info: tarfile.TarInfo) -> str:
-        return self._bytes(info).decode("utf-8", "surrogateescape")
+    def _text(self, header: Header) -> str:
+        return self._bytes(header).decode("utf-8", "surrogateescape")
 
-    def _bytes(self, info: tarfile.TarInfo) -> bytes:
-        if info.size > LARGEST_HEADER:
-            raise refused(info.name, _("a header of an entry has more than %(most)s bytes", most=LARGEST_HEADER))
-        data = self._exactly(info.size)
-        self._skip(0, -info.size % _BLOCK)
+    def _bytes(self, header: Header) -> bytes:
+        if header.size > LARGEST_HEADER:
+            raise refused(header.name, _("a header of an entry has more than %(most)s bytes", most=LARGEST_HEADER))
+        data = self._exactly(header.size)
+        self._skip(0, -header.size % _BLOCK)
         return data
 
     def _exactly(self, size: int) -> bytes:

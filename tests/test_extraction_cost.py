@@ -1,0 +1,85 @@
+"""What taking an archive apart costs for each of its files: reads, system calls, statements and objects."""
+
+from __future__ import annotations
+
+import io
+import random
+import tarfile
+from functools import partial
+
+import pytest
+
+from invenio_files_rest.archives.incoming.tar_header import _ORDINARY, Header, parse_header
+from invenio_files_rest.archives.incoming.tar_reader import TarReader
+
+
+def tar_of(count: int, size: int = 100) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for number in range(count):
+            info = tarfile.TarInfo(f"folder/{number}")
+            info.size = size
+            archive.addfile(info, io.BytesIO(bytes([number % 256]) * size))
+    return packed.getvalue()
+
+
+class CountedReads(io.BytesIO):
+    """A stream that counts how often it is read, and returns less than asked for."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        assert size is not None
+        return super().read(size if size < 10 else size - 7)
+
+
+def test_the_headers_and_small_files_of_an_archive_are_read_in_blocks():
+    stream = CountedReads(tar_of(1000))
+    assert [entry.stream.read() for entry in TarReader(stream, 1000)] == [bytes([n % 256]) * 100 for n in range(1000)]
+    assert stream.reads < 25
+
+
+@pytest.mark.parametrize("size", [65535, 65536, 200_000])
+def test_a_file_longer_than_a_block_is_read_whole(size: int):
+    stream = CountedReads(tar_of(3, size))
+    for number, entry in enumerate(TarReader(stream, 3)):
+        assert b"".join(iter(partial(entry.stream.read, 100_000), b"")) == bytes([number]) * size
+
+
+def headers() -> list[bytes]:
+    """Return headers as programs write them, and each with some bytes changed."""
+    chance = random.Random(17)
+    kinds = [("a", b"0"), ("ü/" * 40 + "b", b"0"), ("d/", b"5"), ("v7/", b"\0"), ("x", b"x"), ("l", b"2")]
+    found = []
+    for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        for name, kind in kinds:
+            info = tarfile.TarInfo(name)
+            info.size, info.type, info.mtime = 8**7, kind, 10**9
+            found.append(info.tobuf(form)[-512:])
+    v7 = bytearray(found[0])
+    v7[257:] = bytes(255)
+    found.append(bytes(v7))
+    for header in list(found):
+        for _ in range(40):
+            changed = bytearray(header)
+            changed[chance.randrange(512)] = chance.choice(b"\0 07\x80\xffx/-_")
+            changed[148:156] = b"%06o\0 " % (sum(changed[:148]) + 256 + sum(changed[156:]))
+            if chance.random() < 0.2:
+                changed[chance.randrange(148, 156)] = chance.choice(b"\0 9")
+            found.append(bytes(changed))
+    return found
+
+
+def test_headers_are_read_as_tarfile_reads_them():
+    ordinary = 0
+    for block in headers():
+        try:
+            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except tarfile.HeaderError as error:
+            with pytest.raises(type(error)):
+                parse_header(block)
+        else:
+            assert parse_header(block) == Header(info.name, info.size, info.type)
+            ordinary += _ORDINARY.fullmatch(block) is not None
+    assert ordinary > 100
