@@ -5,12 +5,18 @@ from __future__ import annotations
 import io
 import random
 import tarfile
+import uuid
 from functools import partial
+from typing import Any
 
 import pytest
+from helpers.statements import statements
 
 from invenio_files_rest.archives.incoming.tar_header import _ORDINARY, Header, parse_header
 from invenio_files_rest.archives.incoming.tar_reader import TarReader
+from invenio_files_rest.models import FileInstance
+from invenio_files_rest.models.base import utcnow
+from invenio_files_rest.models.row_insertion import add_rows
 
 
 def tar_of(count: int, size: int = 100) -> bytes:
@@ -83,3 +89,46 @@ def test_headers_are_read_as_tarfile_reads_them():
             assert parse_header(block) == Header(info.name, info.size, info.type)
             ordinary += _ORDINARY.fullmatch(block) is not None
     assert ordinary > 100
+
+
+def test_a_statement_that_adds_rows_to_postgresql_is_as_long_for_many_as_for_one(db: Any):
+    if db.engine.dialect.name != "postgresql":
+        pytest.skip("Others take a set of parameters for each row.")
+
+    def sent(count: int) -> list[str]:
+        each: dict[str, list[Any]] = {
+            "id": [uuid.uuid4() for _ in range(count)],
+            "uri": [f"{uuid.uuid4()}ü'\"\\{{}},%s" for _ in range(count)],
+            "checksum": [None] * count,
+            "last_check_at": [utcnow()] * count,
+        }
+        same = {"size": 7, "readable": True, "writable": False, "last_check": None}
+        with statements() as found:
+            add_rows(FileInstance.__table__, each, same | {"created": utcnow(), "updated": utcnow()})
+        return found
+
+    assert sent(1) == sent(500)
+    added = FileInstance.query.filter_by(size=7, readable=True, last_check=None, checksum=None)
+    assert added.filter(FileInstance.uri.endswith("ü'\"\\{},%s", autoescape=True)).count() == 501
+    assert added.first().last_check_at <= utcnow()
+
+
+def test_rows_that_are_added_have_their_values_and_defaults_of_their_own(db: Any):
+    """A default that is called gives each row another value, as that of the identifier does."""
+    ids = [uuid.uuid4(), uuid.uuid4(), uuid.uuid4()]
+    each = {"uri": ["a", None, "ü'\"\\{},%s"], "last_check_at": [None, utcnow(), None], "id": ids}
+    add_rows(FileInstance.__table__, each, {"storage_class": "S"})
+    for number, file_id in enumerate(ids):
+        file = db.session.get(FileInstance, file_id)
+        assert (file.uri, file.last_check_at) == (each["uri"][number], each["last_check_at"][number])
+        assert (file.storage_class, file.size, file.readable, file.last_check) == ("S", 0, False, True)
+        assert file.created
+        assert file.updated
+    add_rows(FileInstance.__table__, {"uri": ["b", "c"]}, {})
+    assert FileInstance.query.filter(FileInstance.uri.in_(["b", "c"])).count() == 2
+
+
+def test_no_rows_are_no_statement(db: Any):
+    with statements() as sent:
+        add_rows(FileInstance.__table__, {"uri": []}, {"size": 1})
+    assert sent == []

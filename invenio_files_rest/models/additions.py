@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from invenio_db import db
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from ..errors import FileSizeError, PreconditionFailed, StorageError
 from ..messages import lazy_gettext as _
@@ -20,6 +20,7 @@ from .bulk import step_down, times_after_heads
 from .file_instance import FileInstance
 from .object_tag import ObjectVersionTag
 from .object_version import ObjectVersion
+from .row_insertion import add_rows
 
 
 class New(Protocol):
@@ -49,10 +50,12 @@ def add_file_rows(files: Collection[FileInstance]) -> None:
     """
     now = utcnow()
     # What nobody has set has a default, which may be one of the database.
-    columns = {name for file in files for name in loaded_values(file)} & set(FileInstance.__table__.c.keys())
-    rows = [{name: getattr(file, name) for name in columns} | {"created": now, "updated": now} for file in files]
-    if rows:
-        db.session.execute(insert(FileInstance.__table__), rows)
+    given = {name for file in files for name in loaded_values(file)}
+    columns = FileInstance.__table__.c.keys()
+    values = {name: [getattr(file, name) for file in files] for name in columns if name in given}
+    same = {name: each[0] for name, each in values.items() if name != "id" and len(set(each)) == 1}
+    each = {name: each for name, each in values.items() if name not in same}
+    add_rows(FileInstance.__table__, each, same | {"created": now, "updated": now})
 
 
 def add_objects(
@@ -115,11 +118,15 @@ def _ensure_absent(bucket_id: uuid.UUID, keys: Collection[str]) -> None:
 
 
 def _insert(bucket_id: uuid.UUID, batch: Collection[New], times: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-    same = {"bucket_id": bucket_id, "is_head": True, **times}
-    rows = [{"version_id": new.version_id, "key": new.key, "file_id": new.file_id, **same} for new in batch]
-    db.session.execute(insert(ObjectVersion.__table__), rows)
-    if tags:
-        of_each = [
-            {"version_id": new.version_id, "key": key, "value": value} for new in batch for key, value in tags.items()
-        ]
-        db.session.execute(insert(ObjectVersionTag.__table__), of_each)
+    each: dict[str, list[Any]] = {
+        "version_id": [new.version_id for new in batch],
+        "key": [new.key for new in batch],
+        "file_id": [new.file_id for new in batch],
+    }
+    add_rows(ObjectVersion.__table__, each, {"bucket_id": bucket_id, "is_head": True, **times})
+    of_each: dict[str, list[Any]] = {
+        "version_id": [new.version_id for new in batch for _tag in tags],
+        "key": [*tags] * len(batch),
+        "value": [*tags.values()] * len(batch),
+    }
+    add_rows(ObjectVersionTag.__table__, of_each, {})
