@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 
 from ..errors import FileSizeError, StorageError, StorageFullError
 from ._pyfilesystem import OpenerError, fs_errors
@@ -39,8 +39,25 @@ def _translate(error: Exception) -> Exception:
     return StorageError(f"{type(error).__name__}: {error}")
 
 
-@contextmanager
-def translated_errors() -> Iterator[None]:
+class _Translation:
+    """Translates the errors of a block. It is entered several times for each file, and a generator takes longer."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, (OSError, fs_errors.FSError, fs_errors.IllegalBackReference, OpenerError)):
+            translated = _translate(error)
+            if translated is not error:
+                raise translated from error
+
+
+_TRANSLATION = _Translation()
+
+
+def translated_errors() -> AbstractContextManager[None]:
     """Translate the errors of a file system that are raised inside.
 
     :raises StorageFullError: If no space is left.
@@ -48,10 +65,4 @@ def translated_errors() -> Iterator[None]:
     :raises OSError: If the error has a number, e.g. ``FileNotFoundError``.
     :raises StorageError: Otherwise; its description does not contain the path.
     """
-    try:
-        yield
-    except (OSError, fs_errors.FSError, fs_errors.IllegalBackReference, OpenerError) as error:
-        translated = _translate(error)
-        if translated is error:
-            raise
-        raise translated from error
+    return _TRANSLATION

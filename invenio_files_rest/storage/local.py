@@ -25,6 +25,9 @@ A file with this prefix that is older than any upload can last was left behind b
 ATTEMPTS = 100
 """How often to try again to make a folder that others keep removing because it is empty."""
 
+SMALL = 64 * 1024
+"""Largest size in bytes of a file that is written without a buffer."""
+
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 """Errors of file systems that cannot synchronise a folder, e.g. some network file systems."""
 
@@ -64,14 +67,13 @@ def _open_folder(path: str) -> int:
 
 def _make_folders(path: str, made: list[str]) -> None:
     """Make a folder and those above it; append those that did not exist to a list, outermost first."""
-    parent = _parent(path)
     for attempt in range(ATTEMPTS):
         try:
             os.mkdir(path)
         except FileExistsError:
             return
         except FileNotFoundError:
-            if not parent or attempt + 1 == ATTEMPTS:
+            if not (parent := _parent(path)) or attempt + 1 == ATTEMPTS:
                 raise
             _make_folders(parent, made)
         else:
@@ -131,11 +133,27 @@ class _NewFile(NamedTuple):
     """A file that has just been opened."""
 
     file: IO[bytes]
-    folder: int
-    """File descriptor of its folder."""
+    folder: int | None
+    """File descriptor of its folder; ``None`` if that is not open."""
 
     made: list[str]
     """Paths of the folders that have been made for it."""
+
+
+class _Unbuffered(io.FileIO):
+    """A file whose bytes go to the system at once: for a small file, a buffer asks more of the system than it saves."""
+
+    def write(self, data: Any, /) -> int:
+        """Write bytes, all of them.
+
+        :param data: The bytes.
+        :returns: Their number.
+        :raises OSError: If they cannot be written.
+        """
+        written = super().write(data)
+        while written < len(data):
+            written += super().write(memoryview(data)[written:])
+        return written
 
 
 class LocalFile:
@@ -199,8 +217,7 @@ class LocalFile:
         with self._new_file(os.path.basename(self.path)) as new, translated_errors():
             with new.file:
                 os.fsync(new.file.fileno())
-            sync_above(new.made)
-            _sync_folder(new.folder)
+            sync_above([*new.made, self.path])
 
     @contextmanager
     def replace(self) -> Iterator[IO[bytes]]:
@@ -217,19 +234,22 @@ class LocalFile:
                     os.fsync(file.fileno())
                     # The journal was written with the file: this costs little more than flushing the disk's cache.
                     sync_above(new.made)
+            assert new.folder is not None
             with translated_errors():
                 os.rename(temporary, os.path.basename(self.path), src_dir_fd=new.folder, dst_dir_fd=new.folder)
                 _sync_folder(new.folder)
 
     @contextmanager
-    def write_new(self, settling: Settling) -> Iterator[IO[bytes]]:
+    def write_new(self, settling: Settling, size: int | None = None) -> Iterator[IO[bytes]]:
         """Open this file, which must not exist; it is durable once the file systems are settled, at the latest.
 
         After an error no file and no new folder is left.
 
         :param settling: Where its file system is noted.
+        :param size: Size that it will have, in bytes, if known.
         """
-        with self._new_file(os.path.basename(self.path)) as new:
+        small = size is not None and size <= SMALL
+        with self._new_file(self.path if small else os.path.basename(self.path), small) as new:
             settled_later = settling.note(new.file.fileno())
             with closed_quietly(new.file) as file:
                 yield file
@@ -237,16 +257,19 @@ class LocalFile:
                     with translated_errors():
                         file.flush()
                         os.fsync(file.fileno())
-                        sync_above(new.made)
-                        _sync_folder(new.folder)
+                        sync_above([*new.made, self.path])
 
     @contextmanager
-    def _new_file(self, name: str) -> Iterator[_NewFile]:
-        """Open a new file in the folder of this one. After an error neither it nor a new folder is left."""
+    def _new_file(self, name: str, small: bool = False) -> Iterator[_NewFile]:
+        """Open a new file in the folder of this one. After an error neither it nor a new folder is left.
+
+        :param name: Its name; its path if it is small.
+        :param small: Whether it is: its folder is not opened then.
+        """
         made: list[str] = []
         try:
             with translated_errors():
-                folder, file = self._open_new(os.path.dirname(self.path), name, made)
+                file, folder = self._open_new(name, small, made)
             try:
                 yield _NewFile(file, folder, made)
             except BaseException:
@@ -254,31 +277,35 @@ class LocalFile:
                     os.unlink(name, dir_fd=folder)
                 raise
             finally:
-                os.close(folder)
+                if folder is not None:
+                    os.close(folder)
         except BaseException:
             _remove_folders(made[::-1])
             raise
 
-    def _open_new(self, folder_path: str, name: str, made: list[str]) -> tuple[int, IO[bytes]]:
+    def _open_new(self, name: str, small: bool, made: list[str]) -> tuple[IO[bytes], int | None]:
         """Open a new file and its folder, which others may remove while it is empty."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        folder_path = os.path.dirname(self.path)
         for attempt in range(ATTEMPTS):
+            if folder_path:
+                # Nearly all folders are new, so that looking for one first would be in vain.
+                _make_folders(folder_path, made)
             try:
-                folder = _open_folder(folder_path)
+                return (_Unbuffered(name, "xb"), None) if small else self._open_in(folder_path, name)
             except FileNotFoundError:
                 if not folder_path or attempt + 1 == ATTEMPTS:
                     raise
-                _make_folders(folder_path, made)
-                continue
-            try:
-                file = io.FileIO(os.open(name, flags, 0o666, dir_fd=folder), "wb")
-                return folder, StreamedFile(file, self.cached)
-            except FileNotFoundError:
-                os.close(folder)
-            except BaseException:
-                os.close(folder)
-                raise
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder_path)
+        raise AssertionError("unreachable")
+
+    def _open_in(self, folder_path: str, name: str) -> tuple[IO[bytes], int]:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        folder = _open_folder(folder_path)
+        try:
+            file = io.FileIO(os.open(name, flags, 0o666, dir_fd=folder), "wb")
+            return StreamedFile(file, self.cached), folder
+        except BaseException:
+            os.close(folder)
+            raise
 
     def remove(self, clean_dir: bool) -> None:
         """Remove the file, if it exists.

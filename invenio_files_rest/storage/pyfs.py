@@ -276,7 +276,7 @@ class _DeferredFile:
     def save(
         self, incoming_stream: SupportsRead[bytes], settling: Settling, **options: Any
     ) -> tuple[str, int, str | None]:
-        with self._file.write_new(settling) as file:
+        with self._file.write_new(settling, options.get("size")) as file:
             size, checksum = self._storage._write_stream(incoming_stream, file, **options)
         self._storage._size = size
         return self._storage.fileurl, size, checksum
