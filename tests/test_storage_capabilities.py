@@ -24,7 +24,7 @@ from invenio_files_rest.errors import FileSizeError, UnexpectedFileSizeError
 from invenio_files_rest.models import Bucket, FileInstance
 from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
 from invenio_files_rest.storage._pyfilesystem import OSFS
-from invenio_files_rest.storage.capabilities import Deferred, Listable, LocalPath, capability_of
+from invenio_files_rest.storage.capabilities import Deferred, Listable, LocalPath, Siblings, capability_of
 from invenio_files_rest.storage.settling import Settling
 from invenio_files_rest.storage.uploads import Uploads
 from invenio_files_rest.testing import ListableContract, LocalPathContract
@@ -126,7 +126,7 @@ class Declaring(FolderAsFor61):
         return PyFSFileStorage(self.fileurl).capability(kind)
 
 
-ALL = {Deferred, Listable, LocalPath, Uploads}
+ALL = {Deferred, Listable, LocalPath, Siblings, Uploads}
 
 
 @pytest.mark.parametrize(

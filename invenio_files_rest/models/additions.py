@@ -22,6 +22,9 @@ from .object_tag import ObjectVersionTag
 from .object_version import ObjectVersion
 from .row_insertion import add_rows
 
+Row = Mapping[str, Any]
+"""Values of a new file by the names of their columns."""
+
 
 class New(Protocol):
     """A new object."""
@@ -43,16 +46,24 @@ class New(Protocol):
         """Size of its file in bytes."""
 
 
-def add_file_rows(files: Collection[FileInstance]) -> None:
+def row_of(file: FileInstance) -> Row:
+    """Return the values of a file that is in no session.
+
+    :param file: The file.
+    """
+    columns = FileInstance.__table__.c
+    # What nobody has set has a default, which may be one of the database.
+    return {name: value for name, value in loaded_values(file).items() if name in columns}
+
+
+def add_file_rows(rows: Collection[Row]) -> None:
     """Add the rows of files, in one statement.
 
-    :param files: The files, which are in no session.
+    :param rows: Their values.
     """
     now = utcnow()
-    # What nobody has set has a default, which may be one of the database.
-    given = {name for file in files for name in loaded_values(file)}
-    columns = FileInstance.__table__.c.keys()
-    values = {name: [getattr(file, name) for file in files] for name in columns if name in given}
+    names = sorted({name for row in rows for name in row})
+    values = {name: [row.get(name) for row in rows] for name in names}
     same = {name: each[0] for name, each in values.items() if name != "id" and len(set(each)) == 1}
     each = {name: each for name, each in values.items() if name not in same}
     add_rows(FileInstance.__table__, each, same | {"created": now, "updated": now})

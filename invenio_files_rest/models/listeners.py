@@ -1,4 +1,4 @@
-"""Whether anybody is told when the unit of work of SQLAlchemy adds rows, so that it has to."""
+"""Whether anybody is told of new objects, or when the unit of work of SQLAlchemy adds rows, so that it has to."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from sqlalchemy_utils.aggregates import manager as aggregation
 
 _OF_FLUSHES = ("before_flush", "after_flush", "after_flush_postexec")
 _OF_ROWS = ("before_insert", "after_insert")
+_OWN = ("sqlalchemy.orm.mapper", "sqlalchemy.orm.util")
+"""The modules of SQLAlchemy that listen themselves."""
 
 
 def anybody_listens(*models: Any) -> bool:
@@ -33,10 +35,30 @@ def anybody_listens(*models: Any) -> bool:
     return not all(_is_idle(listener, idle) for listeners in told for listener in listeners)
 
 
+def anybody_watches(model: Any) -> bool:
+    """Return whether anybody is told when objects of a model are made, or values of their columns are set.
+
+    It is asked each time, as :func:`anybody_listens` is. What SQLAlchemy itself lets listen is not counted: that of
+    each mapper, and that which calls validators.
+
+    :param model: The model.
+    """
+    mapper = inspect(model)
+    told = [*mapper.class_manager.dispatch.init]
+    for attribute in mapper.column_attrs:
+        told += mapper.class_manager[attribute.key].dispatch.set
+    return not all(any(getattr(each, "__module__", None) in _OWN for each in _unwrapped(one)) for one in told)
+
+
 def _is_idle(listener: Any, idle: list[Callable[..., Any]]) -> bool:
-    # SQLAlchemy wraps what listens to mappers, or asks for arguments by name.
-    wrapped = (cell.cell_contents for cell in getattr(listener, "__closure__", None) or ())
-    return any(each in idle or _tracks_for_nobody(each) for each in (listener, *wrapped))
+    return any(each in idle or _tracks_for_nobody(each) for each in _unwrapped(listener))
+
+
+def _unwrapped(listener: Any) -> Iterator[Any]:
+    yield listener
+    # SQLAlchemy wraps what listens to mappers and attributes, or asks for arguments by name.
+    for cell in getattr(listener, "__closure__", None) or ():
+        yield cell.cell_contents
 
 
 def _tracks_for_nobody(listener: Any) -> bool:

@@ -103,7 +103,7 @@ def _store(bucket_id: uuid.UUID, entries: Iterable[Entry], prefix: str, manifest
         for one in listed:
             manifest.add(one)
         # If nobody knows whether this has committed, they are removed as the others are: rows first, then bytes.
-        in_transaction(partial(add_file_rows, batch.files))
+        in_transaction(partial(add_file_rows, batch.rows))
         _check_limit(bucket_id, manifest)
 
 
@@ -120,12 +120,12 @@ def _store_batch(
                     description=_("Another file of the archive has the key %(key)r, too.", key=key)
                 )
             minsize_validator(entry.size)
-            file = batch.store(entry.stream, size=entry.size, size_limit=limit)
+            row = batch.store_row(entry.stream, size=entry.size, size_limit=limit)
         except InvalidArchiveError:
             raise
         except FilesException as error:
             raise named(error, entry.name) from error
-        listed.append(Listed(key, uuid.uuid4(), file.id, file.uri, file.size, file.checksum))
+        listed.append(Listed(key, uuid.uuid4(), row["id"], row["uri"], row["size"], row["checksum"]))
         if len(listed) == FILES or batch.size >= BATCH_BYTES:
             return listed, True
     return listed, False

@@ -45,6 +45,29 @@ class Deferred(Protocol):
         ...
 
 
+class Siblings(Protocol):
+    """Storing more new files as this one is stored, without a storage of their own, and without waiting for the disk.
+
+    It is for files of one location whose storages would differ by their URIs alone.
+    """
+
+    def save(
+        self,
+        fileurl: str,
+        incoming_stream: SupportsRead[bytes],
+        settling: Settling,
+        *,
+        size_limit: int | FileSizeLimit | None = None,
+        size: int | None = None,
+        chunk_size: int | None = None,
+    ) -> tuple[str, int, str | None]:
+        """Store a stream as a file, as :meth:`Deferred.save` does.
+
+        :param fileurl: URI of the file, as the factory would make it.
+        """
+        ...
+
+
 class LocalPath(Protocol):
     """A path on this machine with the same bytes that reading the file through the storage gives.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import copy
 from datetime import datetime
+from os.path import commonprefix
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from flask import current_app
@@ -19,11 +20,10 @@ from ..errors import StorageError
 from ..paths import is_folder_for, make_path
 from ._pyfilesystem import OSFS, fs_errors
 from .base import FileStorage, ProgressCallback
-from .capabilities import BYTE_METHODS, C, Deferred, Listable, LocalPath, bypasses
+from .capabilities import BYTE_METHODS, C, Deferred, Listable, LocalPath, Siblings, bypasses
 from .failures import translated_errors
 from .filesystems import filesystem_of, local_path_of, store_of
 from .listing import Listing
-from .local import LocalFile
 from .local_store import LocalStore
 from .locking import locked_region
 from .settling import CAN_SETTLE, Settling
@@ -40,6 +40,7 @@ _GONE_ROUND: dict[type, tuple[str, ...]] = {
     Deferred: (*BYTE_METHODS, "_get_fs"),
     Listable: (),
     LocalPath: (*BYTE_METHODS, "_get_fs", "local_path"),
+    Siblings: (*BYTE_METHODS, "_get_fs"),
     Uploads: (*BYTE_METHODS, "_get_fs"),
 }
 """The capabilities, and the methods that each of them would bypass if a subclass overrode them."""
@@ -134,18 +135,23 @@ class PyFSFileStorage(FileStorage):
             Deferred: self._deferred,
             Listable: self._listable,
             LocalPath: self._local_path,
+            Siblings: self._siblings,
             Uploads: self._uploads,
         }.get(kind)
         if provide is None or bypasses(type(self), PyFSFileStorage, _GONE_ROUND[kind]):
             return None
         return cast("C | None", provide())
 
-    def _deferred(self) -> Deferred | None:
+    def _siblings(self) -> _Siblings | None:
         try:
             store, path = self._store()
         except (FileNotFoundError, StorageError):
             return None
-        return _DeferredFile(self, store.file(path)) if CAN_SETTLE and isinstance(store, LocalStore) else None
+        return _Siblings(self, store, path) if CAN_SETTLE and isinstance(store, LocalStore) else None
+
+    def _deferred(self) -> Deferred | None:
+        siblings = self._siblings()
+        return None if siblings is None else _DeferredFile(self, siblings)
 
     def _listable(self) -> Listing:
         def find(uri: str) -> tuple[Store, str]:
@@ -263,23 +269,46 @@ class PyFSFileStorage(FileStorage):
             )
 
 
+class _Siblings:
+    """The capability :class:`Siblings` of a file on this machine.
+
+    :param storage: Its storage.
+    :param store: The store that has it.
+    :param path: Its path.
+    """
+
+    def __init__(self, storage: PyFSFileStorage, store: LocalStore, path: str) -> None:
+        self._storage, self._store = storage, store
+        # URI and path of a file of the same location end alike, and begin with these.
+        alike = len(commonprefix([storage.fileurl[::-1], path[::-1]]))  # noqa: RUF071
+        self._uri_begins, self._path_begins = storage.fileurl[: -alike or None], path[: -alike or None]
+
+    def save(
+        self, fileurl: str, incoming_stream: SupportsRead[bytes], settling: Settling, **options: Any
+    ) -> tuple[str, int, str | None]:
+        assert fileurl.startswith(self._uri_begins), "A sibling is in the same location."
+        new = self._store.file(self._path_begins + fileurl[len(self._uri_begins) :])
+        with new.write_new(settling, options.get("size")) as file:
+            size, checksum = self._storage._write_stream(incoming_stream, file, **options)
+        return fileurl, size, checksum
+
+
 class _DeferredFile:
     """The capability :class:`Deferred` of a file on this machine.
 
     :param storage: Its storage.
-    :param file: The file.
+    :param siblings: What stores it, as it stores its siblings.
     """
 
-    def __init__(self, storage: PyFSFileStorage, file: LocalFile) -> None:
-        self._storage, self._file = storage, file
+    def __init__(self, storage: PyFSFileStorage, siblings: _Siblings) -> None:
+        self._storage, self._siblings = storage, siblings
 
     def save(
         self, incoming_stream: SupportsRead[bytes], settling: Settling, **options: Any
     ) -> tuple[str, int, str | None]:
-        with self._file.write_new(settling, options.get("size")) as file:
-            size, checksum = self._storage._write_stream(incoming_stream, file, **options)
-        self._storage._size = size
-        return self._storage.fileurl, size, checksum
+        stored = self._siblings.save(self._storage.fileurl, incoming_stream, settling, **options)
+        self._storage._size = stored[1]
+        return stored
 
 
 def _in_object_store(
@@ -298,6 +327,17 @@ def _in_object_store(
     storage = S3FileStorage(fileurl, location, size=size, modified=modified)
     storage.direct_upload = settings.get("FILES_REST_S3_DIRECT_UPLOAD")
     return storage
+
+
+def new_uri(file_id: Any, location: str, settings: Mapping[str, Any]) -> str:
+    """Return the URI that a new file gets from :func:`pyfs_storage_factory`.
+
+    :param file_id: Identifier of the file.
+    :param location: URI of its location.
+    :param settings: Settings of the application.
+    """
+    dimensions = settings["FILES_REST_STORAGE_PATH_DIMENSIONS"]
+    return make_path(location, str(file_id), "data", dimensions, settings["FILES_REST_STORAGE_PATH_SPLIT_LENGTH"])
 
 
 def pyfs_storage_factory(
@@ -338,13 +378,7 @@ def pyfs_storage_factory(
             clean_dir = clean_dir and is_folder_for(fileurl, str(getattr(fileinstance, "id", None)))
         else:
             assert default_location, "A file without a URI needs a location."
-            fileurl = make_path(
-                default_location,
-                str(fileinstance.id),
-                "data",
-                current_app.config["FILES_REST_STORAGE_PATH_DIMENSIONS"],
-                current_app.config["FILES_REST_STORAGE_PATH_SPLIT_LENGTH"],
-            )
+            fileurl = new_uri(fileinstance.id, default_location, settings)
     else:
         assert size is not None, "A URL without a file needs a size."
     assert fileurl, "A file or a URL is needed."
