@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import random
 import tarfile
@@ -10,13 +11,21 @@ from functools import partial
 from typing import Any
 
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from helpers.rest import nothing_stays, url
 from helpers.statements import statements
+from invenio_db import db
+from sqlalchemy import event
 
 from invenio_files_rest.archives.incoming.tar_header import _ORDINARY, Header, parse_header
 from invenio_files_rest.archives.incoming.tar_reader import TarReader
-from invenio_files_rest.models import FileInstance
+from invenio_files_rest.models import Bucket, FileInstance, ObjectVersion
 from invenio_files_rest.models.base import utcnow
+from invenio_files_rest.models.listeners import anybody_watches
 from invenio_files_rest.models.row_insertion import add_rows
+from invenio_files_rest.paths import is_folder_for
+from invenio_files_rest.storage import pyfs_storage_factory
 
 
 def tar_of(count: int, size: int = 100) -> bytes:
@@ -91,7 +100,7 @@ def test_headers_are_read_as_tarfile_reads_them():
     assert ordinary > 100
 
 
-def test_a_statement_that_adds_rows_to_postgresql_is_as_long_for_many_as_for_one(db: Any):
+def test_a_statement_that_adds_rows_to_postgresql_is_as_long_for_many_as_for_one(bucket: Bucket):
     if db.engine.dialect.name != "postgresql":
         pytest.skip("Others take a set of parameters for each row.")
 
@@ -113,7 +122,7 @@ def test_a_statement_that_adds_rows_to_postgresql_is_as_long_for_many_as_for_one
     assert added.first().last_check_at <= utcnow()
 
 
-def test_rows_that_are_added_have_their_values_and_defaults_of_their_own(db: Any):
+def test_rows_that_are_added_have_their_values_and_defaults_of_their_own(bucket: Bucket):
     """A default that is called gives each row another value, as that of the identifier does."""
     ids = [uuid.uuid4(), uuid.uuid4(), uuid.uuid4()]
     each = {"uri": ["a", None, "ü'\"\\{},%s"], "last_check_at": [None, utcnow(), None], "id": ids}
@@ -128,7 +137,111 @@ def test_rows_that_are_added_have_their_values_and_defaults_of_their_own(db: Any
     assert FileInstance.query.filter(FileInstance.uri.in_(["b", "c"])).count() == 2
 
 
-def test_no_rows_are_no_statement(db: Any):
+def test_no_rows_are_no_statement(bucket: Bucket):
     with statements() as sent:
         add_rows(FileInstance.__table__, {"uri": []}, {"size": 1})
     assert sent == []
+
+
+# Objects and storages of the files
+
+
+def extracted(client: FlaskClient, bucket: Bucket) -> None:
+    answer = client.post(url(bucket, extract=True), data=tar_of(5))
+    assert answer.status_code == 200, answer.text
+
+
+def created(client: FlaskClient, bucket: Bucket) -> None:
+    ObjectVersion.create_many(bucket, [(f"folder/{number}", io.BytesIO(bytes([number]) * 100)) for number in range(5)])
+
+
+ways = pytest.mark.parametrize("add", [extracted, created])
+
+
+def check(bucket: Bucket) -> None:
+    """Look at the rows and the bytes of the files."""
+    db.session.commit()
+    files = {version.key: version.file for version in ObjectVersion.get_by_bucket(bucket)}
+    assert len(files) == 5
+    for number in range(5):
+        file, content = files[f"folder/{number}"], bytes([number]) * 100
+        assert (file.size, file.checksum) == (100, f"md5:{hashlib.md5(content).hexdigest()}")
+        assert (file.readable, file.writable, file.last_check, file.storage_class) == (True, False, True, "A")
+        assert is_folder_for(file.uri, str(file.id))
+        with file.storage().open() as opened:
+            assert opened.read() == content
+
+
+@pytest.fixture
+def archive_class(bucket: Bucket) -> Bucket:
+    """Return a bucket whose files have another storage class than the configured one."""
+    bucket.default_storage_class = "A"
+    db.session.commit()
+    return bucket
+
+
+@ways
+@pytest.mark.usefixtures("allow_all")
+def test_the_files_of_a_batch_need_one_object_and_one_storage(
+    client: FlaskClient, archive_class: Bucket, monkeypatch: Any, add: Any
+):
+    made: list[str] = []
+    new, storage = FileInstance.new, FileInstance.storage
+    monkeypatch.setattr(FileInstance, "new", lambda: made.append("object") or new())
+    monkeypatch.setattr(FileInstance, "storage", lambda self, **at: made.append("storage") or storage(self, **at))
+    add(client, archive_class)
+    assert made == ["object", "storage"]
+    check(archive_class)
+
+
+@ways
+@pytest.mark.usefixtures("allow_all")
+def test_a_factory_of_others_is_asked_for_each_file(
+    app: Flask, client: FlaskClient, archive_class: Bucket, monkeypatch: Any, add: Any
+):
+    asked: list[Any] = []
+
+    def factory(fileinstance: Any = None, **at: Any) -> Any:
+        asked.append((fileinstance.id, (at["default_location"], at["default_storage_class"])))
+        return pyfs_storage_factory(fileinstance, **at)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(app.extensions["invenio-files-rest"], "storage_factory", factory)
+        add(client, archive_class)
+    assert len(set(asked)) == 5
+    assert {place for _, place in asked} == {(archive_class.location.uri, "A")}
+    check(archive_class)
+
+
+@ways
+@pytest.mark.usefixtures("allow_all")
+@pytest.mark.parametrize(
+    ("target", "name", "times"),
+    [(FileInstance, "init", 1), (FileInstance.uri, "set", 1), (FileInstance.size, "set", 2)],
+)
+def test_who_watches_files_sees_each(
+    client: FlaskClient, archive_class: Bucket, add: Any, target: Any, name: str, times: int
+):
+    seen: list[Any] = []
+    assert not anybody_watches(FileInstance)
+
+    def watch(file: Any, *arguments: Any) -> None:
+        seen.append(file)
+
+    event.listen(target, name, watch)
+    try:
+        assert anybody_watches(FileInstance)
+        add(client, archive_class)
+    finally:
+        event.remove(target, name, watch)
+    assert len(seen) == 5 * times
+    check(archive_class)
+
+
+@pytest.mark.usefixtures("allow_all")
+def test_no_file_of_a_batch_stays_after_an_error(client: FlaskClient, bucket: Bucket, location: Any):
+    with nothing_stays(location):
+        assert client.post(url(bucket, extract=True), data=tar_of(5)[:-11_000]).status_code == 400
+        bucket.quota_size = 450
+        db.session.commit()
+        assert client.post(url(bucket, extract=True), data=tar_of(5)).status_code == 400

@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import resource
+import subprocess
+import sys
+import uuid
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +17,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from flask import Flask
 from fs.wrap import read_only
 from fs.wrapfs import WrapFS
 from helpers.parts import PARTS, begin
@@ -22,9 +27,10 @@ from helpers.stored import CONTENT, ago, kinds, orphan, store
 
 from invenio_files_rest.errors import FileSizeError, UnexpectedFileSizeError
 from invenio_files_rest.models import Bucket, FileInstance
-from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
+from invenio_files_rest.storage import FileStorage, PyFSFileStorage, local, pyfs_storage_factory
 from invenio_files_rest.storage._pyfilesystem import OSFS
 from invenio_files_rest.storage.capabilities import Deferred, Listable, LocalPath, Siblings, capability_of
+from invenio_files_rest.storage.pyfs import new_uri
 from invenio_files_rest.storage.settling import Settling
 from invenio_files_rest.storage.uploads import Uploads
 from invenio_files_rest.testing import ListableContract, LocalPathContract
@@ -391,6 +397,84 @@ def test_nothing_is_left_of_one_that_is_refused(tmp_path: Path, wrong: dict[str,
     with Settling() as settling, pytest.raises(FileSizeError if "size_limit" in wrong else UnexpectedFileSizeError):
         deferred(PyFSFileStorage(f"{tmp_path}/ab/cd/data")).save(io.BytesIO(b"content"), settling, **wrong)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [7, None])
+def test_a_folder_that_others_remove_while_it_is_empty_is_made_again(
+    tmp_path: Path, monkeypatch: Any, size: Any
+) -> None:
+    make, removed = local._make_folders, []
+
+    def make_and_lose(path: str, made: list[str]) -> None:
+        make(path, made)
+        if not removed:
+            removed.append(path)
+            os.rmdir(path)
+
+    monkeypatch.setattr(local, "_make_folders", make_and_lose)
+    storage = PyFSFileStorage(f"{tmp_path}/ab/data")
+    with Settling() as settling:
+        deferred(storage).save(io.BytesIO(b"content"), settling, size=size)
+    assert removed == [f"{tmp_path}/ab"]
+    with storage.open() as file:
+        assert file.read() == b"content"
+
+
+def test_a_small_file_that_does_not_fit_is_refused_rather_than_cut_off(tmp_path: Path) -> None:
+    """The system writes what fits, and tells of an error only when it is asked to write the rest."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Settling() as settling:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5, limits[1]))
+        try:
+            with pytest.raises(FileSizeError):
+                deferred(PyFSFileStorage(f"{tmp_path}/ab/data")).save(io.BytesIO(b"content"), settling, size=7)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [7, None])
+def test_a_file_system_that_cannot_settle_is_waited_for_at_once(tmp_path: Path, monkeypatch: Any, size: Any) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(Settling, "note", lambda self, descriptor: False)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    with Settling() as settling:
+        deferred(PyFSFileStorage(f"{tmp_path}/ab/cd/data")).save(io.BytesIO(b"content"), settling, size=size)
+    assert synced == [f"{tmp_path}/ab/cd/data", str(tmp_path), f"{tmp_path}/ab", f"{tmp_path}/ab/cd"]
+
+
+def test_a_small_file_is_opened_once_and_its_folder_is_not_looked_for(tmp_path: Path) -> None:
+    program = f"""if True:
+        import collections, io, sys
+        from invenio_files_rest.storage import PyFSFileStorage
+        from invenio_files_rest.storage.capabilities import Siblings
+        from invenio_files_rest.storage.settling import Settling
+
+        calls = collections.Counter()
+        siblings = PyFSFileStorage("{tmp_path}/first/data").capability(Siblings)
+        with Settling() as settling:
+            siblings.save("{tmp_path}/second/data", io.BytesIO(b"content"), settling, size=7)
+            sys.addaudithook(lambda event, arguments: calls.update([event]))
+            for number in range(10):
+                siblings.save(f"{tmp_path}/{{number}}/data", io.BytesIO(b"content"), settling, size=7)
+            print(calls["open"], calls["os.mkdir"])
+    """
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).split() == ["10", "10"]
+
+
+@pytest.mark.parametrize("location", ["{}", "{}/", "{}//nested", "file://{}", "osfs://{}/nested/", "relative"])
+def test_siblings_are_where_storages_of_their_own_find_them(
+    app: Flask, tmp_path: Path, monkeypatch: Any, location: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = (new_uri(uuid.uuid4(), location.format(tmp_path), app.config) for _ in range(2))
+    with Settling() as settling:
+        siblings = capability_of(PyFSFileStorage(first), Siblings)
+        assert siblings is not None
+        stored = siblings.save(second, io.BytesIO(b"content"), settling, size=7)
+    assert stored == (second, 7, f"md5:{hashlib.md5(b'content').hexdigest()}")
+    with PyFSFileStorage(second).open() as file:
+        assert file.read() == b"content"
 
 
 def test_a_file_that_is_there_is_not_replaced(tmp_path: Path) -> None:

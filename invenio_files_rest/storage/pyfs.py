@@ -286,7 +286,6 @@ class _Siblings:
     def save(
         self, fileurl: str, incoming_stream: SupportsRead[bytes], settling: Settling, **options: Any
     ) -> tuple[str, int, str | None]:
-        assert fileurl.startswith(self._uri_begins), "A sibling is in the same location."
         new = self._store.file(self._path_begins + fileurl[len(self._uri_begins) :])
         with new.write_new(settling, options.get("size")) as file:
             size, checksum = self._storage._write_stream(incoming_stream, file, **options)
