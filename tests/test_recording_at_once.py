@@ -232,7 +232,7 @@ from servers.application import FOLDER, create_app
 from sqlalchemy.orm import column_property
 
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
-from invenio_files_rest.models.additions import add_file_rows
+from invenio_files_rest.models.additions import add_file_rows, row_of
 
 FileInstance.kind = db.Column(db.String(10), server_default="plain")
 FileInstance.place = column_property("in " + FileInstance.__table__.c.uri)
@@ -247,7 +247,7 @@ with create_app().app_context():
     for each in (version, other):
         print(each.state, each.path, each.file.kind, each.file.place[:3])
     file = FileInstance.new()
-    add_file_rows([file])
+    add_file_rows([row_of(file)])
     print(FileInstance.get(file.id).kind)
 """
 
