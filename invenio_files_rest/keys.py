@@ -39,7 +39,7 @@ def validate_key(key: str) -> str:
     """
     if len(key) > current_app.config["FILES_REST_OBJECT_KEY_MAX_LEN"]:
         raise InvalidKeyError()
-    if "\0" in key or any("\ud800" <= character <= "\udfff" for character in key):
+    if "\0" in key or (not key.isascii() and any("\ud800" <= character <= "\udfff" for character in key)):
         raise InvalidKeyError(description=_("Filename has characters that cannot be stored."))
     return key
 
