@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.statements import statements
 from sqlalchemy.exc import IntegrityError
 
 from invenio_files_rest.errors import (
@@ -46,6 +47,29 @@ def state(bucket: Bucket, key: str = "key") -> list[tuple[bytes | None, bool]]:
     """Return the bytes of a key's versions from the newest to the oldest, and which of them is the head."""
     versions = ObjectVersion.get_versions(bucket, key)
     return [(None if version.deleted else read(version), version.is_head) for version in versions]
+
+
+def test_to_find_an_object_takes_one_statement_with_bucket_and_file(db: Any, bucket: Bucket) -> None:
+    put(bucket)
+    db.session.commit()
+    bucket_id = bucket.id
+    db.session.expunge_all()
+    with statements() as sent:
+        found, version = ObjectVersion.find(bucket_id, "key")
+        assert (version.bucket, version.file.size) == (found, 5)
+    assert len(sent) == 1
+
+
+def test_to_find_an_object_keeps_the_file_that_it_is_about_to_have(db: Any, bucket: Bucket) -> None:
+    version, other = put(bucket), put(bucket, "other", b"other bytes")
+    db.session.commit()
+    with db.session.no_autoflush:
+        version.file = other.file
+        _, found = ObjectVersion.find(bucket.id, "key")
+        assert found is version
+        assert found.file is other.file
+    db.session.commit()
+    assert read(version) == b"other bytes"
 
 
 def test_a_version_has_what_it_was_given(db: Any, bucket: Bucket) -> None:

@@ -127,16 +127,18 @@ class BucketClaims(Mixin):
     @classmethod
     @cache
     def _adding_size(cls, deleted: bool, locked: bool, returning: bool) -> Any:
-        conditions = [cls.id == bindparam("claimed"), cls.size <= bindparam("most")]
+        # On the table rather than the model, which takes SQLAlchemy half the time.
+        rows = cls.__table__.c
+        conditions = [rows.id == bindparam("claimed"), rows.size <= bindparam("most")]
         if not locked:
-            conditions.append(~cls.locked)
+            conditions.append(~rows.locked)
         if not deleted:
-            conditions.append(~cls.deleted)
-        values = {"size": cls.size + bindparam("added"), "updated": bindparam("now")}
-        statement = update(cls).where(*conditions).values(values)
-        if returning:
-            statement = statement.returning(cls)
-        return statement.execution_options(synchronize_session=False, populate_existing=returning)
+            conditions.append(~rows.deleted)
+        values = {"size": rows.size + bindparam("added"), "updated": bindparam("now")}
+        statement = update(cls.__table__).where(*conditions).values(values)
+        if not returning:
+            return statement
+        return select(cls).from_statement(statement.returning(*rows)).execution_options(populate_existing=True)
 
     def size_limit_before(self, size: int) -> FileSizeLimit | None:
         """Return the tightest limit on the next file as it was before some bytes were added.

@@ -32,19 +32,31 @@ class Grant(NamedTuple):
     """The need of those to whom it is."""
 
 
-_HOLDERS = (ActionUsers.user_id, ActionRoles.role_id, ActionSystemRoles.role_name)
+# Tables rather than models, which take SQLAlchemy half the time.
+_HOLDERS = (
+    ActionUsers.__table__.c.user_id,
+    ActionRoles.__table__.c.role_id,
+    ActionSystemRoles.__table__.c.role_name,
+)
 
 
 def _grants_to(holder: Any) -> Select[Any]:
-    model = holder.class_
+    grants = holder.table.c
     holders = (column if column is holder else cast(null(), column.type) for column in _HOLDERS)
-    return select(model.action, model.argument, model.exclude, *holders).where(
-        model.action.in_(bindparam("actions", expanding=True)),
-        or_(model.argument.is_(None), model.argument.in_(bindparam("arguments", expanding=True))),
+    named = (column.label(each.name) for column, each in zip(holders, _HOLDERS, strict=True))
+    return select(grants.action, grants.argument, grants.exclude, *named)
+
+
+def _of_all_holders() -> Select[Any]:
+    # Databases push the conditions down into each of the three; one that is written once is read and planned faster.
+    grants = union_all(*map(_grants_to, _HOLDERS)).subquery("grants")
+    return select(grants).where(
+        grants.c.action.in_(bindparam("actions", expanding=True)),
+        or_(grants.c.argument.is_(None), grants.c.argument.in_(bindparam("arguments", expanding=True))),
     )
 
 
-_GRANTS = union_all(*map(_grants_to, _HOLDERS))
+_GRANTS = _of_all_holders()
 
 
 def find_grants(actions: Collection[str], arguments: Collection[str]) -> Iterator[Grant]:
