@@ -59,6 +59,8 @@ class ArgumentParser(FlaskParser):
         :raises InvalidArguments: If the query string, or a text in it once decoded, is not in UTF-8. Werkzeug would
             replace or ignore such bytes.
         """
+        if not req.query_string:
+            return super().load_querystring(req, schema)
         texts = {field.data_key or name for name, field in schema.fields.items() if isinstance(field, fields.String)}
         try:
             query = parse_qsl(req.query_string.decode(), keep_blank_values=True, errors="surrogateescape")

@@ -11,7 +11,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from ..checksums import chunk_size_or_default
 from ..errors import StorageError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .observation import Observer
 
 
-@runtime_checkable
 class Preparable(Protocol):
     """A stream that asks another machine for its bytes."""
 

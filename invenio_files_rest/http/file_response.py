@@ -13,15 +13,14 @@ from datetime import datetime, timedelta, timezone
 from typing import IO, Any
 
 from flask import Response, current_app, request
-from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
-from werkzeug.http import http_date
+from werkzeug.http import http_date, quote_etag
 
 from ..errors import FilesException, StorageError
 from ..storage.capabilities import Signer
 from ..utils import guess_mimetype
 from .disposition import content_disposition
-from .file_body import FilePart, Preparable, ensure_size, served_by_server
+from .file_body import FilePart, ensure_size, served_by_server
 from .observation import observer
 from .pacing import paced_file
 from .preconditions import check_preconditions, requested_range
@@ -141,30 +140,29 @@ class Representation:
     def response(self) -> Response:
         """Make a response without a body that says all that does not depend on what is asked for."""
         mimetype, headers = self._type_and_policy()
-        response = current_app.response_class(mimetype=mimetype, headers=headers, direct_passthrough=True)
         if self.etag is not None:
-            response.set_etag(self.etag)
+            headers.append(("ETag", quote_etag(self.etag)))
             if digest := _digest_header(self.etag):
-                response.headers["Repr-Digest"] = digest
+                headers.append(("Repr-Digest", digest))
         # None after the date of the answer (RFC 9110, section 8.8.2.1), and no other for it: conditions would not hold.
         if self.last_modified is not None and self.last_modified <= datetime.now(timezone.utc):
-            response.headers["Last-Modified"] = http_date(self.last_modified)
-        _set_caching(response, self.restricted)
-        return response
+            headers.append(("Last-Modified", http_date(self.last_modified)))
+        headers += _caching(self.restricted)
+        return current_app.response_class(mimetype=mimetype, headers=headers, direct_passthrough=True)
 
-    def _type_and_policy(self) -> tuple[str, Headers]:
+    def _type_and_policy(self) -> tuple[str, list[tuple[str, str]]]:
         """Return the MIME type, and the headers that say what a browser may do with the file."""
         mimetype = self.mimetype or guess_mimetype(self.filename or "")
-        headers = Headers()
+        headers: list[tuple[str, str]] = []
         if not self.trusted:
             mimetype = sanitize_mimetype(mimetype, filename=self.filename)
-            headers.extend(SECURITY_HEADERS)
+            headers += SECURITY_HEADERS.items()
             keep_policy(SECURITY_HEADERS["Content-Security-Policy"], SECURITY_HEADERS["X-Frame-Options"])
         if self.as_attachment or mimetype == "application/octet-stream":
-            headers["Content-Disposition"] = content_disposition("attachment", self.filename or "")
+            disposition = content_disposition("attachment", self.filename or "")
         else:
-            headers["Content-Disposition"] = "inline"
-        return mimetype, headers
+            disposition = "inline"
+        return mimetype, [*headers, ("Content-Disposition", disposition)]
 
 
 def md5_of(checksum: str | None) -> str | None:
@@ -176,19 +174,16 @@ def md5_of(checksum: str | None) -> str | None:
     return digest if algorithm == "md5" else None
 
 
-def _set_caching(response: Response, restricted: bool) -> None:
+def _caching(restricted: bool) -> list[tuple[str, str]]:
     if restricted:
-        response.cache_control.private = True
-        response.cache_control.no_cache = True
-        response.vary.update(("Authorization", "Cookie"))
-        return
-    response.cache_control.public = True
+        return [("Cache-Control", "private, no-cache"), ("Vary", "Authorization, Cookie")]
     max_age = current_app.config.get("SEND_FILE_MAX_AGE_DEFAULT")
     if isinstance(max_age, timedelta):
         max_age = max_age.total_seconds()
-    if max_age is not None:
-        response.cache_control.max_age = int(max_age)
-        response.expires = datetime.now(timezone.utc) + timedelta(seconds=int(max_age))
+    if max_age is None:
+        return [("Cache-Control", "public")]
+    expires = datetime.now(timezone.utc) + timedelta(seconds=int(max_age))
+    return [("Cache-Control", f"public, max-age={int(max_age)}"), ("Expires", http_date(expires))]
 
 
 def send_stream(
@@ -333,8 +328,9 @@ def send_opened(
 
     stream = open_file()
     try:
-        if isinstance(stream, Preparable):
-            stream.prepare(start, length)
+        # Asking whether it is a Preparable takes as long as opening it.
+        if (prepare := getattr(stream, "prepare", None)) is not None:
+            prepare(start, length)
         ensure_size(stream, size)
         response.response = _body(stream, start, length, size, chunk_size)
     except BaseException:

@@ -68,7 +68,8 @@ def write_conditions(request: Request) -> dict[str, str]:
     :param request: The request.
     :returns: The values of its headers in :data:`WRITE_CONDITIONS`, by name.
     """
-    return {name: request.headers[name] for name in WRITE_CONDITIONS if name in request.headers}
+    headers = request.headers
+    return {name: headers[name] for name in WRITE_CONDITIONS if name in headers}
 
 
 def last_modified_of(request: Request, obj: ObjectVersion) -> datetime:
