@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from fs.osfs import OSFS
 from helpers.rest import CONTENT, error, nothing_stays, put, rows, statements, tree, url
 from helpers.stored import ago, findings, kinds, orphan, received, store
 
@@ -22,6 +21,7 @@ from invenio_files_rest.models import Bucket, FileInstance, Location, LocationMa
 from invenio_files_rest.services.locations import create_location, mark_location
 from invenio_files_rest.signals import file_integrity_failed
 from invenio_files_rest.storage import FileStorage, PyFSFileStorage, pyfs_storage_factory
+from invenio_files_rest.storage._pyfilesystem import OSFS
 from invenio_files_rest.storage.marks import MARK_NAME
 from invenio_files_rest.storage.pyfs import FS
 from invenio_files_rest.tasks import migrate_file, remove_file_data, schedule_checksum_verification, verify_checksum

@@ -18,8 +18,6 @@ from typing import Any
 import pytest
 from click.testing import Result
 from flask import Flask
-from fs.wrap import read_only
-from fs.wrapfs import WrapFS
 from helpers.parts import PARTS, begin
 from helpers.rest import put, url
 from helpers.storages import FolderAsFor61, MakeStorage, OnPyFilesystem
@@ -35,6 +33,11 @@ from invenio_files_rest.storage.settling import Settling
 from invenio_files_rest.storage.uploads import Uploads
 from invenio_files_rest.testing import ListableContract, LocalPathContract
 from invenio_files_rest.testing.storage import MemoryStorage
+
+# isort: split
+# Without setuptools, PyFilesystem can be imported after our package alone.
+from fs.wrap import read_only
+from fs.wrapfs import WrapFS
 
 Run = Callable[..., Result]
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
+import subprocess
+import sys
 import time
 from io import BytesIO
 from threading import Event, Thread, current_thread
@@ -119,6 +123,32 @@ def test_who_has_nothing_else_to_do_writes_to_the_page_cache_itself(at_once: boo
     pump(BytesIO(b"".join(BLOCKS[:3])), target, Following(digest) if follows else digest, at_once=at_once)
     writes_itself = at_once and follows
     assert [writer is current_thread() for writer in writers] == [True, True, writes_itself]
+
+
+_FAULTS = """
+import resource, sys
+from invenio_files_rest.storage.memory import keep_freed_memory
+
+def faults():
+    blocks = [bytes([number]) * 1024**2 for number in range(8)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+if sys.argv[1] == "kept":
+    keep_freed_memory(16 * 1024**2)
+faults()
+print(-faults() + [faults() for _ in range(5)][-1])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="Others keep what they like.")
+def test_memory_of_blocks_is_kept_for_the_next_ones() -> None:
+    """Or else each page of it is taken anew from the system."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+
+    def pages(kept: str) -> int:
+        return int(subprocess.check_output([sys.executable, "-W", "ignore", "-c", _FAULTS, kept], env=ours))
+
+    assert pages("kept") < pages("as it is") / 10
 
 
 def test_a_running_digest_is_taken_away_unless_it_is_to_be_kept() -> None:

@@ -1,4 +1,4 @@
-"""How much memory this process may have: that of the machine, or what its container is allowed."""
+"""How much memory this process may have: that of the machine, or what its container is allowed; and keeping it."""
 
 from __future__ import annotations
 
@@ -39,3 +39,17 @@ def _limits(groups: Path, path: str, name: str) -> Iterator[int]:
         # Not all of them are to be seen in the container, and one without a limit says "max".
         with suppress(OSError, ValueError):
             yield int((folder / name).read_text())
+
+
+@cache
+def keep_freed_memory(size: int) -> None:
+    """Have the C library keep memory that becomes free for what comes next, up to twice a size.
+
+    glibc gives free memory at the end of a heap back to the system where it is more than twice the largest block that
+    has been freed (mallopt(3), on its dynamic threshold). What is taken anew comes page by page, which takes a virtual
+    machine about as long as to fill it. A block of zeros takes no memory. Settings of the operator's are kept to, and
+    other libraries do as they do.
+
+    :param size: The size in bytes, 32 MiB at most.
+    """
+    bytes(size)

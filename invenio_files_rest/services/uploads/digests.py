@@ -9,6 +9,7 @@ from threading import Condition, Lock, Thread
 from typing import Any
 
 from ...checksums import MessageDigest, new_digest
+from ...storage.memory import keep_freed_memory
 from .recent import Recent
 
 BEHIND = 16 * 1024**2
@@ -85,6 +86,8 @@ class Following:
             # It is its own thread that ends the wait, so that none waits for the request of another.
             self._changed.wait_for(lambda: not self._behind or (self._behind < BEHIND and _total.value < TOGETHER))
             if not self._behind:
+                # Blocks that wait are freed together when it has caught up, and the next request takes as many.
+                keep_freed_memory(BEHIND)
                 Thread(target=self._follow, name="files-rest-digest", daemon=True).start()
             self._blocks.append(data)
             self._behind += len(data)
