@@ -158,11 +158,12 @@ def measure(folder: Path, size: int, rounds: int) -> list[list[str]]:
                     before = server.memory("VmRSS")
                     with taken(contestant.pid) as cpu:
                         speed = take(contestant)
+                    one = found[contestant.name, way]
+                    # What is taken first is kept for the next ones.
+                    one.memory = max(one.memory, server.memory("VmHWM") - before)
                     if turn >= 0:
-                        one = found[contestant.name, way]
                         one.speeds.append(speed)
                         one.processors.append(dict(cpu))
-                        one.memory = max(one.memory, server.memory("VmHWM") - before)
     return table(found, size)
 
 
