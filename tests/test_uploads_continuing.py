@@ -19,6 +19,7 @@ from sqlalchemy import URL
 
 from invenio_files_rest.models import Bucket, ObjectVersion, UploadExtent
 from invenio_files_rest.models.base import utcnow
+from invenio_files_rest.services.uploads import leases
 from invenio_files_rest.services.uploads.errors import UploadLost, UploadOffsetMismatch
 from invenio_files_rest.services.uploads.plans import APPENDED
 from invenio_files_rest.services.uploads.recent import Recent
@@ -209,6 +210,22 @@ def test_who_goes_on_where_somebody_still_writes_has_that_one_stop(upload: Any, 
         assert other.line() == "reading"
         assert append(upload, 4, 12) == 12
         assert other.line()["error"] == "UploadLost"
+    ensure_whole(upload)
+
+
+def test_the_body_of_who_begins_an_epoch_after_all_is_not_shut(
+    app: Flask, upload: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other epoch has ended, which the watch of this process may see before the request does."""
+    shut: list[str] = []
+
+    def overtake_and_look() -> None:
+        APPENDED.offset(upload, take_over=True)
+        leases._watch._ask(app, list(leases._watch._leases))
+
+    before_each_write(app, monkeypatch, overtake_and_look)
+    assert append(upload, 4, 12, shut=lambda: shut.append("shut")) == 12
+    assert shut == []
     ensure_whole(upload)
 
 

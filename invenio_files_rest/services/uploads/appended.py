@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +171,8 @@ def _append(
         if grant.is_clean and grant.length is not None:
             # Asked under the lock: who begins an epoch later waits for it, and finds what is written here.
             in_transaction(lambda: ensure_current(upload_id, grant))
+            if grant.is_resumed:
+                watched.enter_context(lease)
             clear()
         else:
             in_transaction(lambda: claim_body(clear))
@@ -228,7 +230,11 @@ def _append(
         if algorithm is not None and digest is not None and not source.received:
             running.put(upload_id, grant.size, algorithm, digest)
 
-    with Lease(upload_id, RUN, grant.epoch, shut) as lease:
+    with ExitStack() as watched:
+        lease = Lease(upload_id, RUN, grant.epoch, shut)
+        if not grant.is_resumed:
+            # Before it is known to be current, one that has been lost would end the body of who begins a new epoch.
+            watched.enter_context(lease)
         source = Source(
             Touching(stream, lambda: use(upload_id)),
             lease,
