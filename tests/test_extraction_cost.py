@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from helpers.rest import nothing_stays, url
 from helpers.statements import statements
 from invenio_db import db
-from sqlalchemy import event
+from sqlalchemy import event, inspect
 
 from invenio_files_rest.archives.incoming.tar_header import _ORDINARY, Header, parse_header
 from invenio_files_rest.archives.incoming.tar_reader import TarReader
@@ -236,6 +236,20 @@ def test_who_watches_files_sees_each(
         event.remove(target, name, watch)
     assert len(seen) == 5 * times
     check(archive_class)
+
+
+def test_who_watches_files_and_knows_their_mapper_is_not_taken_for_sqlalchemy(app: Flask):
+    mapper = inspect(FileInstance)
+
+    def watch(state: Any, *arguments: Any) -> None:
+        assert state.mapper is mapper
+
+    event.listen(FileInstance, "init", watch, raw=True)
+    try:
+        assert anybody_watches(FileInstance)
+    finally:
+        event.remove(FileInstance, "init", watch)
+    assert not anybody_watches(FileInstance)
 
 
 @pytest.mark.usefixtures("allow_all")

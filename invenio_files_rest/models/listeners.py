@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any
 
 from flask import current_app
@@ -47,7 +48,12 @@ def anybody_watches(model: Any) -> bool:
     told = [*mapper.class_manager.dispatch.init]
     for attribute in mapper.column_attrs:
         told += mapper.class_manager[attribute.key].dispatch.set
-    return not all(any(getattr(each, "__module__", None) in _OWN for each in _unwrapped(one)) for one in told)
+    return not all(any(_is_own(each) for each in _unwrapped(one)) for one in told)
+
+
+def _is_own(listener: Any) -> bool:
+    # A mapper that a listener has in its closure is of those modules, too.
+    return isinstance(listener, FunctionType) and listener.__module__ in _OWN
 
 
 def _is_idle(listener: Any, idle: list[Callable[..., Any]]) -> bool:
