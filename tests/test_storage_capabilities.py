@@ -36,6 +36,7 @@ from invenio_files_rest.testing.storage import MemoryStorage
 
 # isort: split
 # Without setuptools, PyFilesystem can be imported after our package alone.
+from fs.opener import Opener, registry
 from fs.wrap import read_only
 from fs.wrapfs import WrapFS
 
@@ -478,6 +479,26 @@ def test_siblings_are_where_storages_of_their_own_find_them(
     assert stored == (second, 7, f"md5:{hashlib.md5(b'content').hexdigest()}")
     with PyFSFileStorage(second).open() as file:
         assert file.read() == b"content"
+
+
+def test_an_opener_of_others_is_asked_for_the_folder_of_each_file(tmp_path: Path) -> None:
+    """It may spread folders over disks, so that nobody would find a file beside that of another one."""
+
+    class Spreading(Opener):
+        protocols = ("spread",)
+
+        def open_fs(self, fs_url: str, parse_result: Any, writeable: bool, create: bool, cwd: str) -> Any:
+            disk = zlib.crc32(parse_result.resource.encode())
+            return OSFS(f"{tmp_path}/{disk}/{parse_result.resource}", create=create)
+
+    registry.install(Spreading)
+    try:
+        storage = PyFSFileStorage("spread://location/first/data")
+        storage.save(io.BytesIO(b"content"))
+        assert capability_of(storage, Deferred) is not None
+        assert capability_of(storage, Siblings) is None
+    finally:
+        registry._protocols.pop("spread")
 
 
 def test_a_file_that_is_there_is_not_replaced(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from flask import current_app
 
 from ..checksums import DEFAULT_ALGORITHM, algorithm_of
 from ..errors import StorageError
-from ..paths import is_folder_for, make_path
+from ..paths import is_folder_for, local_path, make_path
 from ._pyfilesystem import OSFS, fs_errors
 from .base import FileStorage, ProgressCallback
 from .capabilities import BYTE_METHODS, C, Deferred, Listable, LocalPath, Siblings, bypasses
@@ -142,7 +142,11 @@ class PyFSFileStorage(FileStorage):
             return None
         return cast("C | None", provide())
 
-    def _siblings(self) -> _Siblings | None:
+    def _siblings(self) -> Siblings | None:
+        # The openers of others may have any folder at a URI.
+        return None if local_path(self.fileurl) is None else self._new_files()
+
+    def _new_files(self) -> _Siblings | None:
         try:
             store, path = self._store()
         except (FileNotFoundError, StorageError):
@@ -150,7 +154,7 @@ class PyFSFileStorage(FileStorage):
         return _Siblings(self, store, path) if CAN_SETTLE and isinstance(store, LocalStore) else None
 
     def _deferred(self) -> Deferred | None:
-        siblings = self._siblings()
+        siblings = self._new_files()
         return None if siblings is None else _DeferredFile(self, siblings)
 
     def _listable(self) -> Listing:
