@@ -11,6 +11,9 @@ from pathlib import Path
 _GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
 
+_FREED = 4 * 1024**2
+"""Size in bytes of a block that is freed so that twice as much is kept; less where there is little memory."""
+
 
 @cache
 def memory_size() -> int:
@@ -42,14 +45,12 @@ def _limits(groups: Path, path: str, name: str) -> Iterator[int]:
 
 
 @cache
-def keep_freed_memory(size: int) -> None:
-    """Have the C library keep memory that becomes free for what comes next, up to twice a size.
+def keep_freed_memory() -> None:
+    """Have the C library keep memory that becomes free for what comes next: up to 8 MiB of each thread.
 
     glibc gives free memory at the end of a heap back to the system where it is more than twice the largest block that
-    has been freed (mallopt(3), on its dynamic threshold). What is taken anew comes page by page, which takes a virtual
-    machine about as long as to fill it. A block of zeros takes no memory. Settings of the operator's are kept to, and
-    other libraries do as they do.
-
-    :param size: The size in bytes, 32 MiB at most.
+    has been freed, and threads have heaps of their own (mallopt(3), on its dynamic threshold). What is taken anew comes
+    page by page, which takes a virtual machine about as long as to fill it. A block of zeros that is freed at once
+    takes no memory. Settings of the operator's are kept to, and other libraries do as they do.
     """
-    bytes(size)
+    bytes(min(_FREED, memory_size() // 256))

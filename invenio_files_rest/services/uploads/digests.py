@@ -87,7 +87,7 @@ class Following:
             self._changed.wait_for(lambda: not self._behind or (self._behind < BEHIND and _total.value < TOGETHER))
             if not self._behind:
                 # Blocks that wait are freed together when it has caught up, and the next request takes as many.
-                keep_freed_memory(BEHIND)
+                keep_freed_memory()
                 Thread(target=self._follow, name="files-rest-digest", daemon=True).start()
             self._blocks.append(data)
             self._behind += len(data)
