@@ -111,6 +111,17 @@ def test_a_file_is_sent_with_its_headers(send: Sender) -> None:
     assert dict(response.headers) == expected
 
 
+def test_a_response_class_of_the_application_may_add_to_the_headers(send: Sender) -> None:
+    class Shared(Response):
+        def __init__(self, response: Any = None, status: Any = None, headers: Any = None, **kwargs: Any) -> None:
+            headers.add("Access-Control-Allow-Origin", "*")
+            super().__init__(response, status, headers, **kwargs)
+
+    send.app.response_class = Shared
+    response = send()
+    assert (response.data, response.headers["Access-Control-Allow-Origin"]) == (CONTENT, "*")
+
+
 def test_a_trusted_file_has_its_own_type_and_no_security_headers(send: Sender) -> None:
     response = send(filename="a.html", trusted=True)
     assert response.mimetype == "text/html"

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import IO, Any
 
 from flask import Response, current_app, request
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date, quote_etag
 
@@ -148,7 +149,8 @@ class Representation:
         if self.last_modified is not None and self.last_modified <= datetime.now(timezone.utc):
             headers.append(("Last-Modified", http_date(self.last_modified)))
         headers += _caching(self.restricted)
-        return current_app.response_class(mimetype=mimetype, headers=headers, direct_passthrough=True)
+        # A class of the application's own may add to them.
+        return current_app.response_class(mimetype=mimetype, headers=Headers(headers), direct_passthrough=True)
 
     def _type_and_policy(self) -> tuple[str, list[tuple[str, str]]]:
         """Return the MIME type, and the headers that say what a browser may do with the file."""
