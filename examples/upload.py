@@ -406,7 +406,7 @@ def main() -> int:
     parser.add_argument("--attempts", type=int, default=8, metavar="N", help="attempts per request (default: 8)")
     parser.add_argument("--tus", action="store_true", help="send what is larger than a part as one run of bytes")
     arguments = parser.parse_args()
-    if not arguments.bucket.startswith(("http://", "https://")):
+    if not arguments.bucket.lower().startswith(("http://", "https://")):
         parser.error(f"{arguments.bucket} is no URL of a bucket, such as https://example.org/api/files/<id>")
     file, bucket, part_size = arguments.file, arguments.bucket.rstrip("/"), arguments.part_size * MIB
     clients: list[Client] = []

@@ -166,6 +166,13 @@ def test_a_small_file_is_one_request(served: Place, tmp_path: Path) -> None:
     assert requests.get(output.strip()).content == b"small"
 
 
+def test_the_scheme_of_a_url_may_be_in_capitals(served: Place, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"1")
+    code, output, errors = uploaded(path, served.bucket.replace("http", "HTTP", 1))
+    assert (code, errors) == (0, "")
+
+
 def test_an_identifier_in_place_of_the_url_of_a_bucket_is_told_at_once(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"1")
