@@ -169,7 +169,7 @@ def test_a_small_file_is_one_request(served: Place, tmp_path: Path) -> None:
 def test_the_scheme_of_a_url_may_be_in_capitals(served: Place, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"1")
-    code, output, errors = uploaded(path, served.bucket.replace("http", "HTTP", 1))
+    code, _, errors = uploaded(path, served.bucket.replace("http", "HTTP", 1))
     assert (code, errors) == (0, "")
 
 
