@@ -605,6 +605,18 @@ def test_a_page_and_its_scripts_speak_one_language(
     assert owner.complaints() == []
 
 
+def test_a_browser_may_name_a_language_that_is_none(
+    owner: Browser, site: Instance, make_bucket: Callable[..., str]
+) -> None:
+    """As Chromium does where the system has the locale "C"."""
+    bucket = make_bucket(**{"a.txt": b"1"})
+    with owner.speaking("en-US@posix"):
+        owner.open(f"{site.url}/buckets/{bucket}")
+        assert owner.run("return navigator.languages") == ["en-US@posix"]
+        wait_until(lambda: owner.texts(".link-list") == ["No link has been made."])
+    assert owner.complaints() == []
+
+
 @pytest.fixture(scope="module")
 def sample(site: Instance) -> str:
     """Return a bucket such as people have."""

@@ -3,7 +3,16 @@
 const page = document.documentElement.lang;
 
 /** The language of the page as the reader writes it, such as "en-GB" for a page in English; `undefined` if it has none. */
-export const language = (navigator.languages.find((one) => one.split("-")[0] === page) ?? page) || undefined;
+export const language = [...(navigator.languages ?? []).filter((one) => one.split("-")[0] === page), page].find(isKnown);
+
+/** @param {string} one A browser may name what is no language tag, such as "en-US@posix" for that of a system without one. */
+function isKnown(one) {
+  try {
+    return Intl.DateTimeFormat.supportedLocalesOf(one).length > 0;
+  } catch {
+    return false;
+  }
+}
 
 const format = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 const full = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
