@@ -322,6 +322,24 @@ def test_a_link_is_made_copied_listed_used_and_revoked(
     assert owner.complaints() == []
 
 
+def test_links_beyond_the_page_are_shown_where_those_on_it_are_revoked(
+    owner: Browser, site: Instance, make_bucket: Callable[..., str], api: Callable[..., Any]
+) -> None:
+    bucket = make_bucket(**{"a.txt": b"1", "b.txt": b"2"})
+    # A page has a hundred links of all objects.
+    for key in ("a.txt", *["b.txt"] * 100, "a.txt"):
+        assert api("POST", f"/{bucket}?links", json={"key": key}).status_code == 201
+    owner.open(f"{site.url}/details/{bucket}/a.txt")
+    wait_until(lambda: names(owner, "#links") == ["The file a.txt"])
+    press(owner, "Revoke", "#links")
+    notice(owner, "The link gives nothing any more.")
+    assert names(owner, "#links") == []
+    press(owner, "Show more", "#links")
+    wait_until(lambda: names(owner, "#links") == ["The file a.txt"])
+    assert owner.texts("#links .link-list p") == []
+    assert owner.complaints() == []
+
+
 def test_a_name_has_the_width_of_the_phone_in_the_page_of_a_link(
     owner: Browser, site: Instance, make_bucket: Callable[..., str], api: Callable[..., Any]
 ) -> None:

@@ -104,10 +104,19 @@ function showNew(area, url) {
  */
 async function showAll(list, key) {
   const rows = make("tbody");
+  const head = ["leads_to", "expires", "note"].map((name) => make("th", { scope: "col", textContent: say(name) }));
+  const table = make("table", { className: "files" }, make("thead", {}, make("tr", {}, ...head, make("td"))), rows);
+  const none = make("p", { className: "quiet", textContent: say("no_links") });
   const more = make("button", { type: "button", className: "plain", textContent: say("more_links") });
+  const show = () => {
+    const wanted = rows.childElementCount ? table : none;
+    // What has the focus would lose it.
+    if (list.firstElementChild !== wanted) list.replaceChildren(wanted, more);
+  };
   const load = async (url) => {
     const page = await (await request("GET", url)).json().catch(() => ({ contents: [], links: {} }));
-    for (const link of page.contents) if (!key || link.key === key) rows.append(row(link));
+    for (const link of page.contents) if (!key || link.key === key) rows.append(row(link, show));
+    show();
     more.hidden = !page.links.next;
     more.onclick = () => load(relative(page.links.next)).catch(complain);
   };
@@ -117,18 +126,15 @@ async function showAll(list, key) {
     // Nobody's links, where one may see one's own alone.
     if (error.status !== 404) throw error;
     more.hidden = true;
+    show();
   }
-  const head = ["leads_to", "expires", "note"].map((name) => make("th", { scope: "col", textContent: say(name) }));
-  const table = make("table", { className: "files" }, make("thead", {}, make("tr", {}, ...head, make("td"))), rows);
-  list.replaceChildren(rows.childElementCount ? table : none(), more);
 }
 
-function none() {
-  return make("p", { className: "quiet", textContent: say("no_links") });
-}
-
-/** @param {{kind: string, key?: string, prefix?: string, note: string, expires: string, links: {self: string}}} link */
-function row(link) {
+/**
+ * @param {{kind: string, key?: string, prefix?: string, note: string, expires: string, links: {self: string}}} link
+ * @param {() => void} removed Called once its row is gone.
+ */
+function row(link, removed) {
   const within = link.key ?? link.prefix;
   const name = within ? say(`link_${link.kind}`, { name: within }) : say(`link_whole_${link.kind}`);
   const button = make("button", { type: "button", className: "plain danger", textContent: say("revoke"), "aria-label": say("revoke_link", { name }) });
@@ -144,8 +150,8 @@ function row(link) {
     try {
       await request("DELETE", relative(link.links.self));
       const next = found.nextElementSibling ?? found.previousElementSibling;
-      if (next) found.remove();
-      else found.closest("table").replaceWith(none());
+      found.remove();
+      removed();
       (next?.querySelector("button") ?? document.querySelector("#links summary")).focus();
       tell(say("revoked"));
     } catch (error) {
