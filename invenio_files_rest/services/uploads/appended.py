@@ -226,10 +226,6 @@ def _append(
         except SQLAlchemyError:
             current_app.logger.exception("The progress of the upload %s could not be recorded.", upload_id)
 
-    def return_digest() -> None:
-        if algorithm is not None and digest is not None and not source.received:
-            running.put(upload_id, grant.size, algorithm, digest)
-
     with ExitStack() as watched:
         lease = Lease(upload_id, RUN, grant.epoch, shut)
         if not grant.is_resumed:
@@ -259,7 +255,8 @@ def _append(
             )
             receipt = store.uploads.write(grant.state, extent, _Whole(source) if whole else source)
         except Exception as error:
-            return_digest()
+            if algorithm is not None and digest is not None and not source.received:
+                running.put(upload_id, grant.size, algorithm, digest)
             if grant.is_resumed and isinstance(error, Overtaken | TimeoutError) and not source.received:
                 raise Overtaken() from error
             give_up(upload_id, grant.epoch)
