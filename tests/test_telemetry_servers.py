@@ -21,6 +21,7 @@ from servers import HERE, Server, command, environment, free_port, serving
 pytestmark = pytest.mark.slow
 
 SIZE = 16 * 2**20
+TAKEN = 2 * 2**20
 
 
 class Running(NamedTuple):
@@ -69,11 +70,14 @@ def metric(running: Running, name: str) -> float:
 
 
 def leave_early(running: Running, key: str, headers: str = "") -> None:
-    """Take the beginning of a file, and reset the connection."""
-    with socket.create_connection(("127.0.0.1", running.server.port)) as client:
+    """Take more than one chunk of a file, and reset the connection."""
+    with socket.socket() as client:
+        # What waits here counts as sent.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 * 1024)
+        client.connect(("127.0.0.1", running.server.port))
         path = f"/files/{running.bucket}/{key}"
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
-        assert client.recv(100_000)
+        assert len(client.recv(TAKEN, socket.MSG_WAITALL)) == TAKEN
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
