@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from invenio_db import db
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import and_, bindparam, delete, func, select, update
 from sqlalchemy_utils.types import UUIDType
 
 from .base import Timestamp, execute, read, utcnow
@@ -87,6 +87,23 @@ class UploadExtent(db.Model, Timestamp):
         return db.session.get(cls, (upload_id, number), populate_existing=True)
 
     @classmethod
+    def with_upload(cls, upload_id: uuid.UUID, number: int) -> tuple[Upload, int | None] | None:
+        """Return an upload, with the epoch of one of its extents; ``None`` if there is none.
+
+        :param upload_id: Identifier of the upload.
+        :param number: Number of the extent. The epoch is ``None`` if it has not been written yet.
+        """
+        found = read(cls._with_upload(), {"of_upload": upload_id, "of_number": number}).one_or_none()
+        return None if found is None else (found[0], found[1])
+
+    @classmethod
+    @cache
+    def _with_upload(cls) -> Any:
+        this = and_(cls.upload_id == Upload.id, cls.number == bindparam("of_number"))
+        both = select(Upload, cls.epoch).outerjoin(cls, this).where(Upload.id == bindparam("of_upload"))
+        return both.execution_options(populate_existing=True)
+
+    @classmethod
     def of_epoch(cls, upload_id: uuid.UUID, number: int, epoch: int) -> UploadExtent | None:
         """Return an extent, or ``None`` if the epoch has ended. The transaction has locked the upload.
 
@@ -99,7 +116,7 @@ class UploadExtent(db.Model, Timestamp):
 
     @classmethod
     def arrived(cls, upload_id: uuid.UUID, number: int, epoch: int, **columns: Any) -> bool:
-        """Record what has arrived of an extent, in one statement. The transaction has locked the upload.
+        """Record what has arrived of an extent, in one statement. The epoch ends where the upload is locked.
 
         :param upload_id: Identifier of the upload.
         :param number: Number of the extent.

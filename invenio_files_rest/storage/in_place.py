@@ -6,6 +6,7 @@ import fcntl
 import io
 import os
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from math import inf
@@ -17,7 +18,7 @@ from .locking import locked_region
 from .part_files import MARK, Located, PartFiles, receipt_of
 from .pieces import LocalFolder, Piece, ensure_enough
 from .store import DigestFactory
-from .uploads import WAIT_SECONDS, ExtentWrite, Receipt, State, nothing
+from .uploads import WAIT_SECONDS, ComeBetween, ExtentWrite, Receipt, State, nothing
 from .writeback import SHORT_PIECE, StreamedFile
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 TO_THE_END = 0
 """Length of a region that extends to the end of the file (fcntl(2))."""
+
+LEFT = "left"
+"""Where a receipt has the size in bytes, and the time in nanoseconds, of the sparse file as its writer has left it."""
 
 FINISH_SECONDS = 30.0
 """Seconds to wait, when an upload is finished, for writers that have been told to stop."""
@@ -78,7 +82,7 @@ class InPlace(PartFiles):
             # A length of 0 would lock everything that follows.
             with self._locked(offset, TO_THE_END if size is None else max(size, 1), extent.timeout) as file:
                 if size is None:
-                    extent.ready(lambda: self._clear(file, offset))
+                    extent.ready(lambda: self._clear(file, offset, extent))
                     return self._grow(file, offset, extent, stream)
                 extent.ready(nothing)
                 if self._can_reach(file, offset, size):
@@ -107,12 +111,14 @@ class InPlace(PartFiles):
         return True
 
     @staticmethod
-    def _clear(file: IO[bytes], offset: int) -> None:
-        """Remove the bytes that follow, which have never been acknowledged."""
+    def _clear(file: IO[bytes], offset: int, extent: ExtentWrite) -> None:
+        """Remove the bytes that follow, which have never been acknowledged, but maybe to others who came between."""
         with translated_errors():
-            size = os.fstat(file.fileno()).st_size
-            ensure_enough(size, offset)
-            if size > offset:
+            found = os.fstat(file.fileno())
+            ensure_enough(found.st_size, offset)
+            if extent.goes_on and (extent.receipt or {}).get(LEFT) != [found.st_size, found.st_mtime_ns]:
+                raise ComeBetween()
+            if found.st_size > offset:
                 os.ftruncate(file.fileno(), offset)
 
     def _grow(self, file: IO[bytes], offset: int, extent: ExtentWrite, stream: SupportsRead[bytes]) -> Receipt:
@@ -123,7 +129,9 @@ class InPlace(PartFiles):
                 with suppress(OSError):
                     os.ftruncate(file.fileno(), offset)
             raise
-        return self._grown(offset + written)
+        with translated_errors():
+            left = os.fstat(file.fileno())
+        return {**self._grown(offset + written), LEFT: [left.st_size, left.st_mtime_ns]}
 
     @staticmethod
     def _grown(end: int) -> Receipt:
@@ -151,16 +159,26 @@ class InPlace(PartFiles):
         return bool(state["locks"])
 
     def kept(
-        self, state: State, number: int, receipt: Receipt | None, *, epoch: int, timeout: float = WAIT_SECONDS
+        self,
+        state: State,
+        number: int,
+        receipt: Receipt | None,
+        *,
+        epoch: int,
+        timeout: float = WAIT_SECONDS,
+        takes_over: bool = False,
     ) -> Receipt:
         """Make the sparse file durable, which has at most one growing extent."""
         if not state["locks"]:
-            return super().kept(state, number, receipt, epoch=epoch, timeout=timeout)
+            return super().kept(state, number, receipt, epoch=epoch, timeout=timeout, takes_over=takes_over)
         with self._locked(0, TO_THE_END, timeout) as file, translated_errors():
             os.fsync(file.fileno())
-            size = os.fstat(file.fileno()).st_size
-        ensure_enough(size, receipt["size"] if receipt else 0)
-        return self._grown(size)
+            found = os.fstat(file.fileno())
+            if takes_over:
+                # So that the file is not as its writer has left it.
+                os.utime(file.fileno(), ns=(found.st_atime_ns, max(time.time_ns(), found.st_mtime_ns + 1)))
+        ensure_enough(found.st_size, receipt["size"] if receipt else 0)
+        return self._grown(found.st_size)
 
     def to_read(self, state: State, receipts: list[Receipt], checksum: str | None) -> int:
         """Return nothing where the sparse file is what is wanted, and has been hashed."""

@@ -132,7 +132,14 @@ class PartFiles:
         )
 
     def kept(
-        self, state: State, number: int, receipt: Receipt | None, *, epoch: int, timeout: float = WAIT_SECONDS
+        self,
+        state: State,
+        number: int,
+        receipt: Receipt | None,
+        *,
+        epoch: int,
+        timeout: float = WAIT_SECONDS,
+        takes_over: bool = False,
     ) -> Receipt:
         """Make the file durable that an epoch has written. If it still writes, that is not recorded any more."""
         if not self._begun():

@@ -40,6 +40,10 @@ class Stored(NamedTuple):
     checksum: str | None
 
 
+class ComeBetween(Exception):  # noqa: N818 (who is told goes on otherwise)
+    """Somebody else has written a growing extent, or taken it over, since its writer has last written."""
+
+
 def always(clear: Callable[[], Any]) -> None:
     """Admit every writer.
 
@@ -91,6 +95,10 @@ class ExtentWrite:
     timeout: float = WAIT_SECONDS
     """Seconds to wait for another writer of the same place."""
 
+    goes_on: bool = False
+    """Whether the receipt of a growing extent is of all that was written in this epoch, where
+    :meth:`~Uploads.continues` allows another time."""
+
 
 class Uploads(Protocol):
     """Uploads to one file, which does not exist before it is finished.
@@ -118,6 +126,7 @@ class Uploads(Protocol):
         :param stream: The bytes.
         :returns: Receipt of the whole extent.
         :raises TimeoutError: If another writer does not stop writing the same place.
+        :raises ComeBetween: If the extent goes on, and somebody else has come between. It is as it was.
         :raises UnexpectedFileSizeError: If the stream is not of the size.
         :raises FileNotFoundError: If the upload has been finished or aborted.
         :raises StorageError: If the storage fails.
@@ -134,7 +143,14 @@ class Uploads(Protocol):
         ...
 
     def kept(
-        self, state: State, number: int, receipt: Receipt | None, *, epoch: int, timeout: float = WAIT_SECONDS
+        self,
+        state: State,
+        number: int,
+        receipt: Receipt | None,
+        *,
+        epoch: int,
+        timeout: float = WAIT_SECONDS,
+        takes_over: bool = False,
     ) -> Receipt:
         """Make durable what was written of a growing extent by a writer that did not return.
 
@@ -143,6 +159,7 @@ class Uploads(Protocol):
         :param receipt: Receipt of what is known to be there.
         :param epoch: Epoch of the writer.
         :param timeout: Seconds to wait for a writer that is still there; 0 to try once.
+        :param takes_over: Whether the caller has begun an epoch, so that nobody is to go on in that of the writer.
         :returns: Receipt of all that is there.
         :raises TimeoutError: If that was not enough.
         :raises FileNotFoundError: If the upload has been finished or aborted.

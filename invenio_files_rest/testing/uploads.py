@@ -24,7 +24,7 @@ import pytest
 
 from ..checksums import new_digest
 from ..errors import UnexpectedFileSizeError
-from ..storage.uploads import ExtentWrite, Uploads
+from ..storage.uploads import ComeBetween, ExtentWrite, Uploads
 from .base import Contract, MakeStorage
 from .streams import MIB, BreakingStream, EndingStream, GeneratedStream
 
@@ -180,15 +180,35 @@ class UploadsContract(Contract):
             pytest.skip("Each epoch of this storage has a place of its own.")
         receipt: Any = None
         for data in (b"0123", b"4", b"56789" * 100_000):
-            receipt = self.put(new_uploads(), state, 0, len(content), data, receipt=receipt, whole=False)
+            again = {"receipt": receipt, "goes_on": receipt is not None}
+            receipt = self.put(new_uploads(), state, 0, len(content), data, whole=False, **again)
             content += data
             assert receipt["size"] == len(content)
+            # Who only looks does not come between.
+            new_uploads().kept(state, 0, receipt, epoch=1)
         unrecorded = ExtentWrite(0, len(content), receipt=receipt, whole=False)
         new_uploads().write(state, unrecorded, EndingStream(b"more"))
         kept = new_uploads().kept(state, 0, receipt, epoch=7)
         assert kept["size"] == len(content) + 4
         new_uploads().finish(state, [kept])
         assert self.content(make_storage("file")) == content + b"more"
+
+    @pytest.mark.parametrize("writes", [False, True])
+    def test_who_goes_on_in_an_epoch_is_told_that_somebody_has_come_between(
+        self, new_uploads: Callable[[], Uploads], make_storage: MakeStorage, writes: bool
+    ) -> None:
+        """Who wrote more, or took it over and has not written yet."""
+        state = new_uploads().begin()
+        if not new_uploads().continues(state):
+            pytest.skip("Each epoch of this storage has a place of its own.")
+        first = self.put(new_uploads(), state, 0, 0, b"0123", whole=False)
+        between = new_uploads().kept(state, 0, first, epoch=1, takes_over=True)
+        if writes:
+            between = self.put(new_uploads(), state, 0, 4, b"45", epoch=2, receipt=between)
+        with pytest.raises(ComeBetween):
+            self.put(new_uploads(), state, 0, 4, b"late", receipt=first, goes_on=True)
+        new_uploads().finish(state, [between])
+        assert self.content(make_storage("file")) == (b"012345" if writes else b"0123")
 
     def test_nothing_stays_of_what_has_to_be_whole_and_breaks(
         self, new_uploads: Callable[[], Uploads], make_storage: MakeStorage

@@ -212,7 +212,7 @@ def patch(bucket: Bucket, found: Resource, respond: Respond) -> Response:
         minsize_validator(length)
     bucket_id, digests = bucket.id, read_digests(None, ("Content-Digest",))
     with errors_of_draft(offset, limits(bucket)):
-        progress = append(found.id, offset, length, digests)
+        progress = append(found.id, offset, length, digests, found.epoch)
     raise_broken(progress)
     if complete:
         return _completed(found.id, respond, progress.offset)

@@ -15,7 +15,7 @@ from werkzeug.exceptions import ClientDisconnected
 from ..http.bodies import keeps_what_came, request_body
 from ..http.interruption import interrupter
 from ..messages import lazy_gettext as _
-from ..models import Bucket, Upload
+from ..models import Bucket, Upload, UploadExtent
 from ..models.base import utcnow
 from ..models.upload import COMPLETING, DONE, FAILED, JOINED, OPEN
 from ..proxies import current_permission_factory
@@ -24,6 +24,7 @@ from ..services.uploads.errors import UploadExpired, UploadGone, why_it_failed
 from ..services.uploads.interface import Progress
 from ..services.uploads.joining import PLAN as JOINED_PLAN
 from ..services.uploads.plans import APPENDED
+from ..services.uploads.runs import RUN
 from ..storage.pump import VerifiedStream
 
 TUS, DRAFT = "tus", "draft"
@@ -44,6 +45,8 @@ class Resource(NamedTuple):
     expires: datetime
     meta: dict[str, Any]
     version_id: uuid.UUID
+    epoch: int | None
+    """Epoch of its run; ``None`` where that has not been written yet."""
 
     @property
     def is_joined(self) -> bool:
@@ -94,13 +97,12 @@ def find(bucket: Bucket, upload_id: uuid.UUID) -> Resource:
     :param upload_id: Identifier of the upload.
     :raises UploadGone: If there is none, or it is hidden.
     """
-    upload = Upload.get(upload_id)
+    upload, epoch = UploadExtent.with_upload(upload_id, RUN) or (None, None)
     if upload is None or upload.bucket_id != bucket.id or upload.protocol not in (TUS, DRAFT):
         raise UploadGone()
     ensure_own(upload, bucket)
-    return Resource(
-        **{name: getattr(upload, name) for name in Resource._fields if name != "meta"}, meta=upload.meta or {}
-    )
+    columns = {name: getattr(upload, name) for name in Resource._fields if name not in ("meta", "epoch")}
+    return Resource(**columns, meta=upload.meta or {}, epoch=epoch)
 
 
 def ensure_own(upload: Upload, bucket: Bucket) -> None:
@@ -134,7 +136,11 @@ def body_size() -> int | None:
 
 
 def append(
-    upload_id: uuid.UUID, offset: int, length: int | None = None, digests: Mapping[str, bytes] | None = None
+    upload_id: uuid.UUID,
+    offset: int,
+    length: int | None = None,
+    digests: Mapping[str, bytes] | None = None,
+    epoch: int | None = None,
 ) -> Progress:
     """Append the body of the request to an upload. What comes of one that breaks stays, unless it has digests.
 
@@ -142,6 +148,7 @@ def append(
     :param offset: Offset that the request has, in bytes.
     :param length: Length of the upload that the request has.
     :param digests: Raw digests of the body, by the names of their algorithms.
+    :param epoch: Epoch of the upload as it was found.
     """
     size = body_size()
     stream: Any = io.BytesIO() if size == 0 else request_body(request.environ)
@@ -159,6 +166,7 @@ def append(
         whole=bool(digests),
         shut=interrupter(request.environ),
         lossless=keeps_what_came(request.environ),
+        epoch=epoch,
     )
 
 

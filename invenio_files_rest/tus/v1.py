@@ -240,7 +240,7 @@ def patch(found: Resource) -> Response:
         if found.key is not None and length is not None:
             minsize_validator(length)
         with errors_of_tus():
-            progress = append(found.id, offset, length, fields.checksum())
+            progress = append(found.id, offset, length, fields.checksum(), found.epoch)
         raise_broken(progress)
         offset, expires = progress.offset, progress.expires or expires
         if found.key is not None and offset == progress.length:

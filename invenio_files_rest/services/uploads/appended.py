@@ -15,7 +15,7 @@ from ...errors import FilesException
 from ...messages import lazy_gettext as _
 from ...messages import lazy_ngettext
 from ...models import Upload, UploadExtent
-from ...storage.uploads import WAIT_SECONDS, ExtentWrite, Receipt
+from ...storage.uploads import WAIT_SECONDS, ComeBetween, ExtentWrite, Receipt
 from ..transactions import in_transaction, release_connection
 from .access import Backend, backend, explained, held_open, use, used_open
 from .digests import Following, running
@@ -26,10 +26,10 @@ from .leases import Lease
 from .runs import (
     RUN,
     Grant,
-    Overtaken,
     ensure_current,
     ensure_room,
     give_up,
+    is_used_up,
     leave,
     look,
     note,
@@ -43,6 +43,11 @@ from .sources import Source, Touching
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
+
+
+POSTPONED_SHARE = 0.01
+"""Share of the time that an upload has after which a request that goes on in the epoch of another postpones its expiry.
+One that is soon over spares a statement."""
 
 
 class Appended(FreePlan):
@@ -61,6 +66,7 @@ class Appended(FreePlan):
         whole: bool = False,
         shut: Callable[[], Any] | None = None,
         lossless: bool = False,
+        epoch: int | None = None,
     ) -> Progress:
         """Append the bytes of a stream, and commit them.
 
@@ -74,6 +80,8 @@ class Appended(FreePlan):
         :param whole: Whether to keep nothing of a stream that fails or is too short, as when it has a checksum.
         :param shut: Function that ends a waiting read of the stream, for when another request takes over.
         :param lossless: Whether a read of a stream that breaks off returns what came, however much is asked for.
+        :param epoch: Epoch of the run as the caller has found it. Where it is that of the previous request, and of this
+            process, this request goes on in it, which spares the commit of a new one.
         :returns: How far the upload has come, and whether the stream broke off.
         :raises UploadOffsetMismatch: If the run ends elsewhere.
         :raises UploadLengthMismatch: If another length was declared before.
@@ -96,9 +104,9 @@ class Appended(FreePlan):
                 ensure_room(grant.length, place + (size or 0))
                 return _append(upload_id, grant, store, stream, size, whole, shut, lossless)
 
-        resumed = None if whole else resume(upload_id, place, length)
+        resumed = None if whole or epoch is None else resume(upload_id, epoch, place, length)
         if resumed is not None:
-            with suppress(Overtaken):
+            with suppress(_Overtaken):
                 return go_on(resumed)
         return go_on(in_transaction(lambda: take(upload_id, place, size, length, whole)))
 
@@ -168,11 +176,13 @@ def _append(
         digest = Following(empty) if grant.size == 0 else running.take(upload_id, grant.size, algorithm, keep=whole)
 
     def admit(clear: Callable[[], Any]) -> None:
-        if grant.is_clean and grant.length is not None:
+        if grant.is_resumed:
+            # It raises where somebody has come between; who comes later finds what is written here.
+            clear()
+            watched.enter_context(lease)
+        elif grant.is_clean and grant.length is not None:
             # Asked under the lock: who begins an epoch later waits for it, and finds what is written here.
             in_transaction(lambda: ensure_current(upload_id, grant))
-            if grant.is_resumed:
-                watched.enter_context(lease)
             clear()
         else:
             in_transaction(lambda: claim_body(clear))
@@ -204,7 +214,12 @@ def _append(
 
     def record(receipt: Receipt, ended: bool) -> datetime:
         upload = used_open(upload_id) if grant.length is None else None
-        expires: datetime = use(upload_id) if upload is None else upload.expires
+        if upload is not None:
+            expires: datetime = upload.expires
+        elif grant.expires is None or receipt["size"] == grant.length or is_used_up(grant.expires, POSTPONED_SHARE):
+            expires = use(upload_id)
+        else:
+            expires = grant.expires
         size, length = receipt["size"], grant.length if upload is None else upload.length
         arrived: dict[str, Any] = {"offset": 0, "size": size, "receipt": receipt, "digests": None}
         if ended:
@@ -214,6 +229,8 @@ def _append(
             if algorithm is not None and digest is not None and length in (None, size):
                 arrived["digests"] = {algorithm: digest.hexdigest()}
         if not UploadExtent.arrived(upload_id, RUN, grant.epoch, **arrived):
+            # It may be gone.
+            held_open(upload_id)
             raise UploadLost()
         ensure_room(length, size)
         if ended and upload is not None and length is None:
@@ -252,13 +269,14 @@ def _append(
                 saved=None if whole else saved,
                 # Who waits does so in an epoch of its own, so that the other one is told to stop.
                 timeout=0 if grant.is_resumed else WAIT_SECONDS,
+                goes_on=grant.is_resumed,
             )
             receipt = store.uploads.write(grant.state, extent, _Whole(source) if whole else source)
         except Exception as error:
             if algorithm is not None and digest is not None and not source.received:
                 running.put(upload_id, grant.size, algorithm, digest)
-            if grant.is_resumed and isinstance(error, Overtaken | TimeoutError) and not source.received:
-                raise Overtaken() from error
+            if grant.is_resumed and isinstance(error, ComeBetween | TimeoutError) and not source.received:
+                raise _Overtaken() from error
             give_up(upload_id, grant.epoch)
             raise
         try:
@@ -274,6 +292,10 @@ def _append(
         # Refused by us, as opposed to a broken connection.
         raise source.error
     return Progress(receipt["size"], grant.length, source.broken, source.error, expires)
+
+
+class _Overtaken(Exception):  # noqa: N818 (the request goes on in a new epoch)
+    """Somebody else has come between, or still writes, and nothing of this request has been read."""
 
 
 class _Whole:

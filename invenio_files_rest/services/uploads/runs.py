@@ -35,15 +35,17 @@ class Grant(NamedTuple):
     is_clean: bool = False
     """Whether what lies behind the run needs not be kept, and the extent names a writer already whose bytes are."""
 
-    is_resumed: bool = False
-    """Whether its epoch is that of the previous request. Somebody else may have begun another meanwhile."""
+    expires: datetime | None = None
+    """When the upload expires at the earliest, for a request that goes on in the epoch of the previous one. Somebody
+    else may have begun another meanwhile."""
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the epoch is that of the previous request."""
+        return self.expires is not None
 
 
-class Overtaken(Exception):  # noqa: N818 (the request goes on in a new epoch)
-    """The epoch of the previous request has ended, or its place is locked, and nothing of this one has been read."""
-
-
-_continued: Recent[uuid.UUID, tuple[Grant, datetime]] = Recent()
+_continued: Recent[uuid.UUID, Grant] = Recent()
 """Runs of which this process has recorded all that it wrote, and whose epoch is still its own unless somebody else has
 begun another."""
 
@@ -146,26 +148,35 @@ def leave(upload_id: uuid.UUID, grant: Grant, expires: datetime) -> None:
 
     :param upload_id: Identifier of the upload.
     :param grant: State of the run, of which all is recorded. The extent still names its writer.
-    :param expires: When the upload expires. Only until half of that is over: nothing postpones it then before a minute
-        of the next body has come.
+    :param expires: When the upload expires.
     """
-    now = utcnow()
-    resumed = grant._replace(left_by=None, is_clean=True, is_resumed=True)
-    _continued.put(upload_id, (resumed, now + (expires - now) / 2))
+    _continued.put(upload_id, grant._replace(left_by=None, is_clean=True, expires=expires))
 
 
-def resume(upload_id: uuid.UUID, offset: int, length: int | None) -> Grant | None:
+def resume(upload_id: uuid.UUID, epoch: int, offset: int, length: int | None) -> Grant | None:
     """Go on in the epoch of the previous request, which spares the commit of a new one.
 
     :param upload_id: Identifier of the upload.
+    :param epoch: Epoch of the run as the request has found it.
     :param offset: Where the request continues, in bytes.
     :param length: Length of the upload, if the request declares it.
-    :returns: State of the run as that request has left it; ``None`` if it was not of this process.
+    :returns: State of the run as that request has left it; ``None`` if it was not of this process, or the upload nears
+        its expiry: nothing postpones that before a minute of the body has come.
     """
-    grant, until = _continued.take(upload_id) or (None, None)
-    if grant is None or until is None or utcnow() > until or offset != grant.size or length not in (None, grant.length):
+    grant = _continued.take(upload_id)
+    if grant is None or epoch != grant.epoch or offset != grant.size or length not in (None, grant.length):
         return None
-    return grant
+    return None if grant.expires is None or is_used_up(grant.expires, 0.5) else grant
+
+
+def is_used_up(expires: datetime, share: float) -> bool:
+    """Tell whether a share of the time that an upload has since its last use is over.
+
+    :param expires: When it expires.
+    :param share: The share.
+    """
+    anew = Upload.next_expiry()
+    return anew - expires > (anew - utcnow()) * share
 
 
 def ensure_current(upload_id: uuid.UUID, grant: Grant) -> None:
@@ -173,14 +184,13 @@ def ensure_current(upload_id: uuid.UUID, grant: Grant) -> None:
 
     :param upload_id: Identifier of the upload.
     :param grant: State of the run.
-    :raises Overtaken: If it has ended, and was that of the previous request.
-    :raises UploadLost: If it has ended otherwise.
+    :raises UploadLost: If it has ended.
     :raises UploadGone: If the upload has been aborted, or has expired.
     :raises UploadClosed: If it takes no more bytes.
     """
     if UploadExtent.epochs({upload_id}).get((upload_id, RUN)) != grant.epoch:
         held_open(upload_id)
-        raise Overtaken() if grant.is_resumed else UploadLost()
+        raise UploadLost()
 
 
 def of_epoch(upload_id: uuid.UUID, epoch: int) -> UploadExtent:
@@ -210,7 +220,7 @@ def settle(upload_id: uuid.UUID, grant: Grant, store: Backend, continues: bool =
     """
     if grant.left_by is None:
         return grant
-    receipt = store.uploads.kept(grant.state, RUN, grant.receipt, epoch=grant.left_by)
+    receipt = store.uploads.kept(grant.state, RUN, grant.receipt, epoch=grant.left_by, takes_over=True)
     if continues and receipt["size"] == grant.size:
         return grant._replace(is_clean=True)
 

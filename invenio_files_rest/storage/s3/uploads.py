@@ -126,7 +126,14 @@ class S3Uploads:
         self._target.call("list_parts", UploadId=state["upload"], MaxParts=1)
 
     def kept(
-        self, state: State, number: int, receipt: Receipt | None, *, epoch: int, timeout: float = WAIT_SECONDS
+        self,
+        state: State,
+        number: int,
+        receipt: Receipt | None,
+        *,
+        epoch: int,
+        timeout: float = WAIT_SECONDS,
+        takes_over: bool = False,
     ) -> Receipt:
         """Return what an epoch has written and told the store, though it could not tell us."""
         self._ensure_begun(state)
