@@ -228,6 +228,23 @@ def read(statement: Any, values: Any) -> Any:
     :param values: Its parameters.
     :returns: The result.
     """
+    return _execute_by_itself(statement, values)
+
+
+def write_by_itself(statement: Any, values: Any) -> Any:
+    """Execute a statement that is all of its transaction; it is committed at once where the driver lets it.
+
+    That spares the round trips that :func:`read` spares. What can still fail has to have been checked before: nothing
+    takes it back. The caller commits, for elsewhere it is an ordinary statement.
+
+    :param statement: The statement.
+    :param values: Its parameters.
+    :returns: The result.
+    """
+    return _execute_by_itself(statement, values)
+
+
+def _execute_by_itself(statement: Any, values: Any) -> Any:
     session = db.session()
     driver = _idle_driver(session, statement)
     if driver is None:

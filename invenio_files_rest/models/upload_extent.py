@@ -11,7 +11,7 @@ from invenio_db import db
 from sqlalchemy import and_, bindparam, delete, func, select, update
 from sqlalchemy_utils.types import UUIDType
 
-from .base import Timestamp, execute, read, utcnow
+from .base import Timestamp, execute, read, utcnow, write_by_itself
 from .upload import OPEN, JSONText, Upload
 
 
@@ -115,19 +115,21 @@ class UploadExtent(db.Model, Timestamp):
         return extent if extent is not None and extent.epoch == epoch else None
 
     @classmethod
-    def arrived(cls, upload_id: uuid.UUID, number: int, epoch: int, **columns: Any) -> bool:
-        """Record what has arrived of an extent, in one statement. The epoch ends where the upload is locked.
+    def arrived(cls, upload_id: uuid.UUID, number: int, epoch: int, by_itself: bool = False, **columns: Any) -> bool:
+        """Record what has arrived of an extent, in one statement. Who ends the epoch waits for it, or it for that one.
 
         :param upload_id: Identifier of the upload.
         :param number: Number of the extent.
         :param epoch: Epoch of who records it.
+        :param by_itself: Whether that is all of the transaction, so that it may be committed at once.
         :param columns: New values of columns.
         :returns: Whether it was recorded; not if the epoch has ended.
         """
         new = {"updated": utcnow(), **columns}
         mine = {"of_upload": upload_id, "of_number": number, "of_epoch": epoch}
         values = {f"new_{name}": value for name, value in new.items()}
-        return bool(db.session.execute(cls._arrived(tuple(new)), mine | values).rowcount)
+        execute_it = write_by_itself if by_itself else db.session.execute
+        return bool(execute_it(cls._arrived(tuple(new)), mine | values).rowcount)
 
     @classmethod
     @cache

@@ -221,6 +221,7 @@ def _append(
         else:
             expires = grant.expires
         size, length = receipt["size"], grant.length if upload is None else upload.length
+        ensure_room(length, size)
         arrived: dict[str, Any] = {"offset": 0, "size": size, "receipt": receipt, "digests": None}
         if ended:
             if not is_left(receipt):
@@ -228,11 +229,10 @@ def _append(
             # Where more is to come, they are not waited for.
             if algorithm is not None and digest is not None and length in (None, size):
                 arrived["digests"] = {algorithm: digest.hexdigest()}
-        if not UploadExtent.arrived(upload_id, RUN, grant.epoch, **arrived):
+        if not UploadExtent.arrived(upload_id, RUN, grant.epoch, by_itself=upload is None, **arrived):
             # It may be gone.
             held_open(upload_id)
             raise UploadLost()
-        ensure_room(length, size)
         if ended and upload is not None and length is None:
             upload.claim(size, 0)
         return expires
