@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -32,7 +33,7 @@ from werkzeug.test import TestResponse
 from invenio_files_rest import pages
 from invenio_files_rest.models import Bucket, FileInstance, Location, ObjectVersion
 from invenio_files_rest.models.folder import MOST_KEYS
-from invenio_files_rest.pages import create_blueprint
+from invenio_files_rest.pages import create_blueprint, static_files
 from invenio_files_rest.pages.messages import messages
 from invenio_files_rest.permissions import (
     BucketRead,
@@ -134,7 +135,7 @@ def own_scripts(page: TestResponse) -> list[str]:
     assert nonce
     return [
         '<script type="application/json" id="messages">',
-        f'<script type="module" src="/files-pages/page.js" nonce="{nonce[1]}">',
+        f'<script type="module" src="{static_files.current_path()}/page.js" nonce="{nonce[1]}">',
     ]
 
 
@@ -817,6 +818,62 @@ def test_scripts_have_all_their_strings_and_no_others_are_sent(client: FlaskClie
 
 def test_scripts_are_sent_as_such_from_the_pages_alone(client: FlaskClient) -> None:
     for path in STATIC.rglob("*.js"):
-        answer = client.get(f"/files-pages/{path.relative_to(STATIC).as_posix()}")
+        answer = client.get(f"{static_files.current_path()}/{path.relative_to(STATIC).as_posix()}")
         assert (answer.status_code, answer.mimetype) == (200, "text/javascript")
         assert not re.search(r"\b(alert|confirm|prompt|eval)\(|innerHTML|https?://", path.read_text())
+
+
+def test_styles_and_scripts_are_kept_for_a_year_and_nothing_else(client: FlaskClient, allowed: Bucket) -> None:
+    def caching(url: str, status: int = 200, **headers: str) -> str:
+        answer = client.get(url, headers=headers)
+        assert answer.status_code == status, url
+        return answer.headers["Cache-Control"]
+
+    named = set(re.findall(r'(?:href|src)="([^"]+\.(?:css|js|svg))"', client.get(page_of(allowed)).text))
+    assert len(named) == 6
+    for path in STATIC.rglob("*.*"):
+        named.add(f"{static_files.current_path()}/{path.relative_to(STATIC).as_posix()}")
+    assert {caching(url) for url in named} == {"private, max-age=31536000, immutable"}
+    script = f"{static_files.current_path()}/page.js"
+    assert caching(script, 206, Range="bytes=0-1") == caching(script, 304, **{"If-None-Match": "*"}) == caching(script)
+    # Of a page that another release has made: found, and asked for again.
+    assert client.get("/files-pages/0123/page.js").data == client.get(script).data
+    assert caching("/files-pages/0123/uploads/panel.js") == "no-cache, max-age=0"
+    for nothing in ("no.js", "uploads", "uploads/", "../views.py", "%2e%2e/views.py", "uploads/../../views.py"):
+        for path in (static_files.current_path(), "/files-pages/0123"):
+            assert caching(f"{path}/{nothing}", 404) == "private, no-store"
+    assert client.get("/files-pages/page.js").status_code == 404
+    assert {caching(url) for url in ("/", page_of(allowed))} == {"private, no-store"}
+
+
+def test_urls_of_styles_and_scripts_change_with_any_of_them_and_with_nothing_else(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def path_of(folder: Path) -> str:
+        monkeypatch.setattr(static_files, "FOLDER", folder)
+        static_files._installed.cache_clear()
+        return static_files.current_path()
+
+    folder = tmp_path / "static"
+    shutil.copytree(STATIC, folder, copy_function=shutil.copyfile)
+    try:
+        before = path_of(STATIC)
+        assert path_of(folder) == before
+        (folder / "uploads" / "panel.js").write_text("another")
+        changed = path_of(folder)
+        (folder / "dom.js").rename(folder / "uploads" / "dom2.js")
+        assert len({before, changed, path_of(folder)}) == 3
+    finally:
+        monkeypatch.undo()
+        static_files._installed.cache_clear()
+
+
+def test_what_an_upgrade_has_put_in_the_place_of_a_script_is_not_kept_under_its_url(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server that runs knows the old one, and names its URL until it is started again."""
+    digest, states = static_files._installed()
+    monkeypatch.setattr(static_files, "_installed", lambda: (digest, states | {"page.js": (0, 1)}))
+    script, style = (client.get(f"{static_files.current_path()}/{name}") for name in ("page.js", "pages.css"))
+    assert script.headers["Cache-Control"] == "no-cache"
+    assert "immutable" in style.headers["Cache-Control"]

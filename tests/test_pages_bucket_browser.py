@@ -376,6 +376,20 @@ def test_a_link_can_be_made_where_none_may_last_for_two_days(
     assert timedelta(hours=hours, minutes=-5) < lasts <= timedelta(hours=hours)
 
 
+def test_a_page_asks_for_its_styles_and_scripts_once(
+    owner: Browser, site: Instance, make_bucket: Callable[..., str]
+) -> None:
+    sent = (
+        "return performance.getEntriesByType('resource').filter(({name}) => name.includes('/files-pages/'))"
+        ".map(({transferSize}) => transferSize)"
+    )
+    owner.open(f"{site.url}/buckets/{make_bucket()}")
+    owner.open(f"{site.url}/buckets/{make_bucket()}")
+    sizes = owner.run(sent)
+    assert (len(sizes) > 30, sum(sizes)) == (True, 0)
+    assert owner.complaints() == []
+
+
 def test_a_reader_in_firefox_sees_and_gets_files_and_is_offered_no_change(
     firefox: Browser, log_in: Callable[[Browser, str], None], site: Instance, make_bucket: Callable[..., str]
 ) -> None:

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, default_exceptions
 
 from ..http.arguments import KeyConverter
 from ..http.languages import speak
-from . import bucket, file, views
+from . import bucket, file, static_files, views
 from .answers import busy_page, error_page, guarded, visitor
 from .origin import refuse_other_sites
 
@@ -29,10 +29,16 @@ def create_blueprint(app: Flask) -> Blueprint:
     if not app.config.get("FILES_REST_PAGES_ENABLED", False):
         return Blueprint(NAME, __name__)
     blueprint = Blueprint(
-        NAME, __name__, template_folder="templates", static_folder="static", static_url_path="/files-pages"
+        NAME,
+        __name__,
+        template_folder="templates",
+        static_folder="static",
+        static_url_path=static_files.current_path(),
     )
     blueprint.record(lambda state: state.app.url_map.converters.update(files_rest_key=KeyConverter))
     blueprint.record(speak)
+    others = f"{static_files.PATH}/<string:release>/<path:filename>"
+    blueprint.add_url_rule(others, "static_of_another_release", static_files.send_of_another_release)
     blueprint.add_url_rule("/", "start", views.start)
     blueprint.add_url_rule("/favicon.ico", "icon", views.icon)
     blueprint.add_url_rule("/", "create_bucket", views.create_bucket, methods=["POST"])

@@ -17,6 +17,7 @@ from ..http.talisman import keep_policy, keep_referrer_policy
 from ..messages import language_of_request, reader_locale
 from ..messages import lazy_gettext as _
 from ..views.base import report, report_busy
+from .static_files import keep_for_long
 
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -62,7 +63,9 @@ def guarded(response: Response) -> Response:
         response.headers["Content-Security-Policy"] = policy
         response.headers["X-Frame-Options"] = "DENY"
         response.headers["X-Content-Type-Options"] = "nosniff"
-    if request.endpoint != f"{request.blueprint}.static":
+    if request.endpoint == f"{request.blueprint}.static" and response.status_code < 400:
+        keep_for_long(response)
+    else:
         response.headers.setdefault("Cache-Control", "private, no-store")
         response.vary.add("Cookie")
     return response

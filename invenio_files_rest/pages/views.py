@@ -38,7 +38,10 @@ def start(before: Place | None = None) -> str:
 
 def icon() -> Response:
     """Send the icon to browsers that look for it where it always was: for what is no page of ours."""
-    return send_file(_ICON, mimetype="image/svg+xml", max_age=_DAY)
+    response = send_file(_ICON, mimetype="image/svg+xml", max_age=_DAY)
+    # The application may set the cookie of a session with it.
+    response.cache_control.public, response.cache_control.private = False, True
+    return response
 
 
 def create_bucket() -> BaseResponse:
