@@ -765,6 +765,28 @@ def test_the_form_of_links_waits_for_its_script(
     assert "<button disabled>Make a link</button>" in client.get(page_of(allowed)).text
 
 
+def test_a_link_for_uploads_is_not_offered_where_the_bucket_takes_none(
+    client: FlaskClient, bucket: Bucket, allow: Callable[..., None], app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.config, "FILES_REST_SHARES_ENABLED", True)
+    upload, why = '<input type="radio" name="kind" value="upload"', "The bucket is locked: nothing can be uploaded."
+
+    def form() -> str:
+        page = client.get(page_of(bucket)).text
+        return page[page.index('<section id="links"') :]
+
+    allow(BucketUpdate(str(bucket.id)))
+    assert f"{upload} checked>" in form()
+    bucket.locked = True
+    # There is nothing else to choose.
+    assert ("<form" in form(), why in form()) == (False, True)
+    allow(BucketRead(str(bucket.id)), ObjectRead(str(bucket.id)))
+    assert re.search(f"<label>{upload} disabled>[^<]*<small>{re.escape(why)}</small></label>", form())
+    assert '<input type="radio" name="kind" value="read" checked>' in form()
+    bucket.locked = False
+    assert (f"{upload}>" in form(), why in form()) == (True, False)
+
+
 def test_versions_are_listed_to_whoever_may_list_the_bucket_as_by_the_rest_api(
     client: FlaskClient, bucket: Bucket, allow: Callable[..., None]
 ) -> None:

@@ -376,6 +376,31 @@ def test_a_link_can_be_made_where_none_may_last_for_two_days(
     assert timedelta(hours=hours, minutes=-5) < lasts <= timedelta(hours=hours)
 
 
+def test_whoever_may_only_upload_makes_no_link_while_the_bucket_is_locked_and_revokes_those_there_are(
+    chromium: Browser,
+    log_in: Callable[[Browser, str], None],
+    site: Instance,
+    make_bucket: Callable[..., str],
+    api: Callable[..., Any],
+) -> None:
+    bucket = make_bucket()
+    allow(site, bucket, "bucket-update")
+    log_in(chromium, READER)
+    chromium.open(f"{site.url}/buckets/{bucket}")
+    chromium.complaints()
+    chromium.click("#links summary")
+    press(chromium, "Make a link")
+    wait_until(lambda: names(chromium, "#links") == ["Uploads into the bucket"], lambda: chromium.texts(".notice"))
+    api("PATCH", f"/{bucket}", json={"locked": True})
+    chromium.open(f"{site.url}/buckets/{bucket}")
+    wait_until(lambda: names(chromium, "#links") == ["Uploads into the bucket"], lambda: chromium.texts(".notice"))
+    chromium.click("#links summary")
+    assert chromium.texts("#links details p") == ["The bucket is locked: nothing can be uploaded."]
+    press(chromium, "Revoke", "#links")
+    notice(chromium, "The link gives nothing any more.")
+    assert chromium.complaints() == []
+
+
 def test_a_page_asks_for_its_styles_and_scripts_once(
     owner: Browser, site: Instance, make_bucket: Callable[..., str]
 ) -> None:

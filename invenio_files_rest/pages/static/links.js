@@ -17,6 +17,13 @@ const DAY = 86_400_000;
 export function mountLinks(section) {
   const form = section.querySelector("form");
   const list = section.querySelector(".link-list");
+  // There is none where a link could give nothing.
+  if (form) mountForm(section, form, list);
+  showAll(list, section.dataset.key).catch(complain);
+}
+
+/** @param {HTMLElement} section @param {HTMLFormElement} form @param {HTMLElement} list */
+function mountForm(section, form, list) {
   // Until now the browser would have sent the form itself, to the page.
   form.querySelector("button").disabled = false;
   setDates(section, form.elements.namedItem("expires"));
@@ -36,7 +43,6 @@ export function mountLinks(section) {
     }
     button.disabled = false;
   });
-  showAll(list, section.dataset.key).catch(complain);
 }
 
 /**
