@@ -24,10 +24,11 @@ from invenio_db import db as db_
 from sqlalchemy import URL, column, event, inspect, literal, select, values
 from sqlalchemy.orm import Mapper, Session
 
-from invenio_files_rest.models import Bucket, BucketTag, FileInstance, ObjectVersion
+from invenio_files_rest.models import Bucket, BucketTag, FileInstance, ObjectVersion, UploadExtent
 from invenio_files_rest.models import succession as succession_module
 from invenio_files_rest.models.base import UTCTimestamp
 from invenio_files_rest.models.succession import next_times, next_times_in_sql
+from invenio_files_rest.services.uploads.plans import APPENDED
 from invenio_files_rest.signals import file_deleted, file_uploaded
 
 
@@ -373,3 +374,37 @@ def test_reading_commits_nothing_that_is_pending(db: Any, bucket: Any) -> None:
     assert Bucket.get(bucket_id).get_tags() == {"pending": "1"}
     db.session.rollback()
     assert Bucket.get(bucket_id).get_tags() == {}
+
+
+@pytest.fixture
+def begun(bucket: Any) -> Any:
+    """Begin an upload that has its first bytes."""
+    upload = APPENDED.begin(bucket, "key", 12, protocol="test")
+    APPENDED.write(upload, 0, BytesIO(b"0123"), size=4)
+    return upload
+
+
+def test_a_piece_of_an_upload_is_recorded_without_a_transaction_on_postgresql(db: Any, begun: Any, sent: Any) -> None:
+    sent.clear()
+    APPENDED.write(begun, 4, BytesIO(b"4567"), size=4, epoch=1)
+    assert sent == [("UPDATE", not is_postgresql(db))]
+
+
+def test_what_commits_itself_is_taken_back_by_who_has_bound_the_session_to_a_transaction(
+    db: Any, begun: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As tests of applications do, so that nothing stays of them."""
+
+    class BoundSession(db.session.session_factory.class_):  # type: ignore[misc]
+        def get_bind(self, *args: Any, **kwargs: Any) -> Any:
+            return self.bind
+
+    with db.engine.connect() as connection, monkeypatch.context() as bound:
+        options = {"class_": BoundSession, "bind": connection, "binds": {}, "join_transaction_mode": "rollback_only"}
+        bound.setattr(db, "session", db._make_scoped_session(options))
+        connection.begin()
+        APPENDED.write(begun, 4, BytesIO(b"4567"), size=4, epoch=1)
+        assert UploadExtent.total(begun) == 8
+        db.session.remove()
+        connection.rollback()
+    assert UploadExtent.total(begun) == 4

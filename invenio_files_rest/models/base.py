@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from invenio_db import db
 from invenio_db.shared import UTCDateTime
-from sqlalchemy import BigInteger, Text, event, inspect, update
+from sqlalchemy import BigInteger, Connection, Text, event, inspect, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, object_session
@@ -262,7 +262,11 @@ def _idle_driver(session: Any, statement: Any) -> Any:
     """Return the connection of psycopg2 if nothing needs a transaction yet, and nothing else will be sent."""
     if session.new or session.dirty or session.deleted or session.dispatch.do_orm_execute:
         return None
-    connection = session.connection(bind_arguments={"clause": statement})
+    bind = session.get_bind(clause=statement)
+    if isinstance(bind, Connection):
+        # Whoever has bound the session to it may have begun a transaction there, of which nothing has been sent yet.
+        return None
+    connection = session.connection(bind_arguments={"bind": bind})
     # A cursor of the server lives in a transaction.
     if connection.dialect.driver != "psycopg2" or connection.get_execution_options().get("stream_results"):
         return None
