@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import io
 import os
 import shutil
 import stat
 import subprocess
+import tempfile
 import threading
 import time
 import uuid
@@ -22,7 +24,7 @@ from helpers.uploading import Transferred
 from invenio_files_rest.storage import PyFSFileStorage
 from invenio_files_rest.storage.in_place import InPlace
 from invenio_files_rest.storage.part_files import PartFiles
-from invenio_files_rest.storage.uploads import ExtentWrite, Uploads
+from invenio_files_rest.storage.uploads import ComeBetween, ExtentWrite, Uploads
 from invenio_files_rest.testing import UploadsContract
 from invenio_files_rest.testing.storage import MIB, MemoryStorage
 
@@ -257,6 +259,53 @@ def test_two_never_write_one_place_at_once(uploads: InPlace, tmp_path: Path, siz
     slow.released.set()
     thread.join()
     assert again.write(state, ExtentWrite(0, 0, size=size, epoch=3), io.BytesIO(b"fast"))["size"] == 4
+
+
+@pytest.mark.parametrize("writes", [False, True])
+def test_who_comes_between_is_seen_where_times_are_of_two_seconds(
+    uploads: InPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: bool
+) -> None:
+    """As on FAT; those of ext4 with small inodes are of one."""
+    utime, coarse = os.utime, 2 * 10**9
+
+    def set_time(file: Any, ns: tuple[int, int]) -> None:
+        utime(file, ns=(ns[0] // coarse * coarse, ns[1] // coarse * coarse))
+
+    monkeypatch.setattr("os.utime", set_time)
+    state = uploads.begin()
+    receipt = uploads.write(state, ExtentWrite(0, 0, whole=False), io.BytesIO(b"0123"))
+    now = receipt["left"][1]
+    set_time(tmp_path / "a" / ".incoming-whole", (now, now))
+    receipt["left"][1] = now // coarse * coarse
+    if writes:
+        uploads.write(state, ExtentWrite(0, 4, epoch=2, receipt=receipt), io.BytesIO())
+    else:
+        uploads.kept(state, 0, receipt, epoch=1, takes_over=True)
+    with pytest.raises(ComeBetween):
+        uploads.write(state, ExtentWrite(0, 4, receipt=receipt, goes_on=True), io.BytesIO(b"late"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as another user")
+def test_another_user_who_may_write_the_file_takes_it_over() -> None:
+    set_user = ctypes.CDLL(None).setfsuid
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        uploads = PyFSFileStorage(f"{folder}/data").capability(Uploads)
+        assert uploads is not None
+        state = uploads.begin()
+        receipt = uploads.write(state, ExtentWrite(0, 0, whole=False), io.BytesIO(b"0123"))
+        (path,) = Path(folder).iterdir()
+        path.chmod(0o666)
+        # Another time than now, which the clock of the file system may not have passed yet.
+        os.utime(path, (0, 0))
+        receipt["left"][1] = 0
+        set_user(65534)
+        try:
+            assert uploads.kept(state, 0, receipt, epoch=1, takes_over=True)["size"] == 4
+        finally:
+            set_user(0)
+        with pytest.raises(ComeBetween):
+            uploads.write(state, ExtentWrite(0, 4, receipt=receipt, goes_on=True), io.BytesIO(b"late"))
 
 
 def test_who_waited_until_the_upload_was_finished_writes_nothing(uploads: InPlace, tmp_path: Path) -> None:

@@ -214,6 +214,23 @@ def test_who_goes_on_where_somebody_still_writes_has_that_one_stop(upload: Any, 
     ensure_whole(upload)
 
 
+def test_who_goes_on_where_another_machine_has_begun_an_epoch_and_written_nothing_begins_one_too(
+    app: Flask, upload: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or else its bytes would lie where everything counts as recorded."""
+
+    def overtake() -> None:
+        with monkeypatch.context() as there:
+            there.setattr("invenio_files_rest.services.uploads.runs.machine", lambda: "another")
+            append(upload, 4, 4)
+
+    before_each_write(app, monkeypatch, overtake)
+    assert append(upload, 4, 8) == 8
+    assert epoch() == 3
+    append(upload, 8, 12)
+    ensure_whole(upload)
+
+
 def test_the_body_of_who_begins_an_epoch_after_all_is_not_shut(
     app: Flask, upload: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

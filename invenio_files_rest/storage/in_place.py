@@ -30,6 +30,9 @@ TO_THE_END = 0
 LEFT = "left"
 """Where a receipt has the size in bytes, and the time in nanoseconds, of the sparse file as its writer has left it."""
 
+TIME_STEP = 2 * 10**9
+"""Nanoseconds by which times differ on every file system. FAT counts in two seconds, ext4 with small inodes in one."""
+
 FINISH_SECONDS = 30.0
 """Seconds to wait, when an upload is finished, for writers that have been told to stop."""
 
@@ -110,16 +113,29 @@ class InPlace(PartFiles):
             return False
         return True
 
-    @staticmethod
-    def _clear(file: IO[bytes], offset: int, extent: ExtentWrite) -> None:
+    @classmethod
+    def _clear(cls, file: IO[bytes], offset: int, extent: ExtentWrite) -> None:
         """Remove the bytes that follow, which have never been acknowledged, but maybe to others who came between."""
         with translated_errors():
             found = os.fstat(file.fileno())
             ensure_enough(found.st_size, offset)
-            if extent.goes_on and (extent.receipt or {}).get(LEFT) != [found.st_size, found.st_mtime_ns]:
+            if not extent.goes_on:
+                # Of another machine, say: nobody has taken it over from the writer before, and no byte may come.
+                cls._mark(file, found)
+            elif (extent.receipt or {}).get(LEFT) != [found.st_size, found.st_mtime_ns]:
                 raise ComeBetween()
             if found.st_size > offset:
                 os.ftruncate(file.fileno(), offset)
+
+    @staticmethod
+    def _mark(file: IO[bytes], found: os.stat_result) -> None:
+        """Change the time of the sparse file, so that it is not as its writer has left it."""
+        try:
+            os.utime(file.fileno(), ns=(found.st_atime_ns, max(time.time_ns(), found.st_mtime_ns + TIME_STEP)))
+        except OSError:
+            # Who only may write to it cannot set another time than now (utimensat(2)).
+            with suppress(OSError):
+                os.utime(file.fileno())
 
     def _grow(self, file: IO[bytes], offset: int, extent: ExtentWrite, stream: SupportsRead[bytes]) -> Receipt:
         try:
@@ -175,8 +191,7 @@ class InPlace(PartFiles):
             os.fsync(file.fileno())
             found = os.fstat(file.fileno())
             if takes_over:
-                # So that the file is not as its writer has left it.
-                os.utime(file.fileno(), ns=(found.st_atime_ns, max(time.time_ns(), found.st_mtime_ns + 1)))
+                self._mark(file, found)
         ensure_enough(found.st_size, receipt["size"] if receipt else 0)
         return self._grown(found.st_size)
 
