@@ -15,18 +15,23 @@ from helpers.faults import factory_of
 from helpers.rest import statements
 from helpers.uploaders import uploader
 from invenio_db import db
-from sqlalchemy import URL
+from sqlalchemy import URL, select
 
-from invenio_files_rest.models import Bucket, ObjectVersion, UploadExtent
+from invenio_files_rest.models import Bucket, ObjectVersion, Upload, UploadExtent
 from invenio_files_rest.models.base import utcnow
-from invenio_files_rest.services.uploads import leases
-from invenio_files_rest.services.uploads.errors import UploadLost, UploadOffsetMismatch
+from invenio_files_rest.services.transactions import in_transaction
+from invenio_files_rest.services.uploads import appended, leases
+from invenio_files_rest.services.uploads.ending import abort_upload
+from invenio_files_rest.services.uploads.errors import UploadGone, UploadLost, UploadOffsetMismatch
 from invenio_files_rest.services.uploads.plans import APPENDED
 from invenio_files_rest.services.uploads.recent import Recent
+from invenio_files_rest.services.uploads.runs import RUN
 from invenio_files_rest.storage.part_files import GROWING_CHUNK
 from invenio_files_rest.storage.uploads import Uploads
 
 CONTENT = b"0123456789ab"
+
+CLOCKS = ["invenio_files_rest.services.uploads.runs.utcnow", "invenio_files_rest.models.upload.utcnow"]
 
 
 class Killed(BaseException):
@@ -270,17 +275,86 @@ def test_what_is_told_to_who_looks_is_never_more_than_what_stays(
     ensure_whole(upload)
 
 
-def test_who_goes_on_late_begins_an_epoch_and_postpones_the_expiry_with_it(
+class Meanwhile(BytesIO):
+    """A body before whose bytes something happens."""
+
+    def __init__(self, data: bytes, step: Callable[[], Any]) -> None:
+        super().__init__(data)
+        self._steps = [step]
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._steps:
+            self._steps.pop()()
+        return super().read(size)
+
+
+def test_who_goes_on_in_an_upload_that_is_aborted_meanwhile_is_told_so(upload: Any) -> None:
+    with pytest.raises(UploadGone):
+        APPENDED.write(upload, 4, Meanwhile(b"4567", lambda: abort_upload(upload)), size=4, epoch=1)
+    assert epoch() is None
+
+
+def test_who_has_lost_its_epoch_waits_for_no_upload_while_it_holds_an_extent(
+    upload: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others hold the upload, and wait for the extent."""
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("there is one lock for all")
+    held_open, seen = appended.held_open, []
+
+    def hold(upload_id: Any) -> Any:
+        with db.engine.connect() as other:
+            wanted = select(UploadExtent.epoch).where(UploadExtent.upload_id == upload_id)
+            seen.append(other.scalar(wanted.with_for_update(nowait=True)))
+        return held_open(upload_id)
+
+    monkeypatch.setattr(appended, "held_open", hold)
+    body = Meanwhile(b"4567", lambda: in_transaction(lambda: UploadExtent.take(upload, RUN)))
+    with pytest.raises(UploadLost):
+        APPENDED.write(upload, 4, body, size=4, epoch=1)
+    assert seen == [2]
+
+
+def test_who_has_found_another_epoch_begins_one(app: Flask, upload: Any) -> None:
+    """Somebody else has begun it, who has not got to the place yet."""
+    in_transaction(lambda: UploadExtent.take(upload, RUN))
+    append(upload, 4, 12)
+    assert epoch() == 3
+    ensure_whole(upload)
+
+
+def test_the_expiry_is_postponed_where_some_time_has_passed_or_all_has_come(
     app: Flask, upload: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or else the upload may expire while the body comes."""
     lifetime = app.config["FILES_REST_MULTIPART_EXPIRES"]
-    monkeypatch.setattr("invenio_files_rest.services.uploads.runs.utcnow", lambda: utcnow() + 0.4 * lifetime)
-    append(upload, 4, 6)
+
+    def expires_after(start: int, end: int, passed: float) -> Any:
+        """Append, and return when the upload expires, as is told and as is recorded."""
+        for clock in CLOCKS:
+            monkeypatch.setattr(clock, lambda: utcnow() + passed * lifetime)
+        told = APPENDED.write(upload, start, BytesIO(CONTENT[start:end]), size=end - start, epoch=epoch()).expires
+        db.session.rollback()
+        assert db.session.query(Upload.expires).scalar() == told
+        return told
+
+    first = db.session.query(Upload.expires).scalar()
+    assert expires_after(4, 5, 0.005) == first
+    second = expires_after(5, 6, 0.02)
+    assert second - first > 0.015 * lifetime
+    assert expires_after(6, 7, 0.025) == second
+    assert expires_after(7, 12, 0.025) > second
     assert epoch() == 1
-    monkeypatch.setattr("invenio_files_rest.services.uploads.runs.utcnow", lambda: utcnow() + 1.0 * lifetime)
-    append(upload, 6, 12)
-    assert epoch() == 2
+
+
+@pytest.mark.parametrize(("passed", "is_late"), [(0.4, False), (0.6, True)])
+def test_who_goes_on_late_begins_an_epoch_and_postpones_the_expiry_with_it(
+    app: Flask, upload: Any, passed: float, is_late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or else the upload may expire while the body comes."""
+    for clock in CLOCKS:
+        monkeypatch.setattr(clock, lambda: utcnow() + passed * app.config["FILES_REST_MULTIPART_EXPIRES"])
+    append(upload, 4, 12)
+    assert epoch() == 1 + is_late
 
 
 def test_two_processes_that_take_turns_lose_nothing(upload: Any, database_url: URL) -> None:

@@ -230,16 +230,23 @@ def _append(
             if algorithm is not None and digest is not None and length in (None, size):
                 arrived["digests"] = {algorithm: digest.hexdigest()}
         if not UploadExtent.arrived(upload_id, RUN, grant.epoch, by_itself=upload is None, **arrived):
-            # It may be gone.
-            held_open(upload_id)
             raise UploadLost()
         if ended and upload is not None and length is None:
             upload.claim(size, 0)
         return expires
 
+    def recorded(receipt: Receipt, ended: bool) -> datetime:
+        try:
+            return in_transaction(lambda: record(receipt, ended))
+        except UploadLost:
+            # The upload may be gone. Asked in another transaction, since this one may have locked the extent before the
+            # upload, as nobody else does.
+            in_transaction(lambda: held_open(upload_id))
+            raise
+
     def saved(receipt: Receipt) -> None:
         try:
-            in_transaction(lambda: record(receipt, ended=False))
+            recorded(receipt, ended=False)
         except SQLAlchemyError:
             current_app.logger.exception("The progress of the upload %s could not be recorded.", upload_id)
 
@@ -280,7 +287,7 @@ def _append(
             give_up(upload_id, grant.epoch)
             raise
         try:
-            expires = in_transaction(lambda: record(receipt, ended=True))
+            expires = recorded(receipt, ended=True)
         except UploadOverrun:
             give_up(upload_id, grant.epoch)
             raise
