@@ -108,7 +108,7 @@ class Upload(db.Model, Held):
     """Why it failed, or why it waits to become a version, for the client."""
 
     expires = db.Column(UTCTimestamp, nullable=False, index=True)
-    """When it may be removed; each use sets it anew."""
+    """When it may be removed. Each use sets it anew; where requests follow one another, one in a while does."""
 
     @validates("key")
     def validate_key(self, key: str, key_: str | None) -> str | None:

@@ -115,7 +115,10 @@ class InPlace(PartFiles):
 
     @classmethod
     def _clear(cls, file: IO[bytes], offset: int, extent: ExtentWrite) -> None:
-        """Remove the bytes that follow, which have never been acknowledged, but maybe to others who came between."""
+        """Remove the bytes that follow, which nobody has been told to have.
+
+        :raises ComeBetween: If the writer goes on, and the file is not as it has left it: others may have been told.
+        """
         with translated_errors():
             found = os.fstat(file.fileno())
             ensure_enough(found.st_size, offset)
