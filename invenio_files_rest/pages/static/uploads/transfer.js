@@ -32,6 +32,19 @@ const ATTEMPTS = new Map([[404, 3], [408, 5], [409, 10], [410, 3], [423, 30], [5
  * @property {import("./memory.js").Remembered | null} remembered The upload of the other file.
  */
 
+/** How long an answer is waited for that tells the URL of an upload, which would else take room and be forgotten. */
+const PATIENCE_MS = 20_000;
+
+/**
+ * @param {AbortSignal} signal
+ * @returns {AbortSignal} One that aborts some time after it.
+ */
+function later(signal) {
+  const control = new AbortController();
+  signal.addEventListener("abort", () => setTimeout(() => control.abort(), PATIENCE_MS), { once: true });
+  return control.signal;
+}
+
 export class Transfer {
   /**
    * @param {number} id
@@ -162,9 +175,12 @@ export class Transfer {
   async #sendPieces(place, signal) {
     if (this.url) return holding(this.url, () => this.#append(place, signal, true));
     const file = /** @type {File} */ (this.file);
-    const begun = await begin(place.bucket, { key: this.key, file, conditions: this.conditions, signal });
+    const asked = { key: this.key, file, conditions: this.conditions, signal: later(signal) };
+    const begun = await begin(place.bucket, asked);
     this.url = begun.url;
-    this.#reach(place, { offset: 0, expires: begun.expires });
+    if (this.state === "skipped") await this.discard(place);
+    else this.#reach(place, { offset: 0, expires: begun.expires });
+    signal.throwIfAborted();
     return holding(this.url, () => this.#append(place, signal, false));
   }
 
