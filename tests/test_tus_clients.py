@@ -143,8 +143,7 @@ def test_tus_js_client_uploads_a_file_as_the_draft_has_it(place: Place, protocol
 @pytest.mark.parametrize("options", [{}, {"parallelUploads": 2}], ids=["plain", "parallel"])
 def test_tus_js_client_goes_on_where_the_connection_was_cut(place: Place, options: dict[str, Any]) -> None:
     key = "cut" + "-".join(options)
-    # Of two connections each has half of the bytes, and what is left of one has to be enough for the last.
-    with cutting(place.server.port, [300_000, 350_000, 400_000]) as between:
+    with cutting(place.server.port, [400_000, 500_000, 600_000]) as between:
         answer = node(place, key, place.through(between.port), **options)
         assert between.cuts == 3
     methods = [method for method, _ in answer["requests"]]

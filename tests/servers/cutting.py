@@ -66,8 +66,9 @@ class Cutting:
                     target.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     break
                 if from_client and self._after and passed + len(data) > self._after[0]:
-                    target.sendall(data[: self._after.pop(0) - passed])
+                    # The server may have shut the connection itself.
                     self.cuts += 1
+                    target.sendall(data[: self._after.pop(0) - passed])
                     # Chromium would wait for ever for room in the buffers of a connection that is closed in peace.
                     source.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     break
